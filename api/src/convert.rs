@@ -1,0 +1,304 @@
+//! The only place where the messages of `bigrain.v1` meet the engine's types.
+//!
+//! Requests are checked here as far as their shape goes (an id is missing, a metric is unknown);
+//! what a collection accepts is the engine's to say. Messages of refusal name the field.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use bigrain_encoders::Embeddings;
+use bigrain_engine as engine;
+use bigrain_engine::{
+    CollectionState, EmbeddingSpaceId, Levels, Metric, Payload, PointId, Query, SearchParams,
+};
+use tonic::Status;
+
+use crate::models::Model;
+use crate::{proto, status};
+
+/// Reads an id.
+pub(crate) fn point_id(id: Option<proto::PointId>) -> Result<PointId, Status> {
+    match id.and_then(|id| id.id) {
+        Some(proto::point_id::Id::Num(number)) => Ok(PointId::from(number)),
+        Some(proto::point_id::Id::Text(text)) => PointId::parse(&text).map_err(invalid),
+        None => Err(Status::invalid_argument("point id is missing")),
+    }
+}
+
+/// Reads ids; an error names the position.
+pub(crate) fn point_ids(ids: Vec<proto::PointId>) -> Result<Vec<PointId>, Status> {
+    let mut read = Vec::with_capacity(ids.len());
+    for (position, id) in ids.into_iter().enumerate() {
+        read.push(point_id(Some(id)).map_err(|status| at("ids", position, &status))?);
+    }
+    Ok(read)
+}
+
+/// Reads points to store; an error names the position.
+pub(crate) fn points(
+    points: Vec<proto::Point>,
+    space: Option<EmbeddingSpaceId>,
+) -> Result<Vec<engine::Point>, Status> {
+    let mut read = Vec::with_capacity(points.len());
+    for (position, message) in points.into_iter().enumerate() {
+        let mut point = point(message).map_err(|status| at("points", position, &status))?;
+        point.space = space;
+        read.push(point);
+    }
+    Ok(read)
+}
+
+fn point(message: proto::Point) -> Result<engine::Point, Status> {
+    let id = point_id(message.id)?;
+    let payload = payload(&message.payload_json)?;
+    Ok(engine::Point::new(id, message.vector).with_payload(payload))
+}
+
+fn payload(json: &str) -> Result<Payload, Status> {
+    if json.is_empty() {
+        return Ok(Payload::new());
+    }
+    Payload::from_json(json.as_bytes()).map_err(invalid)
+}
+
+/// Reads the id of an embedding space.
+pub(crate) fn space(space: Option<&str>) -> Result<Option<EmbeddingSpaceId>, Status> {
+    space.map(|text| text.parse().map_err(invalid)).transpose()
+}
+
+/// Reads how to search.
+pub(crate) fn search_params(options: &proto::SearchOptions) -> Result<SearchParams, Status> {
+    let limit = options.limit.map_or(engine::DEFAULT_LIMIT, |limit| limit as usize);
+    let mut params = SearchParams::new(limit).map_err(invalid)?;
+    if let Some(oversampling) = options.oversampling {
+        params = params.with_oversampling(oversampling).map_err(invalid)?;
+    }
+    Ok(params.with_exact(options.exact).with_explain(options.explain))
+}
+
+/// Reads a query vector.
+pub(crate) fn query(vector: Vec<f32>, space: Option<EmbeddingSpaceId>) -> Query {
+    let query = Query::new(vector);
+    match space {
+        Some(space) => query.in_space(space),
+        None => query,
+    }
+}
+
+/// Reads the configuration of a collection whose dimensions and space are known: its own, or its
+/// model's.
+pub(crate) fn collection_config(
+    config: proto::CollectionConfig,
+    dims: usize,
+    space: Option<EmbeddingSpaceId>,
+) -> Result<engine::CollectionConfig, Status> {
+    let metric = metric(config.metric)?;
+    let mut read = engine::CollectionConfig::new(dims, metric);
+    if let Some(levels) = config.levels {
+        let levels = u8::try_from(levels).unwrap_or(u8::MAX);
+        read = read.with_levels(Levels::new(levels).map_err(invalid)?);
+    }
+    if let Some(space) = space {
+        read = read.with_space(space);
+    }
+    if let Some(model) = config.model {
+        read = read.with_model(model);
+    }
+    Ok(read)
+}
+
+fn metric(number: i32) -> Result<Metric, Status> {
+    match proto::Metric::try_from(number) {
+        Ok(proto::Metric::Cosine) => Ok(Metric::Cosine),
+        Ok(proto::Metric::Dot) => Ok(Metric::Dot),
+        Ok(proto::Metric::L2) => Ok(Metric::L2),
+        Ok(proto::Metric::Unspecified) => {
+            Err(Status::invalid_argument("metric is missing: expected cosine, dot or l2"))
+        }
+        Err(_) => Err(Status::invalid_argument(format!(
+            "unknown metric {number}: expected cosine, dot or l2"
+        ))),
+    }
+}
+
+/// Writes an id.
+pub(crate) fn id_message(id: &PointId) -> proto::PointId {
+    let id = match id.as_number() {
+        Some(number) => proto::point_id::Id::Num(number),
+        None => proto::point_id::Id::Text(id.to_string()),
+    };
+    proto::PointId { id: Some(id) }
+}
+
+/// Which parts of a stored point a reply carries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parts {
+    /// The vector.
+    pub vectors: bool,
+    /// The payload.
+    pub payload: bool,
+}
+
+/// Writes a stored point.
+pub(crate) fn stored_point(
+    point: engine::StoredPoint,
+    parts: Parts,
+) -> Result<proto::StoredPoint, Status> {
+    Ok(proto::StoredPoint {
+        id: Some(id_message(&point.id)),
+        vector: if parts.vectors { point.vector } else { Vec::new() },
+        payload_json: payload_message(&point.payload, parts.payload)?,
+        seq: point.seq.0,
+    })
+}
+
+fn payload_message(payload: &Payload, wanted: bool) -> Result<String, Status> {
+    if !wanted {
+        return Ok(String::new());
+    }
+    let unwritable = |error: &dyn Display| Status::internal(format!("stored payload: {error}"));
+    let json = payload.to_json().map_err(|error| unwritable(&error))?;
+    String::from_utf8(json).map_err(|error| unwritable(&error))
+}
+
+/// Writes the answer to a write.
+pub(crate) fn upsert_reply(output: &engine::UpsertOutput, server_time_us: u64) -> proto::UpsertReply {
+    proto::UpsertReply {
+        seq: output.seq.0,
+        inserted: output.inserted,
+        updated: output.updated,
+        server_time_us,
+    }
+}
+
+/// Writes results; the caller adds what it alone knows: encoding and server time.
+pub(crate) fn search_reply(
+    output: engine::SearchOutput,
+    with_payload: bool,
+) -> Result<proto::SearchReply, Status> {
+    let mut points = Vec::with_capacity(output.points.len());
+    for point in output.points {
+        points.push(proto::ScoredPoint {
+            id: Some(id_message(&point.id)),
+            score: point.score,
+            payload_json: payload_message(&point.payload, with_payload)?,
+        });
+    }
+    let plan_json = output.plan.map(|plan| serde_json::to_string(&plan)).transpose();
+    Ok(proto::SearchReply {
+        points,
+        stats: Some(stats(&output.stats)),
+        plan_json: plan_json.map_err(|error| Status::internal(format!("search plan: {error}")))?,
+        query_truncated: false,
+        server_time_us: 0,
+    })
+}
+
+fn stats(stats: &engine::SearchStats) -> proto::SearchStats {
+    proto::SearchStats {
+        segments: stats.segments,
+        codes_scanned: stats.codes_scanned,
+        candidates: stats.candidates,
+        rows_read: stats.rows_read,
+        bytes_read: stats.bytes_read,
+        encode_us: 0,
+        prepare_us: micros(stats.times.prepare),
+        candidates_us: micros(stats.times.candidates),
+        verify_us: micros(stats.times.verify),
+        payload_us: micros(stats.times.payload),
+    }
+}
+
+/// Returns whole microseconds, saturating after half a million years.
+pub(crate) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Writes the description of a collection.
+pub(crate) fn collection_info(info: engine::CollectionInfo) -> proto::CollectionInfo {
+    proto::CollectionInfo {
+        name: info.name,
+        config: Some(config_message(info.config)),
+        points: info.points,
+        segments: info.segments,
+        memtable_points: info.memtable_points,
+        deleted_rows: info.deleted,
+        code_bytes: info.code_bytes,
+        memory_bytes: info.memory_bytes,
+        disk_bytes: info.disk_bytes,
+    }
+}
+
+fn config_message(config: engine::CollectionConfig) -> proto::CollectionConfig {
+    let metric = match config.metric {
+        Metric::Cosine => proto::Metric::Cosine,
+        Metric::Dot => proto::Metric::Dot,
+        Metric::L2 => proto::Metric::L2,
+        // A metric the protocol cannot name yet.
+        _ => proto::Metric::Unspecified,
+    };
+    proto::CollectionConfig {
+        dims: small(config.dims),
+        metric: metric.into(),
+        levels: Some(u32::from(config.levels.get())),
+        space: config.space.map(|space| space.to_string()),
+        model: config.model,
+    }
+}
+
+/// Writes one row of the list of collections.
+pub(crate) fn collection_description(
+    status: engine::CollectionStatus,
+) -> proto::CollectionDescription {
+    use proto::collection_description::State;
+
+    let state = match status.state {
+        CollectionState::Ready(info) => State::Ready(collection_info(info)),
+        CollectionState::Quarantined(reason) => State::Quarantined(reason),
+        _ => State::Quarantined("in a state this protocol cannot name".to_owned()),
+    };
+    proto::CollectionDescription { name: status.name, state: Some(state) }
+}
+
+/// Writes the description of a model.
+pub(crate) fn model_info(model: &Model) -> proto::ModelInfo {
+    proto::ModelInfo {
+        name: model.name().to_owned(),
+        dims: small(model.dims()),
+        space: model.space().to_string(),
+        max_tokens: small(model.max_tokens()),
+    }
+}
+
+/// Writes embeddings, one message for each row.
+pub(crate) fn encode_reply(model: &Model, encoded: &Embeddings) -> proto::EncodeReply {
+    let embedding = |row: &[f32]| proto::Embedding { values: row.to_vec() };
+    proto::EncodeReply {
+        embeddings: encoded.data.chunks_exact(encoded.dims).map(embedding).collect(),
+        dims: small(encoded.dims),
+        space: model.space().to_string(),
+        model: model.name().to_owned(),
+        tokens: encoded.tokens,
+        truncated_texts: encoded.truncated_texts,
+        server_time_us: 0,
+    }
+}
+
+/// Writes a count that is bounded far below 32 bits, such as dimensions.
+fn small(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// Writes why one batch of a stream was refused.
+pub(crate) fn batch_error(status: &Status) -> proto::BatchError {
+    debug_assert!(status::concerns_one_batch(status.code()), "{status:?}");
+    proto::BatchError { code: status.code().into(), message: status.message().to_owned() }
+}
+
+fn invalid(error: impl Display) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+fn at(field: &str, position: usize, status: &Status) -> Status {
+    Status::new(status.code(), format!("{field}[{position}]: {}", status.message()))
+}

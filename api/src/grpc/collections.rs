@@ -1,0 +1,113 @@
+//! The service `Collections`.
+
+use std::sync::Arc;
+
+use bigrain_engine::EmbeddingSpaceId;
+use tonic::{Request, Response, Status};
+
+use super::Context;
+use crate::proto::collections_server::Collections;
+use crate::proto::{
+    CollectionConfig, CreateCollectionReply, CreateCollectionRequest, DropCollectionReply,
+    DropCollectionRequest, GetCollectionReply, GetCollectionRequest, ListCollectionsReply,
+    ListCollectionsRequest,
+};
+use crate::request_scope::Arrival;
+use crate::{convert, status};
+
+/// Creates, describes and drops collections.
+#[derive(Clone, Debug)]
+pub(crate) struct CollectionsService(pub(crate) Arc<Context>);
+
+#[tonic::async_trait]
+impl Collections for CollectionsService {
+    async fn create(
+        &self,
+        request: Request<CreateCollectionRequest>,
+    ) -> Result<Response<CreateCollectionReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let request = request.into_inner();
+        let context = Arc::clone(&self.0);
+        let collection = self.0.runtime.writes.run(move |_| create(&context, request)).await?;
+        let server_time_us = arrival.server_time_us();
+        Ok(Response::new(CreateCollectionReply { collection: Some(collection), server_time_us }))
+    }
+
+    async fn list(
+        &self,
+        request: Request<ListCollectionsRequest>,
+    ) -> Result<Response<ListCollectionsReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let engine = self.0.engine.clone();
+        let statuses = self.0.runtime.searches.run(move |_| Ok(engine.collections())).await?;
+        Ok(Response::new(ListCollectionsReply {
+            collections: statuses.into_iter().map(convert::collection_description).collect(),
+            server_time_us: arrival.server_time_us(),
+        }))
+    }
+
+    async fn get(
+        &self,
+        request: Request<GetCollectionRequest>,
+    ) -> Result<Response<GetCollectionReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let name = request.into_inner().name;
+        let context = Arc::clone(&self.0);
+        let info = move |_: &_| Ok(context.collection(&name)?.info());
+        let info = self.0.runtime.searches.run(info).await?;
+        Ok(Response::new(GetCollectionReply {
+            collection: Some(convert::collection_info(info)),
+            server_time_us: arrival.server_time_us(),
+        }))
+    }
+
+    async fn drop(
+        &self,
+        request: Request<DropCollectionRequest>,
+    ) -> Result<Response<DropCollectionReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let name = request.into_inner().name;
+        let engine = self.0.engine.clone();
+        let dropped = move |_: &_| engine.drop_collection(&name).map_err(status::from_engine);
+        self.0.runtime.writes.run(dropped).await?;
+        Ok(Response::new(DropCollectionReply { server_time_us: arrival.server_time_us() }))
+    }
+}
+
+fn create(
+    context: &Context,
+    request: CreateCollectionRequest,
+) -> Result<crate::proto::CollectionInfo, Status> {
+    let config = request
+        .config
+        .ok_or_else(|| Status::invalid_argument("collection config is missing"))?;
+    let (dims, space) = resolve(context, &config)?;
+    let config = convert::collection_config(config, dims, space)?;
+    let collection = context
+        .engine
+        .create_collection(&request.name, config)
+        .map_err(status::from_engine)?;
+    Ok(convert::collection_info(collection.info()))
+}
+
+/// Returns the dimensions and the space of a new collection: those that were given, which must
+/// agree with the model's, or the model's.
+fn resolve(
+    context: &Context,
+    config: &CollectionConfig,
+) -> Result<(usize, Option<EmbeddingSpaceId>), Status> {
+    let dims = config.dims as usize;
+    let space = convert::space(config.space.as_deref())?;
+    let Some(name) = &config.model else {
+        return Ok((dims, space));
+    };
+    let model = context.models.get(name)?;
+    if dims != 0 && dims != model.dims() {
+        return Err(Status::invalid_argument(format!(
+            "dims mismatch: model {name:?} has {}, the collection config has {dims}",
+            model.dims()
+        )));
+    }
+    model.check_space(space)?;
+    Ok((model.dims(), Some(model.space())))
+}

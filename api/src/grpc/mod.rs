@@ -1,0 +1,18 @@
+//! One file for each service of `bigrain.v1`: convert, call, convert.
+//!
+//! Adding a request: the method and its messages in `proto/`, their conversion in `convert.rs`,
+//! and here a handler of three steps. What it computes or reads goes into the closure it gives to
+//! a lane of the runtime.
+
+mod collections;
+mod context;
+mod encode;
+mod points;
+mod search;
+mod upsert_stream;
+
+pub(crate) use collections::CollectionsService;
+pub(crate) use context::Context;
+pub(crate) use encode::EncoderService;
+pub(crate) use points::PointsService;
+pub(crate) use search::SearchService;

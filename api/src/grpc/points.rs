@@ -1,0 +1,227 @@
+//! The service `Points`, all but its stream.
+
+use std::sync::Arc;
+
+use bigrain_engine::{PointId, StoredPoint};
+use prost::Message;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Context, upsert_stream};
+use crate::convert::Parts;
+use crate::proto::points_server::Points;
+use crate::proto::{
+    CountReply, CountRequest, DeleteReply, DeleteRequest, GetReply, GetRequest, ScrollReply,
+    ScrollRequest, UpsertReply, UpsertRequest, UpsertStreamReply, UpsertStreamRequest,
+};
+use crate::request_scope::Arrival;
+use crate::{convert, status};
+
+/// Points of a page when a caller names no limit.
+const DEFAULT_PAGE: usize = 100;
+
+/// Writes and reads points.
+#[derive(Clone, Debug)]
+pub(crate) struct PointsService(pub(crate) Arc<Context>);
+
+#[tonic::async_trait]
+impl Points for PointsService {
+    type UpsertStreamStream = ReceiverStream<Result<UpsertStreamReply, Status>>;
+
+    async fn upsert(
+        &self,
+        request: Request<UpsertRequest>,
+    ) -> Result<Response<UpsertReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let request = request.into_inner();
+        let context = Arc::clone(&self.0);
+        let output = self.0.runtime.writes.run(move |_| upsert(&context, request)).await?;
+        Ok(Response::new(convert::upsert_reply(&output, arrival.server_time_us())))
+    }
+
+    async fn upsert_stream(
+        &self,
+        request: Request<Streaming<UpsertStreamRequest>>,
+    ) -> Result<Response<Self::UpsertStreamStream>, Status> {
+        let arrival = Arrival::of(&request);
+        Ok(Response::new(upsert_stream::start(
+            Arc::clone(&self.0),
+            arrival,
+            request.into_inner(),
+        )))
+    }
+
+    async fn delete(
+        &self,
+        request: Request<DeleteRequest>,
+    ) -> Result<Response<DeleteReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let request = request.into_inner();
+        let context = Arc::clone(&self.0);
+        let delete = move |_: &_| {
+            context.check_batch("ids", request.ids.len())?;
+            let ids = convert::point_ids(request.ids)?;
+            let collection = context.collection(&request.collection)?;
+            collection.delete(&ids).map_err(status::from_engine)
+        };
+        let output = self.0.runtime.writes.run(delete).await?;
+        Ok(Response::new(DeleteReply {
+            seq: output.seq.0,
+            deleted: output.deleted,
+            server_time_us: arrival.server_time_us(),
+        }))
+    }
+
+    async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let request = request.into_inner();
+        let context = Arc::clone(&self.0);
+        let mut reply = self.0.runtime.searches.run(move |_| get(&context, request)).await?;
+        reply.server_time_us = arrival.server_time_us();
+        Ok(Response::new(reply))
+    }
+
+    async fn count(&self, request: Request<CountRequest>) -> Result<Response<CountReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let name = request.into_inner().collection;
+        let context = Arc::clone(&self.0);
+        let count = move |_: &_| Ok(context.collection(&name)?.count());
+        let count = self.0.runtime.searches.run(count).await?;
+        Ok(Response::new(CountReply { count, server_time_us: arrival.server_time_us() }))
+    }
+
+    async fn scroll(
+        &self,
+        request: Request<ScrollRequest>,
+    ) -> Result<Response<ScrollReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let request = request.into_inner();
+        let context = Arc::clone(&self.0);
+        let mut reply = self.0.runtime.searches.run(move |_| scroll(&context, request)).await?;
+        reply.server_time_us = arrival.server_time_us();
+        Ok(Response::new(reply))
+    }
+}
+
+/// Stores one batch.
+pub(super) fn upsert(
+    context: &Context,
+    request: UpsertRequest,
+) -> Result<bigrain_engine::UpsertOutput, Status> {
+    context.check_batch("points", request.points.len())?;
+    let space = convert::space(request.space.as_deref())?;
+    let points = convert::points(request.points, space)?;
+    let collection = context.collection(&request.collection)?;
+    collection.upsert(points).map_err(status::from_engine)
+}
+
+fn get(context: &Context, request: GetRequest) -> Result<GetReply, Status> {
+    context.check_batch("ids", request.ids.len())?;
+    let parts =
+        Parts { vectors: request.with_vectors, payload: request.with_payload.unwrap_or(true) };
+    let ids = convert::point_ids(request.ids)?;
+    let found =
+        context.collection(&request.collection)?.get(&ids).map_err(status::from_engine)?;
+    let mut reply = GetReply::default();
+    for (id, point) in ids.iter().zip(found) {
+        match point {
+            Some(point) => reply.points.push(convert::stored_point(point, parts)?),
+            None => reply.missing.push(convert::id_message(id)),
+        }
+    }
+    context.check_reply(reply)
+}
+
+fn scroll(context: &Context, request: ScrollRequest) -> Result<ScrollReply, Status> {
+    let parts =
+        Parts { vectors: request.with_vectors, payload: request.with_payload.unwrap_or(true) };
+    let limit = page_limit(context, request.limit)?;
+    let after = request.after.map(|id| convert::point_id(Some(id))).transpose()?;
+    let collection = context.collection(&request.collection)?;
+    // One more than wanted tells whether there is a next page.
+    let rows = collection.scroll(after.as_ref(), limit + 1).map_err(status::from_engine)?;
+    context.check_reply(page(rows, limit, parts, context.limits.max_message_bytes)?)
+}
+
+fn page_limit(context: &Context, asked: Option<u32>) -> Result<usize, Status> {
+    let max = context.limits.max_points_per_batch;
+    let limit = asked.map_or(DEFAULT_PAGE.min(max), |limit| limit as usize);
+    if (1..=max).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Status::invalid_argument(format!(
+        "limit out of range: expected 1 to {max} (max_points_per_batch), got {limit}"
+    )))
+}
+
+/// Fills a page with up to `limit` points and up to `max_bytes`, but with one point at least.
+fn page(
+    rows: Vec<StoredPoint>,
+    limit: usize,
+    parts: Parts,
+    max_bytes: usize,
+) -> Result<ScrollReply, Status> {
+    // Room for the ids and numbers around the points.
+    let mut room = max_bytes.saturating_sub(1024);
+    let mut reply = ScrollReply::default();
+    let mut last: Option<PointId> = None;
+    for row in rows {
+        let id = row.id.clone();
+        let point = convert::stored_point(row, parts)?;
+        // A tag and a length of at most five bytes come before each point.
+        let size = point.encoded_len() + 6;
+        if reply.points.len() == limit || (size > room && last.is_some()) {
+            reply.next = last.as_ref().map(convert::id_message);
+            break;
+        }
+        room = room.saturating_sub(size);
+        reply.points.push(point);
+        last = Some(id);
+    }
+    Ok(reply)
+}
+
+#[cfg(test)]
+mod tests {
+    use bigrain_engine::{Payload, SeqNo};
+
+    use super::*;
+
+    fn rows(count: u64) -> Vec<StoredPoint> {
+        let payload = Payload::new().with("text", "x".repeat(1000));
+        let row = |id| StoredPoint {
+            id: PointId::from(id),
+            vector: vec![1.0; 4],
+            payload: payload.clone(),
+            seq: SeqNo(1),
+        };
+        (1..=count).map(row).collect()
+    }
+
+    const ALL: Parts = Parts { vectors: true, payload: true };
+
+    #[test]
+    fn a_full_page_names_the_next_only_if_there_is_one() {
+        let reply = page(rows(3), 3, ALL, 1 << 20).unwrap();
+        assert_eq!((reply.points.len(), reply.next), (3, None));
+        let reply = page(rows(4), 3, ALL, 1 << 20).unwrap();
+        assert_eq!(reply.next, Some(convert::id_message(&PointId::from(3))));
+    }
+
+    #[test]
+    fn a_page_is_cut_before_its_bytes_run_out_and_never_empty() {
+        let reply = page(rows(10), 10, ALL, 4096).unwrap();
+        assert_eq!(reply.points.len(), 2);
+        assert!(reply.encoded_len() <= 4096);
+        assert_eq!(reply.next, Some(convert::id_message(&PointId::from(2))));
+        let reply = page(rows(2), 10, ALL, 16).unwrap();
+        assert_eq!(reply.points.len(), 1);
+    }
+
+    #[test]
+    fn parts_that_were_not_asked_for_are_left_out() {
+        let bare = Parts { vectors: false, payload: false };
+        let reply = page(rows(1), 1, bare, 1 << 20).unwrap();
+        assert!(reply.points[0].vector.is_empty() && reply.points[0].payload_json.is_empty());
+    }
+}

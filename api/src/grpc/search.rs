@@ -1,0 +1,117 @@
+//! The service `Search`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bigrain_engine::{Collection, EmbeddingSpaceId};
+use tonic::{Request, Response, Status};
+
+use super::Context;
+use crate::models::{Model, Role};
+use crate::proto::search_server::Search;
+use crate::proto::{SearchOptions, SearchReply, SearchRequest, SearchTextRequest};
+use crate::request_scope::Arrival;
+use crate::{convert, status};
+
+/// Finds the points nearest to a query.
+#[derive(Clone, Debug)]
+pub(crate) struct SearchService(pub(crate) Arc<Context>);
+
+#[tonic::async_trait]
+impl Search for SearchService {
+    async fn search(
+        &self,
+        request: Request<SearchRequest>,
+    ) -> Result<Response<SearchReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let request = request.into_inner();
+        let space = convert::space(request.space.as_deref())?;
+        let query = QueryVector { vector: request.vector, space };
+        let options = request.options.unwrap_or_default();
+        let mut reply = self.search_vector(request.collection, query, options).await?;
+        reply.server_time_us = arrival.server_time_us();
+        Ok(Response::new(reply))
+    }
+
+    async fn search_text(
+        &self,
+        request: Request<SearchTextRequest>,
+    ) -> Result<Response<SearchReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let request = request.into_inner();
+        let options = request.options.unwrap_or_default();
+        // Refuse what cannot be searched before spending an encoder on it.
+        convert::search_params(&options)?;
+        let encoded = self.encode(request.collection.clone(), request.text).await?;
+        let query = QueryVector { vector: encoded.vector, space: Some(encoded.space) };
+        let mut reply = self.search_vector(request.collection, query, options).await?;
+        reply.query_truncated = encoded.truncated;
+        if let Some(stats) = &mut reply.stats {
+            stats.encode_us = convert::micros(encoded.took);
+        }
+        reply.server_time_us = arrival.server_time_us();
+        Ok(Response::new(reply))
+    }
+}
+
+impl SearchService {
+    async fn search_vector(
+        &self,
+        collection: String,
+        query: QueryVector,
+        options: SearchOptions,
+    ) -> Result<SearchReply, Status> {
+        let params = convert::search_params(&options)?;
+        let context = Arc::clone(&self.0);
+        let search = move |cancel: &bigrain_engine::Cancel| {
+            let collection = context.collection(&collection)?;
+            let query = convert::query(query.vector, query.space).with_cancel(cancel.clone());
+            let output = collection.search(&query, &params).map_err(status::from_engine)?;
+            let reply = convert::search_reply(output, options.with_payload.unwrap_or(true))?;
+            context.check_reply(reply)
+        };
+        self.0.runtime.searches.run(search).await
+    }
+
+    async fn encode(&self, collection: String, text: String) -> Result<EncodedQuery, Status> {
+        let context = Arc::clone(&self.0);
+        let encode = move |cancel: &bigrain_engine::Cancel| {
+            let model = query_model(&context, &context.collection(&collection)?)?;
+            let started = std::time::Instant::now();
+            let encoded = model.encode(&[&text], Role::Query, cancel)?;
+            Ok(EncodedQuery {
+                vector: encoded.data,
+                space: model.space(),
+                truncated: encoded.truncated_texts > 0,
+                took: started.elapsed(),
+            })
+        };
+        self.0.runtime.encodes.run(encode).await
+    }
+}
+
+/// Returns the model of a collection, having checked that both mean the same space.
+fn query_model(context: &Context, collection: &Collection) -> Result<Arc<Model>, Status> {
+    let config = collection.config();
+    let name = config.model.as_deref().ok_or_else(|| {
+        Status::failed_precondition(format!(
+            "collection {:?} has no model to encode text with: search with a vector",
+            collection.name()
+        ))
+    })?;
+    let model = context.models.get(name)?;
+    model.check_space(config.space)?;
+    Ok(model)
+}
+
+struct QueryVector {
+    vector: Vec<f32>,
+    space: Option<EmbeddingSpaceId>,
+}
+
+struct EncodedQuery {
+    vector: Vec<f32>,
+    space: EmbeddingSpaceId,
+    truncated: bool,
+    took: Duration,
+}

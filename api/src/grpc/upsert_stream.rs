@@ -1,0 +1,104 @@
+//! The stream of `Points.UpsertStream`: batches in, answers out, one after the other.
+//!
+//! ```text
+//!  client ── batch 7, batch 8, .. ──▶ task ──▶ lane ──▶ engine
+//!         ◀── stored 7, refused 8 ──┘  (one batch at a time, so answers keep their order)
+//! ```
+//!
+//! What ends the stream: the client closes it, its deadline passes, the server drains, or the
+//! server fails. What does not: a batch that is refused. Backpressure is the transport's: while a
+//! batch is written nothing is read, and while answers are not read nothing is written.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+use tracing::Instrument;
+
+use super::{Context, points};
+use crate::proto::upsert_stream_reply::Outcome;
+use crate::proto::{UpsertStreamReply, UpsertStreamRequest};
+use crate::request_scope::{Arrival, is_message_too_large, message_too_large};
+use crate::runtime::Phase;
+use crate::{convert, status};
+
+/// Answers written but not yet read by the client.
+const UNREAD_ANSWERS: usize = 16;
+
+type Answers = mpsc::Sender<Result<UpsertStreamReply, Status>>;
+
+/// Starts the task of one stream and returns its answers.
+pub(super) fn start(
+    context: Arc<Context>,
+    arrival: Arrival,
+    batches: Streaming<UpsertStreamRequest>,
+) -> ReceiverStream<Result<UpsertStreamReply, Status>> {
+    let (answers, unread) = mpsc::channel(UNREAD_ANSWERS);
+    let task = async move {
+        let mut aborted = context.runtime.phase();
+        tokio::select! {
+            () = answer_all(&context, batches, answers.clone()) => {}
+            status = aborted.reached(Phase::Aborting) => end(&answers, status),
+            status = arrival.expired() => end(&answers, status),
+        }
+    };
+    tokio::spawn(task.in_current_span());
+    ReceiverStream::new(unread)
+}
+
+async fn answer_all(
+    context: &Arc<Context>,
+    mut batches: Streaming<UpsertStreamRequest>,
+    answers: Answers,
+) {
+    let mut draining = context.runtime.phase();
+    loop {
+        let received = tokio::select! {
+            biased;
+            status = draining.reached(Phase::Draining) => Err(status),
+            received = batches.message() => received,
+        };
+        let answer = match received {
+            Ok(Some(batch)) => answer(context, batch).await,
+            Ok(None) => return,
+            Err(status) => Err(name_limit(context, status)),
+        };
+        let over = answer.is_err();
+        if answers.send(answer).await.is_err() || over {
+            return;
+        }
+    }
+}
+
+/// Stores one batch; an error ends the stream.
+async fn answer(
+    context: &Arc<Context>,
+    request: UpsertStreamRequest,
+) -> Result<UpsertStreamReply, Status> {
+    let started = Arrival::now();
+    let upsert = request.upsert.unwrap_or_default();
+    let shared = Arc::clone(context);
+    let work = move |_: &_| points::upsert(&shared, upsert);
+    let outcome = match context.runtime.writes.run_when_free(work).await {
+        Ok(output) => Outcome::Stored(convert::upsert_reply(&output, started.server_time_us())),
+        Err(status) if status::concerns_one_batch(status.code()) => {
+            Outcome::Refused(convert::batch_error(&status))
+        }
+        Err(status) => return Err(status),
+    };
+    Ok(UpsertStreamReply { batch: request.batch, outcome: Some(outcome) })
+}
+
+fn name_limit(context: &Context, status: Status) -> Status {
+    if is_message_too_large(&status) {
+        return message_too_large(context.limits.max_message_bytes);
+    }
+    status
+}
+
+/// Ends the stream with a status, if its client still has room for one.
+fn end(answers: &Answers, status: Status) {
+    // A full channel belongs to a client that stopped reading; it sees the stream break off.
+    let _ = answers.try_send(Err(status));
+}

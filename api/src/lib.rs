@@ -1,0 +1,46 @@
+//! The gRPC service `bigrain.v1`: requests in, engine calls, answers out.
+//!
+//! ```text
+//!  request ── RequestScope ── grpc::* ── convert ── runtime lane ── engine | model
+//!             id, deadline    one file    proto to   permit, then     blocking
+//!             span            a service   engine     a blocking       threads
+//!                                         types      thread
+//! ```
+//!
+//! Three things hold everywhere:
+//!
+//! - `convert.rs` alone turns messages into engine types and back; `status.rs` alone turns errors
+//!   into gRPC codes.
+//! - An async handler never computes or reads: it hands a closure to a lane of `runtime.rs`, which
+//!   bounds how many run at once and stops them when their request goes away.
+//! - A limit that is reached is an error that names its setting.
+//!
+//! [`Settings`] is what a user wrote, [`Config`] what the server runs with:
+//!
+//! ```no_run
+//! use bigrain_api::{ModelRegistry, Server, Settings};
+//! use bigrain_engine::{Engine, EngineConfig};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Settings::default().into_config()?;
+//! let engine = Engine::open("data", EngineConfig::default())?;
+//! let server = Server::bind(config, engine, ModelRegistry::new()).await?;
+//! println!("listening on {}", server.local_addr());
+//! server.serve(async { tokio::signal::ctrl_c().await.unwrap_or_default() }).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod convert;
+mod grpc;
+mod models;
+pub mod proto;
+mod request_scope;
+mod runtime;
+mod server;
+mod settings;
+mod status;
+
+pub use models::{ModelError, ModelRegistry};
+pub use server::{ServeError, Server};
+pub use settings::{Config, Limits, Settings, SettingsError};

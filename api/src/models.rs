@@ -1,0 +1,189 @@
+//! The text encoders a server has loaded, by name.
+//!
+//! A model's name is its folder's. A collection names its model by that name or by a path, whose
+//! last part is then the name; a wrong match does no harm, because the embedding spaces are
+//! compared before anything is encoded.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bigrain_encoders::{Embeddings, EncodeOptions, OpenModelError, TextEncoder, open_text_encoder};
+use bigrain_engine::{Cancel, EmbeddingSpaceId};
+use thiserror::Error;
+use tonic::Status;
+
+use crate::status;
+
+/// The text encoders a server has loaded, by name.
+#[derive(Clone, Debug, Default)]
+pub struct ModelRegistry(BTreeMap<String, Arc<Model>>);
+
+/// A model folder that cannot be served.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// The folder's encoder does not open.
+    #[error("open model folder {folder:?}: {source}")]
+    Open {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong with it.
+        source: OpenModelError,
+    },
+    /// The folder has no last part to be the model's name.
+    #[error("model folder {0:?} has no name of its own: expected a path that ends in one")]
+    Unnamed(PathBuf),
+    /// Two models have one name.
+    #[error("model {0:?} is given twice: rename one of the folders")]
+    Duplicate(String),
+}
+
+impl ModelRegistry {
+    /// Returns a registry without models.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Opens model folders; `threads` encode, 0 meaning one for each core. Reads weights, so it
+    /// takes a while.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError`] for a folder that is not a model, or whose name is taken.
+    pub fn open(folders: &[PathBuf], threads: usize) -> Result<Self, ModelError> {
+        let mut registry = Self::new();
+        for folder in folders {
+            let name = folder_name(folder).ok_or_else(|| ModelError::Unnamed(folder.clone()))?;
+            let encoder = open_text_encoder(folder)
+                .map_err(|source| ModelError::Open { folder: folder.clone(), source })?;
+            registry = registry.with(name, encoder)?;
+        }
+        Ok(registry)
+    }
+
+    /// Adds an encoder.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Duplicate`] if the name is taken.
+    pub fn with(
+        mut self,
+        name: impl Into<String>,
+        encoder: Arc<dyn TextEncoder>,
+    ) -> Result<Self, ModelError> {
+        let name = name.into();
+        if self.0.contains_key(&name) {
+            return Err(ModelError::Duplicate(name));
+        }
+        self.0.insert(name.clone(), Arc::new(Model { name, encoder }));
+        Ok(self)
+    }
+
+    /// Returns the models, sorted by name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Model> {
+        self.0.values().map(Arc::as_ref)
+    }
+
+    /// Returns a model by its name, or by a path that ends in its name.
+    pub(crate) fn get(&self, name: &str) -> Result<Arc<Model>, Status> {
+        let found = self.0.get(name).or_else(|| self.0.get(folder_name(Path::new(name))?));
+        found.cloned().ok_or_else(|| {
+            Status::not_found(format!("model {name:?} is not loaded: {}", self.loaded()))
+        })
+    }
+
+    /// Returns the model, if there is exactly one.
+    pub(crate) fn only(&self) -> Result<Arc<Model>, Status> {
+        let mut models = self.0.values();
+        match (models.next(), models.next()) {
+            (Some(model), None) => Ok(Arc::clone(model)),
+            _ => Err(Status::invalid_argument(format!("model is not named: {}", self.loaded()))),
+        }
+    }
+
+    fn loaded(&self) -> String {
+        if self.0.is_empty() {
+            return "the server has loaded none".to_owned();
+        }
+        let names: Vec<&str> = self.0.keys().map(String::as_str).collect();
+        format!("the server has loaded {}", names.join(", "))
+    }
+}
+
+/// Returns the last part of a path, which names the model in it.
+fn folder_name(folder: &Path) -> Option<&str> {
+    folder.file_name()?.to_str()
+}
+
+/// A loaded text encoder and its name.
+pub(crate) struct Model {
+    name: String,
+    encoder: Arc<dyn TextEncoder>,
+}
+
+/// What a text is to the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Something to store.
+    Document,
+    /// Something to search with.
+    Query,
+}
+
+impl Model {
+    /// Returns the model's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the dimensions of its embeddings.
+    pub(crate) fn dims(&self) -> usize {
+        self.encoder.dims()
+    }
+
+    /// Returns the space of its embeddings.
+    pub(crate) fn space(&self) -> EmbeddingSpaceId {
+        self.encoder.space()
+    }
+
+    /// Returns how many tokens of a text it reads.
+    pub(crate) fn max_tokens(&self) -> usize {
+        self.encoder.max_tokens()
+    }
+
+    /// Refuses a space that is not the model's; none is any.
+    pub(crate) fn check_space(&self, space: Option<EmbeddingSpaceId>) -> Result<(), Status> {
+        match space {
+            Some(space) if space != self.space() => Err(Status::failed_precondition(format!(
+                "embedding space mismatch: collection has {space}, model {:?} has {}",
+                self.name,
+                self.space()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Encodes texts on the calling thread and the encoder's own.
+    pub(crate) fn encode(
+        &self,
+        texts: &[&str],
+        role: Role,
+        cancel: &Cancel,
+    ) -> Result<Embeddings, Status> {
+        let options = EncodeOptions { cancel: cancel.clone() };
+        match role {
+            Role::Document => self.encoder.encode(texts, &options),
+            Role::Query => self.encoder.encode(texts, &options),
+        }
+        .map_err(|error| status::from_encoder(&error))
+    }
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,248 @@
+//! What a user may configure, and what the server runs with.
+//!
+//! Two stages: [`Settings`] holds what was written in a file or on a command line, all of it
+//! optional; [`Config`] has everything decided. [`Settings::into_config`] is the only way from one
+//! to the other, and the only place with defaults and checks.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bigrain_engine::MAX_POINTS_PER_BATCH;
+use serde::Deserialize;
+use thiserror::Error;
+
+/// The port the server listens on unless told otherwise.
+pub const DEFAULT_PORT: u16 = 7700;
+
+/// The range a message limit may have: one vector must fit, and gRPC counts lengths in 32 bits.
+const MESSAGE_BYTES: std::ops::RangeInclusive<usize> = 64 << 10..=2 << 30;
+
+/// What a user wrote, in a file or on the command line; what is absent takes its default.
+///
+/// ```
+/// use bigrain_api::Settings;
+///
+/// let settings: Settings = serde_json::from_str(r#"{ "listen": "127.0.0.1:9000" }"#)?;
+/// let config = settings.into_config()?;
+/// assert_eq!(config.listen.port(), 9000);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Address and port to listen on; 127.0.0.1:7700. Port 0 picks a free one.
+    pub listen: Option<SocketAddr>,
+    /// Whether `listen` may be reachable from other machines; no. There are no keys yet: who
+    /// reaches the port may read, write and drop everything.
+    pub allow_remote: Option<bool>,
+    /// Model folders to load; none. A model's name is its folder's.
+    pub models: Option<Vec<PathBuf>>,
+    /// Threads that encode texts; 0, one for each core.
+    pub encode_threads: Option<usize>,
+    /// Largest request, and largest reply, in bytes; 32 MiB.
+    pub max_message_bytes: Option<usize>,
+    /// Points or ids in one request; 10000, which is also the most the engine takes.
+    pub max_points_per_batch: Option<usize>,
+    /// Texts in one encode request; 1024.
+    pub max_texts_per_encode: Option<usize>,
+    /// Searches and reads at work or waiting; 256. More are refused.
+    pub max_concurrent_searches: Option<usize>,
+    /// Writes at work or waiting; 256. More are refused.
+    pub max_concurrent_writes: Option<usize>,
+    /// Encode requests and text queries at work or waiting; 64. More are refused.
+    pub max_concurrent_encodes: Option<usize>,
+    /// How long a shutdown waits for requests, in seconds; 10.
+    pub shutdown_timeout_seconds: Option<u64>,
+}
+
+/// What the server runs with. Made by [`Settings::into_config`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Model folders to load, for [`ModelRegistry::open`](crate::ModelRegistry::open).
+    pub models: Vec<PathBuf>,
+    /// Threads that encode texts; 0 means one for each core.
+    pub encode_threads: usize,
+    /// What a request may ask for.
+    pub limits: Limits,
+    /// How long a shutdown waits for requests.
+    pub shutdown_timeout: Duration,
+}
+
+/// What requests may ask for, and how many at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest request, and largest reply, in bytes.
+    pub max_message_bytes: usize,
+    /// Points or ids in one request.
+    pub max_points_per_batch: usize,
+    /// Texts in one encode request.
+    pub max_texts_per_encode: usize,
+    /// Searches and reads at work or waiting.
+    pub max_concurrent_searches: usize,
+    /// Writes at work or waiting.
+    pub max_concurrent_writes: usize,
+    /// Encode requests and text queries at work or waiting.
+    pub max_concurrent_encodes: usize,
+}
+
+/// A setting that is refused.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// `listen` is not a loopback address and `allow_remote` is not set.
+    #[error(
+        "listen address {0} can be reached from other machines, and there are no keys yet: \
+         set allow_remote = true to accept that, or listen on 127.0.0.1"
+    )]
+    Remote(SocketAddr),
+    /// A number out of its range.
+    #[error("{name} out of range: expected {min} to {max}, got {actual}")]
+    Range {
+        /// The setting.
+        name: &'static str,
+        /// Its smallest value.
+        min: usize,
+        /// Its largest value.
+        max: usize,
+        /// What was written.
+        actual: usize,
+    },
+}
+
+impl Settings {
+    /// Decides everything that was left open and checks the rest.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`] for a number out of range, or an address that other machines reach
+    /// without `allow_remote`.
+    pub fn into_config(self) -> Result<Config, SettingsError> {
+        let loopback = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT);
+        let listen = self.listen.unwrap_or(loopback);
+        if !listen.ip().to_canonical().is_loopback() && !self.allow_remote.unwrap_or(false) {
+            return Err(SettingsError::Remote(listen));
+        }
+        let limits = self.limits()?;
+        let shutdown_timeout = Duration::from_secs(self.shutdown_timeout_seconds.unwrap_or(10));
+        Ok(Config {
+            listen,
+            models: self.models.unwrap_or_default(),
+            encode_threads: self.encode_threads.unwrap_or(0),
+            limits,
+            shutdown_timeout,
+        })
+    }
+
+    fn limits(&self) -> Result<Limits, SettingsError> {
+        let concurrent = |name, written, default| in_range(name, written, default, 1..=65_536);
+        Ok(Limits {
+            max_message_bytes: in_range(
+                "max_message_bytes",
+                self.max_message_bytes,
+                32 << 20,
+                MESSAGE_BYTES,
+            )?,
+            max_points_per_batch: in_range(
+                "max_points_per_batch",
+                self.max_points_per_batch,
+                MAX_POINTS_PER_BATCH,
+                1..=MAX_POINTS_PER_BATCH,
+            )?,
+            max_texts_per_encode: in_range(
+                "max_texts_per_encode",
+                self.max_texts_per_encode,
+                1024,
+                1..=1 << 20,
+            )?,
+            max_concurrent_searches: concurrent(
+                "max_concurrent_searches",
+                self.max_concurrent_searches,
+                256,
+            )?,
+            max_concurrent_writes: concurrent(
+                "max_concurrent_writes",
+                self.max_concurrent_writes,
+                256,
+            )?,
+            max_concurrent_encodes: concurrent(
+                "max_concurrent_encodes",
+                self.max_concurrent_encodes,
+                64,
+            )?,
+        })
+    }
+}
+
+fn in_range(
+    name: &'static str,
+    written: Option<usize>,
+    default: usize,
+    range: std::ops::RangeInclusive<usize>,
+) -> Result<usize, SettingsError> {
+    let actual = written.unwrap_or(default);
+    if range.contains(&actual) {
+        return Ok(actual);
+    }
+    Err(SettingsError::Range { name, min: *range.start(), max: *range.end(), actual })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> Result<Config, SettingsError> {
+        serde_json::from_str::<Settings>(json).unwrap().into_config()
+    }
+
+    #[test]
+    fn nothing_written_is_loopback_with_defaults() {
+        let config = parse("{}").unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:7700");
+        assert_eq!(config.limits.max_message_bytes, 32 << 20);
+        assert_eq!(config.shutdown_timeout, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn unknown_settings_are_refused_by_name() {
+        let error = serde_json::from_str::<Settings>(r#"{"lisen": "127.0.0.1:1"}"#).unwrap_err();
+        assert!(error.to_string().contains("lisen"), "{error}");
+    }
+
+    #[test]
+    fn other_machines_are_let_in_only_when_told_so() {
+        for remote in ["0.0.0.0:7700", "[::]:7700", "192.0.2.1:80"] {
+            let json = format!(r#"{{"listen": "{remote}"}}"#);
+            assert_eq!(parse(&json), Err(SettingsError::Remote(remote.parse().unwrap())));
+            let json = format!(r#"{{"listen": "{remote}", "allow_remote": true}}"#);
+            assert!(parse(&json).is_ok());
+        }
+        for local in ["127.0.0.1:0", "127.8.9.1:1", "[::1]:7700", "[::ffff:127.0.0.1]:7700"] {
+            assert!(parse(&format!(r#"{{"listen": "{local}"}}"#)).is_ok(), "{local}");
+        }
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused_by_name() {
+        assert_eq!(
+            parse(r#"{"max_points_per_batch": 0}"#).unwrap_err().to_string(),
+            format!(
+                "max_points_per_batch out of range: expected 1 to {MAX_POINTS_PER_BATCH}, got 0"
+            )
+        );
+        for name in ["max_message_bytes", "max_texts_per_encode", "max_concurrent_searches"] {
+            let error = parse(&format!(r#"{{"{name}": 0}}"#)).unwrap_err();
+            assert!(error.to_string().starts_with(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_sample_in_the_operations_guide_is_valid() {
+        let guide = include_str!("../../docs/operations.md");
+        let (_, rest) = guide.split_once("```json\n").unwrap();
+        let (sample, _) = rest.split_once("```").unwrap();
+        parse(sample).unwrap();
+    }
+}

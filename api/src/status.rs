@@ -1,0 +1,99 @@
+//! Errors become gRPC statuses: one table for the engine's, one for the models'.
+//!
+//! The message is the error's own text. Causes that only an operator can act on go to the log,
+//! not to the client.
+
+use std::error::Error as _;
+
+use bigrain_encoders::EncodeError;
+use bigrain_engine::{Error, ErrorKind};
+use tonic::{Code, Status};
+
+/// Returns the code for a kind of engine error.
+pub(crate) fn code(kind: ErrorKind) -> Code {
+    match kind {
+        ErrorKind::InvalidArgument => Code::InvalidArgument,
+        ErrorKind::NotFound => Code::NotFound,
+        ErrorKind::AlreadyExists => Code::AlreadyExists,
+        ErrorKind::FailedPrecondition => Code::FailedPrecondition,
+        ErrorKind::ResourceExhausted => Code::ResourceExhausted,
+        ErrorKind::Cancelled => Code::Cancelled,
+        ErrorKind::Corruption => Code::DataLoss,
+        ErrorKind::Io | ErrorKind::Poisoned => Code::Unavailable,
+        // `ErrorKind` may grow: a kind without a row is our bug until it has one.
+        _ => Code::Internal,
+    }
+}
+
+/// Turns an engine error into a status that carries its text.
+pub(crate) fn from_engine(error: Error) -> Status {
+    let code = code(error.kind());
+    if is_servers_fault(code) {
+        let cause = error.source().map(ToString::to_string);
+        tracing::error!(%error, cause, code = ?code, "request failed");
+    }
+    Status::new(code, error.to_string())
+}
+
+/// Turns an encoder's error into a status that carries its text.
+pub(crate) fn from_encoder(error: &EncodeError) -> Status {
+    let code = match error {
+        EncodeError::EmptyText { .. } | EncodeError::TextTooLong { .. } => Code::InvalidArgument,
+        EncodeError::Cancelled => Code::Cancelled,
+        _ => Code::Internal,
+    };
+    if is_servers_fault(code) {
+        tracing::error!(%error, "encoding failed");
+    }
+    Status::new(code, error.to_string())
+}
+
+/// Whether one refused batch of a stream leaves the rest of the stream meaningful: the caller
+/// sent something wrong, or may try again.
+pub(crate) fn concerns_one_batch(code: Code) -> bool {
+    matches!(
+        code,
+        Code::InvalidArgument
+            | Code::NotFound
+            | Code::AlreadyExists
+            | Code::FailedPrecondition
+            | Code::ResourceExhausted
+    )
+}
+
+/// Whether an operator, not the caller, has to act.
+fn is_servers_fault(code: Code) -> bool {
+    matches!(code, Code::DataLoss | Code::Unavailable | Code::Internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_code() {
+        let table = [
+            (ErrorKind::InvalidArgument, Code::InvalidArgument),
+            (ErrorKind::NotFound, Code::NotFound),
+            (ErrorKind::AlreadyExists, Code::AlreadyExists),
+            (ErrorKind::FailedPrecondition, Code::FailedPrecondition),
+            (ErrorKind::ResourceExhausted, Code::ResourceExhausted),
+            (ErrorKind::Cancelled, Code::Cancelled),
+            (ErrorKind::Corruption, Code::DataLoss),
+            (ErrorKind::Io, Code::Unavailable),
+            (ErrorKind::Poisoned, Code::Unavailable),
+            (ErrorKind::Internal, Code::Internal),
+        ];
+        for (kind, expected) in table {
+            assert_eq!(code(kind), expected, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_callers_faults_leave_a_stream_open() {
+        for fatal in [Code::DataLoss, Code::Unavailable, Code::Internal, Code::Cancelled] {
+            assert!(!concerns_one_batch(fatal), "{fatal:?}");
+        }
+        assert!(concerns_one_batch(Code::InvalidArgument));
+    }
+}

@@ -1,0 +1,13 @@
+//! The service over a real connection: a server on a port the system picks, a temporary data
+//! folder, and the toy encoder.
+
+mod gated_encoder;
+mod support;
+
+mod collections;
+mod encoding;
+mod lifecycle;
+mod limits;
+mod points;
+mod searching;
+mod stream;

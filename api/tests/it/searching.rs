@@ -1,0 +1,127 @@
+//! Search, by vector and by text.
+
+use bigrain_api::Settings;
+use bigrain_api::proto::{
+    CollectionConfig, EncodeRequest, Metric, Point, SearchOptions, SearchRequest,
+    SearchTextRequest, UpsertRequest,
+};
+use tonic::Code;
+
+use crate::support::{TOY, TestServer, assert_status, config, num, point, upsert};
+
+fn search(vector: &[f32], options: SearchOptions) -> SearchRequest {
+    SearchRequest {
+        collection: "docs".to_owned(),
+        vector: vector.to_vec(),
+        space: None,
+        options: Some(options),
+    }
+}
+
+async fn three_points() -> TestServer {
+    let server = TestServer::with_docs(Settings::default()).await;
+    let named = |id, vector: &[f32]| Point {
+        payload_json: format!(r#"{{"name":"p{id}"}}"#),
+        ..point(num(id), vector)
+    };
+    let points = vec![named(1, &[1.0, 0.0]), named(2, &[0.0, 1.0]), named(3, &[0.7, 0.7])];
+    server.upsert(points).await.unwrap();
+    server
+}
+
+#[tokio::test]
+async fn a_search_returns_the_nearest_with_scores_payloads_and_statistics() {
+    let server = three_points().await;
+    let options = SearchOptions { limit: Some(2), explain: true, ..SearchOptions::default() };
+    let reply = server.search().search(search(&[1.0, 0.1], options)).await.unwrap().into_inner();
+    assert_eq!(reply.points.len(), 2);
+    assert_eq!(reply.points[0].id, Some(num(1)));
+    assert_eq!(reply.points[0].payload_json, r#"{"name":"p1"}"#);
+    assert!((reply.points[0].score - 1.0).abs() < 1e-6);
+    assert!((reply.points[1].score - 0.77).abs() < 1e-6);
+    assert!(reply.stats.unwrap().rows_read > 0);
+    let plan: serde_json::Value = serde_json::from_str(&reply.plan_json.unwrap()).unwrap();
+    assert!(plan.is_object());
+
+    let bare = SearchOptions { with_payload: Some(false), exact: true, ..SearchOptions::default() };
+    let reply = server.search().search(search(&[0.0, 1.0], bare)).await.unwrap().into_inner();
+    assert_eq!(reply.points.len(), 3);
+    assert!(reply.plan_json.is_none());
+    assert!(reply.points.iter().all(|point| point.payload_json.is_empty()));
+}
+
+#[tokio::test]
+async fn bad_searches_are_refused_by_name() {
+    let server = three_points().await;
+    let limit = |limit| SearchOptions { limit: Some(limit), ..SearchOptions::default() };
+    let half = SearchOptions { oversampling: Some(0.5), ..SearchOptions::default() };
+    let plain = SearchOptions::default;
+    for (request, code, words) in [
+        (search(&[1.0, 0.0], limit(0)), Code::InvalidArgument, ["limit", "got 0"]),
+        (search(&[1.0, 0.0], limit(16_385)), Code::InvalidArgument, ["16384", "16385"]),
+        (search(&[1.0, 0.0], half), Code::InvalidArgument, ["oversampling", "0.5"]),
+        (search(&[1.0], plain()), Code::FailedPrecondition, ["has 2", "has 1"]),
+        (search(&[], plain()), Code::FailedPrecondition, ["has 2", "has 0"]),
+        (search(&[f32::NAN, 0.0], plain()), Code::InvalidArgument, ["component 0", "NaN"]),
+    ] {
+        let status = server.search().search(request).await.unwrap_err();
+        assert_status(&status, code, &words);
+    }
+    let elsewhere = SearchRequest {
+        collection: "nowhere".to_owned(),
+        ..search(&[1.0, 0.0], plain())
+    };
+    let status = server.search().search(elsewhere).await.unwrap_err();
+    assert_status(&status, Code::NotFound, &["nowhere"]);
+}
+
+#[tokio::test]
+async fn a_zero_query_under_cosine_is_refused() {
+    let server = TestServer::start().await;
+    server.create("docs", config(2, Metric::Cosine)).await.unwrap();
+    let request = search(&[0.0, 0.0], SearchOptions::default());
+    let status = server.search().search(request).await.unwrap_err();
+    assert_status(&status, Code::InvalidArgument, &["zero vector"]);
+}
+
+#[tokio::test]
+async fn text_finds_the_text_that_was_encoded() {
+    let server = TestServer::start().await;
+    let model = CollectionConfig { model: Some(TOY.to_owned()), ..config(0, Metric::Cosine) };
+    server.create("docs", model).await.unwrap();
+    let texts = ["flow over a wing", "heat in a slab", "a shock wave in air"];
+    let request = EncodeRequest {
+        texts: texts.map(str::to_owned).to_vec(),
+        ..EncodeRequest::default()
+    };
+    let encoded = server.encoder().encode(request).await.unwrap().into_inner();
+    let points = (0_u64..).zip(encoded.embeddings).map(|(id, row)| point(num(id), &row.values));
+    let space = Some(encoded.space);
+    let request = UpsertRequest { space, ..upsert("docs", points.collect()) };
+    server.points().upsert(request).await.unwrap();
+
+    let request = SearchTextRequest {
+        collection: "docs".to_owned(),
+        text: "heat in a slab".to_owned(),
+        options: None,
+    };
+    let reply = server.search().search_text(request.clone()).await.unwrap().into_inner();
+    assert_eq!(reply.points[0].id, Some(num(1)));
+    assert!((reply.points[0].score - 1.0).abs() < 1e-5);
+
+    let empty = SearchTextRequest { text: String::new(), ..request };
+    let status = server.search().search_text(empty).await.unwrap_err();
+    assert_status(&status, Code::InvalidArgument, &["empty"]);
+}
+
+#[tokio::test]
+async fn text_needs_a_model() {
+    let server = three_points().await;
+    let request = SearchTextRequest {
+        collection: "docs".to_owned(),
+        text: "heat".to_owned(),
+        options: None,
+    };
+    let status = server.search().search_text(request).await.unwrap_err();
+    assert_status(&status, Code::FailedPrecondition, &["\"docs\" has no model"]);
+}

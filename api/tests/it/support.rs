@@ -1,0 +1,140 @@
+//! A server to talk to, and words to talk with.
+
+use std::sync::Arc;
+
+use bigrain_api::proto::collections_client::CollectionsClient;
+use bigrain_api::proto::encoder_client::EncoderClient;
+use bigrain_api::proto::points_client::PointsClient;
+use bigrain_api::proto::search_client::SearchClient;
+use bigrain_api::proto::{
+    CollectionConfig, CreateCollectionRequest, Metric, Point, PointId, UpsertRequest, point_id,
+};
+use bigrain_api::{ModelRegistry, ServeError, Server, Settings};
+use bigrain_encoders::ToyEncoder;
+use bigrain_engine::{Engine, EngineConfig};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::Status;
+use tonic::transport::Channel;
+
+/// The name of the toy model.
+pub const TOY: &str = "toy";
+/// The dimensions of the toy model.
+pub const TOY_DIMS: u32 = 32;
+
+/// A server that stops when told to, or when the test's runtime ends.
+pub struct TestServer {
+    pub channel: Channel,
+    shutdown: oneshot::Sender<()>,
+    serving: JoinHandle<Result<(), ServeError>>,
+    _data: TempDir,
+}
+
+impl TestServer {
+    /// Starts a server with the toy model.
+    pub async fn start() -> Self {
+        Self::start_with(Settings::default(), toy_models()).await
+    }
+
+    /// Starts a server with the toy model that has an empty collection `docs`: two dimensions,
+    /// dot product.
+    pub async fn with_docs(settings: Settings) -> Self {
+        let server = Self::start_with(settings, toy_models()).await;
+        server.create("docs", config(2, Metric::Dot)).await.unwrap();
+        server
+    }
+
+    /// Starts a server on a port the system picks.
+    pub async fn start_with(settings: Settings, models: ModelRegistry) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let engine = Engine::open(data.path(), EngineConfig::default()).unwrap();
+        let listen = Some("127.0.0.1:0".parse().unwrap());
+        let config = Settings { listen, ..settings }.into_config().unwrap();
+        let server = Server::bind(config, engine, models).await.unwrap();
+        let address = format!("http://{}", server.local_addr());
+        let (shutdown, told) = oneshot::channel::<()>();
+        let serving = tokio::spawn(server.serve(async {
+            // A dropped sender is a test that ended; the server then stops too.
+            let _ = told.await;
+        }));
+        let channel = Channel::from_shared(address).unwrap().connect().await.unwrap();
+        Self { channel, shutdown, serving, _data: data }
+    }
+
+    pub fn collections(&self) -> CollectionsClient<Channel> {
+        CollectionsClient::new(self.channel.clone())
+    }
+
+    pub fn points(&self) -> PointsClient<Channel> {
+        PointsClient::new(self.channel.clone())
+    }
+
+    pub fn search(&self) -> SearchClient<Channel> {
+        SearchClient::new(self.channel.clone())
+    }
+
+    pub fn encoder(&self) -> EncoderClient<Channel> {
+        EncoderClient::new(self.channel.clone())
+    }
+
+    /// Creates a collection.
+    pub async fn create(&self, name: &str, config: CollectionConfig) -> Result<(), Status> {
+        let request = CreateCollectionRequest { name: name.to_owned(), config: Some(config) };
+        self.collections().create(request).await.map(|_| ())
+    }
+
+    /// Stores points in `docs`.
+    pub async fn upsert(&self, points: Vec<Point>) -> Result<(), Status> {
+        self.points().upsert(upsert("docs", points)).await.map(|_| ())
+    }
+
+    /// Counts the points of `docs`.
+    pub async fn count(&self) -> u64 {
+        let request = bigrain_api::proto::CountRequest { collection: "docs".to_owned() };
+        self.points().count(request).await.unwrap().into_inner().count
+    }
+
+    /// Tells the server to stop; the handle completes when it has.
+    pub fn stop(self) -> (JoinHandle<Result<(), ServeError>>, TempDir) {
+        self.shutdown.send(()).unwrap();
+        (self.serving, self._data)
+    }
+}
+
+pub fn toy_models() -> ModelRegistry {
+    ModelRegistry::new().with(TOY, Arc::new(toy())).unwrap()
+}
+
+pub fn toy() -> ToyEncoder {
+    ToyEncoder::new(TOY_DIMS as usize)
+}
+
+pub fn config(dims: u32, metric: Metric) -> CollectionConfig {
+    CollectionConfig { dims, metric: metric.into(), ..CollectionConfig::default() }
+}
+
+pub fn num(id: u64) -> PointId {
+    PointId { id: Some(point_id::Id::Num(id)) }
+}
+
+pub fn text(id: &str) -> PointId {
+    PointId { id: Some(point_id::Id::Text(id.to_owned())) }
+}
+
+pub fn point(id: PointId, vector: &[f32]) -> Point {
+    Point { id: Some(id), vector: vector.to_vec(), payload_json: String::new() }
+}
+
+pub fn upsert(collection: &str, points: Vec<Point>) -> UpsertRequest {
+    UpsertRequest { collection: collection.to_owned(), points, space: None }
+}
+
+/// Fails unless a status has this code and all of these words.
+#[track_caller]
+pub fn assert_status(status: &Status, code: tonic::Code, words: &[&str]) {
+    assert_eq!(status.code(), code, "{status:?}");
+    for word in words {
+        assert!(status.message().contains(word), "{word:?} is not in {:?}", status.message());
+    }
+}

@@ -1,0 +1,123 @@
+//! The seam every text model implements.
+
+use bigrain_types::{Cancel, Cancelled, EmbeddingSpaceId};
+use thiserror::Error;
+
+use crate::embeddings::Embeddings;
+use crate::tokenize::TokenizerError;
+
+/// The longest text, in bytes of UTF-8. Longer ones are refused rather than tokenized: a model
+/// reads some hundreds of tokens, so such a text was meant to be split.
+pub const MAX_TEXT_BYTES: usize = 1 << 20;
+
+/// Turns texts into embeddings of one embedding space.
+///
+/// An encoder is immutable and shared between threads. The embedding of a text does not depend on
+/// the texts encoded with it.
+pub trait TextEncoder: Send + Sync {
+    /// Values of one embedding.
+    fn dims(&self) -> usize;
+
+    /// The space its embeddings lie in.
+    fn space(&self) -> EmbeddingSpaceId;
+
+    /// The most tokens of a text that are read, special tokens included.
+    fn max_tokens(&self) -> usize;
+
+    /// Encodes texts, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] for the first text that is empty or too long, and when cancelled; then
+    /// nothing is returned.
+    fn encode(&self, texts: &[&str], options: &EncodeOptions) -> Result<Embeddings, EncodeError>;
+
+    /// Encodes one query.
+    ///
+    /// # Errors
+    ///
+    /// As [`TextEncoder::encode`].
+    fn encode_query(&self, text: &str) -> Result<Vec<f32>, EncodeError> {
+        let options = EncodeOptions { kind: TextKind::Query, ..EncodeOptions::default() };
+        Ok(self.encode(&[text], &options)?.into_data())
+    }
+}
+
+/// How to encode.
+#[derive(Clone, Debug, Default)]
+pub struct EncodeOptions {
+    /// Whether the texts are documents or queries. Default: documents.
+    pub kind: TextKind,
+    /// Stops the work between two batches. Default: a flag nobody has raised.
+    pub cancel: Cancel,
+}
+
+/// What a text is for; some models put a different prefix before each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TextKind {
+    /// To be found.
+    #[default]
+    Document,
+    /// To find with.
+    Query,
+}
+
+/// Texts that could not be encoded.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// A text without anything but white space: it has no meaning to encode.
+    #[error("text {position} is empty")]
+    EmptyText {
+        /// Which of the texts.
+        position: usize,
+    },
+    /// A text above [`MAX_TEXT_BYTES`].
+    #[error("text {position} has {actual} bytes, the limit is {MAX_TEXT_BYTES}")]
+    TextTooLong {
+        /// Which of the texts.
+        position: usize,
+        /// Its length.
+        actual: usize,
+    },
+    /// A text the tokenizer refuses.
+    #[error("text {position}")]
+    Tokenize {
+        /// Which of the texts.
+        position: usize,
+        /// Why.
+        #[source]
+        source: TokenizerError,
+    },
+    /// The caller gave up.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+/// Refuses the first text that no encoder takes.
+pub(crate) fn check_texts(texts: &[&str]) -> Result<(), EncodeError> {
+    for (position, text) in texts.iter().enumerate() {
+        if text.len() > MAX_TEXT_BYTES {
+            return Err(EncodeError::TextTooLong { position, actual: text.len() });
+        }
+        if text.trim().is_empty() {
+            return Err(EncodeError::EmptyText { position });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_name_the_text_and_the_limit() {
+        let refuse = |texts: &[&str]| check_texts(texts).unwrap_err().to_string();
+        assert_eq!(refuse(&["a", " \t\u{a0}\n"]), "text 1 is empty");
+        let long = "x".repeat(MAX_TEXT_BYTES + 1);
+        assert_eq!(refuse(&[&long]), "text 0 has 1048577 bytes, the limit is 1048576");
+        assert!(check_texts(&[&long[1..], "🦀"]).is_ok());
+    }
+}

@@ -1,0 +1,52 @@
+//! Text becomes embeddings: sentence encoders of the BERT family on an inference runtime of our
+//! own.
+//!
+//! ```no_run
+//! use bigrain_encoders::{EncodeOptions, OpenOptions, Runtime, SentenceEncoder, TextEncoder};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let runtime = Runtime::new(2)?;
+//! let encoder =
+//!     SentenceEncoder::open("all-MiniLM-L6-v2".as_ref(), &OpenOptions::default(), runtime)?;
+//! let texts = ["how does it scale?", "Throughput grows with cores."];
+//! let embeddings = encoder.encode(&texts, &EncodeOptions::default())?;
+//! assert_eq!(embeddings.rows(), 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | step | module | takes → gives |
+//! |---|---|---|
+//! | open | `model_dir`, `weights`, `tokenize` | a model folder, as downloaded → an encoder |
+//! | cut | `batch` | token ids of many texts → packed batches of similar lengths |
+//! | run | `bert` on `nn` | a packed batch → one hidden row a token |
+//! | pool | `pooling` | hidden rows → one vector a text |
+//!
+//! Models load from an unmodified sentence-transformers or Hugging Face folder. Nothing is
+//! downloaded, and nothing of the folder is touched once the encoder is open.
+
+mod batch;
+mod bert;
+mod embeddings;
+mod encoder;
+mod model_dir;
+mod nn;
+mod pooling;
+mod runtime;
+mod sentence_encoder;
+mod throughput;
+mod tokenize;
+mod toy;
+mod weights;
+
+pub use bert::{BertConfig, BertConfigError};
+pub use embeddings::{Embeddings, EncodeStats};
+pub use encoder::{EncodeError, EncodeOptions, MAX_TEXT_BYTES, TextEncoder, TextKind};
+pub use model_dir::{ModelDir, ModelDirError, OpenOptions, Prompts};
+pub use pooling::Pooling;
+pub use runtime::{Runtime, RuntimeError};
+pub use sentence_encoder::{OpenEncoderError, SentenceEncoder};
+pub use throughput::{Throughput, measure_throughput};
+pub use tokenize::TokenizerError;
+pub use toy::ToyEncoder;
+pub use weights::WeightsError;

@@ -1,0 +1,178 @@
+//! The tokenizer of a model folder, with truncation and padding set by us.
+//!
+//! Many published `tokenizer.json` files carry the truncation and padding of whatever the author
+//! ran last (all-MiniLM-L6-v2: cut at 128 tokens, pad to 128, for a model that reads 256). Both
+//! are always replaced: texts are cut at the model's own limit, special tokens included, and never
+//! padded.
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+use tokenizers::models::wordpiece::WordPiece;
+use tokenizers::normalizers::BertNormalizer;
+use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::processors::bert::BertProcessing;
+use tokenizers::{Tokenizer, TruncationParams};
+
+/// A tokenizer that could not be opened, or a text it refuses.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TokenizerError {
+    /// The file could not be read as a tokenizer.
+    #[error("read tokenizer {path}: {reason}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        reason: String,
+    },
+    /// The vocabulary has no entry for a token every text needs.
+    #[error("vocabulary {path} lacks {token}")]
+    MissingToken {
+        /// The file.
+        path: PathBuf,
+        /// The token.
+        token: &'static str,
+    },
+    /// The vocabulary is larger than the model's table of embeddings.
+    #[error("tokenizer has ids up to {largest}, the model has {vocabulary} embeddings")]
+    Vocabulary {
+        /// The largest id.
+        largest: usize,
+        /// Rows of the model's table.
+        vocabulary: usize,
+    },
+    /// The truncation length leaves no room for a token of the text.
+    #[error("max tokens {max_tokens} leaves no room beside {special} special tokens")]
+    TooShort {
+        /// The truncation length.
+        max_tokens: usize,
+        /// Special tokens added to each text.
+        special: usize,
+    },
+    /// A text the tokenizer refuses.
+    #[error("tokenize: {0}")]
+    Text(String),
+}
+
+/// Ids of one text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TokenIds {
+    pub(crate) ids: Vec<u32>,
+    /// Whether the text was longer than that.
+    pub(crate) truncated: bool,
+}
+
+/// A tokenizer that cuts at a model's limit and never pads.
+#[derive(Debug)]
+pub(crate) struct TextTokenizer(Tokenizer);
+
+impl TextTokenizer {
+    /// Reads a `tokenizer.json`.
+    pub(crate) fn from_json(path: &Path) -> Result<Self, TokenizerError> {
+        Tokenizer::from_file(path).map(Self).map_err(|error| open_error(path, &error))
+    }
+
+    /// Reads a BERT `vocab.txt`, one WordPiece token a line.
+    pub(crate) fn from_vocab(path: &Path, lowercase: bool) -> Result<Self, TokenizerError> {
+        let file = path.to_str().ok_or_else(|| open_error(path, &"path is not UTF-8"))?;
+        let model = WordPiece::from_file(file).build().map_err(|error| open_error(path, &error))?;
+        let mut tokenizer = Tokenizer::new(model);
+        let special = |token: &'static str| {
+            let id = tokenizer.token_to_id(token);
+            let missing = || TokenizerError::MissingToken { path: path.to_owned(), token };
+            id.map(|id| (token.to_owned(), id)).ok_or_else(missing)
+        };
+        let (unknown, end, start) = (special("[UNK]"), special("[SEP]")?, special("[CLS]")?);
+        unknown?;
+        tokenizer
+            .with_normalizer(Some(BertNormalizer::new(true, true, None, lowercase)))
+            .with_pre_tokenizer(Some(BertPreTokenizer))
+            .with_post_processor(Some(BertProcessing::new(end, start)));
+        Ok(Self(tokenizer))
+    }
+
+    /// Sets the limit: at most `max_tokens` ids a text, all below `vocabulary`.
+    pub(crate) fn with_limits(
+        mut self,
+        max_tokens: usize,
+        vocabulary: usize,
+    ) -> Result<Self, TokenizerError> {
+        let largest = self.0.get_vocab(true).into_values().max().unwrap_or(0) as usize;
+        if largest >= vocabulary {
+            return Err(TokenizerError::Vocabulary { largest, vocabulary });
+        }
+        let special = self.0.get_post_processor().map_or(0, |post| {
+            tokenizers::PostProcessor::added_tokens(post, false)
+        });
+        if max_tokens <= special {
+            return Err(TokenizerError::TooShort { max_tokens, special });
+        }
+        let truncation = TruncationParams { max_length: max_tokens, ..TruncationParams::default() };
+        self.0
+            .with_padding(None)
+            .with_truncation(Some(truncation))
+            .map_err(|error| TokenizerError::Text(error.to_string()))?;
+        Ok(self)
+    }
+
+    /// Returns the ids of one text, special tokens included.
+    pub(crate) fn encode(&self, text: &str) -> Result<TokenIds, TokenizerError> {
+        let encoding = self
+            .0
+            .encode_fast(text, true)
+            .map_err(|error| TokenizerError::Text(error.to_string()))?;
+        let truncated = !encoding.get_overflowing().is_empty();
+        Ok(TokenIds { ids: encoding.get_ids().to_vec(), truncated })
+    }
+}
+
+fn open_error(path: &Path, reason: &impl ToString) -> TokenizerError {
+    TokenizerError::Open { path: path.to_owned(), reason: reason.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vocab(tokens: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("vocab.txt"), tokens.join("\n")).unwrap();
+        folder
+    }
+
+    const TOKENS: [&str; 8] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "cra", "##b", "##s"];
+
+    #[test]
+    fn a_vocabulary_splits_words_into_pieces() {
+        let folder = vocab(&TOKENS);
+        let tokenizer = TextTokenizer::from_vocab(&folder.path().join("vocab.txt"), true).unwrap();
+        let tokenizer = tokenizer.with_limits(5, 8).unwrap();
+        let short = tokenizer.encode("The  crab 🦀").unwrap();
+        assert_eq!(short, TokenIds { ids: vec![2, 4, 5, 6, 3], truncated: true });
+        let short = tokenizer.encode("crabs").unwrap();
+        assert_eq!(short, TokenIds { ids: vec![2, 5, 6, 7, 3], truncated: false });
+        assert_eq!(tokenizer.encode("🦀").unwrap().ids, [2, 1, 3]);
+    }
+
+    #[test]
+    fn refusals_name_the_file_and_the_limit() {
+        let folder = vocab(&TOKENS[..3]);
+        let path = folder.path().join("vocab.txt");
+        let error = TextTokenizer::from_vocab(&path, true).unwrap_err().to_string();
+        assert!(error.ends_with("vocab.txt lacks [SEP]"), "{error}");
+
+        let folder = vocab(&TOKENS);
+        let path = folder.path().join("vocab.txt");
+        let open = || TextTokenizer::from_vocab(&path, true).unwrap();
+        assert_eq!(
+            open().with_limits(5, 7).unwrap_err().to_string(),
+            "tokenizer has ids up to 7, the model has 7 embeddings"
+        );
+        assert_eq!(
+            open().with_limits(2, 8).unwrap_err().to_string(),
+            "max tokens 2 leaves no room beside 2 special tokens"
+        );
+        assert!(TextTokenizer::from_json(&folder.path().join("no.json")).is_err());
+    }
+}

@@ -1,0 +1,13 @@
+//! Checkpoint files, read and checked.
+//!
+//! A file is mapped ([`MappedFile`]) only while an encoder is being opened: tensors are checked
+//! against the shapes the model expects, converted to `f32` and copied into the layouts the
+//! runtime computes on ([`Tensors`]). Nothing reads the map afterwards, so a file that changes
+//! later cannot change answers.
+
+mod map;
+mod tensors;
+
+pub(crate) use map::MappedFile;
+pub(crate) use tensors::{TensorSpec, Tensors};
+pub use tensors::WeightsError;

@@ -1,0 +1,133 @@
+//! An embedding becomes a code and its factors; a code becomes an embedding again, roughly.
+
+use bigrain_kernels::{QuantizeSums, dot, quantize};
+use bigrain_types::Metric;
+
+use crate::binarizer::Binarizer;
+use crate::factors::{Factors, round_to_half_precision};
+
+/// Vectors shorter than this are treated as if every estimate for them were zero, with their length
+/// as the error: their scale would not be a normal `f32`.
+pub(crate) const SHORTEST: f64 = 1e-30;
+
+/// What rounding in `f32` may add to the error, relative to the vector's length.
+const ROUNDING: f64 = 1.0 / (1 << 20) as f64;
+
+/// Memory that encoding reuses from one vector to the next.
+#[derive(Clone, Debug, Default)]
+pub struct EncodeScratch {
+    rotated: Vec<f32>,
+    changes: Vec<(f32, u32)>,
+}
+
+impl Binarizer {
+    /// Encodes one embedding: writes its planes, level after level, and returns its factors.
+    ///
+    /// Under cosine the vector must have length one. The same vector gives the same code on any
+    /// machine at one level, and on any machine with the same instruction set above.
+    ///
+    /// # Panics
+    ///
+    /// When `vector` does not have [`Binarizer::dims`] numbers or `planes` not
+    /// [`CodeLayout::words`](crate::CodeLayout::words) words.
+    pub fn encode(
+        &self,
+        vector: &[f32],
+        scratch: &mut EncodeScratch,
+        planes: &mut [u64],
+    ) -> Factors {
+        assert_eq!(planes.len(), self.layout().words(), "code has the wrong number of words");
+        scratch.rotated.resize(self.layout().dims(), 0.0);
+        self.rotate(vector, &mut scratch.rotated);
+        let (levels, dims) = (self.layout().levels().count(), self.layout().dims());
+        let norm = length(&scratch.rotated);
+        let factors = if norm < SHORTEST {
+            quantize(&scratch.rotated, 1.0, levels, planes);
+            Deviation { rescale: 0.0, error: norm as f32 }
+        } else {
+            let EncodeScratch { rotated, changes } = scratch;
+            let inverse_scale = self.scale_search().inverse_scale(rotated, norm, levels, changes);
+            let sums = quantize(rotated, inverse_scale, levels, planes);
+            Deviation::of(norm, inverse_scale, sums, dims)
+        };
+        match self.metric() {
+            // -||x - q||^2 = -||x||^2 - ||q||^2 + 2 <x, q>; the query adds its own square.
+            Metric::L2 => Factors {
+                add: -(norm * norm) as f32,
+                rescale: 2.0 * factors.rescale,
+                error: 2.0 * factors.error,
+            },
+            _ => Factors { add: 0.0, rescale: factors.rescale, error: factors.error },
+        }
+    }
+
+    /// Encodes `rows` (n times [`Binarizer::dims`]): appends each level to its own array, one code
+    /// after the other, and the factors to theirs.
+    ///
+    /// # Panics
+    ///
+    /// When `rows` is not a whole number of vectors or `planes` has another number of levels.
+    pub fn encode_many(&self, rows: &[f32], planes: &mut [Vec<u64>], factors: &mut Vec<Factors>) {
+        assert!(rows.len().is_multiple_of(self.dims()), "rows are not a whole number of vectors");
+        assert_eq!(planes.len(), self.layout().levels().count(), "one array for each level");
+        let mut scratch = EncodeScratch::default();
+        let mut code = vec![0; self.layout().words()];
+        for row in rows.chunks_exact(self.dims()) {
+            factors.push(self.encode(row, &mut scratch, &mut code));
+            for (to, level) in planes.iter_mut().zip(self.layout().levels_of(&code)) {
+                to.extend_from_slice(level);
+            }
+        }
+    }
+
+    /// Returns the vector that a code stands for: its odd integers, rescaled and rotated back.
+    ///
+    /// Its dot product with the embedding it was made from is that embedding's squared length; it is
+    /// longer than the embedding by `1 / rho`.
+    ///
+    /// # Panics
+    ///
+    /// When `code` has the wrong number of words.
+    #[must_use]
+    pub fn decode(&self, code: &[u64], factors: Factors) -> Vec<f32> {
+        let mut values = vec![0; self.layout().dims()];
+        self.layout().unpack(code, &mut values);
+        let rescale = match self.metric() {
+            Metric::L2 => 0.5 * factors.rescale,
+            _ => factors.rescale,
+        };
+        let mut rotated: Vec<f32> = values.iter().map(|&value| value as f32 * rescale).collect();
+        let mut vector = vec![0.0; self.dims()];
+        self.rotate_back(&mut rotated, &mut vector);
+        vector
+    }
+}
+
+/// How an estimated dot product relates to the score, and how far it strays.
+struct Deviation {
+    rescale: f32,
+    error: f32,
+}
+
+impl Deviation {
+    /// With `y = x' / t`: `rescale = ||x||^2 / (t <u, y>)` and `rho = <u, y> t / (||u|| ||x||)`.
+    fn of(norm: f64, inverse_scale: f32, sums: QuantizeSums, dims: usize) -> Self {
+        let dot = f64::from(sums.dot) / f64::from(inverse_scale);
+        let rho_squared = dot * dot / (f64::from(sums.norm_squared) * norm * norm);
+        let tangent = ((1.0 - rho_squared).max(0.0) / rho_squared).sqrt();
+        let rescale = norm * norm / dot;
+        let kept = round_to_half_precision(rescale as f32);
+        let lost = (f64::from(kept) - rescale).abs() * f64::from(sums.norm_squared).sqrt();
+        let error = norm * tangent / ((dims - 1) as f64).sqrt() + lost + norm * ROUNDING;
+        Self { rescale: kept, error: error as f32 }
+    }
+}
+
+/// Returns a vector's length, also where its square leaves the range of `f32`.
+pub(crate) fn length(vector: &[f32]) -> f64 {
+    let squared = dot(vector, vector);
+    if (1e-25..1e37).contains(&squared) {
+        return f64::from(squared).sqrt();
+    }
+    vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt()
+}

@@ -1,0 +1,46 @@
+//! How reading or writing a segment's files can fail.
+
+use std::io;
+use std::path::PathBuf;
+
+use bigrain_storage::{DirectoryError, OpenFileError, ReadError};
+use thiserror::Error;
+
+/// A segment file that could not be written or read.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum IndexError {
+    /// A file could not be written.
+    #[error(transparent)]
+    Write(#[from] DirectoryError),
+    /// A file is missing, damaged at its end, or of another kind or version.
+    #[error(transparent)]
+    Open(#[from] OpenFileError),
+    /// A block could not be read or does not match its checksum.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The checksums match but the contents contradict themselves.
+    #[error("{}: {reason}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl IndexError {
+    /// Whether stored bytes are at fault, rather than the system or the caller.
+    #[must_use]
+    pub fn is_corruption(&self) -> bool {
+        match self {
+            Self::Malformed { .. } => true,
+            // A file that the manifest names and that is gone was damaged too.
+            Self::Open(OpenFileError::Io(error)) => error.kind() == io::ErrorKind::NotFound,
+            Self::Open(_) => true,
+            Self::Read(ReadError::Io(error)) => error.kind() == io::ErrorKind::UnexpectedEof,
+            Self::Read(error) => !matches!(error, ReadError::Cancelled(_)),
+            Self::Write(_) => false,
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Arithmetic over slices: scores of packed codes, dot product, squared distance, the
+//! Walsh-Hadamard transform, top-k.
+//!
+//! Nothing here allocates in a loop, reads a file, starts a thread or reads the environment.
+//!
+//! | kernel | does | agreement between instruction sets |
+//! |---|---|---|
+//! | [`scan`], [`score_one`] | integer scores of codes against a query | exact |
+//! | [`dot`], [`l2_squared`] | sums over two `f32` slices | within a stated bound |
+//! | [`quantize`] | numbers to bit planes, with two sums | planes exact, sums within a bound |
+//! | [`hadamard`] | the Walsh-Hadamard transform, in place | bit for bit |
+//! | [`TopK`] | the best `limit` offsets by score | not applicable |
+//!
+//! Every kernel has one safe door, which checks lengths and picks the implementation by
+//! [`Isa::best`]; the same name with `_with` takes the [`Isa`]. [`reference`](mod@reference) holds
+//! the plainest code for each and is its definition: one property test per kernel runs every
+//! implementation this CPU has against it.
+//!
+//! # Adding an implementation
+//!
+//! 1. Write it in `<kernel>/<architecture>.rs` as a safe `#[target_feature]` function.
+//! 2. Call it from the kernel's door, behind [`Isa::is_available`].
+//! 3. The kernel's property test finds it by itself, because it walks [`Isa::ALL`].
+
+mod cpu;
+mod float;
+mod hadamard;
+mod planes;
+mod quantize;
+pub mod reference;
+mod topk;
+
+pub use cpu::Isa;
+pub use float::{dot, dot_with, l2_squared, l2_squared_with};
+pub use hadamard::{hadamard, hadamard_with};
+pub use planes::{
+    MAX_LEVELS, MAX_QUERY_WIDTH, MAX_SCAN_DIMS, QueryPlanes, QueryPlanesError, scan, scan_with,
+    score_one,
+};
+pub use quantize::{QuantizeSums, quantize, quantize_sums, quantize_with};
+pub use topk::{Scored, TopK};

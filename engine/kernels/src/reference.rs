@@ -1,0 +1,100 @@
+//! The scalar meaning of every kernel.
+//!
+//! The plainest code that says what is computed. It is not fast and it is not called by the
+//! engine: tests compare every implementation with it.
+
+use crate::{QuantizeSums, QueryPlanes};
+
+/// Returns the integer score of one code: `planes` holds its levels, each of `query.words()` words.
+///
+/// ```text
+/// S = sum over levels a and query planes b of
+///     2^((B-1-a) + (Q-1-b)) * (D - 2 * popcnt(x_a ^ q_b))
+/// ```
+///
+/// which is the dot product of the two vectors of odd integers that the planes spell
+/// (see [`value`]).
+#[must_use]
+pub fn score(planes: &[&[u64]], query: QueryPlanes<'_>) -> i32 {
+    let mut score = 0;
+    for (a, plane) in planes.iter().enumerate() {
+        for b in 0..query.width() {
+            let differing: u32 =
+                plane.iter().zip(query.plane(b)).map(|(x, q)| (x ^ q).count_ones()).sum();
+            let agreement = query.dims() as i32 - 2 * differing as i32;
+            let weight = (planes.len() - 1 - a) + (query.width() - 1 - b);
+            score += agreement << weight;
+        }
+    }
+    score
+}
+
+/// Returns the odd integer that the planes spell at dimension `dim`: `2k - (2^B - 1)`, where
+/// plane 0 holds the most significant bit of `k`.
+#[must_use]
+pub fn value(planes: &[&[u64]], dim: usize) -> i32 {
+    let bit = |plane: &[u64]| (plane[dim / 64] >> (dim % 64) & 1) as i32;
+    let k = planes.iter().fold(0, |k, plane| 2 * k + bit(plane));
+    2 * k - ((1 << planes.len()) - 1)
+}
+
+/// Returns the dot product, summed in `f64`.
+#[must_use]
+pub fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum()
+}
+
+/// Returns the squared Euclidean distance, summed in `f64`.
+#[must_use]
+pub fn l2_squared(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(&x, &y)| (f64::from(x) - f64::from(y)).powi(2)).sum()
+}
+
+/// Transforms `values` in place by the unnormalised Walsh-Hadamard matrix in natural order.
+///
+/// The length is a power of two; the stages run from distance 1 upwards, and each output is one
+/// addition or subtraction of two inputs, so every implementation gives the same bits.
+pub fn hadamard(values: &mut [f32]) {
+    let mut distance = 1;
+    while distance < values.len() {
+        for start in (0..values.len()).step_by(2 * distance) {
+            for i in start..start + distance {
+                let (low, high) = (values[i], values[i + distance]);
+                values[i] = low + high;
+                values[i + distance] = low - high;
+            }
+        }
+        distance *= 2;
+    }
+}
+
+/// Writes the nearest odd integers of `values * inverse_scale` into `planes`, plane after plane,
+/// and returns their sums; `planes.len()` decides the levels.
+///
+/// Plane `a` takes the sign of what the planes before it left over, so a value above the range
+/// takes the largest integer, one below it the smallest, and zero counts as negative.
+#[must_use]
+pub fn quantize(
+    values: &[f32],
+    inverse_scale: f32,
+    levels: usize,
+    planes: &mut [u64],
+) -> QuantizeSums {
+    let words = values.len().div_ceil(64);
+    planes.fill(0);
+    let (mut dot, mut norm_squared) = (0.0, 0.0);
+    for (dim, &value) in values.iter().enumerate() {
+        let scaled = value * inverse_scale;
+        let (mut rest, mut spelled) = (scaled, 0.0);
+        for a in 0..levels {
+            let weight = (1 << (levels - 1 - a)) as f32;
+            let step = if rest > 0.0 { weight } else { -weight };
+            planes[a * words + dim / 64] |= u64::from(rest > 0.0) << (dim % 64);
+            rest -= step;
+            spelled += step;
+        }
+        dot += f64::from(spelled) * f64::from(scaled);
+        norm_squared += f64::from(spelled) * f64::from(spelled);
+    }
+    QuantizeSums { dot: dot as f32, norm_squared: norm_squared as f32 }
+}

@@ -1,0 +1,28 @@
+//! A named set of points: what its handle offers, and the state behind it.
+//!
+//! ```text
+//!  upsert, delete ──> writer ──> one synced store batch ──> memtable ──┐ full
+//!                                                                     v
+//!  search, get    <── state: segments + frozen memtable + memtable <── flush ──> segment
+//! ```
+//!
+//! # Locks, and their order
+//!
+//! 1. `flush` — held for a whole flush; one at a time.
+//! 2. `commit` — held while a batch goes to the store and the state is brought up to it. Whoever
+//!    holds it knows that store and state agree.
+//! 3. `state` — held for pointer swaps and appends, and by a search while it scans the memtable.
+//!
+//! A thread that holds one may take a later one, never an earlier one.
+
+mod flush;
+mod handle;
+mod info;
+mod read;
+mod search;
+mod state;
+mod writer;
+
+pub use handle::Collection;
+pub use info::{CollectionInfo, CollectionState, CollectionStatus, SegmentInfo};
+pub(crate) use handle::{Opening, collections_folder};

@@ -1,0 +1,196 @@
+//! What a caller decides: the engine's resources and a collection's shape.
+
+use bigrain_types::{EmbeddingSpaceId, Levels, MAX_DIMS, Metric};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// The longest collection name, in bytes.
+pub const MAX_COLLECTION_NAME_BYTES: usize = 255;
+
+/// The most points of one upsert, and the most ids of one delete or get.
+pub const MAX_POINTS_PER_BATCH: usize = 10_000;
+
+/// The name of a collection's only vector field, as it appears in file names.
+pub(crate) const VECTOR_FIELD: &str = "vector";
+
+/// The most rows of one segment: offsets are `u32`, and a segment is rewritten as a whole.
+const MAX_FLUSH_ROWS: usize = 1 << 24;
+
+/// The fewest bytes of a memtable worth a segment.
+const MIN_FLUSH_BYTES: usize = 1 << 20;
+
+/// The resources of an [`Engine`](crate::Engine).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EngineConfig {
+    /// Threads that encode and scan; 0 is one per core. Default 0.
+    pub threads: usize,
+    /// A memtable of this many points becomes a segment. Default 65,536.
+    pub flush_rows: usize,
+    /// A memtable of this many bytes becomes a segment. Default 256 MiB.
+    pub flush_bytes: usize,
+    /// The store's cache of blocks read from disk, in bytes. Default 64 MiB.
+    pub block_cache_bytes: u64,
+    /// The store's write buffer, in bytes. Default 32 MiB.
+    pub write_buffer_bytes: u64,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            threads: 0,
+            flush_rows: 1 << 16,
+            flush_bytes: 256 << 20,
+            block_cache_bytes: 64 << 20,
+            write_buffer_bytes: 32 << 20,
+        }
+    }
+}
+
+impl EngineConfig {
+    /// Checks every value.
+    ///
+    /// # Errors
+    ///
+    /// An error of kind [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the value.
+    pub fn validate(&self) -> Result<()> {
+        if self.flush_rows == 0 || self.flush_rows > MAX_FLUSH_ROWS {
+            return Err(Error::invalid(format!(
+                "flush_rows out of range: expected 1 to {MAX_FLUSH_ROWS}, got {}",
+                self.flush_rows
+            )));
+        }
+        if self.flush_bytes < MIN_FLUSH_BYTES {
+            return Err(Error::invalid(format!(
+                "flush_bytes out of range: expected at least {MIN_FLUSH_BYTES}, got {}",
+                self.flush_bytes
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// The shape of a [`Collection`](crate::Collection), fixed when it is created.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CollectionConfig {
+    /// Components of each vector.
+    pub dims: usize,
+    /// What "near" means.
+    pub metric: Metric,
+    /// Bits per dimension of the codes in memory. Default 2.
+    #[serde(default = "default_levels")]
+    pub levels: Levels,
+    /// Which embedding space the vectors come from; vectors stated to be of another are refused.
+    #[serde(default)]
+    pub space: Option<EmbeddingSpaceId>,
+    /// The encoder that makes the vectors, as a folder or a name. bigrain's tools and service use
+    /// it to encode text; the engine only keeps it.
+    #[serde(default)]
+    pub model: Option<String>,
+}
+
+fn default_levels() -> Levels {
+    Levels::TWO
+}
+
+impl CollectionConfig {
+    /// Returns the shape of a collection with codes of two levels.
+    #[must_use]
+    pub fn new(dims: usize, metric: Metric) -> Self {
+        Self { dims, metric, levels: default_levels(), space: None, model: None }
+    }
+
+    /// Sets the bits per dimension of the codes in memory.
+    #[must_use]
+    pub fn with_levels(mut self, levels: Levels) -> Self {
+        self.levels = levels;
+        self
+    }
+
+    /// States which embedding space the vectors come from.
+    #[must_use]
+    pub fn with_space(mut self, space: EmbeddingSpaceId) -> Self {
+        self.space = Some(space);
+        self
+    }
+
+    /// States which encoder makes the vectors.
+    #[must_use]
+    pub fn with_model(mut self, model: impl Into<String>) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    /// Checks every value.
+    ///
+    /// # Errors
+    ///
+    /// An error of kind [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the value.
+    pub fn validate(&self) -> Result<()> {
+        if self.dims == 0 || self.dims > MAX_DIMS {
+            return Err(Error::invalid(format!(
+                "dims out of range: expected 1 to {MAX_DIMS}, got {}",
+                self.dims
+            )));
+        }
+        Ok(())
+    }
+
+    /// Refuses a vector stated to be of another embedding space.
+    pub(crate) fn check_space(&self, given: Option<EmbeddingSpaceId>) -> Result<()> {
+        match (self.space, given) {
+            (Some(own), Some(given)) if own != given => Err(Error::new(
+                crate::ErrorKind::FailedPrecondition,
+                format!("embedding space mismatch: collection has {own}, vector has {given}"),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Refuses names that are empty, too long, or awkward in a URL or a shell.
+pub(crate) fn check_collection_name(name: &str) -> Result<()> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    if name.is_empty()
+        || name.len() > MAX_COLLECTION_NAME_BYTES
+        || name.starts_with('.')
+        || !name.bytes().all(allowed)
+    {
+        return Err(Error::invalid(format!(
+            "bad collection name {name:?}: expected 1 to {MAX_COLLECTION_NAME_BYTES} letters, \
+             digits, '_', '-' or '.', not starting with '.'"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_names_are_refused() {
+        for name in ["", ".hidden", "a b", "a/b", "ä", &"x".repeat(256)] {
+            assert!(check_collection_name(name).is_err(), "{name:?}");
+        }
+        assert!(check_collection_name("docs-2024_v1.1").is_ok());
+    }
+
+    #[test]
+    fn bad_values_are_named() {
+        let error = CollectionConfig::new(0, Metric::Dot).validate().unwrap_err();
+        assert!(error.to_string().contains("dims"), "{error}");
+        let config = EngineConfig { flush_rows: 0, ..EngineConfig::default() };
+        assert!(config.validate().unwrap_err().to_string().contains("flush_rows"));
+    }
+
+    #[test]
+    fn an_old_config_without_the_newer_fields_reads() {
+        let config: CollectionConfig =
+            serde_json::from_str(r#"{"dims": 4, "metric": "cosine"}"#).unwrap();
+        assert_eq!(config, CollectionConfig::new(4, Metric::Cosine));
+        assert!(serde_json::from_str::<CollectionConfig>(r#"{"dims":4,"metric":"dot","x":1}"#).is_err());
+    }
+}

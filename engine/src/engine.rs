@@ -1,0 +1,239 @@
+//! A data folder: its store, its collections, its threads.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bigrain_storage::{
+    CollectionKey, CollectionRow, Directory, EntryKind, MmapDirectory, Store, StoreConfig,
+};
+use parking_lot::RwLock;
+
+use crate::collection::{
+    Collection, CollectionState, CollectionStatus, Opening, collections_folder,
+};
+use crate::config::{CollectionConfig, EngineConfig, check_collection_name};
+use crate::error::Doing;
+use crate::{Error, ErrorKind, Result};
+
+/// An open data folder; a cheap handle that threads share.
+///
+/// One process at a time may have a data folder open. The folder is closed when the last handle,
+/// collection handles included, is gone.
+#[derive(Clone, Debug)]
+pub struct Engine(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    data_dir: PathBuf,
+    config: EngineConfig,
+    store: Arc<Store>,
+    directory: Arc<dyn Directory>,
+    pool: Arc<rayon::ThreadPool>,
+    collections: RwLock<BTreeMap<String, Slot>>,
+}
+
+/// A collection that opened, or why it did not.
+#[derive(Debug)]
+enum Slot {
+    Ready(Collection),
+    Quarantined { key: CollectionKey, reason: String },
+}
+
+impl Engine {
+    /// Opens a data folder, creating it when there is none.
+    ///
+    /// Opening reads the manifest and the points that are in no segment yet; it does not read
+    /// segments. A collection that cannot be opened is quarantined; the others serve.
+    ///
+    /// # Errors
+    ///
+    /// `FailedPrecondition` when another process has the folder open; `Corruption` when the store
+    /// is damaged; `Io`.
+    pub fn open(data_dir: impl AsRef<Path>, config: EngineConfig) -> Result<Self> {
+        let data_dir = data_dir.as_ref();
+        Self::open_folder(data_dir, config).doing(|| format!("open {}", data_dir.display()))
+    }
+
+    fn open_folder(data_dir: &Path, config: EngineConfig) -> Result<Self> {
+        config.validate()?;
+        std::fs::create_dir_all(data_dir)?;
+        let store_config = StoreConfig {
+            block_cache_bytes: config.block_cache_bytes,
+            write_buffer_bytes: config.write_buffer_bytes,
+            ..StoreConfig::default()
+        };
+        let store = Arc::new(Store::open(data_dir, &store_config)?);
+        let directory: Arc<dyn Directory> = Arc::new(MmapDirectory::open(data_dir)?);
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(config.threads)
+            .thread_name(|index| format!("bigrain-{index}"))
+            .build()
+            .map_err(|error| Error::new(ErrorKind::Io, format!("start threads: {error}")))?;
+        create_folder(&*directory, collections_folder())?;
+        let engine = Self(Arc::new(Inner {
+            data_dir: data_dir.to_owned(),
+            config,
+            store,
+            directory,
+            pool: Arc::new(pool),
+            collections: RwLock::new(BTreeMap::new()),
+        }));
+        engine.open_collections()?;
+        Ok(engine)
+    }
+
+    fn open_collections(&self) -> Result<()> {
+        let rows = self.0.store.view().collections()?;
+        self.remove_garbage(&rows)?;
+        let mut collections = self.0.collections.write();
+        for (key, row) in rows {
+            let slot = match self.open_collection(key, &row) {
+                Ok(collection) => Slot::Ready(collection),
+                Err(error) => {
+                    tracing::error!(collection = %row.name, %error, "quarantined");
+                    Slot::Quarantined { key, reason: error.to_string() }
+                }
+            };
+            collections.insert(row.name, slot);
+        }
+        Ok(())
+    }
+
+    fn open_collection(&self, key: CollectionKey, row: &CollectionRow) -> Result<Collection> {
+        let config: CollectionConfig = serde_json::from_str(&row.config).map_err(|error| {
+            Error::new(ErrorKind::Corruption, format!("stored configuration: {error}"))
+        })?;
+        config.validate()?;
+        self.opening(&row.name, key, config).open()
+    }
+
+    fn opening<'a>(
+        &'a self,
+        name: &'a str,
+        key: CollectionKey,
+        config: CollectionConfig,
+    ) -> Opening<'a> {
+        let Inner { store, directory, pool, config: limits, .. } = &*self.0;
+        Opening { name, key, config, store, directory, pool, limits }
+    }
+
+    /// Creates a collection. When this returns, it is on disk.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists`; `InvalidArgument` for a bad name or a value out of range.
+    pub fn create_collection(&self, name: &str, config: CollectionConfig) -> Result<Collection> {
+        self.create_checked(name, config).doing(|| format!("create collection {name:?}"))
+    }
+
+    fn create_checked(&self, name: &str, config: CollectionConfig) -> Result<Collection> {
+        check_collection_name(name)?;
+        config.validate()?;
+        // Held over the commit, so that two creations of one name cannot both succeed.
+        let mut collections = self.0.collections.write();
+        if collections.contains_key(name) {
+            return Err(Error::new(ErrorKind::AlreadyExists, "collection exists"));
+        }
+        let json = serde_json::to_string(&config)
+            .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
+        let key = self.0.store.create_collection(name, &json, unix_ms())?;
+        let collection = self.opening(name, key, config).open()?;
+        collections.insert(name.to_owned(), Slot::Ready(collection.clone()));
+        Ok(collection)
+    }
+
+    /// Returns a collection.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`; `Corruption` for a quarantined one, with the reason.
+    pub fn collection(&self, name: &str) -> Result<Collection> {
+        let doing = || format!("open collection {name:?}");
+        match self.0.collections.read().get(name) {
+            Some(Slot::Ready(collection)) => Ok(collection.clone()),
+            Some(Slot::Quarantined { reason, .. }) => {
+                Err(Error::new(ErrorKind::Corruption, format!("collection is quarantined: {reason}"))
+                    .doing(doing))
+            }
+            None => Err(Error::new(ErrorKind::NotFound, "no such collection").doing(doing)),
+        }
+    }
+
+    /// Returns every collection, sorted by name.
+    #[must_use]
+    pub fn collections(&self) -> Vec<CollectionStatus> {
+        let collections = self.0.collections.read();
+        let status = |(name, slot): (&String, &Slot)| CollectionStatus {
+            name: name.clone(),
+            state: slot.state(),
+        };
+        collections.iter().map(status).collect()
+    }
+
+    /// Removes a collection and everything in it, quarantined ones too. When this returns, it is
+    /// gone from disk.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`; `Io`.
+    pub fn drop_collection(&self, name: &str) -> Result<()> {
+        let doing = || format!("drop collection {name:?}");
+        let mut collections = self.0.collections.write();
+        match collections.get(name) {
+            None => Err(Error::new(ErrorKind::NotFound, "no such collection")),
+            Some(Slot::Ready(collection)) => collection.drop_everything(),
+            Some(Slot::Quarantined { key, .. }) => {
+                self.0.store.drop_collection(*key).map_err(Error::from)
+            }
+        }
+        .doing(doing)?;
+        collections.remove(name);
+        Ok(())
+    }
+
+    /// Returns the data folder.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.0.data_dir
+    }
+
+    /// Removes folders of collections that no longer exist.
+    fn remove_garbage(&self, rows: &[(CollectionKey, CollectionRow)]) -> Result<()> {
+        let directory = &*self.0.directory;
+        for entry in directory.list(collections_folder())? {
+            let known = rows.iter().any(|(key, _)| entry.name == format!("{:08x}", key.0));
+            if !known && entry.kind == EntryKind::Folder {
+                directory.remove_dir_all(&collections_folder().join(&entry.name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Slot {
+    fn state(&self) -> CollectionState {
+        match self {
+            Self::Ready(collection) => match collection.quarantine_reason() {
+                Some(reason) => CollectionState::Quarantined(reason.to_owned()),
+                None => CollectionState::Ready(collection.info()),
+            },
+            Self::Quarantined { reason, .. } => CollectionState::Quarantined(reason.clone()),
+        }
+    }
+}
+
+/// Returns the time now, for people to read; nothing is decided by it.
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+}
+
+fn create_folder(directory: &dyn Directory, path: &Path) -> Result<()> {
+    match directory.create_dir(path) {
+        Ok(()) => Ok(directory.fsync(path.parent().unwrap_or(Path::new("")))?),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,195 @@
+//! The one error that leaves the engine.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+
+use bigrain_index::IndexError;
+use bigrain_storage::{DirectoryError, StoreError};
+use bigrain_types::{
+    Cancelled, PayloadError, PointIdError, SearchParamsError, SpaceIdError, VectorError,
+};
+
+/// The result of an engine operation.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a caller can do about an [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The request is wrong and stays wrong.
+    InvalidArgument,
+    /// What the request names does not exist.
+    NotFound,
+    /// What the request would create exists.
+    AlreadyExists,
+    /// A right request in the wrong state, such as a vector of another dimension or space.
+    FailedPrecondition,
+    /// A limit was reached.
+    ResourceExhausted,
+    /// The caller gave up.
+    Cancelled,
+    /// Stored bytes fail a check.
+    Corruption,
+    /// The system refused a read or write.
+    Io,
+    /// An earlier write or sync failed; reopen the data folder.
+    Poisoned,
+    /// A defect of bigrain.
+    Internal,
+}
+
+/// What went wrong, while doing what.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    doing: String,
+    message: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, doing: String::new(), message: message.into(), source: None }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidArgument, message)
+    }
+
+    fn caused(kind: ErrorKind, source: impl StdError + Send + Sync + 'static) -> Self {
+        let message = source.to_string();
+        Self { kind, doing: String::new(), message, source: Some(Box::new(source)) }
+    }
+
+    /// Says what was being done; the innermost statement stays.
+    pub(crate) fn doing(mut self, doing: impl FnOnce() -> String) -> Self {
+        if self.doing.is_empty() {
+            self.doing = doing();
+        }
+        self
+    }
+
+    /// Returns what the caller can do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+/// Adds what was being done to an error on its way out.
+pub(crate) trait Doing<T> {
+    fn doing(self, doing: impl FnOnce() -> String) -> Result<T>;
+}
+
+impl<T, E: Into<Error>> Doing<T> for std::result::Result<T, E> {
+    fn doing(self, doing: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|error| error.into().doing(doing))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.doing.is_empty() {
+            write!(f, "{}: ", self.doing)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        // The message already is the source's text; what lies below it is what adds something.
+        self.source.as_deref().and_then(|source| source.source())
+    }
+}
+
+macro_rules! invalid_argument {
+    ($($error:ty),+) => {
+        $(impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::caused(ErrorKind::InvalidArgument, error)
+            }
+        })+
+    };
+}
+
+invalid_argument!(PayloadError, PointIdError, SearchParamsError, SpaceIdError);
+
+impl From<VectorError> for Error {
+    fn from(error: VectorError) -> Self {
+        let kind = if matches!(error, VectorError::Dimension { .. }) {
+            ErrorKind::FailedPrecondition
+        } else {
+            ErrorKind::InvalidArgument
+        };
+        Self::caused(kind, error)
+    }
+}
+
+impl From<Cancelled> for Error {
+    fn from(error: Cancelled) -> Self {
+        Self::caused(ErrorKind::Cancelled, error)
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::caused(ErrorKind::Io, error)
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        let kind = match &error {
+            StoreError::Corrupt { .. }
+            | StoreError::Damaged { .. }
+            | StoreError::DamagedLog { .. } => ErrorKind::Corruption,
+            StoreError::Locked { .. } | StoreError::Version { .. } => {
+                ErrorKind::FailedPrecondition
+            }
+            StoreError::Poisoned { .. } => ErrorKind::Poisoned,
+            StoreError::DiskFull { .. } => ErrorKind::ResourceExhausted,
+            StoreError::Config(_) | StoreError::Encode(_) => ErrorKind::InvalidArgument,
+            StoreError::CollectionExists { .. } => ErrorKind::AlreadyExists,
+            _ => ErrorKind::Io,
+        };
+        Self::caused(kind, error)
+    }
+}
+
+impl From<IndexError> for Error {
+    fn from(error: IndexError) -> Self {
+        let kind = match &error {
+            error if error.is_corruption() => ErrorKind::Corruption,
+            IndexError::Write(error) if error.is_disk_full() => ErrorKind::ResourceExhausted,
+            _ => ErrorKind::Io,
+        };
+        Self::caused(kind, error)
+    }
+}
+
+impl From<DirectoryError> for Error {
+    fn from(error: DirectoryError) -> Self {
+        IndexError::from(error).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_innermost_doing_stays() {
+        let error = Error::invalid("limit is 0").doing(|| "search \"a\"".into());
+        let error = error.doing(|| "elsewhere".into());
+        assert_eq!(error.to_string(), "search \"a\": limit is 0");
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    }
+
+    #[test]
+    fn a_wrong_dimension_is_a_failed_precondition() {
+        let error = Error::from(VectorError::Dimension { expected: 3, actual: 2 });
+        assert_eq!(error.kind(), ErrorKind::FailedPrecondition);
+    }
+}

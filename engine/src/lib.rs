@@ -1,0 +1,45 @@
+//! The embeddable vector database: open a folder, upsert points, search them.
+//!
+//! ```
+//! use bigrain_engine::{CollectionConfig, Engine, EngineConfig, Metric, Payload, Point, Query, SearchParams};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! let engine = Engine::open(folder.path(), EngineConfig::default())?;
+//! let colors = engine.create_collection("colors", CollectionConfig::new(3, Metric::Cosine))?;
+//! colors.upsert(vec![
+//!     Point::new(1, vec![1.0, 0.0, 0.0]).with_payload(Payload::new().with("name", "red")),
+//!     Point::new(2, vec![0.0, 1.0, 0.0]).with_payload(Payload::new().with("name", "green")),
+//! ])?;
+//! let found = colors.search(&Query::new(vec![0.9, 0.1, 0.0]), &SearchParams::new(1)?)?;
+//! assert_eq!(found.points[0].payload.text("name"), Some("red"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What is returned has happened: an upsert or delete that returned `Ok` is on disk, synced, and
+//! every later search sees it. Searches see a fixed view and never wait for a write's disk.
+//!
+//! [`Engine`] owns a data folder; one process at a time. [`Collection`] is a named set of points
+//! of one shape; both are cheap handles to clone and share between threads. Everything here blocks;
+//! there is no async in this crate.
+
+mod collection;
+mod config;
+mod engine;
+mod error;
+mod memtable;
+mod plan;
+mod point;
+mod segment;
+
+pub use bigrain_types::*;
+
+pub use collection::{
+    Collection, CollectionInfo, CollectionState, CollectionStatus, SegmentInfo,
+};
+pub use config::{
+    CollectionConfig, EngineConfig, MAX_COLLECTION_NAME_BYTES, MAX_POINTS_PER_BATCH,
+};
+pub use engine::Engine;
+pub use error::{Error, ErrorKind, Result};
+pub use plan::{SearchPlan, SourcePlan};
+pub use point::{DeleteOutput, Point, Query, ScoredPoint, SearchOutput, StoredPoint, UpsertOutput};

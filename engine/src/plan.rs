@@ -1,0 +1,53 @@
+//! How a search went about it, for people.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How a search went about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SearchPlan {
+    /// `codes, then verify` or `exact`.
+    pub method: String,
+    /// Levels of the stored codes.
+    pub levels: u8,
+    /// Bits per dimension of the query.
+    pub query_bits: u8,
+    /// At most this many candidates are verified.
+    pub max_candidates: usize,
+    /// Every source searched, in order.
+    pub sources: Vec<SourcePlan>,
+}
+
+/// One source of a search: a segment, or a memtable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SourcePlan {
+    /// The segment's id, or `memtable`.
+    pub source: String,
+    /// How its candidates were found.
+    pub index: String,
+    /// Rows it holds, deleted ones included.
+    pub rows: u64,
+    /// Rows that are deleted.
+    pub deleted: u64,
+}
+
+impl fmt::Display for SearchPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} ({} levels, query {} bits, at most {} candidates)",
+            self.method, self.levels, self.query_bits, self.max_candidates
+        )?;
+        for source in &self.sources {
+            writeln!(
+                f,
+                "  {}: {}, {} rows, {} deleted",
+                source.source, source.index, source.rows, source.deleted
+            )?;
+        }
+        Ok(())
+    }
+}

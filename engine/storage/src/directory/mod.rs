@@ -1,0 +1,27 @@
+//! Folders of immutable files: the seam between the engine and a file system.
+//!
+//! [`Directory`] is what a segment needs of a file system, and its documentation is the contract
+//! that all implementations are tested against:
+//!
+//! | implementation | for |
+//! | --- | --- |
+//! | [`MmapDirectory`] | a real folder; files are read by pread and through memory maps |
+//! | [`RamDirectory`] | tests and scratch collections |
+//! | [`FaultyDirectory`] | tests: fails at a chosen step, and forgets what was not fsynced |
+//!
+//! The trait has primitives only. The order that makes them safe (write, fsync, rename, fsync the
+//! folder) is in [`crate::fs`].
+
+#[cfg(test)]
+mod contract;
+#[expect(clippy::module_inception, reason = "named after the trait it defines")]
+mod directory;
+mod faulty;
+mod mmap;
+mod ram;
+
+pub(crate) use directory::parent_of;
+pub use directory::{Directory, DirectoryError, Entry, EntryKind, FileReader, FileWriter};
+pub use faulty::{Fault, FaultyDirectory};
+pub use mmap::MmapDirectory;
+pub use ram::RamDirectory;

@@ -1,0 +1,98 @@
+//! Every magic number, format version and file name, in one list.
+//!
+//! Adding a file to a segment: add a variant to [`FileKind`] with its magic number, version and
+//! name, draw its body in `docs/formats.md`, then write its writer and its reader.
+
+#[cfg(not(target_endian = "little"))]
+compile_error!("bigrain reads little-endian files in place, so it needs a little-endian machine");
+
+/// The version of keys and values in the store.
+pub const STORE_VERSION: u32 = 1;
+
+/// The folder of RocksDB inside a data folder.
+pub(crate) const STORE_FOLDER: &str = "store";
+/// The file inside a data folder whose lock keeps a second process out.
+pub(crate) const LOCK_FILE: &str = "LOCK";
+/// What a file is called until it is complete: its name with this at the end.
+pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
+
+/// What a block file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FileKind {
+    /// Codes and factors of one vector field.
+    Codes,
+    /// Dense rows of one vector field.
+    Dense,
+    /// The point ids of a segment, both ways.
+    Ids,
+}
+
+impl FileKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Codes, Self::Dense, Self::Ids];
+
+    /// Returns the last eight bytes of a file of this kind.
+    #[must_use]
+    pub fn magic(self) -> [u8; 8] {
+        *match self {
+            Self::Codes => b"bgCODES\n",
+            Self::Dense => b"bgDENSE\n",
+            Self::Ids => b"bgIDS.V\n",
+        }
+    }
+
+    /// Returns the format version that this program writes, and the only one it reads.
+    #[must_use]
+    pub fn version(self) -> u32 {
+        match self {
+            Self::Codes | Self::Dense | Self::Ids => 1,
+        }
+    }
+
+    /// Returns the name of the file within its segment's folder. Ids belong to no field.
+    #[must_use]
+    pub fn file_name(self, field: &str) -> String {
+        match self {
+            Self::Codes => format!("codes.{field}"),
+            Self::Dense => format!("dense.{field}"),
+            Self::Ids => "ids".to_owned(),
+        }
+    }
+
+    /// Returns the kind that a magic number stands for.
+    #[must_use]
+    pub fn from_magic(magic: [u8; 8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.magic() == magic)
+    }
+
+    /// Returns the kind's name in messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Codes => "codes",
+            Self::Dense => "dense",
+            Self::Ids => "ids",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn magic_numbers_tell_kinds_apart() {
+        for kind in FileKind::ALL {
+            assert_eq!(FileKind::from_magic(kind.magic()), Some(kind));
+        }
+        assert_eq!(FileKind::from_magic(*b"PAR1PAR1"), None);
+    }
+
+    #[test]
+    fn names_carry_the_field() {
+        assert_eq!(FileKind::Codes.file_name("text"), "codes.text");
+        assert_eq!(FileKind::Dense.file_name("text"), "dense.text");
+        assert_eq!(FileKind::Ids.file_name("text"), "ids");
+    }
+}

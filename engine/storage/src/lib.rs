@@ -1,0 +1,37 @@
+//! Bytes on disk, and getting them back after a crash.
+//!
+//! Two kinds of storage live here, and each crate above needs nothing else:
+//!
+//! - **Immutable files** ([`Directory`], [`BlockFileWriter`], [`BlockFile`]): the large arrays of a
+//!   segment. A file is written once under a temporary name, made durable, and renamed; every
+//!   4 KiB block of it has a checksum that is checked before its bytes are believed.
+//! - **The store** ([`Store`]): one RocksDB per data folder, for everything small that changes. One
+//!   synced batch is the one commit point.
+//!
+//! They meet in the manifest: a file exists for the engine when a committed [`SegmentRow`] names
+//! it, with its length and the checksum of its footer. Whatever else lies in the folder is garbage
+//! of an interrupted build.
+//!
+//! `docs/formats.md` draws every byte that this crate writes.
+
+mod block_file;
+pub mod codec;
+mod directory;
+mod footer;
+mod format;
+pub mod fs;
+mod store;
+
+pub use block_file::{
+    BLOCK_BYTES, BlockFile, BlockFileWriter, FileIdentity, OpenFileError, ReadError,
+};
+pub use directory::{
+    Directory, DirectoryError, Entry, EntryKind, Fault, FaultyDirectory, FileReader, FileWriter,
+    MmapDirectory, RamDirectory,
+};
+pub use footer::FooterError;
+pub use format::{FileKind, STORE_VERSION};
+pub use store::{
+    Batch, CollectionKey, CollectionRow, CountsRow, Family, FileRow, HeadRow, HeadRows, Location,
+    PointRow, ReadView, SegmentRow, Store, StoreConfig, StoreConfigError, StoreError, StoreMemory,
+};

@@ -1,0 +1,141 @@
+//! How the store can fail.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use super::StoreConfigError;
+
+/// A refusal of the store.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The configuration is out of range.
+    #[error(transparent)]
+    Config(#[from] StoreConfigError),
+    /// Another process, or another store of this one, has the data folder open.
+    #[error("{}: data folder is in use by another process", path.display())]
+    Locked {
+        /// The data folder.
+        path: PathBuf,
+    },
+    /// The folder was written by a program with another format.
+    #[error(
+        "{}: store has format version {found}, this program reads version {supported}",
+        path.display()
+    )]
+    Version {
+        /// The data folder.
+        path: PathBuf,
+        /// The folder's version.
+        found: u32,
+        /// The version this program reads.
+        supported: u32,
+    },
+    /// A log of RocksDB is damaged before its end: what follows cannot be recovered.
+    #[error("{}: log is damaged at {offset}: {reason}", path.display())]
+    DamagedLog {
+        /// The log.
+        path: PathBuf,
+        /// Where its good part ends, in bytes.
+        offset: u64,
+        /// What is wrong there.
+        reason: &'static str,
+    },
+    /// RocksDB found its files damaged or missing.
+    #[error("{}: store is damaged: {reason}", path.display())]
+    Damaged {
+        /// The data folder.
+        path: PathBuf,
+        /// What RocksDB says.
+        reason: String,
+    },
+    /// A row is not what this program writes.
+    #[error("corrupt row in {family}, key {key}: {reason}")]
+    Corrupt {
+        /// The column family.
+        family: &'static str,
+        /// The key in hexadecimal.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The disk or a quota is full.
+    #[error("{}: {operation}: disk is full: {reason}", path.display())]
+    DiskFull {
+        /// What was being done.
+        operation: &'static str,
+        /// The data folder.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// The file system refused.
+    #[error("{operation} {}: {source}", path.display())]
+    Io {
+        /// What was being done.
+        operation: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// RocksDB refused.
+    #[error("{}: {operation}: {reason}", path.display())]
+    Backend {
+        /// What was being done.
+        operation: &'static str,
+        /// The data folder.
+        path: PathBuf,
+        /// What RocksDB says.
+        reason: String,
+    },
+    /// An earlier commit failed; the store takes no more until it is opened anew.
+    #[error("{}: an earlier commit failed, reopen the store", path.display())]
+    Poisoned {
+        /// The data folder.
+        path: PathBuf,
+    },
+    /// The batch holds a value that cannot be stored; nothing was written.
+    #[error("batch holds a value that cannot be stored: {0}")]
+    Encode(String),
+    /// The collection's name is taken.
+    #[error("collection {name:?} exists already")]
+    CollectionExists {
+        /// The name.
+        name: String,
+    },
+    /// There is no such collection.
+    #[error("no collection has key {key}")]
+    UnknownCollection {
+        /// The key.
+        key: u32,
+    },
+    /// Every key of a collection was used once.
+    #[error("no keys for collections are left")]
+    TooManyCollections,
+}
+
+impl StoreError {
+    pub(super) fn io(operation: &'static str, path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            return Self::DiskFull { operation, path, reason: source.to_string() };
+        }
+        Self::Io { operation, path, source }
+    }
+
+    /// Sorts an error of RocksDB, which tells kinds apart by the start of its message.
+    pub(super) fn rocks(operation: &'static str, path: &Path, error: &rocksdb::Error) -> Self {
+        let (path, reason) = (path.to_owned(), error.to_string());
+        // RocksDB keeps the cause of an I/O error in its text only.
+        if reason.contains("No space left on device") || reason.contains("quota exceeded") {
+            return Self::DiskFull { operation, path, reason };
+        }
+        if error.kind() == rocksdb::ErrorKind::Corruption {
+            return Self::Damaged { path, reason };
+        }
+        Self::Backend { operation, path, reason }
+    }
+}

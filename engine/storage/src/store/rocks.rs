@@ -1,0 +1,299 @@
+//! The store itself: open, commit, create and drop collections, measure.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use rocksdb::{Cache, ColumnFamily, DB, WriteBatch};
+
+use super::batch::{Batch, Operation};
+use super::keys::{CollectionKey, Family, Key};
+use super::rows::{CollectionRow, CountsRow};
+use super::{ReadView, StoreConfig, StoreError, log_check, settings};
+use crate::format::{LOCK_FILE, STORE_FOLDER, STORE_VERSION};
+
+/// The store of one data folder, shared by any number of threads.
+///
+/// ```
+/// use bigrain_storage::{Batch, Location, PointRow, Store, StoreConfig};
+/// use bigrain_types::{PointId, SeqNo};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let store = Store::open(folder.path(), &StoreConfig::default())?;
+/// let docs = store.create_collection("docs", "{}", 0)?;
+/// let row = PointRow { seq: SeqNo(1), location: Location::Head };
+/// let mut batch = Batch::new();
+/// batch.put_point(docs, &PointId::from(7), &row);
+/// store.commit(batch)?;
+/// assert_eq!(store.view().point(docs, &PointId::from(7))?, Some(row));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Store {
+    // Dropped first: RocksDB closes before the folder is unlocked.
+    db: DB,
+    cache: Cache,
+    folder: PathBuf,
+    poisoned: AtomicBool,
+    /// Held while a collection is created or dropped, the synced write included: two that run at
+    /// once must not pick the same key or name. Both are rare and nothing else waits for it.
+    catalog: Mutex<()>,
+    _lock: File,
+}
+
+/// Bytes of memory in use by the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreMemory {
+    /// The block cache: blocks, indexes and filters.
+    pub block_cache: u64,
+    /// Recent writes.
+    pub write_buffers: u64,
+    /// Readers of open files, outside the cache.
+    pub table_readers: u64,
+}
+
+impl StoreMemory {
+    /// Returns the sum.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.block_cache + self.write_buffers + self.table_readers
+    }
+}
+
+impl Store {
+    /// Opens the store of a data folder, creating both where they are missing.
+    ///
+    /// Everything that was acknowledged before a crash is there. Reads every log once.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Locked`] when the folder is in use, [`StoreError::Version`] for one of another
+    /// format, [`StoreError::DamagedLog`] or [`StoreError::Damaged`] when recovery would lose
+    /// something, and others when the configuration or the file system refuses.
+    pub fn open(folder: impl AsRef<Path>, config: &StoreConfig) -> Result<Self, StoreError> {
+        config.validate()?;
+        let folder = folder.as_ref();
+        std::fs::create_dir_all(folder).map_err(|e| StoreError::io("create", folder, e))?;
+        let lock = lock_folder(folder)?;
+        let path = folder.join(STORE_FOLDER);
+        log_check::check_folder(&path)?;
+        let cache =
+            Cache::new_lru_cache(usize::try_from(config.block_cache_bytes).unwrap_or(usize::MAX));
+        let families = settings::families(config, &cache);
+        let db = DB::open_cf_descriptors(&settings::database(config), &path, families)
+            .map_err(|error| StoreError::rocks("open store", folder, &error))?;
+        let store = Self {
+            db,
+            cache,
+            folder: folder.to_owned(),
+            poisoned: AtomicBool::new(false),
+            catalog: Mutex::new(()),
+            _lock: lock,
+        };
+        store.check_format()?;
+        Ok(store)
+    }
+
+    /// Writes a batch: all of it is on disk when this returns, or none of it ever.
+    ///
+    /// Batches of several threads share a sync.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Encode`] when the batch holds a value that cannot be stored; nothing happened.
+    /// After any other error it is unknown whether the batch will be there when the store is
+    /// opened next, and until then every commit is refused with [`StoreError::Poisoned`].
+    pub fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        if self.is_poisoned() {
+            return Err(StoreError::Poisoned { path: self.folder.clone() });
+        }
+        let operations = batch.into_operations().map_err(StoreError::Encode)?;
+        let mut writes = WriteBatch::default();
+        for operation in &operations {
+            match operation {
+                Operation::Put(key, value) => {
+                    writes.put_cf(self.family(key.family)?, &key.bytes, value);
+                }
+                Operation::Delete(key) => writes.delete_cf(self.family(key.family)?, &key.bytes),
+                Operation::DeleteRange(range) => {
+                    writes.delete_range_cf(self.family(range.family)?, &range.prefix, &range.end);
+                }
+            }
+        }
+        drop(operations);
+        self.db.write_opt(writes, &settings::synced()).map_err(|error| {
+            self.poisoned.store(true, Ordering::Release);
+            StoreError::rocks("commit", &self.folder, &error)
+        })
+    }
+
+    /// Whether a commit failed since the store was opened.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Acquire)
+    }
+
+    /// Returns a fixed view of the rows as they are now. Cheap; hold it for one request, because
+    /// what is deleted meanwhile stays on disk as long.
+    #[must_use]
+    pub fn view(&self) -> ReadView<'_> {
+        ReadView::new(self)
+    }
+
+    /// Creates an empty collection and returns its key.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::CollectionExists`] when the name is taken, and what [`Store::commit`] and
+    /// reads give.
+    pub fn create_collection(
+        &self,
+        name: &str,
+        config: &str,
+        created_unix_ms: u64,
+    ) -> Result<CollectionKey, StoreError> {
+        let _catalog = self.catalog.lock();
+        let view = self.view();
+        if view.collection_key(name)?.is_some() {
+            return Err(StoreError::CollectionExists { name: name.to_owned() });
+        }
+        let key = view.value::<u32>(&Key::next_collection())?.unwrap_or(0);
+        let next = key.checked_add(1).ok_or(StoreError::TooManyCollections)?;
+        let collection = CollectionKey(key);
+        let (name_row, config) = (name.to_owned(), config.to_owned());
+        let row = CollectionRow { name: name_row, config, created_unix_ms };
+        let mut batch = Batch::new();
+        batch
+            .put_value(Key::next_collection(), &next)
+            .put_value(Key::name(name), &key)
+            .put_collection(collection, &row)
+            .put_counts(collection, &CountsRow::default());
+        self.commit(batch)?;
+        Ok(collection)
+    }
+
+    /// Removes a collection: its rows in every family and its name, in one commit. The files of
+    /// its segments are then garbage; its key is not used again.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::UnknownCollection`], and what [`Store::commit`] and reads give.
+    pub fn drop_collection(&self, collection: CollectionKey) -> Result<(), StoreError> {
+        let _catalog = self.catalog.lock();
+        let row = self.view().collection(collection)?;
+        let row = row.ok_or(StoreError::UnknownCollection { key: collection.0 })?;
+        let mut batch = Batch::new();
+        batch.delete_collection(collection).delete(Key::name(&row.name));
+        self.commit(batch)
+    }
+
+    /// Returns the bytes of RocksDB's files, logs included.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] when the folder cannot be listed.
+    pub fn disk_bytes(&self) -> Result<u64, StoreError> {
+        let path = self.folder.join(STORE_FOLDER);
+        folder_bytes(&path).map_err(|error| StoreError::io("list", &path, error))
+    }
+
+    /// Returns the memory in use.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Backend`] when RocksDB does not tell.
+    pub fn memory(&self) -> Result<StoreMemory, StoreError> {
+        Ok(StoreMemory {
+            block_cache: self.cache.get_usage() as u64,
+            write_buffers: self.property_sum("rocksdb.cur-size-all-mem-tables")?,
+            table_readers: self.property_sum("rocksdb.estimate-table-readers-mem")?,
+        })
+    }
+
+    /// Returns the data folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(super) fn db(&self) -> &DB {
+        &self.db
+    }
+
+    pub(super) fn family(&self, family: Family) -> Result<&ColumnFamily, StoreError> {
+        // Every family was opened with the database, so this finds it.
+        self.db.cf_handle(family.name()).ok_or_else(|| StoreError::Damaged {
+            path: self.folder.clone(),
+            reason: format!("column family {} is not open", family.name()),
+        })
+    }
+
+    fn check_format(&self) -> Result<(), StoreError> {
+        let view = self.view();
+        let Some(found) = view.value::<u32>(&Key::format())? else {
+            return self.write_format(&view);
+        };
+        if found != STORE_VERSION {
+            let (path, supported) = (self.folder.clone(), STORE_VERSION);
+            return Err(StoreError::Version { path, found, supported });
+        }
+        Ok(())
+    }
+
+    /// Marks a new store. Rows without a format were not written by any version of this program.
+    fn write_format(&self, view: &ReadView<'_>) -> Result<(), StoreError> {
+        for family in Family::ALL {
+            if !view.is_family_empty(family)? {
+                let reason = "it has rows and no format version".to_owned();
+                return Err(StoreError::Damaged { path: self.folder.clone(), reason });
+            }
+        }
+        let mut batch = Batch::new();
+        batch.put_value(Key::format(), &STORE_VERSION);
+        self.commit(batch)
+    }
+
+    fn property_sum(&self, name: &'static str) -> Result<u64, StoreError> {
+        let mut sum = 0;
+        for family in Family::ALL {
+            let value = self.db.property_int_value_cf(self.family(family)?, name);
+            let value = value.map_err(|e| StoreError::rocks("measure", &self.folder, &e))?;
+            sum += value.unwrap_or(0);
+        }
+        Ok(sum)
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let poisoned = self.is_poisoned();
+        f.debug_struct("Store").field("folder", &self.folder).field("poisoned", &poisoned).finish()
+    }
+}
+
+/// Takes the data folder for this process; the system gives it back when the file closes, however
+/// the process ends.
+fn lock_folder(folder: &Path) -> Result<File, StoreError> {
+    let path = folder.join(LOCK_FILE);
+    let open = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = open.map_err(|error| StoreError::io("open", &path, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: folder.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(StoreError::io("lock", &path, error)),
+    }
+}
+
+fn folder_bytes(folder: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder)? {
+        match entry?.metadata() {
+            Ok(metadata) => bytes += metadata.len(),
+            // Compaction removed it between the two calls.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(bytes)
+}

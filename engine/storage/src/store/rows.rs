@@ -1,0 +1,176 @@
+//! The values of every row, and their bytes.
+
+use bigrain_types::{Offset, SegmentId, SeqNo};
+use serde::{Deserialize, Serialize};
+
+use crate::block_file::FileIdentity;
+
+/// Where a point is, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PointRow {
+    /// The commit that last wrote the point.
+    pub seq: SeqNo,
+    /// Where its vectors are.
+    pub location: Location,
+}
+
+/// Where a point's vectors are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Location {
+    /// In the head: the store holds them, the memtable shows them.
+    Head,
+    /// In a segment.
+    Segment(SegmentId, Offset),
+}
+
+/// The vectors of a point that is in no segment yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeadRow {
+    /// The commit that wrote them.
+    pub seq: SeqNo,
+    /// The vectors of all fields one after another, in the order of the collection's fields.
+    pub vectors: Vec<f32>,
+}
+
+/// A collection, as it was created.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CollectionRow {
+    /// Its name.
+    pub name: String,
+    /// Its configuration, JSON text that this crate does not look into.
+    pub config: String,
+    /// When it was created, in milliseconds since 1970.
+    pub created_unix_ms: u64,
+}
+
+/// The numbers of a collection that change with every commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountsRow {
+    /// How many points there are.
+    pub live: u64,
+    /// The last commit.
+    pub last_seq: SeqNo,
+    /// The id of the next segment.
+    pub next_segment: SegmentId,
+}
+
+/// A segment that is live.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentRow {
+    /// Its id, which also names its folder.
+    pub id: SegmentId,
+    /// How many rows it has, dead ones included.
+    pub rows: u64,
+    /// Its files.
+    pub files: Vec<FileRow>,
+    /// The last commit that is in it.
+    pub seq: SeqNo,
+}
+
+/// A file of a segment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRow {
+    /// Its name within the segment's folder.
+    pub name: String,
+    /// Its length in bytes.
+    pub length: u64,
+    /// The checksum of its footer.
+    pub footer_crc: u32,
+}
+
+impl Default for CountsRow {
+    /// Nothing yet.
+    fn default() -> Self {
+        Self { live: 0, last_seq: SeqNo(0), next_segment: SegmentId(0) }
+    }
+}
+
+impl FileRow {
+    /// Names a file that was written.
+    #[must_use]
+    pub fn new(name: impl Into<String>, identity: FileIdentity) -> Self {
+        let FileIdentity { length, footer_crc } = identity;
+        Self { name: name.into(), length, footer_crc }
+    }
+
+    /// Returns which bytes the file must hold, to be compared with
+    /// [`BlockFile::identity`](crate::BlockFile::identity).
+    #[must_use]
+    pub fn identity(&self) -> FileIdentity {
+        FileIdentity { length: self.length, footer_crc: self.footer_crc }
+    }
+}
+
+impl HeadRow {
+    /// Returns the sequence number and then the vectors, all little-endian. Not bincode: vectors
+    /// are bulk.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let vectors: &[u8] = bytemuck::cast_slice(&self.vectors);
+        [&self.seq.0.to_le_bytes()[..], vectors].concat()
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        let malformed =
+            || format!("expected 8 bytes and a multiple of 4, found {} bytes", bytes.len());
+        let (seq, vectors) = bytes.split_first_chunk::<8>().ok_or_else(malformed)?;
+        let (vectors, rest) = vectors.as_chunks::<4>();
+        if !rest.is_empty() {
+            return Err(malformed());
+        }
+        let vectors = vectors.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        Ok(Self { seq: SeqNo(u64::from_le_bytes(*seq)), vectors })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::codec;
+
+    #[test]
+    fn bytes_are_what_they_were() {
+        let row = PointRow { seq: SeqNo(5), location: Location::Segment(SegmentId(6), Offset(7)) };
+        assert_eq!(
+            codec::to_bytes(&row).unwrap(),
+            b"\x05\0\0\0\0\0\0\0\x01\0\0\0\x06\0\0\0\0\0\0\0\x07\0\0\0"
+        );
+        let row = PointRow { seq: SeqNo(5), location: Location::Head };
+        assert_eq!(codec::to_bytes(&row).unwrap(), b"\x05\0\0\0\0\0\0\0\0\0\0\0");
+        let row = HeadRow { seq: SeqNo(5), vectors: vec![1.0, -2.0] };
+        assert_eq!(row.to_bytes(), b"\x05\0\0\0\0\0\0\0\0\0\x80\x3f\0\0\0\xc0");
+        let row = CountsRow { live: 1, last_seq: SeqNo(2), next_segment: SegmentId(3) };
+        assert_eq!(
+            codec::to_bytes(&row).unwrap(),
+            b"\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0"
+        );
+        let file = FileRow { name: "ids".into(), length: 9, footer_crc: 0x01020304 };
+        let row = SegmentRow { id: SegmentId(1), rows: 2, files: vec![file], seq: SeqNo(3) };
+        let golden = [
+            &b"\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0"[..],
+            b"\x03\0\0\0\0\0\0\0ids\x09\0\0\0\0\0\0\0\x04\x03\x02\x01\x03\0\0\0\0\0\0\0",
+        ];
+        assert_eq!(codec::to_bytes(&row).unwrap(), golden.concat());
+        let row = CollectionRow { name: "a".into(), config: "{}".into(), created_unix_ms: 4 };
+        assert_eq!(
+            codec::to_bytes(&row).unwrap(),
+            b"\x01\0\0\0\0\0\0\0a\x02\0\0\0\0\0\0\0{}\x04\0\0\0\0\0\0\0"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            if let Ok(row) = HeadRow::from_bytes(&bytes) {
+                prop_assert_eq!(row.to_bytes(), bytes.clone());
+            }
+            if let Ok(row) = codec::from_bytes::<PointRow>(&bytes) {
+                prop_assert_eq!(codec::to_bytes(&row).unwrap(), bytes.clone());
+            }
+            if let Ok(row) = codec::from_bytes::<SegmentRow>(&bytes) {
+                prop_assert_eq!(codec::to_bytes(&row).unwrap(), bytes);
+            }
+        }
+    }
+}

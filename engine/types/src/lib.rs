@@ -1,0 +1,25 @@
+//! Values shared by every bigrain crate: ids, payloads, metrics, search parameters.
+//!
+//! Values, not behaviour: nothing here reads a file, computes a distance or knows a collection.
+//! A check happens once, in a constructor, and leaves a type that proves it.
+
+mod cancel;
+mod metric;
+mod offset;
+mod payload;
+mod point_id;
+mod search;
+mod space;
+mod vector;
+
+pub use cancel::{Cancel, Cancelled};
+pub use metric::Metric;
+pub use offset::{Levels, LevelsError, Offset, SegmentId, SeqNo};
+pub use payload::{MAX_PAYLOAD_BYTES, Payload, PayloadError};
+pub use point_id::{MAX_POINT_ID_BYTES, PointId, PointIdError};
+pub use search::{
+    DEFAULT_LIMIT, MAX_LIMIT, MAX_OVERSAMPLING, SearchParams, SearchParamsError, SearchStats,
+    StageTimes,
+};
+pub use space::{CodeSpaceId, EmbeddingSpaceId, SpaceIdError};
+pub use vector::{MAX_DIMS, VectorError, normalize, validate_vector};

@@ -1,0 +1,15 @@
+# Where bigrain keeps what it builds and fetches; sourced by make, and by you before plain cargo:
+#
+#     . scripts/env.sh && cargo test -p bigrain-kernels --release
+#
+# Everything lies in one cache folder outside the checkout, so that another clone finds it.
+export BIGRAIN_CACHE="${BIGRAIN_CACHE:-$HOME/.cache/bigrain}"
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$BIGRAIN_CACHE/target}"
+export BIGRAIN_MODEL="${BIGRAIN_MODEL:-$BIGRAIN_CACHE/models/all-MiniLM-L6-v2}"
+# RocksDB's bindings are generated with libclang, which does not know gcc's own headers.
+export LIBCLANG_PATH="${LIBCLANG_PATH:-$BIGRAIN_CACHE/libclang}"
+if [ -z "${BINDGEN_EXTRA_CLANG_ARGS:-}" ] && command -v gcc >/dev/null; then
+    BINDGEN_EXTRA_CLANG_ARGS="-isystem $(gcc -print-file-name=include)"
+    export BINDGEN_EXTRA_CLANG_ARGS
+fi
+export PATH="$BIGRAIN_CACHE/tools/bin:$PATH"

@@ -1,0 +1,99 @@
+//! Random lives of a collection, against a map and brute force.
+
+use std::collections::BTreeMap;
+
+use bigrain_engine::{CollectionConfig, Levels, Metric, Payload, Point, PointId, Query, SearchParams};
+use bigrain_tests::{Db, Random, brute_force};
+
+const DIMS: usize = 12;
+const OPERATIONS: usize = 1500;
+
+/// What the collection should hold.
+type Model = BTreeMap<u64, (Vec<f32>, u64)>;
+
+#[test]
+fn random_lives_agree_with_a_map() {
+    for (seed, metric) in [(1, Metric::Cosine), (2, Metric::Dot), (3, Metric::L2)] {
+        println!("seed {seed}, {metric}");
+        let levels = Levels::new(seed as u8).unwrap();
+        let config = CollectionConfig::new(DIMS, metric).with_levels(levels);
+        live(Db::temp(config, 70), metric, Random::new(seed));
+    }
+}
+
+fn live(mut db: Db, metric: Metric, mut random: Random) {
+    let mut model = Model::new();
+    for step in 0..OPERATIONS as u64 {
+        match random.below(100) {
+            0..60 => upsert(&db, &mut model, &mut random, step),
+            60..85 => delete(&db, &mut model, &mut random),
+            85..95 => search(&db, &model, metric, &mut random),
+            95..97 => db.collection().flush().unwrap(),
+            97 => db.reopen(),
+            _ => check_all(&db, &model, metric),
+        }
+    }
+    check_all(&db, &model, metric);
+    db.reopen();
+    check_all(&db, &model, metric);
+}
+
+fn upsert(db: &Db, model: &mut Model, random: &mut Random, step: u64) {
+    let mut batch = BTreeMap::new();
+    for _ in 0..=random.below(8) {
+        batch.insert(random.below(200), random.vector(DIMS));
+    }
+    let points = batch.iter().map(|(&id, vector)| {
+        Point::new(id, vector.clone()).with_payload(Payload::new().with("step", step))
+    });
+    let output = db.collection().upsert(points.collect()).unwrap();
+    let updated = batch.keys().filter(|id| model.contains_key(id)).count() as u64;
+    assert_eq!((output.updated, output.inserted), (updated, batch.len() as u64 - updated));
+    model.extend(batch.into_iter().map(|(id, vector)| (id, (vector, step))));
+}
+
+fn delete(db: &Db, model: &mut Model, random: &mut Random) {
+    let ids: Vec<u64> = (0..=random.below(4)).map(|_| random.below(220)).collect();
+    let keys: Vec<PointId> = ids.iter().map(|&id| id.into()).collect();
+    let before = model.len();
+    model.retain(|id, _| !ids.contains(id));
+    let deleted = db.collection().delete(&keys).unwrap().deleted;
+    assert_eq!(deleted, (before - model.len()) as u64);
+}
+
+fn search(db: &Db, model: &Model, metric: Metric, random: &mut Random) {
+    let ids: Vec<u64> = model.keys().copied().collect();
+    let rows: Vec<Vec<f32>> = model.values().map(|point| point.0.clone()).collect();
+    let query = random.vector(DIMS);
+    let limit = 1 + random.below(30) as usize;
+    let params = SearchParams::new(limit).unwrap().with_exact(true);
+    let found = db.collection().search(&Query::new(query.clone()), &params).unwrap();
+    let expected: Vec<PointId> = brute_force(metric, &rows, &query, limit)
+        .into_iter()
+        .map(|position| ids[position].into())
+        .collect();
+    let ids: Vec<PointId> = found.points.iter().map(|point| point.id.clone()).collect();
+    assert_eq!(ids, expected);
+    for point in &found.points {
+        let step = model[&point.id.as_number().unwrap()].1;
+        assert_eq!(point.payload.get("step").unwrap(), step);
+    }
+    let params = SearchParams::new(limit).unwrap();
+    let found = db.collection().search(&Query::new(query), &params).unwrap();
+    assert_eq!(found.points.len(), expected.len());
+    assert!(found.points.iter().all(|point| model.contains_key(&point.id.as_number().unwrap())));
+}
+
+fn check_all(db: &Db, model: &Model, metric: Metric) {
+    assert_eq!(db.collection().count(), model.len() as u64);
+    let scrolled: Vec<u64> = db.scroll().iter().map(|id| id.as_number().unwrap()).collect();
+    assert_eq!(scrolled, model.keys().copied().collect::<Vec<_>>());
+    let ids: Vec<PointId> = model.keys().map(|&id| id.into()).collect();
+    for (stored, (vector, step)) in db.collection().get(&ids).unwrap().iter().zip(model.values()) {
+        let stored = stored.as_ref().unwrap();
+        assert_eq!(stored.payload.get("step").unwrap(), *step);
+        if metric != Metric::Cosine {
+            assert_eq!(&stored.vector, vector);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Candidates and verification against brute force.
+
+use std::collections::HashSet;
+
+use bigrain_engine::{CollectionConfig, Levels, Metric, Point, PointId, Query, SearchParams};
+use bigrain_tests::{Db, brute_force, clustered};
+
+const ROWS: usize = 4000;
+const QUERIES: usize = 60;
+
+struct Measured {
+    recall: f64,
+    rows_read: f64,
+}
+
+fn measure(metric: Metric, dims: usize, levels: u8) -> Measured {
+    let rows = clustered(11, ROWS + QUERIES, dims);
+    let (queries, rows) = rows.split_at(QUERIES);
+    let config = CollectionConfig::new(dims, metric).with_levels(Levels::new(levels).unwrap());
+    let db = Db::temp(config, 1500);
+    for (start, chunk) in rows.chunks(500).enumerate() {
+        let id = |index: usize| (start * 500 + index) as u64;
+        let point = |(index, row): (usize, &Vec<f32>)| Point::new(id(index), row.clone());
+        db.collection().upsert(chunk.iter().enumerate().map(point).collect()).unwrap();
+    }
+    let params = SearchParams::new(10).unwrap();
+    let (mut found, mut rows_read) = (0, 0);
+    for query in queries {
+        let expected: HashSet<PointId> = brute_force(metric, rows, query, 10)
+            .into_iter()
+            .map(|position| PointId::from(position as u64))
+            .collect();
+        let output = db.collection().search(&Query::new(query.clone()), &params).unwrap();
+        found += output.points.iter().filter(|point| expected.contains(&point.id)).count();
+        rows_read += output.stats.rows_read;
+    }
+    let queries = queries.len() as f64;
+    Measured { recall: found as f64 / (10.0 * queries), rows_read: rows_read as f64 / queries }
+}
+
+#[test]
+fn verified_recall_is_what_the_levels_promise() {
+    for (metric, dims) in [(Metric::Cosine, 384), (Metric::Dot, 256), (Metric::L2, 300)] {
+        for (levels, floor) in [(1, 0.97), (2, 0.99), (3, 0.99), (4, 0.99)] {
+            let Measured { recall, rows_read } = measure(metric, dims, levels);
+            println!("{metric} {dims} dims, {levels} levels: {recall:.3}, {rows_read:.1} rows read");
+            assert!(recall >= floor, "{metric}, {levels} levels: recall {recall}");
+        }
+    }
+}
+
+#[test]
+fn more_levels_read_fewer_rows() {
+    let rows_read: Vec<f64> =
+        (1..=4).map(|levels| measure(Metric::Cosine, 384, levels).rows_read).collect();
+    assert!(rows_read.is_sorted_by(|a, b| a >= b), "{rows_read:?}");
+}

@@ -1,0 +1,67 @@
+//! Seeded data and its exact answers.
+
+use bigrain_engine::Metric;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+/// A seeded source of randomness; the same on every machine.
+#[derive(Clone, Debug)]
+pub struct Random(ChaCha8Rng);
+
+impl Random {
+    /// Starts the stream of a seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(ChaCha8Rng::seed_from_u64(seed))
+    }
+
+    /// Returns a number below `end`.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.0.next_u64() % end
+    }
+
+    /// Returns a number in 0..1.
+    pub fn unit(&mut self) -> f32 {
+        (self.0.next_u32() >> 8) as f32 / (1_u32 << 24) as f32
+    }
+
+    /// Returns a number of the standard normal distribution.
+    pub fn gaussian(&mut self) -> f32 {
+        let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
+        radius * (std::f32::consts::TAU * self.unit()).cos()
+    }
+
+    /// Returns a vector of independent normal components.
+    pub fn vector(&mut self, dims: usize) -> Vec<f32> {
+        (0..dims).map(|_| self.gaussian()).collect()
+    }
+}
+
+/// Returns vectors around cluster centres, as embeddings lie: `count` of `dims` components.
+#[must_use]
+pub fn clustered(seed: u64, count: usize, dims: usize) -> Vec<Vec<f32>> {
+    let mut random = Random::new(seed);
+    let centres: Vec<Vec<f32>> = (0..count.div_ceil(50)).map(|_| random.vector(dims)).collect();
+    let mut point = || {
+        let centre = &centres[random.below(centres.len() as u64) as usize];
+        centre.iter().map(|centre| centre + 0.6 * random.gaussian()).collect()
+    };
+    (0..count).map(|_| point()).collect()
+}
+
+/// Returns the positions of the `limit` rows nearest to `query`, nearest first, computed in f64.
+#[must_use]
+pub fn brute_force(metric: Metric, rows: &[Vec<f32>], query: &[f32], limit: usize) -> Vec<usize> {
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+    };
+    let similarity = |row: &[f32]| match metric {
+        Metric::Cosine => dot(query, row) / dot(row, row).sqrt(),
+        Metric::L2 => 2.0 * dot(query, row) - dot(row, row),
+        _ => dot(query, row),
+    };
+    let mut order: Vec<(f64, usize)> =
+        rows.iter().enumerate().map(|(position, row)| (similarity(row), position)).collect();
+    order.sort_by(|a, b| b.0.total_cmp(&a.0));
+    order.into_iter().take(limit).map(|(_, position)| position).collect()
+}

@@ -1,0 +1,96 @@
+//! A collection in a temporary folder.
+
+use bigrain_engine::{
+    Collection, CollectionConfig, Engine, EngineConfig, Metric, Payload, Point, PointId, Query,
+    SearchParams,
+};
+use tempfile::TempDir;
+
+/// A collection named `c` in a temporary folder, and the few verbs tests need.
+#[derive(Debug)]
+pub struct Db {
+    folder: TempDir,
+    config: EngineConfig,
+    open: Option<(Engine, Collection)>,
+}
+
+impl Db {
+    /// Creates the collection; memtables flush at `flush_rows` points.
+    #[must_use]
+    pub fn temp(config: CollectionConfig, flush_rows: usize) -> Self {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let engine_config = EngineConfig { flush_rows, threads: 2, ..EngineConfig::default() };
+        let engine = Engine::open(folder.path(), engine_config.clone()).expect("open");
+        let collection = engine.create_collection("c", config).expect("create");
+        Self { folder, config: engine_config, open: Some((engine, collection)) }
+    }
+
+    /// Returns a collection of three dimensions under dot product.
+    #[must_use]
+    pub fn tiny() -> Self {
+        Self::temp(CollectionConfig::new(3, Metric::Dot), 1000)
+    }
+
+    /// Returns the data folder.
+    #[must_use]
+    pub fn path(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Returns the engine.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.open.as_ref().expect("open").0
+    }
+
+    /// Returns the collection.
+    #[must_use]
+    pub fn collection(&self) -> &Collection {
+        &self.open.as_ref().expect("open").1
+    }
+
+    /// Stores one point with payload `{"n": id}`.
+    pub fn upsert(&self, id: u64, vector: impl Into<Vec<f32>>) {
+        let point = Point::new(id, vector.into()).with_payload(Payload::new().with("n", id));
+        self.collection().upsert(vec![point]).expect("upsert");
+    }
+
+    /// Deletes one point; returns whether it existed.
+    pub fn delete(&self, id: u64) -> bool {
+        self.collection().delete(&[id.into()]).expect("delete").deleted == 1
+    }
+
+    /// Returns the ids nearest to a vector.
+    #[must_use]
+    pub fn nearest(&self, vector: &[f32], limit: usize) -> Vec<PointId> {
+        let params = SearchParams::new(limit).expect("limit");
+        let output = self.collection().search(&Query::new(vector.to_vec()), &params);
+        output.expect("search").points.into_iter().map(|point| point.id).collect()
+    }
+
+    /// Returns every id, page by page.
+    #[must_use]
+    pub fn scroll(&self) -> Vec<PointId> {
+        let mut ids: Vec<PointId> = Vec::new();
+        loop {
+            let page = self.collection().scroll(ids.last(), 100).expect("scroll");
+            if page.is_empty() {
+                return ids;
+            }
+            ids.extend(page.into_iter().map(|point| point.id));
+        }
+    }
+
+    /// Closes the data folder.
+    pub fn close(&mut self) {
+        self.open = None;
+    }
+
+    /// Closes and opens again.
+    pub fn reopen(&mut self) {
+        self.close();
+        let engine = Engine::open(self.folder.path(), self.config.clone()).expect("reopen");
+        let collection = engine.collection("c").expect("collection after reopen");
+        self.open = Some((engine, collection));
+    }
+}

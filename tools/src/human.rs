@@ -1,0 +1,106 @@
+//! Numbers as people read them.
+
+use std::time::Duration;
+
+/// Writes a count with a comma after every three digits.
+#[must_use]
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Writes a number of bytes in the largest binary unit that leaves at least 1.
+#[must_use]
+pub fn bytes(number: u64) -> String {
+    if number < 1024 {
+        return format!("{number} B");
+    }
+    let mut value = number as f64;
+    let mut unit = "B";
+    for next in ["KiB", "MiB", "GiB", "TiB"] {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    format!("{value:.1} {unit}")
+}
+
+/// Writes a duration with three digits, in the unit that suits it.
+#[must_use]
+pub fn duration(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    if seconds < 1e-3 {
+        format!("{:.0} µs", seconds * 1e6)
+    } else if seconds < 1.0 {
+        format!("{:.2} ms", seconds * 1e3)
+    } else if seconds < 60.0 {
+        format!("{seconds:.1} s")
+    } else {
+        format!("{} min {:02.0} s", time.as_secs() / 60, seconds % 60.0)
+    }
+}
+
+/// Returns `amount` per second; 0 when no time has passed.
+#[must_use]
+pub fn rate(amount: u64, time: Duration) -> f64 {
+    if time.is_zero() { 0.0 } else { amount as f64 / time.as_secs_f64() }
+}
+
+/// Returns `part / whole`; 0 when there is no whole.
+#[must_use]
+pub fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// Returns the first `limit` characters on one line, blanks joined, with an ellipsis where cut.
+#[must_use]
+pub fn excerpt(text: &str, limit: usize) -> String {
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+        if line.len() > limit * 4 {
+            break;
+        }
+    }
+    if line.chars().count() <= limit {
+        return line;
+    }
+    let mut cut: String = line.chars().take(limit.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_for_people() {
+        assert_eq!([count(0), count(999), count(1000)], ["0", "999", "1,000"]);
+        assert_eq!(count(1_234_567), "1,234,567");
+        assert_eq!([bytes(1023), bytes(1024), bytes(3 << 20)], ["1023 B", "1.0 KiB", "3.0 MiB"]);
+        assert_eq!(duration(Duration::from_micros(250)), "250 µs");
+        assert_eq!(duration(Duration::from_micros(2_500)), "2.50 ms");
+        assert_eq!(duration(Duration::from_secs(125)), "2 min 05 s");
+        assert_eq!(rate(5, Duration::ZERO), 0.0);
+    }
+
+    #[test]
+    fn excerpts_are_one_line_and_cut_on_characters() {
+        assert_eq!(excerpt("a\n  b\tc", 10), "a b c");
+        assert_eq!(excerpt("äöüäöü", 4), "äöü…");
+        assert_eq!(excerpt("", 4), "");
+    }
+}

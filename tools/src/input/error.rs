@@ -1,0 +1,125 @@
+//! Why a file, or one row of it, is refused.
+
+use std::io;
+
+use bigrain_engine::{PayloadError, PointIdError, VectorError};
+use thiserror::Error;
+
+use super::{MAX_LINE_BYTES, Place};
+
+/// A file or a row that cannot be read: where, and why.
+#[derive(Debug, Error)]
+#[error("{place}: {problem}")]
+pub struct InputError {
+    place: Place,
+    problem: Problem,
+}
+
+/// Why input is refused.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// The system refused a read.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// A line that is not a JSON object.
+    #[error("not a JSON object: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A line above [`MAX_LINE_BYTES`].
+    #[error("line is longer than {MAX_LINE_BYTES} bytes")]
+    LongLine,
+    /// A field that every record needs is not there.
+    #[error("no field {0}")]
+    Missing(String),
+    /// A field holds another kind of value than it should.
+    #[error("field {field:?}: expected {expected}, got {actual}")]
+    FieldKind {
+        /// The field's name.
+        field: String,
+        /// What it should hold.
+        expected: &'static str,
+        /// What it holds.
+        actual: &'static str,
+    },
+    /// An id that is empty or too long.
+    #[error("{0}")]
+    Id(#[from] PointIdError),
+    /// A payload above the engine's limit.
+    #[error("{0}")]
+    Payload(#[from] PayloadError),
+    /// A vector that the collection refuses.
+    #[error("{0}")]
+    Vector(#[from] VectorError),
+    /// A text without a visible character.
+    #[error("text is empty")]
+    EmptyText,
+    /// A text above the encoder's limit.
+    #[error("text has {actual} bytes, the limit is {limit}")]
+    LongText {
+        /// Its length.
+        actual: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A text where no encoder was given.
+    #[error("text without a model to encode it: pass --model DIR")]
+    NoModel,
+    /// A matrix header that this program does not read.
+    #[error("bad .npy header: {0}")]
+    NpyHeader(String),
+    /// The file ends early, or goes on after its last row.
+    #[error("file has {actual} bytes, its rows need {expected}")]
+    Length {
+        /// What the header or the row length asks for.
+        expected: u64,
+        /// What is there.
+        actual: u64,
+    },
+    /// A row whose length word differs from the first row's, or is out of range.
+    #[error("row length is {actual}, expected {expected}")]
+    RowLength {
+        /// What the first row says, or the permitted range.
+        expected: String,
+        /// What this row says.
+        actual: i32,
+    },
+    /// A file name that tells no format.
+    #[error("unknown format: expected a name ending in .jsonl, .ndjson, .npy or .fvecs, or --format")]
+    UnknownFormat,
+}
+
+impl InputError {
+    /// Says what went wrong at `place`.
+    #[must_use]
+    pub fn new(place: Place, problem: Problem) -> Self {
+        Self { place, problem }
+    }
+
+    /// Returns what went wrong.
+    #[must_use]
+    pub fn problem(&self) -> &Problem {
+        &self.problem
+    }
+
+    /// Whether only this row is bad, and the rows after it can still be read.
+    #[must_use]
+    pub fn skippable(&self) -> bool {
+        match self.problem {
+            Problem::Io(_)
+            | Problem::NpyHeader(_)
+            | Problem::Length { .. }
+            | Problem::RowLength { .. }
+            | Problem::NoModel
+            | Problem::UnknownFormat => false,
+            Problem::Json(_)
+            | Problem::LongLine
+            | Problem::Missing(_)
+            | Problem::FieldKind { .. }
+            | Problem::Id(_)
+            | Problem::Payload(_)
+            | Problem::Vector(_)
+            | Problem::EmptyText
+            | Problem::LongText { .. } => true,
+        }
+    }
+}

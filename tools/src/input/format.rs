@@ -1,0 +1,122 @@
+//! Choosing the reader of a file.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::{fs, io};
+
+use clap::ValueEnum;
+
+use super::{At, Fields, Fvecs, InputError, Jsonl, Npy, Place, Problem, Record};
+
+/// A file format that `bigrain build` reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
+pub enum Format {
+    /// One JSON object a line.
+    Jsonl,
+    /// A numpy matrix: f16, f32 or f64, two dimensions, C order.
+    Npy,
+    /// Rows of a length word and that many f32, as the TEXMEX data sets have them.
+    Fvecs,
+}
+
+impl Format {
+    /// Tells the format from the file's name.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::UnknownFormat`] for any other name.
+    pub fn of(path: &Path) -> Result<Self, InputError> {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("jsonl" | "ndjson") => Ok(Self::Jsonl),
+            Some("npy") => Ok(Self::Npy),
+            Some("fvecs") => Ok(Self::Fvecs),
+            _ => Err(Place::new(&Arc::from(path), At::Start).error(Problem::UnknownFormat)),
+        }
+    }
+}
+
+/// The records of one file, whatever its format.
+#[derive(Debug)]
+pub enum Input {
+    /// Lines of JSON.
+    Jsonl(Jsonl<io::BufReader<fs::File>>),
+    /// A numpy matrix.
+    Npy(Npy<io::BufReader<fs::File>>),
+    /// Rows with length words.
+    Fvecs(Fvecs<io::BufReader<fs::File>>),
+}
+
+impl Input {
+    /// Opens a file. `fields` names the fields of JSON lines; matrices have none, and count their
+    /// ids from `first_id`.
+    ///
+    /// # Errors
+    ///
+    /// [`InputError`] for a file that is missing or whose header is refused.
+    pub fn open(
+        path: &Path,
+        format: Format,
+        fields: Fields,
+        first_id: u64,
+    ) -> Result<Self, InputError> {
+        let name: Arc<Path> = Arc::from(path);
+        let place = Place::new(&name, At::Start);
+        let file = fs::File::open(path).map_err(|error| place.error(error))?;
+        let meta = file.metadata().map_err(|error| place.error(error))?;
+        if meta.is_dir() {
+            return Err(place.error(io::Error::from(io::ErrorKind::IsADirectory)));
+        }
+        let reader = io::BufReader::with_capacity(1 << 20, file);
+        match format {
+            Format::Jsonl => Ok(Self::Jsonl(Jsonl::new(reader, name, meta.len(), fields))),
+            Format::Npy => Npy::new(reader, name, meta.len(), first_id).map(Self::Npy),
+            Format::Fvecs => Fvecs::new(reader, name, meta.len(), first_id).map(Self::Fvecs),
+        }
+    }
+
+    /// Returns the length of the file, the position after its last record.
+    #[must_use]
+    pub fn len_bytes(&self) -> u64 {
+        match self {
+            Self::Jsonl(input) => input.len_bytes(),
+            Self::Npy(input) => input.len_bytes(),
+            Self::Fvecs(input) => input.len_bytes(),
+        }
+    }
+}
+
+impl Iterator for Input {
+    type Item = Result<Record, InputError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Jsonl(input) => input.next(),
+            Self::Npy(input) => input.next(),
+            Self::Fvecs(input) => input.next(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_formats() {
+        assert_eq!(Format::of(Path::new("a/b.jsonl")).unwrap(), Format::Jsonl);
+        assert_eq!(Format::of(Path::new("b.npy")).unwrap(), Format::Npy);
+        assert_eq!(Format::of(Path::new("b.fvecs")).unwrap(), Format::Fvecs);
+        let error = Format::of(Path::new("notes.txt")).unwrap_err().to_string();
+        assert!(error.starts_with("notes.txt: unknown format"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_file_and_a_folder_are_errors_that_name_them() {
+        let open = |path: &str| Input::open(path.as_ref(), Format::Jsonl, Fields::default(), 0);
+        let error = open("/no/such/file.jsonl").unwrap_err().to_string();
+        assert!(error.starts_with("/no/such/file.jsonl: "), "{error}");
+        let folder = tempfile::tempdir().unwrap();
+        assert!(open(folder.path().to_str().unwrap()).is_err());
+    }
+}

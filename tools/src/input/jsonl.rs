@@ -1,0 +1,325 @@
+//! JSON lines: one object a line, with an id, a text or a vector, and anything else as payload.
+//!
+//! ```text
+//! {"_id": "d1", "title": "Wings", "text": "Lift of a wing in ...", "year": 1958}
+//!   id ┘         └────── the text encoded: "Wings Lift of ..." ┘    └ payload
+//! ```
+//!
+//! Title and text also stay in the payload, so that results can be read and a later encoder has
+//! its source; [`Fields::keep_text`] turns that off. A line with a vector is stored under that
+//! vector, whether or not it has a text. Blank lines are passed over.
+
+use std::io::{BufRead, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use bigrain_engine::{Payload, PointId};
+use serde_json::{Map, Value};
+
+use super::{At, Content, InputError, Place, Problem, Record};
+
+/// The longest line, in bytes.
+pub const MAX_LINE_BYTES: usize = 32 << 20;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Which fields of a JSON line mean what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fields {
+    /// The id; `None` takes `id`, or else `_id`.
+    pub id: Option<String>,
+    /// The text.
+    pub text: String,
+    /// Put before the text, if it is there.
+    pub title: String,
+    /// The vector.
+    pub vector: String,
+    /// Whether text and title stay in the payload.
+    pub keep_text: bool,
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Self {
+            id: None,
+            text: "text".to_owned(),
+            title: "title".to_owned(),
+            vector: "vector".to_owned(),
+            keep_text: true,
+        }
+    }
+}
+
+/// Reads records from JSON lines.
+#[derive(Debug)]
+pub struct Jsonl<R> {
+    reader: R,
+    file: Arc<Path>,
+    fields: Fields,
+    len_bytes: u64,
+    position: u64,
+    line_number: u64,
+    line: Vec<u8>,
+    ended: bool,
+}
+
+impl<R: BufRead> Jsonl<R> {
+    /// Reads from `reader`; `file` and `len_bytes` serve messages and progress.
+    pub fn new(reader: R, file: Arc<Path>, len_bytes: u64, fields: Fields) -> Self {
+        Self {
+            reader,
+            file,
+            fields,
+            len_bytes,
+            position: 0,
+            line_number: 0,
+            line: Vec::new(),
+            ended: false,
+        }
+    }
+
+    /// Returns the length of the file.
+    #[must_use]
+    pub fn len_bytes(&self) -> u64 {
+        self.len_bytes
+    }
+
+    /// Reads the next line into `self.line`; `false` at the end of the file.
+    fn read_line(&mut self) -> Result<bool, Problem> {
+        self.line.clear();
+        let limit = MAX_LINE_BYTES as u64 + 1;
+        let read = self.reader.by_ref().take(limit).read_until(b'\n', &mut self.line)?;
+        self.position += read as u64;
+        self.line_number += 1;
+        if self.line.last() == Some(&b'\n') {
+            self.line.pop();
+        } else if self.line.len() > MAX_LINE_BYTES {
+            self.position += self.reader.skip_until(b'\n')? as u64;
+            return Err(Problem::LongLine);
+        }
+        if self.line_number == 1 && self.line.starts_with(BYTE_ORDER_MARK) {
+            self.line.drain(..BYTE_ORDER_MARK.len());
+        }
+        Ok(read > 0)
+    }
+
+    fn record(&self, place: Place) -> Result<Record, Problem> {
+        let mut object: Map<String, Value> = serde_json::from_slice(&self.line)?;
+        let id = take_id(&mut object, self.fields.id.as_deref())?;
+        let content = take_content(&mut object, &self.fields)?;
+        let payload = Payload::from(object);
+        Ok(Record { place, id, content, payload, position: self.position })
+    }
+}
+
+impl<R: BufRead> Iterator for Jsonl<R> {
+    type Item = Result<Record, InputError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.ended {
+            let more = self.read_line();
+            let place = Place::new(&self.file, At::Line(self.line_number));
+            match more {
+                Ok(true) if self.line.trim_ascii().is_empty() => {}
+                Ok(true) => {
+                    return Some(self.record(place.clone()).map_err(|problem| place.error(problem)));
+                }
+                Ok(false) => self.ended = true,
+                Err(problem) => {
+                    let error = place.error(problem);
+                    self.ended = !error.skippable();
+                    return Some(Err(error));
+                }
+            }
+        }
+        None
+    }
+}
+
+fn take_id(object: &mut Map<String, Value>, field: Option<&str>) -> Result<PointId, Problem> {
+    let (field, value) = if let Some(field) = field {
+        (field, object.remove(field))
+    } else if let Some(value) = object.remove("id") {
+        ("id", Some(value))
+    } else {
+        ("_id", object.remove("_id"))
+    };
+    match value {
+        None => Err(Problem::Missing(if field == "_id" {
+            "\"id\" or \"_id\"".to_owned()
+        } else {
+            format!("{field:?}")
+        })),
+        Some(Value::String(text)) => Ok(PointId::parse(&text)?),
+        Some(value) => value
+            .as_u64()
+            .map(PointId::from)
+            .ok_or_else(|| wrong_kind(field, "a string or an unsigned integer", &value)),
+    }
+}
+
+fn take_content(object: &mut Map<String, Value>, fields: &Fields) -> Result<Content, Problem> {
+    let vector = object.remove(&fields.vector).filter(|value| !value.is_null());
+    let text = take_text(object, &fields.text, fields.keep_text)?;
+    let title = take_text(object, &fields.title, fields.keep_text)?;
+    if let Some(vector) = vector {
+        return Ok(Content::Vector(to_vector(&fields.vector, &vector)?));
+    }
+    match (title, text) {
+        (None, None) => {
+            Err(Problem::Missing(format!("{:?} or {:?}", fields.text, fields.vector)))
+        }
+        (Some(title), None) => Ok(Content::Text(title)),
+        (None, Some(text)) => Ok(Content::Text(text)),
+        (Some(title), Some(text)) => Ok(Content::Text(format!("{title} {text}").trim().to_owned())),
+    }
+}
+
+fn take_text(
+    object: &mut Map<String, Value>,
+    field: &str,
+    keep: bool,
+) -> Result<Option<String>, Problem> {
+    let value = if keep { object.get(field).cloned() } else { object.remove(field) };
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(value) => Err(wrong_kind(field, "a string", &value)),
+    }
+}
+
+fn to_vector(field: &str, value: &Value) -> Result<Vec<f32>, Problem> {
+    let Some(values) = value.as_array() else {
+        return Err(wrong_kind(field, "an array of numbers", value));
+    };
+    let mut vector = Vec::with_capacity(values.len());
+    for value in values {
+        let number = value.as_f64().ok_or_else(|| wrong_kind(field, "only numbers", value))?;
+        vector.push(number as f32);
+    }
+    Ok(vector)
+}
+
+fn wrong_kind(field: &str, expected: &'static str, value: &Value) -> Problem {
+    let actual = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(number) if number.is_f64() => "a fraction",
+        Value::Number(number) if number.is_i64() => "a negative number",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    };
+    Problem::FieldKind { field: field.to_owned(), expected, actual }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read_with(bytes: &[u8], fields: Fields) -> Vec<Result<Record, String>> {
+        let file: Arc<Path> = Arc::from(Path::new("in.jsonl"));
+        Jsonl::new(bytes, file, bytes.len() as u64, fields)
+            .map(|record| record.map_err(|error| error.to_string()))
+            .collect()
+    }
+
+    fn read(text: &str) -> Vec<Result<Record, String>> {
+        read_with(text.as_bytes(), Fields::default())
+    }
+
+    fn refusal(line: &str) -> String {
+        read(line).remove(0).unwrap_err()
+    }
+
+    #[test]
+    fn ids_texts_and_vectors_are_taken_and_the_rest_is_payload() {
+        let records = read(concat!(
+            "\u{feff}{\"_id\": \"d1\", \"title\": \"Wings\", \"text\": \"lift\", \"year\": 1958}\r\n",
+            "\n",
+            "{\"id\": 7, \"vector\": [1, -0.5], \"text\": \"kept\"}",
+        ));
+        let [first, second] = records.as_slice() else { panic!("{records:?}") };
+        let first = first.as_ref().unwrap();
+        assert_eq!(first.id, PointId::parse("d1").unwrap());
+        assert_eq!(first.content, Content::Text("Wings lift".to_owned()));
+        assert_eq!(first.payload.get("year"), Some(&Value::from(1958)));
+        assert_eq!(first.payload.text("text"), Some("lift"));
+        let second = second.as_ref().unwrap();
+        assert_eq!(second.id, PointId::from(7));
+        assert_eq!(second.content, Content::Vector(vec![1.0, -0.5]));
+        assert_eq!(second.payload.text("text"), Some("kept"));
+        assert_eq!(second.place.to_string(), "in.jsonl line 3");
+    }
+
+    #[test]
+    fn field_names_are_the_callers_and_text_can_be_left_out() {
+        let fields = Fields {
+            id: Some("key".to_owned()),
+            text: "body".to_owned(),
+            keep_text: false,
+            ..Fields::default()
+        };
+        let line = br#"{"key": "a", "body": "words", "id": 9}"#;
+        let record = read_with(line, fields).remove(0).unwrap();
+        assert_eq!(record.content, Content::Text("words".to_owned()));
+        assert_eq!(record.payload, Payload::new().with("id", 9));
+    }
+
+    #[test]
+    fn bad_lines_are_named_and_the_next_line_is_read() {
+        let records = read("{\"id\": 1,\n[2]\n{\"id\": 3, \"text\": \"ok\"}\n");
+        assert!(records[0].as_ref().unwrap_err().starts_with("in.jsonl line 1: not a JSON object"));
+        assert!(records[1].as_ref().unwrap_err().starts_with("in.jsonl line 2: not a JSON object"));
+        assert_eq!(records[2].as_ref().unwrap().id, PointId::from(3));
+    }
+
+    #[test]
+    fn refusals_say_what_was_expected() {
+        for (line, expected) in [
+            (r#"{"text": "x"}"#, "no field \"id\" or \"_id\""),
+            (r#"{"id": 1}"#, "no field \"text\" or \"vector\""),
+            (r#"{"id": "", "text": "x"}"#, "point id is empty"),
+            (
+                r#"{"id": -1, "text": "x"}"#,
+                "field \"id\": expected a string or an unsigned integer, got a negative number",
+            ),
+            (
+                r#"{"id": 1, "text": ["x"]}"#,
+                "field \"text\": expected a string, got an array",
+            ),
+            (
+                r#"{"id": 1, "vector": [1, "2"]}"#,
+                "field \"vector\": expected only numbers, got a string",
+            ),
+        ] {
+            assert_eq!(refusal(line), format!("in.jsonl line 1: {expected}"));
+        }
+    }
+
+    #[test]
+    fn a_line_beyond_the_limit_is_skipped_without_holding_it() {
+        let mut bytes = vec![b' '; MAX_LINE_BYTES + 10];
+        bytes.extend_from_slice(b"\n{\"id\": 2, \"text\": \"x\"}");
+        let records = read_with(&bytes, Fields::default());
+        assert!(records[0].as_ref().unwrap_err().contains("line is longer than"));
+        let second = records[1].as_ref().unwrap();
+        assert_eq!((second.id.clone(), second.position), (PointId::from(2), bytes.len() as u64));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            let lines = bytes.split(|&byte| byte == b'\n').count();
+            prop_assert!(read_with(&bytes, Fields::default()).len() <= lines);
+        }
+
+        #[test]
+        fn arbitrary_json_never_panics(text in r#"\{("(id|text|vector|_id)":([0-9e.-]{1,5}|"a"|\[1,2?\]|null),?){0,4}\}"#) {
+            let _ = read(&text);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! One row of input, with where it came from.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use bigrain_engine::{Payload, PointId};
+
+use super::{InputError, Problem};
+
+/// One row of input on its way to becoming a point.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Where it stands, for error messages.
+    pub place: Place,
+    /// The point's id.
+    pub id: PointId,
+    /// What becomes the point's vector.
+    pub content: Content,
+    /// The point's payload.
+    pub payload: Payload,
+    /// How much of the source lies before the next record, in the source's own unit (bytes for
+    /// files). Drives progress bars.
+    pub position: u64,
+}
+
+/// What becomes a point's vector.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// A text for an encoder.
+    Text(String),
+    /// The vector itself.
+    Vector(Vec<f32>),
+}
+
+/// Where a record stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    file: Arc<Path>,
+    at: At,
+}
+
+/// A position inside a file, counted as people count there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// The file as a whole, or its header.
+    Start,
+    /// A line of a text file, from 1.
+    Line(u64),
+    /// A row of a matrix, from 0.
+    Row(u64),
+}
+
+impl Place {
+    /// Names a position in a file.
+    #[must_use]
+    pub fn new(file: &Arc<Path>, at: At) -> Self {
+        Self { file: Arc::clone(file), at }
+    }
+
+    /// Returns what went wrong here.
+    #[must_use]
+    pub fn error(&self, problem: impl Into<Problem>) -> InputError {
+        InputError::new(self.clone(), problem.into())
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.display();
+        match self.at {
+            At::Start => write!(f, "{file}"),
+            At::Line(line) => write!(f, "{file} line {line}"),
+            At::Row(row) => write!(f, "{file} row {row}"),
+        }
+    }
+}
