@@ -6,7 +6,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use bigrain_encoders::Embeddings;
+use bigrain_encoders::{Embeddings, TextKind};
 use bigrain_engine as engine;
 use bigrain_engine::{
     CollectionState, EmbeddingSpaceId, Levels, Metric, Payload, PointId, Query, SearchParams,
@@ -121,6 +121,17 @@ fn metric(number: i32) -> Result<Metric, Status> {
     }
 }
 
+/// Reads what texts are for.
+pub(crate) fn text_kind(number: i32) -> Result<TextKind, Status> {
+    match proto::TextKind::try_from(number) {
+        Ok(proto::TextKind::Unspecified | proto::TextKind::Document) => Ok(TextKind::Document),
+        Ok(proto::TextKind::Query) => Ok(TextKind::Query),
+        Err(_) => Err(Status::invalid_argument(format!(
+            "unknown text kind {number}: expected document or query"
+        ))),
+    }
+}
+
 /// Writes an id.
 pub(crate) fn id_message(id: &PointId) -> proto::PointId {
     let id = match id.as_number() {
@@ -162,7 +173,10 @@ fn payload_message(payload: &Payload, wanted: bool) -> Result<String, Status> {
 }
 
 /// Writes the answer to a write.
-pub(crate) fn upsert_reply(output: &engine::UpsertOutput, server_time_us: u64) -> proto::UpsertReply {
+pub(crate) fn upsert_reply(
+    output: &engine::UpsertOutput,
+    server_time_us: u64,
+) -> proto::UpsertReply {
     proto::UpsertReply {
         seq: output.seq.0,
         inserted: output.inserted,
@@ -273,13 +287,14 @@ pub(crate) fn model_info(model: &Model) -> proto::ModelInfo {
 /// Writes embeddings, one message for each row.
 pub(crate) fn encode_reply(model: &Model, encoded: &Embeddings) -> proto::EncodeReply {
     let embedding = |row: &[f32]| proto::Embedding { values: row.to_vec() };
+    let stats = encoded.stats();
     proto::EncodeReply {
-        embeddings: encoded.data.chunks_exact(encoded.dims).map(embedding).collect(),
-        dims: small(encoded.dims),
+        embeddings: encoded.iter().map(embedding).collect(),
+        dims: small(encoded.dims()),
         space: model.space().to_string(),
         model: model.name().to_owned(),
-        tokens: encoded.tokens,
-        truncated_texts: encoded.truncated_texts,
+        tokens: stats.tokens,
+        truncated_texts: stats.truncated,
         server_time_us: 0,
     }
 }
@@ -301,4 +316,85 @@ fn invalid(error: impl Display) -> Status {
 
 fn at(field: &str, position: usize, status: &Status) -> Status {
     Status::new(status.code(), format!("{field}[{position}]: {}", status.message()))
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    fn text(id: &str) -> Option<proto::PointId> {
+        Some(proto::PointId { id: Some(proto::point_id::Id::Text(id.to_owned())) })
+    }
+
+    #[test]
+    fn ids_round_trip_and_numbers_are_not_their_spellings() {
+        for id in [PointId::from(42), PointId::parse("42").unwrap(), PointId::parse("é").unwrap()]
+        {
+            assert_eq!(point_id(Some(id_message(&id))).unwrap(), id);
+        }
+        let uuid = point_id(text("936DA01F9ABD4D9D80C702AF85C822A8")).unwrap();
+        assert_eq!(Some(id_message(&uuid)), text("936da01f-9abd-4d9d-80c7-02af85c822a8"));
+    }
+
+    #[test]
+    fn a_bad_id_is_named_by_its_position() {
+        let ids = vec![id_message(&PointId::from(1)), proto::PointId { id: None }];
+        let status = point_ids(ids).unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert_eq!(status.message(), "ids[1]: point id is missing");
+        let long = "x".repeat(513);
+        let status = point_id(text(&long)).unwrap_err();
+        assert_eq!(status.message(), "point id has 513 bytes, the limit is 512");
+    }
+
+    #[test]
+    fn absent_options_are_the_defaults() {
+        let params = search_params(&proto::SearchOptions::default()).unwrap();
+        assert_eq!(params, SearchParams::new(engine::DEFAULT_LIMIT).unwrap());
+    }
+
+    #[test]
+    fn options_out_of_range_are_refused() {
+        let limit = proto::SearchOptions { limit: Some(u32::MAX), ..Default::default() };
+        assert!(search_params(&limit).unwrap_err().message().contains("4294967295"));
+        let nan = proto::SearchOptions { oversampling: Some(f32::NAN), ..Default::default() };
+        assert!(search_params(&nan).unwrap_err().message().contains("NaN"));
+    }
+
+    #[test]
+    fn a_configuration_round_trips() {
+        let space = EmbeddingSpaceId::from_bytes(*b"0123456789abcdef");
+        for metric in [Metric::Cosine, Metric::Dot, Metric::L2] {
+            let config = engine::CollectionConfig::new(384, metric)
+                .with_levels(Levels::ONE)
+                .with_space(space)
+                .with_model("mini");
+            let message = config_message(config.clone());
+            let read = super::space(message.space.as_deref()).unwrap();
+            assert_eq!(collection_config(message, 384, read).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn levels_that_do_not_fit_a_byte_are_refused() {
+        let config = proto::CollectionConfig {
+            metric: proto::Metric::Dot.into(),
+            levels: Some(258),
+            ..Default::default()
+        };
+        let status = collection_config(config, 2, None).unwrap_err();
+        assert!(status.message().starts_with("levels out of range"), "{status:?}");
+    }
+
+    #[test]
+    fn a_payload_keeps_its_integers() {
+        let json = r#"{"b":18446744073709551615,"a":[1.5,null,"x"]}"#;
+        let written = payload_message(&payload(json).unwrap(), true).unwrap();
+        assert_eq!(payload(&written).unwrap(), payload(json).unwrap());
+        assert!(written.contains("18446744073709551615"), "{written}");
+        assert!(payload("").unwrap().is_empty());
+        assert!(payload("[]").is_err());
+    }
 }

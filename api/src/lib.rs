@@ -43,4 +43,4 @@ mod status;
 
 pub use models::{ModelError, ModelRegistry};
 pub use server::{ServeError, Server};
-pub use settings::{Config, Limits, Settings, SettingsError};
+pub use settings::{Config, DEFAULT_PORT, Limits, Settings, SettingsError};

@@ -9,7 +9,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bigrain_encoders::{Embeddings, EncodeOptions, OpenModelError, TextEncoder, open_text_encoder};
+use bigrain_encoders::{
+    Embeddings, EncodeOptions, OpenEncoderError, OpenOptions, Runtime, RuntimeError,
+    SentenceEncoder, TextEncoder, TextKind,
+};
 use bigrain_engine::{Cancel, EmbeddingSpaceId};
 use thiserror::Error;
 use tonic::Status;
@@ -25,19 +28,22 @@ pub struct ModelRegistry(BTreeMap<String, Arc<Model>>);
 #[non_exhaustive]
 pub enum ModelError {
     /// The folder's encoder does not open.
-    #[error("open model folder {folder:?}: {source}")]
+    #[error("open model folder {}", folder.display())]
     Open {
         /// The folder.
         folder: PathBuf,
         /// What is wrong with it.
-        source: OpenModelError,
+        source: OpenEncoderError,
     },
     /// The folder has no last part to be the model's name.
-    #[error("model folder {0:?} has no name of its own: expected a path that ends in one")]
+    #[error("model folder {} has no name of its own: expected a path that ends in one", .0.display())]
     Unnamed(PathBuf),
     /// Two models have one name.
     #[error("model {0:?} is given twice: rename one of the folders")]
     Duplicate(String),
+    /// The threads that encode did not start.
+    #[error(transparent)]
+    Threads(#[from] RuntimeError),
 }
 
 impl ModelRegistry {
@@ -55,11 +61,15 @@ impl ModelRegistry {
     /// [`ModelError`] for a folder that is not a model, or whose name is taken.
     pub fn open(folders: &[PathBuf], threads: usize) -> Result<Self, ModelError> {
         let mut registry = Self::new();
+        if folders.is_empty() {
+            return Ok(registry);
+        }
+        let runtime = Runtime::new(threads)?;
         for folder in folders {
             let name = folder_name(folder).ok_or_else(|| ModelError::Unnamed(folder.clone()))?;
-            let encoder = open_text_encoder(folder)
+            let encoder = SentenceEncoder::open(folder, &OpenOptions::default(), runtime.clone())
                 .map_err(|source| ModelError::Open { folder: folder.clone(), source })?;
-            registry = registry.with(name, encoder)?;
+            registry = registry.with(name, Arc::new(encoder))?;
         }
         Ok(registry)
     }
@@ -124,15 +134,6 @@ pub(crate) struct Model {
     encoder: Arc<dyn TextEncoder>,
 }
 
-/// What a text is to the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// Something to store.
-    Document,
-    /// Something to search with.
-    Query,
-}
-
 impl Model {
     /// Returns the model's name.
     pub(crate) fn name(&self) -> &str {
@@ -170,20 +171,66 @@ impl Model {
     pub(crate) fn encode(
         &self,
         texts: &[&str],
-        role: Role,
+        kind: TextKind,
         cancel: &Cancel,
     ) -> Result<Embeddings, Status> {
-        let options = EncodeOptions { cancel: cancel.clone() };
-        match role {
-            Role::Document => self.encoder.encode(texts, &options),
-            Role::Query => self.encoder.encode(texts, &options),
-        }
-        .map_err(|error| status::from_encoder(&error))
+        let options = EncodeOptions { kind, cancel: cancel.clone() };
+        self.encoder.encode(texts, &options).map_err(|error| status::from_encoder(&error))
     }
 }
 
 impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Model").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bigrain_encoders::ToyEncoder;
+    use tonic::Code;
+
+    use super::*;
+
+    fn registry(names: &[&str]) -> ModelRegistry {
+        let with = |registry: ModelRegistry, name: &&str| {
+            registry.with(*name, Arc::new(ToyEncoder::new(4))).unwrap()
+        };
+        names.iter().fold(ModelRegistry::new(), with)
+    }
+
+    #[test]
+    fn a_model_is_found_by_its_name_or_by_a_path_that_ends_in_it() {
+        let registry = registry(&["mini", "large"]);
+        for name in ["mini", "models/mini", "/srv/models/mini/"] {
+            assert_eq!(registry.get(name).unwrap().name(), "mini", "{name}");
+        }
+        for name in ["", "/", "..", "min", "mini/config.json"] {
+            let status = registry.get(name).unwrap_err();
+            assert_eq!(status.code(), Code::NotFound, "{name}");
+            assert!(status.message().ends_with("has loaded large, mini"), "{status:?}");
+        }
+    }
+
+    #[test]
+    fn a_model_may_stay_unnamed_only_if_it_is_the_only_one() {
+        assert_eq!(registry(&["mini"]).only().unwrap().name(), "mini");
+        assert!(registry(&["mini", "large"]).only().is_err());
+        assert!(registry(&[]).only().unwrap_err().message().contains("loaded none"));
+    }
+
+    #[test]
+    fn a_name_is_given_once() {
+        let error = registry(&["mini"]).with("mini", Arc::new(ToyEncoder::new(4))).unwrap_err();
+        assert!(matches!(error, ModelError::Duplicate(name) if name == "mini"));
+    }
+
+    #[test]
+    fn a_folder_that_is_no_model_is_named() {
+        let folder = tempfile::tempdir().unwrap().path().join("absent");
+        let error = ModelRegistry::open(std::slice::from_ref(&folder), 1).unwrap_err();
+        assert!(error.to_string().contains("absent"), "{error}");
+        let error = ModelRegistry::open(&[PathBuf::from("/")], 1).unwrap_err();
+        assert!(matches!(error, ModelError::Unnamed(_)), "{error}");
     }
 }

@@ -17,8 +17,8 @@ use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
-use tonic_health::server::{HealthReporter, HealthService};
 use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::grpc::{CollectionsService, Context, EncoderService, PointsService, SearchService};
 use crate::models::ModelRegistry;
@@ -54,7 +54,7 @@ pub struct Server {
 #[non_exhaustive]
 pub enum ServeError {
     /// The port is taken, or the address is not this machine's.
-    #[error("listen on {address}: {source}")]
+    #[error("listen on {address}")]
     Bind {
         /// The address asked for.
         address: SocketAddr,
@@ -104,10 +104,7 @@ impl Server {
     /// # Errors
     ///
     /// [`ServeError`] when the transport fails.
-    pub async fn serve(
-        self,
-        shutdown: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<(), ServeError> {
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
         let (mut health, health_service) = health().await;
         let routes = RequestScope::new(
             routes(&self.context, health_service)?,

@@ -5,6 +5,7 @@
 //! to the other, and the only place with defaults and checks.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,8 +16,9 @@ use thiserror::Error;
 /// The port the server listens on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 7700;
 
-/// The range a message limit may have: one vector must fit, and gRPC counts lengths in 32 bits.
-const MESSAGE_BYTES: std::ops::RangeInclusive<usize> = 64 << 10..=2 << 30;
+/// The range a message limit may have. Lengths have 32 bits in gRPC, and a message is held in
+/// memory as a whole.
+const MESSAGE_BYTES: RangeInclusive<usize> = 64 << 10..=1 << 30;
 
 /// What a user wrote, in a file or on the command line; what is absent takes its default.
 ///
@@ -180,7 +182,7 @@ fn in_range(
     name: &'static str,
     written: Option<usize>,
     default: usize,
-    range: std::ops::RangeInclusive<usize>,
+    range: RangeInclusive<usize>,
 ) -> Result<usize, SettingsError> {
     let actual = written.unwrap_or(default);
     if range.contains(&actual) {

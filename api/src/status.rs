@@ -3,7 +3,7 @@
 //! The message is the error's own text. Causes that only an operator can act on go to the log,
 //! not to the client.
 
-use std::error::Error as _;
+use std::error::Error as StdError;
 
 use bigrain_encoders::EncodeError;
 use bigrain_engine::{Error, ErrorKind};
@@ -21,11 +21,12 @@ pub(crate) fn code(kind: ErrorKind) -> Code {
         ErrorKind::Corruption => Code::DataLoss,
         ErrorKind::Io | ErrorKind::Poisoned => Code::Unavailable,
         // `ErrorKind` may grow: a kind without a row is our bug until it has one.
-        _ => Code::Internal,
+        ErrorKind::Internal | _ => Code::Internal,
     }
 }
 
 /// Turns an engine error into a status that carries its text.
+#[expect(clippy::needless_pass_by_value, reason = "the shape that `map_err` takes")]
 pub(crate) fn from_engine(error: Error) -> Status {
     let code = code(error.kind());
     if is_servers_fault(code) {
@@ -38,14 +39,28 @@ pub(crate) fn from_engine(error: Error) -> Status {
 /// Turns an encoder's error into a status that carries its text.
 pub(crate) fn from_encoder(error: &EncodeError) -> Status {
     let code = match error {
-        EncodeError::EmptyText { .. } | EncodeError::TextTooLong { .. } => Code::InvalidArgument,
-        EncodeError::Cancelled => Code::Cancelled,
+        EncodeError::EmptyText { .. }
+        | EncodeError::TextTooLong { .. }
+        | EncodeError::Tokenize { .. } => Code::InvalidArgument,
+        EncodeError::Cancelled(_) => Code::Cancelled,
         _ => Code::Internal,
     };
+    let text = with_causes(error);
     if is_servers_fault(code) {
-        tracing::error!(%error, "encoding failed");
+        tracing::error!(error = %text, "encoding failed");
     }
-    Status::new(code, error.to_string())
+    Status::new(code, text)
+}
+
+/// Returns the text of an error and of its causes, for errors whose text leaves those out.
+fn with_causes(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 /// Whether one refused batch of a stream leaves the rest of the stream meaningful: the caller

@@ -217,9 +217,9 @@ class Peer:
         return np.stack(rows), sum(map(len, ids))
 
     def timed(self, texts, batch_tokens):
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         _, tokens = self.encode(texts, batch_tokens)
-        return tokens, time.perf_counter() - start
+        return tokens, time.perf_counter() - start, time.process_time() - cpu
 
 
 def best_batch_tokens(peer, texts):
@@ -253,8 +253,8 @@ def main():
     print(json.dumps({"ready": True, "batch_tokens": batch_tokens, "onnxruntime": ort.__version__,
                       "graph": options.graph, "threads": options.threads}), flush=True)
     for _ in turns:
-        tokens, seconds = peer.timed(texts, batch_tokens)
-        print(json.dumps({"tokens": tokens, "seconds": round(seconds, 4),
+        tokens, seconds, cpu = peer.timed(texts, batch_tokens)
+        print(json.dumps({"tokens": tokens, "seconds": round(seconds, 4), "cpu": round(cpu, 4),
                           "tokens_per_second": round(tokens / seconds, 1)}), flush=True)
 
 

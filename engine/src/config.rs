@@ -191,6 +191,8 @@ mod tests {
         let config: CollectionConfig =
             serde_json::from_str(r#"{"dims": 4, "metric": "cosine"}"#).unwrap();
         assert_eq!(config, CollectionConfig::new(4, Metric::Cosine));
-        assert!(serde_json::from_str::<CollectionConfig>(r#"{"dims":4,"metric":"dot","x":1}"#).is_err());
+        assert!(
+            serde_json::from_str::<CollectionConfig>(r#"{"dims":4,"metric":"dot","x":1}"#).is_err()
+        );
     }
 }

@@ -153,10 +153,11 @@ impl Engine {
         let doing = || format!("open collection {name:?}");
         match self.0.collections.read().get(name) {
             Some(Slot::Ready(collection)) => Ok(collection.clone()),
-            Some(Slot::Quarantined { reason, .. }) => {
-                Err(Error::new(ErrorKind::Corruption, format!("collection is quarantined: {reason}"))
-                    .doing(doing))
-            }
+            Some(Slot::Quarantined { reason, .. }) => Err(Error::new(
+                ErrorKind::Corruption,
+                format!("collection is quarantined: {reason}"),
+            )
+            .doing(doing)),
             None => Err(Error::new(ErrorKind::NotFound, "no such collection").doing(doing)),
         }
     }
@@ -199,13 +200,22 @@ impl Engine {
         &self.0.data_dir
     }
 
-    /// Removes folders of collections that no longer exist.
+    /// Removes folders of collections that were dropped. A folder whose collection this store never
+    /// created means that the store was lost, not the collection: that is refused, because its files
+    /// may be all that is left.
     fn remove_garbage(&self, rows: &[(CollectionKey, CollectionRow)]) -> Result<()> {
         let directory = &*self.0.directory;
+        let created = self.0.store.view().collections_created()?;
         for entry in directory.list(collections_folder())? {
-            let known = rows.iter().any(|(key, _)| entry.name == format!("{:08x}", key.0));
-            if !known && entry.kind == EntryKind::Folder {
-                directory.remove_dir_all(&collections_folder().join(&entry.name))?;
+            let key = u32::from_str_radix(&entry.name, 16).map(CollectionKey);
+            let (Ok(key), EntryKind::Folder) = (key, entry.kind) else { continue };
+            let path = collections_folder().join(&entry.name);
+            if key.0 >= created {
+                let reason = format!("{}: the store knows no such collection", path.display());
+                return Err(Error::new(ErrorKind::Corruption, reason));
+            }
+            if !rows.iter().any(|(known, _)| *known == key) {
+                directory.remove_dir_all(&path)?;
             }
         }
         Ok(())

@@ -145,9 +145,7 @@ impl From<StoreError> for Error {
             StoreError::Corrupt { .. }
             | StoreError::Damaged { .. }
             | StoreError::DamagedLog { .. } => ErrorKind::Corruption,
-            StoreError::Locked { .. } | StoreError::Version { .. } => {
-                ErrorKind::FailedPrecondition
-            }
+            StoreError::Locked { .. } | StoreError::Version { .. } => ErrorKind::FailedPrecondition,
             StoreError::Poisoned { .. } => ErrorKind::Poisoned,
             StoreError::DiskFull { .. } => ErrorKind::ResourceExhausted,
             StoreError::Config(_) | StoreError::Encode(_) => ErrorKind::InvalidArgument,

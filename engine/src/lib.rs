@@ -33,12 +33,8 @@ mod segment;
 
 pub use bigrain_types::*;
 
-pub use collection::{
-    Collection, CollectionInfo, CollectionState, CollectionStatus, SegmentInfo,
-};
-pub use config::{
-    CollectionConfig, EngineConfig, MAX_COLLECTION_NAME_BYTES, MAX_POINTS_PER_BATCH,
-};
+pub use collection::{Collection, CollectionInfo, CollectionState, CollectionStatus, SegmentInfo};
+pub use config::{CollectionConfig, EngineConfig, MAX_COLLECTION_NAME_BYTES, MAX_POINTS_PER_BATCH};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use plan::{SearchPlan, SourcePlan};

@@ -123,6 +123,16 @@ fn a_truncated_or_missing_file_is_named() {
     assert_eq!(use_everything(&db, &expected), None);
 }
 
+#[test]
+fn a_folder_without_its_store_is_refused_not_emptied() {
+    let db = two_collections();
+    let before = files(&db);
+    fs::remove_dir_all(db.path().join("store")).unwrap();
+    let error = Engine::open(db.path(), EngineConfig::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corruption, "{error}");
+    assert_eq!(files(&db), before);
+}
+
 /// A missing file quarantines the collection too, though the system says so, not a checksum.
 fn use_everything_missing(db: &Db) -> bool {
     let engine = Engine::open(db.path(), EngineConfig::default()).unwrap();

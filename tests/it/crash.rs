@@ -112,7 +112,11 @@ fn run_and_kill(folder: &Path, seed: u64, kill_after: u64) -> Record {
         }
     }
     let status = child.wait().unwrap();
-    assert!(!status.success(), "the child ended by itself after {} operations", record.acknowledged);
+    assert!(
+        !status.success(),
+        "the child ended by itself after {} operations",
+        record.acknowledged
+    );
     assert!(record.acknowledged >= kill_after, "the child died early: {status}");
     record.in_flight = begun.into_values().collect();
     record

@@ -97,7 +97,9 @@ fn a_full_memtable_becomes_a_segment_by_itself() {
 
 #[test]
 fn scores_are_the_metric_s() {
-    for (metric, expected) in [(Metric::Cosine, 0.6), (Metric::Dot, 6.0), (Metric::L2, 65.0_f32.sqrt())] {
+    for (metric, expected) in
+        [(Metric::Cosine, 0.6), (Metric::Dot, 6.0), (Metric::L2, 65.0_f32.sqrt())]
+    {
         let db = Db::temp(CollectionConfig::new(2, metric), 100);
         db.upsert(1, [6.0, 8.0]);
         for flushed in [false, true] {
@@ -119,10 +121,8 @@ fn scores_are_the_metric_s() {
 fn ids_of_every_kind_live_together() {
     let mut db = Db::tiny();
     let ids = ["42", "doc/a b.txt", "ключ", "936DA01F9ABD4D9D80C702AF85C822A8"];
-    let mut points: Vec<Point> = ids
-        .iter()
-        .map(|id| Point::new(PointId::parse(id).unwrap(), vec![1.0, 2.0, 3.0]))
-        .collect();
+    let mut points: Vec<Point> =
+        ids.iter().map(|id| Point::new(PointId::parse(id).unwrap(), vec![1.0, 2.0, 3.0])).collect();
     points.push(Point::new(42, vec![3.0, 2.0, 1.0]));
     db.collection().upsert(points).unwrap();
     db.collection().flush().unwrap();
@@ -212,11 +212,13 @@ fn explain_and_stats_tell_what_was_done() {
 }
 
 #[test]
-fn writers_share_a_folder_but_processes_do_not() {
+fn a_folder_in_use_is_refused() {
     let db = Db::tiny();
     let second = Engine::open(db.path(), EngineConfig::default()).unwrap_err();
     assert_eq!(second.kind(), ErrorKind::FailedPrecondition);
-    assert!(second.to_string().contains("LOCK") || second.to_string().contains("lock"), "{second}");
+    let text = second.to_string();
+    assert!(text.contains("in use by another process"), "{text}");
+    assert!(text.contains(db.path().to_str().unwrap()), "{text}");
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bigrain_engine::{CollectionConfig, Levels, Metric, Payload, Point, PointId, Query, SearchParams};
+use bigrain_engine::{
+    CollectionConfig, Levels, Metric, Payload, Point, PointId, Query, SearchParams,
+};
 use bigrain_tests::{Db, Random, brute_force};
 
 const DIMS: usize = 12;

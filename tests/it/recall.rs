@@ -43,7 +43,9 @@ fn verified_recall_is_what_the_levels_promise() {
     for (metric, dims) in [(Metric::Cosine, 384), (Metric::Dot, 256), (Metric::L2, 300)] {
         for (levels, floor) in [(1, 0.97), (2, 0.99), (3, 0.99), (4, 0.99)] {
             let Measured { recall, rows_read } = measure(metric, dims, levels);
-            println!("{metric} {dims} dims, {levels} levels: {recall:.3}, {rows_read:.1} rows read");
+            println!(
+                "{metric} {dims} dims, {levels} levels: {recall:.3}, {rows_read:.1} rows read"
+            );
             assert!(recall >= floor, "{metric}, {levels} levels: recall {recall}");
         }
     }

@@ -54,6 +54,9 @@ pub fn documented_functions(source: &str) -> syn::Result<Vec<Function>> {
     let file: File = syn::parse_file(source)?;
     let mut finder = Finder { lines: Lines::new(source), owner: None, functions: Vec::new() };
     finder.visit_file(&file);
+    // Spans keep every source text of this thread until told that nobody asks for them again.
+    drop(file);
+    proc_macro2::extra::invalidate_current_thread_spans();
     Ok(finder.functions)
 }
 
@@ -158,11 +161,11 @@ fn is_test(attributes: &[Attribute]) -> bool {
 }
 
 fn type_name(ty: &Type) -> Option<String> {
-    match ty {
-        Type::Path(path) => path.path.segments.last().map(|segment| segment.ident.to_string()),
-        Type::Reference(reference) => type_name(&reference.elem),
-        _ => None,
+    if let Type::Reference(reference) = ty {
+        return type_name(&reference.elem);
     }
+    let Type::Path(path) = ty else { return None };
+    path.path.segments.last().map(|segment| segment.ident.to_string())
 }
 
 /// Source text by line, so that a span (line and column in characters) finds its bytes.

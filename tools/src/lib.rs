@@ -1,8 +1,32 @@
-//! The parts of the program `bigrain`.
+//! The parts of the program `bigrain`, as a library so that tests can call them.
+//!
+//! | module | is |
+//! |---|---|
+//! | [`cmd`] | the subcommands, a file each |
+//! | [`input`] | files of rows become records |
+//! | [`ingest`] | records become points: read, encode, write, side by side |
+//! | [`model`], [`session`] | what a command works with |
+//! | [`beir`], [`ranking`] | retrieval test collections, and how a ranked list is measured |
+//! | [`functions`], [`rust_sources`] | documented functions in Rust sources |
+//! | [`encode_bench`], [`peer`] | tokens a second, beside another program |
+//! | [`hits`], [`footprint`], [`human`], [`table`], [`progress`] | what people see |
+//! | [`failure`], [`interrupt`] | how the program ends |
 
 pub mod beir;
+pub mod cmd;
+pub mod encode_bench;
+pub mod failure;
+pub mod footprint;
 pub mod functions;
+pub mod hits;
 pub mod human;
+pub mod ingest;
 pub mod input;
+pub mod interrupt;
+pub mod model;
+pub mod peer;
+pub mod progress;
 pub mod ranking;
 pub mod rust_sources;
+pub mod session;
+pub mod table;

@@ -1,1 +1,112 @@
-fn main() {}
+//! `bigrain`: embedding retrieval from the command line.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use bigrain_engine::Cancel;
+use bigrain_tools::cmd::{build, demo, encode, eval, inspect, search, serve};
+use bigrain_tools::session::Session;
+use bigrain_tools::{failure, interrupt};
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Embedding retrieval: binary codes in memory find candidates, dense vectors on disk verify them.
+#[derive(Debug, Parser)]
+#[command(name = "bigrain", version)]
+struct Cli {
+    /// The data folder [default: ./bigrain-data; the demo has its own]
+    #[arg(long, value_name = "DIR", env = "BIGRAIN_DATA", global = true)]
+    data: Option<PathBuf>,
+    /// Threads for encoding and searching; 0 is one for each core
+    #[arg(long, value_name = "N", default_value_t = 0, global = true)]
+    threads: usize,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Build(build::BuildArgs),
+    Search(search::SearchArgs),
+    Inspect(inspect::InspectArgs),
+    Serve(serve::ServeArgs),
+    Encode(encode::EncodeArgs),
+    Eval(eval::EvalArgs),
+    Demo(demo::DemoArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    failure::report(run(cli), &mut io::stderr().lock())
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let serves = matches!(cli.command, Command::Serve(_));
+    log_to_stderr(if serves { "info" } else { "warn" });
+    // A server drains its requests at a signal, which the service sees to itself.
+    let cancel = if serves { Cancel::new() } else { interrupt::install()? };
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut session = Session { data: cli.data, threads: cli.threads, cancel, out: &mut out };
+    let result = match &cli.command {
+        Command::Build(args) => build::run(args, &mut session),
+        Command::Search(args) => search::run(args, &mut session),
+        Command::Inspect(args) => inspect::run(args, &mut session),
+        Command::Serve(args) => serve::run(args, &mut session),
+        Command::Encode(args) => encode::run(args, &mut session),
+        Command::Eval(args) => eval::run(args, &mut session),
+        Command::Demo(args) => demo::run(args, &mut session),
+    };
+    let flushed = out.flush();
+    result.and(flushed.map_err(anyhow::Error::from))
+}
+
+/// Logs to standard error; `BIGRAIN_LOG` sets what, as in `BIGRAIN_LOG=bigrain_engine=debug`.
+fn log_to_stderr(default: &str) {
+    let filter = EnvFilter::try_from_env("BIGRAIN_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_command_lines_are_refused() {
+        for line in [
+            "",
+            "unknown",
+            "build",
+            "build in.jsonl",
+            "build in.jsonl --collection c --levels 5",
+            "build in.jsonl --collection c --metric hamming",
+            "build in.txt --collection c --format csv",
+            "search",
+            "search q --limit many",
+            "search q --oversampling x",
+            "encode --bench",
+            "encode text --file f",
+            "eval",
+            "serve --listen nowhere",
+            "demo --cap -1",
+        ] {
+            let args = std::iter::once("bigrain").chain(line.split_whitespace());
+            assert!(Cli::try_parse_from(args).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn global_flags_stand_on_either_side() {
+        for line in ["bigrain --data d search q", "bigrain search q --data d"] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(cli.data, Some(PathBuf::from("d")));
+        }
+    }
+}

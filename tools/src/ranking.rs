@@ -149,10 +149,7 @@ mod tests {
     fn a_perfect_list_scores_one_and_an_empty_one_zero() {
         let judgements = judged(&[("a", 2), ("b", 1)]);
         let perfect = judgements.quality(&["a", "b"]).unwrap();
-        assert_eq!(
-            perfect,
-            Quality { ndcg_10: 1.0, recall_10: 1.0, recall_100: 1.0, mrr_10: 1.0 }
-        );
+        assert_eq!(perfect, Quality { ndcg_10: 1.0, recall_10: 1.0, recall_100: 1.0, mrr_10: 1.0 });
         assert_eq!(judgements.quality(&[]).unwrap(), Quality::default());
     }
 
@@ -194,9 +191,6 @@ mod tests {
     fn means_weigh_queries_equally() {
         let one = Quality { ndcg_10: 1.0, recall_10: 0.5, recall_100: 1.0, mrr_10: 0.25 };
         let mean = Quality::mean(&[one, Quality::default()]);
-        assert_eq!(
-            mean,
-            Quality { ndcg_10: 0.5, recall_10: 0.25, recall_100: 0.5, mrr_10: 0.125 }
-        );
+        assert_eq!(mean, Quality { ndcg_10: 0.5, recall_10: 0.25, recall_100: 0.5, mrr_10: 0.125 });
     }
 }

@@ -7,8 +7,11 @@
 //! sample spread evenly over all crates, and the same one on every machine with these sources.
 
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::{env, fs, io};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{env, fs, io, panic, thread};
 
 use anyhow::{Context, bail};
 use bigrain_engine::Cancel;
@@ -70,94 +73,149 @@ pub fn downloaded_sources() -> anyhow::Result<Vec<PathBuf>> {
 }
 
 impl Functions {
-    /// Walks `folders` and keeps at most `cap` functions.
+    /// Walks `folders` and keeps at most `cap` functions. Files are parsed on `threads` threads;
+    /// the result does not depend on how many.
     ///
     /// # Errors
     ///
     /// When a folder or file cannot be read, or the walk is cancelled.
-    pub fn collect(folders: &[PathBuf], cap: usize, cancel: &Cancel) -> anyhow::Result<Self> {
-        let mut collector = Collector::default();
+    pub fn collect(
+        folders: &[PathBuf],
+        cap: usize,
+        threads: NonZeroUsize,
+        cancel: &Cancel,
+    ) -> anyhow::Result<Self> {
+        let mut files = Vec::new();
         for folder in folders {
-            let krate = folder_name(folder);
-            collector.walk(folder, &Crate { name: krate, root: folder.clone() }, cancel)?;
+            list_sources(folder, &Arc::from(folder.as_path()), cancel, &mut files)?;
         }
-        Ok(collector.finish(cap))
-    }
-}
-
-#[derive(Clone)]
-struct Crate {
-    name: String,
-    root: PathBuf,
-}
-
-#[derive(Default)]
-struct Collector {
-    found: Functions,
-    docs_seen: HashSet<u64>,
-    hashed: Vec<(u64, LocatedFunction)>,
-}
-
-impl Collector {
-    fn walk(&mut self, folder: &Path, outer: &Crate, cancel: &Cancel) -> anyhow::Result<()> {
-        cancel.check()?;
-        let entries =
-            sorted_entries(folder).with_context(|| format!("read {}", folder.display()))?;
-        let is_crate = entries.iter().any(|entry| entry.ends_with("Cargo.toml"));
-        let own = is_crate.then(|| Crate { name: folder_name(folder), root: folder.to_owned() });
-        let krate = own.as_ref().unwrap_or(outer);
-        for entry in &entries {
-            let kind = fs::symlink_metadata(entry)
-                .with_context(|| format!("look at {}", entry.display()))?;
-            let name = folder_name(entry);
-            if kind.is_dir() && !name.starts_with('.') && !OUTSIDE.contains(&name.as_str()) {
-                self.walk(entry, krate, cancel)?;
-            } else if kind.is_file() && name.ends_with(".rs") && kind.len() <= MAX_SOURCE_BYTES {
-                self.read(entry, krate)?;
+        let mut found = Self::default();
+        let (mut seen, mut hashed) = (HashSet::new(), Vec::new());
+        for (file, parsed) in files.iter().zip(parse_all(&files, threads, cancel)?) {
+            match parsed {
+                Parsed::Nothing => {}
+                Parsed::Unparsed => found.unparsed += 1,
+                Parsed::Functions(functions) => {
+                    found.files += 1;
+                    for function in functions {
+                        let hash = hash(function.prose().as_bytes());
+                        if seen.insert(hash) {
+                            hashed.push((hash, file.locate(function)));
+                        }
+                    }
+                }
             }
         }
-        Ok(())
+        found.found = hashed.len();
+        found.functions = sample(hashed, cap);
+        Ok(found)
     }
+}
 
-    fn read(&mut self, path: &Path, krate: &Crate) -> anyhow::Result<()> {
-        let bytes = fs::read(path).with_context(|| format!("read {}", path.display()))?;
-        let Ok(source) = String::from_utf8(bytes) else {
-            self.found.unparsed += 1;
-            return Ok(());
-        };
-        // Parsing is what takes the time, and most files have nothing to offer.
-        if !source.contains("fn ") || !["///", "/**", "#[doc"].iter().any(|m| source.contains(m)) {
-            return Ok(());
-        }
-        let Ok(functions) = documented_functions(&source) else {
-            self.found.unparsed += 1;
-            return Ok(());
-        };
-        self.found.files += 1;
-        let file = path.strip_prefix(&krate.root).unwrap_or(path).to_string_lossy().into_owned();
-        for function in functions {
-            let hash = fnv1a(function.prose().as_bytes());
-            if self.docs_seen.insert(hash) {
-                let (krate, file, path) = (krate.name.clone(), file.clone(), path.to_owned());
-                self.hashed.push((hash, LocatedFunction { krate, file, path, function }));
-            }
-        }
-        Ok(())
-    }
+/// A source file and the folder of its crate.
+struct SourceFile {
+    path: PathBuf,
+    krate: Arc<Path>,
+}
 
-    fn finish(mut self, cap: usize) -> Functions {
-        self.found.found = self.hashed.len();
-        if cap < self.hashed.len() {
-            self.hashed.select_nth_unstable_by_key(cap, |&(hash, _)| hash);
-            self.hashed.truncate(cap);
+impl SourceFile {
+    fn locate(&self, function: Function) -> LocatedFunction {
+        let file = self.path.strip_prefix(&self.krate).unwrap_or(&self.path);
+        LocatedFunction {
+            krate: file_name(&self.krate),
+            file: file.to_string_lossy().into_owned(),
+            path: self.path.clone(),
+            function,
         }
-        let mut functions: Vec<_> =
-            self.hashed.into_iter().map(|(_, function)| function).collect();
-        functions.sort_by(|a, b| {
-            (&a.krate, &a.file, a.function.line).cmp(&(&b.krate, &b.file, b.function.line))
-        });
-        Functions { functions, ..self.found }
     }
+}
+
+/// What a source file had to offer.
+enum Parsed {
+    Nothing,
+    Unparsed,
+    Functions(Vec<Function>),
+}
+
+/// Adds the source files under `folder` in the order of their paths.
+fn list_sources(
+    folder: &Path,
+    outer: &Arc<Path>,
+    cancel: &Cancel,
+    files: &mut Vec<SourceFile>,
+) -> anyhow::Result<()> {
+    cancel.check()?;
+    let entries = sorted_entries(folder).with_context(|| format!("read {}", folder.display()))?;
+    let is_crate = entries.iter().any(|entry| entry.ends_with("Cargo.toml"));
+    let krate = if is_crate { Arc::from(folder) } else { Arc::clone(outer) };
+    for path in entries {
+        let kind = fs::symlink_metadata(&path);
+        let kind = kind.with_context(|| format!("look at {}", path.display()))?;
+        let name = file_name(&path);
+        if kind.is_dir() && !name.starts_with('.') && !OUTSIDE.contains(&name.as_str()) {
+            list_sources(&path, &krate, cancel, files)?;
+        } else if kind.is_file() && name.ends_with(".rs") && kind.len() <= MAX_SOURCE_BYTES {
+            files.push(SourceFile { path, krate: Arc::clone(&krate) });
+        }
+    }
+    Ok(())
+}
+
+/// Parses files, handing the next one to whichever thread is free; returns what they offer in the
+/// order of the files.
+fn parse_all(
+    files: &[SourceFile],
+    threads: NonZeroUsize,
+    cancel: &Cancel,
+) -> anyhow::Result<Vec<Parsed>> {
+    let next = AtomicUsize::new(0);
+    let worker = || -> anyhow::Result<Vec<(usize, Parsed)>> {
+        let mut parsed = Vec::new();
+        loop {
+            cancel.check()?;
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(file) = files.get(index) else { return Ok(parsed) };
+            parsed.push((index, parse(&file.path)?));
+        }
+    };
+    let results: Vec<_> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads.get()).map(|_| scope.spawn(worker)).collect();
+        let join = |worker: thread::ScopedJoinHandle<'_, _>| {
+            worker.join().unwrap_or_else(|payload| panic::resume_unwind(payload))
+        };
+        workers.into_iter().map(join).collect()
+    });
+    let mut parsed: Vec<_> = (0..files.len()).map(|_| Parsed::Nothing).collect();
+    for result in results {
+        for (index, offer) in result? {
+            parsed[index] = offer;
+        }
+    }
+    Ok(parsed)
+}
+
+fn parse(path: &Path) -> anyhow::Result<Parsed> {
+    let bytes = fs::read(path).with_context(|| format!("read {}", path.display()))?;
+    let Ok(source) = String::from_utf8(bytes) else { return Ok(Parsed::Unparsed) };
+    // Parsing is what takes the time, and most files have nothing to offer.
+    let has_docs = ["///", "/**", "#[doc"].iter().any(|mark| source.contains(mark));
+    if !has_docs || !source.contains("fn ") {
+        return Ok(Parsed::Nothing);
+    }
+    Ok(documented_functions(&source).map_or(Parsed::Unparsed, Parsed::Functions))
+}
+
+/// Keeps the `cap` functions of the smallest hashes, by crate, file and line.
+fn sample(mut hashed: Vec<(u64, LocatedFunction)>, cap: usize) -> Vec<LocatedFunction> {
+    if cap < hashed.len() {
+        hashed.select_nth_unstable_by_key(cap, |&(hash, _)| hash);
+        hashed.truncate(cap);
+    }
+    let mut functions: Vec<_> = hashed.into_iter().map(|(_, function)| function).collect();
+    functions.sort_by(|a, b| {
+        (&a.krate, &a.file, a.function.line).cmp(&(&b.krate, &b.file, b.function.line))
+    });
+    functions
 }
 
 fn sorted_entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -169,12 +227,12 @@ fn sorted_entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(entries)
 }
 
-fn folder_name(path: &Path) -> String {
+fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// The 64-bit FNV-1a hash, finished as in MurmurHash3 so that its order is random in every bit.
-fn fnv1a(bytes: &[u8]) -> u64 {
+fn hash(bytes: &[u8]) -> u64 {
     let step = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     let mut hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325, step);
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
@@ -211,7 +269,8 @@ mod tests {
     }
 
     fn collect(root: &Path, cap: usize) -> Functions {
-        Functions::collect(&[root.to_owned()], cap, &Cancel::new()).unwrap()
+        let threads = NonZeroUsize::new(3).unwrap();
+        Functions::collect(&[root.to_owned()], cap, threads, &Cancel::new()).unwrap()
     }
 
     #[test]
@@ -238,10 +297,10 @@ mod tests {
     #[test]
     fn a_missing_folder_is_named_and_cancel_stops() {
         let missing = [PathBuf::from("/no/such/sources")];
-        let error = Functions::collect(&missing, 1, &Cancel::new()).unwrap_err();
+        let error = Functions::collect(&missing, 1, NonZeroUsize::MIN, &Cancel::new()).unwrap_err();
         assert!(format!("{error:#}").contains("/no/such/sources"));
         let cancel = Cancel::new();
         cancel.cancel();
-        assert!(Functions::collect(&missing, 1, &cancel).is_err());
+        assert!(Functions::collect(&missing, 1, NonZeroUsize::MIN, &cancel).is_err());
     }
 }

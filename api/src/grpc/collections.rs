@@ -8,9 +8,9 @@ use tonic::{Request, Response, Status};
 use super::Context;
 use crate::proto::collections_server::Collections;
 use crate::proto::{
-    CollectionConfig, CreateCollectionReply, CreateCollectionRequest, DropCollectionReply,
-    DropCollectionRequest, GetCollectionReply, GetCollectionRequest, ListCollectionsReply,
-    ListCollectionsRequest,
+    CollectionConfig, CollectionInfo, CreateCollectionReply, CreateCollectionRequest,
+    DropCollectionReply, DropCollectionRequest, GetCollectionReply, GetCollectionRequest,
+    ListCollectionsReply, ListCollectionsRequest,
 };
 use crate::request_scope::Arrival;
 use crate::{convert, status};
@@ -74,19 +74,13 @@ impl Collections for CollectionsService {
     }
 }
 
-fn create(
-    context: &Context,
-    request: CreateCollectionRequest,
-) -> Result<crate::proto::CollectionInfo, Status> {
-    let config = request
-        .config
-        .ok_or_else(|| Status::invalid_argument("collection config is missing"))?;
+fn create(context: &Context, request: CreateCollectionRequest) -> Result<CollectionInfo, Status> {
+    let config =
+        request.config.ok_or_else(|| Status::invalid_argument("collection config is missing"))?;
     let (dims, space) = resolve(context, &config)?;
     let config = convert::collection_config(config, dims, space)?;
-    let collection = context
-        .engine
-        .create_collection(&request.name, config)
-        .map_err(status::from_engine)?;
+    let collection =
+        context.engine.create_collection(&request.name, config).map_err(status::from_engine)?;
     Ok(convert::collection_info(collection.info()))
 }
 

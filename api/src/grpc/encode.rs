@@ -7,11 +7,8 @@ use tonic::{Request, Response, Status};
 
 use super::Context;
 use crate::convert;
-use crate::models::Role;
 use crate::proto::encoder_server::Encoder;
-use crate::proto::{
-    EncodeReply, EncodeRequest, ListModelsReply, ListModelsRequest, TextRole,
-};
+use crate::proto::{EncodeReply, EncodeRequest, ListModelsReply, ListModelsRequest};
 use crate::request_scope::Arrival;
 
 /// Turns texts into vectors.
@@ -39,7 +36,7 @@ impl Encoder for EncoderService {
         request: Request<ListModelsRequest>,
     ) -> Result<Response<ListModelsReply>, Status> {
         Ok(Response::new(ListModelsReply {
-            models: self.0.models.iter().map(|model| convert::model_info(model)).collect(),
+            models: self.0.models.iter().map(convert::model_info).collect(),
             server_time_us: Arrival::of(&request).server_time_us(),
         }))
     }
@@ -63,22 +60,12 @@ fn encode(
     request: &EncodeRequest,
     cancel: &Cancel,
 ) -> Result<EncodeReply, Status> {
-    let role = role(request.role)?;
+    let kind = convert::text_kind(request.kind)?;
     let model = match request.model.as_str() {
         "" => context.models.only()?,
         name => context.models.get(name)?,
     };
     let texts: Vec<&str> = request.texts.iter().map(String::as_str).collect();
-    let encoded = model.encode(&texts, role, cancel)?;
+    let encoded = model.encode(&texts, kind, cancel)?;
     context.check_reply(convert::encode_reply(&model, &encoded))
-}
-
-fn role(number: i32) -> Result<Role, Status> {
-    match TextRole::try_from(number) {
-        Ok(TextRole::Unspecified | TextRole::Document) => Ok(Role::Document),
-        Ok(TextRole::Query) => Ok(Role::Query),
-        Err(_) => Err(Status::invalid_argument(format!(
-            "unknown text role {number}: expected document or query"
-        ))),
-    }
 }

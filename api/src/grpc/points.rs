@@ -44,11 +44,7 @@ impl Points for PointsService {
         request: Request<Streaming<UpsertStreamRequest>>,
     ) -> Result<Response<Self::UpsertStreamStream>, Status> {
         let arrival = Arrival::of(&request);
-        Ok(Response::new(upsert_stream::start(
-            Arc::clone(&self.0),
-            arrival,
-            request.into_inner(),
-        )))
+        Ok(Response::new(upsert_stream::start(Arc::clone(&self.0), arrival, request.into_inner())))
     }
 
     async fn delete(
@@ -120,8 +116,7 @@ fn get(context: &Context, request: GetRequest) -> Result<GetReply, Status> {
     let parts =
         Parts { vectors: request.with_vectors, payload: request.with_payload.unwrap_or(true) };
     let ids = convert::point_ids(request.ids)?;
-    let found =
-        context.collection(&request.collection)?.get(&ids).map_err(status::from_engine)?;
+    let found = context.collection(&request.collection)?.get(&ids).map_err(status::from_engine)?;
     let mut reply = GetReply::default();
     for (id, point) in ids.iter().zip(found) {
         match point {

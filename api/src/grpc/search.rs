@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bigrain_engine::{Collection, EmbeddingSpaceId};
+use bigrain_encoders::TextKind;
+use bigrain_engine::{Cancel, Collection, EmbeddingSpaceId};
 use tonic::{Request, Response, Status};
 
 use super::Context;
-use crate::models::{Model, Role};
+use crate::models::Model;
 use crate::proto::search_server::Search;
 use crate::proto::{SearchOptions, SearchReply, SearchRequest, SearchTextRequest};
 use crate::request_scope::Arrival;
@@ -63,7 +64,7 @@ impl SearchService {
     ) -> Result<SearchReply, Status> {
         let params = convert::search_params(&options)?;
         let context = Arc::clone(&self.0);
-        let search = move |cancel: &bigrain_engine::Cancel| {
+        let search = move |cancel: &Cancel| {
             let collection = context.collection(&collection)?;
             let query = convert::query(query.vector, query.space).with_cancel(cancel.clone());
             let output = collection.search(&query, &params).map_err(status::from_engine)?;
@@ -75,14 +76,14 @@ impl SearchService {
 
     async fn encode(&self, collection: String, text: String) -> Result<EncodedQuery, Status> {
         let context = Arc::clone(&self.0);
-        let encode = move |cancel: &bigrain_engine::Cancel| {
+        let encode = move |cancel: &Cancel| {
             let model = query_model(&context, &context.collection(&collection)?)?;
             let started = std::time::Instant::now();
-            let encoded = model.encode(&[&text], Role::Query, cancel)?;
+            let encoded = model.encode(&[&text], TextKind::Query, cancel)?;
             Ok(EncodedQuery {
-                vector: encoded.data,
+                truncated: encoded.stats().truncated > 0,
+                vector: encoded.into_data(),
                 space: model.space(),
-                truncated: encoded.truncated_texts > 0,
                 took: started.elapsed(),
             })
         };

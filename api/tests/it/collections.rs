@@ -40,8 +40,7 @@ async fn a_taken_or_bad_name_and_a_bad_config_are_refused() {
     assert_status(&taken, Code::AlreadyExists, &["docs"]);
 
     let five_levels = CollectionConfig { levels: Some(5), ..config(2, Metric::Dot) };
-    let bad_space =
-        CollectionConfig { space: Some("xyz".to_owned()), ..config(2, Metric::Dot) };
+    let bad_space = CollectionConfig { space: Some("xyz".to_owned()), ..config(2, Metric::Dot) };
     let unknown_metric = CollectionConfig { metric: 9, ..config(2, Metric::Dot) };
     for (name, config, word) in [
         ("a/b", config(2, Metric::Dot), "a/b"),
@@ -59,10 +58,8 @@ async fn a_taken_or_bad_name_and_a_bad_config_are_refused() {
 #[tokio::test]
 async fn dims_and_space_of_a_new_collection_come_from_its_model() {
     let server = TestServer::start().await;
-    let with_model = |dims| CollectionConfig {
-        model: Some(TOY.to_owned()),
-        ..config(dims, Metric::Cosine)
-    };
+    let with_model =
+        |dims| CollectionConfig { model: Some(TOY.to_owned()), ..config(dims, Metric::Cosine) };
     server.create("docs", with_model(0)).await.unwrap();
     let request = GetCollectionRequest { name: "docs".to_owned() };
     let reply = server.collections().get(request).await.unwrap().into_inner();

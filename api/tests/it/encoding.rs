@@ -1,6 +1,6 @@
 //! The encoder service.
 
-use bigrain_api::proto::{EncodeRequest, ListModelsRequest, TextRole};
+use bigrain_api::proto::{EncodeRequest, ListModelsRequest, TextKind};
 use bigrain_api::{ModelRegistry, Settings};
 use tonic::Code;
 
@@ -10,7 +10,7 @@ fn encode(model: &str, texts: &[&str]) -> EncodeRequest {
     EncodeRequest {
         model: model.to_owned(),
         texts: texts.iter().map(|&text| text.to_owned()).collect(),
-        role: TextRole::Document.into(),
+        kind: TextKind::Document.into(),
     }
 }
 
@@ -39,9 +39,9 @@ async fn bad_texts_and_unknown_models_are_refused_by_name() {
     assert_status(&none, Code::InvalidArgument, &["no texts"]);
     let unknown = client.encode(encode("bert", &["a"])).await.unwrap_err();
     assert_status(&unknown, Code::NotFound, &["\"bert\"", TOY]);
-    let role = EncodeRequest { role: 7, ..encode(TOY, &["a"]) };
-    let role = client.encode(role).await.unwrap_err();
-    assert_status(&role, Code::InvalidArgument, &["text role 7"]);
+    let kind = EncodeRequest { kind: 7, ..encode(TOY, &["a"]) };
+    let kind = client.encode(kind).await.unwrap_err();
+    assert_status(&kind, Code::InvalidArgument, &["text kind 7"]);
 }
 
 #[tokio::test]

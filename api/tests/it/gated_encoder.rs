@@ -1,12 +1,12 @@
 //! An encoder whose work a test holds up, to see what the server does meanwhile.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use bigrain_api::{ModelRegistry, Settings};
 use bigrain_api::proto::EncodeRequest;
-use bigrain_encoders::{EncodeError, EncodeOptions, Embeddings, TextEncoder, ToyEncoder};
+use bigrain_api::{ModelRegistry, Settings};
+use bigrain_encoders::{Embeddings, EncodeError, EncodeOptions, TextEncoder, ToyEncoder};
 use bigrain_engine::EmbeddingSpaceId;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -60,10 +60,7 @@ impl TextEncoder for GatedEncoder {
     fn encode(&self, texts: &[&str], options: &EncodeOptions) -> Result<Embeddings, EncodeError> {
         self.events.send(Event::Started).unwrap();
         while !self.open.load(Ordering::SeqCst) {
-            if options.cancel.is_cancelled() {
-                self.events.send(Event::Cancelled).unwrap();
-                return Err(EncodeError::Cancelled);
-            }
+            options.cancel.check().inspect_err(|_| self.events.send(Event::Cancelled).unwrap())?;
             thread::yield_now();
         }
         self.toy.encode(texts, options)

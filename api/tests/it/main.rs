@@ -1,6 +1,8 @@
 //! The service over a real connection: a server on a port the system picks, a temporary data
 //! folder, and the toy encoder.
 
+#![cfg(test)]
+
 mod gated_encoder;
 mod support;
 

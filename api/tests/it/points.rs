@@ -63,8 +63,11 @@ async fn a_uuid_is_one_id_however_it_is_spelled() {
     let upper = "936DA01F9ABD4D9D80C702AF85C822A8";
     let lower = "936da01f-9abd-4d9d-80c7-02af85c822a8";
     server.upsert(vec![point(text(upper), &[1.0, 0.0])]).await.unwrap();
-    let request =
-        GetRequest { collection: "docs".to_owned(), ids: vec![text(lower)], ..GetRequest::default() };
+    let request = GetRequest {
+        collection: "docs".to_owned(),
+        ids: vec![text(lower)],
+        ..GetRequest::default()
+    };
     let read = server.points().get(request).await.unwrap().into_inner();
     assert_eq!(read.points[0].id, Some(text(lower)));
 }
@@ -108,10 +111,7 @@ async fn an_unknown_collection_is_not_found_by_every_request() {
             .await
             .unwrap_err(),
         client.count(CountRequest { collection: collection.clone() }).await.unwrap_err(),
-        client
-            .scroll(ScrollRequest { collection, ..ScrollRequest::default() })
-            .await
-            .unwrap_err(),
+        client.scroll(ScrollRequest { collection, ..ScrollRequest::default() }).await.unwrap_err(),
     ];
     for status in statuses {
         assert_status(&status, Code::NotFound, &["\"nowhere\""]);
@@ -126,8 +126,10 @@ async fn vectors_of_another_space_are_refused() {
     let mut config = crate::support::config(2, bigrain_api::proto::Metric::Dot);
     config.space = Some(own.clone());
     server.create("docs", config).await.unwrap();
-    let from =
-        |space: &str| UpsertRequest { space: Some(space.to_owned()), ..upsert("docs", vec![point(num(1), &[1.0, 0.0])]) };
+    let from = |space: &str| UpsertRequest {
+        space: Some(space.to_owned()),
+        ..upsert("docs", vec![point(num(1), &[1.0, 0.0])])
+    };
     let status = server.points().upsert(from(&other)).await.unwrap_err();
     assert_status(&status, Code::FailedPrecondition, &[&own, &other]);
     server.points().upsert(from(&own)).await.unwrap();

@@ -5,9 +5,12 @@ use bigrain_api::proto::{
     CollectionConfig, EncodeRequest, Metric, Point, SearchOptions, SearchRequest,
     SearchTextRequest, UpsertRequest,
 };
+use bigrain_encoders::TextEncoder;
+use bigrain_engine as engine;
+use bigrain_engine::EmbeddingSpaceId;
 use tonic::Code;
 
-use crate::support::{TOY, TestServer, assert_status, config, num, point, upsert};
+use crate::support::{TOY, TOY_DIMS, TestServer, assert_status, config, num, point, toy, upsert};
 
 fn search(vector: &[f32], options: SearchOptions) -> SearchRequest {
     SearchRequest {
@@ -15,6 +18,14 @@ fn search(vector: &[f32], options: SearchOptions) -> SearchRequest {
         vector: vector.to_vec(),
         space: None,
         options: Some(options),
+    }
+}
+
+fn heat() -> SearchTextRequest {
+    SearchTextRequest {
+        collection: "docs".to_owned(),
+        text: "heat in a slab".to_owned(),
+        options: None,
     }
 }
 
@@ -67,10 +78,8 @@ async fn bad_searches_are_refused_by_name() {
         let status = server.search().search(request).await.unwrap_err();
         assert_status(&status, code, &words);
     }
-    let elsewhere = SearchRequest {
-        collection: "nowhere".to_owned(),
-        ..search(&[1.0, 0.0], plain())
-    };
+    let elsewhere =
+        SearchRequest { collection: "nowhere".to_owned(), ..search(&[1.0, 0.0], plain()) };
     let status = server.search().search(elsewhere).await.unwrap_err();
     assert_status(&status, Code::NotFound, &["nowhere"]);
 }
@@ -90,26 +99,19 @@ async fn text_finds_the_text_that_was_encoded() {
     let model = CollectionConfig { model: Some(TOY.to_owned()), ..config(0, Metric::Cosine) };
     server.create("docs", model).await.unwrap();
     let texts = ["flow over a wing", "heat in a slab", "a shock wave in air"];
-    let request = EncodeRequest {
-        texts: texts.map(str::to_owned).to_vec(),
-        ..EncodeRequest::default()
-    };
+    let request =
+        EncodeRequest { texts: texts.map(str::to_owned).to_vec(), ..EncodeRequest::default() };
     let encoded = server.encoder().encode(request).await.unwrap().into_inner();
     let points = (0_u64..).zip(encoded.embeddings).map(|(id, row)| point(num(id), &row.values));
     let space = Some(encoded.space);
     let request = UpsertRequest { space, ..upsert("docs", points.collect()) };
     server.points().upsert(request).await.unwrap();
 
-    let request = SearchTextRequest {
-        collection: "docs".to_owned(),
-        text: "heat in a slab".to_owned(),
-        options: None,
-    };
-    let reply = server.search().search_text(request.clone()).await.unwrap().into_inner();
+    let reply = server.search().search_text(heat()).await.unwrap().into_inner();
     assert_eq!(reply.points[0].id, Some(num(1)));
     assert!((reply.points[0].score - 1.0).abs() < 1e-5);
 
-    let empty = SearchTextRequest { text: String::new(), ..request };
+    let empty = SearchTextRequest { text: String::new(), ..heat() };
     let status = server.search().search_text(empty).await.unwrap_err();
     assert_status(&status, Code::InvalidArgument, &["empty"]);
 }
@@ -117,11 +119,29 @@ async fn text_finds_the_text_that_was_encoded() {
 #[tokio::test]
 async fn text_needs_a_model() {
     let server = three_points().await;
-    let request = SearchTextRequest {
-        collection: "docs".to_owned(),
-        text: "heat".to_owned(),
-        options: None,
-    };
-    let status = server.search().search_text(request).await.unwrap_err();
+    let status = server.search().search_text(heat()).await.unwrap_err();
     assert_status(&status, Code::FailedPrecondition, &["\"docs\" has no model"]);
+}
+
+#[tokio::test]
+async fn text_is_not_compared_with_another_space() {
+    let server = TestServer::start().await;
+    let other = EmbeddingSpaceId::from_bytes(*b"another space...");
+    let config = engine::CollectionConfig::new(TOY_DIMS as usize, engine::Metric::Dot)
+        .with_space(other)
+        .with_model(format!("/models/{TOY}"));
+    server.engine.create_collection("docs", config).unwrap();
+    let status = server.search().search_text(heat()).await.unwrap_err();
+    let own = toy().space().to_string();
+    let words = ["embedding space mismatch", &own, &other.to_string()];
+    assert_status(&status, Code::FailedPrecondition, &words);
+}
+
+#[tokio::test]
+async fn a_model_that_is_not_loaded_is_named() {
+    let server = TestServer::start().await;
+    let config = engine::CollectionConfig::new(2, engine::Metric::Dot).with_model("models/bert");
+    server.engine.create_collection("docs", config).unwrap();
+    let status = server.search().search_text(heat()).await.unwrap_err();
+    assert_status(&status, Code::NotFound, &["\"models/bert\" is not loaded", "has loaded toy"]);
 }

@@ -26,6 +26,7 @@ pub const TOY_DIMS: u32 = 32;
 /// A server that stops when told to, or when the test's runtime ends.
 pub struct TestServer {
     pub channel: Channel,
+    pub engine: Engine,
     shutdown: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), ServeError>>,
     _data: TempDir,
@@ -51,7 +52,7 @@ impl TestServer {
         let engine = Engine::open(data.path(), EngineConfig::default()).unwrap();
         let listen = Some("127.0.0.1:0".parse().unwrap());
         let config = Settings { listen, ..settings }.into_config().unwrap();
-        let server = Server::bind(config, engine, models).await.unwrap();
+        let server = Server::bind(config, engine.clone(), models).await.unwrap();
         let address = format!("http://{}", server.local_addr());
         let (shutdown, told) = oneshot::channel::<()>();
         let serving = tokio::spawn(server.serve(async {
@@ -59,7 +60,7 @@ impl TestServer {
             let _ = told.await;
         }));
         let channel = Channel::from_shared(address).unwrap().connect().await.unwrap();
-        Self { channel, shutdown, serving, _data: data }
+        Self { channel, engine, shutdown, serving, _data: data }
     }
 
     pub fn collections(&self) -> CollectionsClient<Channel> {

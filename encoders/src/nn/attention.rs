@@ -104,8 +104,7 @@ impl WithSimd for TextPass<'_> {
                 }
                 .with_simd(simd);
                 let mut inverse = [0.0; TILE_ROWS];
-                for (row, inverse) in
-                    scores.chunks_exact_mut(padded).zip(&mut inverse).take(count)
+                for (row, inverse) in scores.chunks_exact_mut(padded).zip(&mut inverse).take(count)
                 {
                     *inverse = 1.0 / softmax_numerators(simd, row, length, dims);
                 }

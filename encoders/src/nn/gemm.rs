@@ -235,7 +235,12 @@ impl<V: Copy> Tile<'_, V> {
     ) {
         let lanes = S::F32_LANES;
         let depth = self.panel.len();
-        let rows: [&[f32]; ROWS] = std::array::from_fn(|i| &self.a[i * self.a_stride..][..depth]);
+        // A loop, as `array::from_fn` is not always inlined, and then the compiler no longer knows
+        // that every row is `depth` long and checks each access.
+        let mut rows = [self.a; ROWS];
+        for (i, row) in rows.iter_mut().enumerate() {
+            *row = &self.a[i * self.a_stride..][..depth];
+        }
         let mut sums = [[simd.splat_f32s(0.0); 2]; ROWS];
         match self.start {
             Start::Zero => {}
@@ -321,7 +326,7 @@ mod tests {
             let start = if k_start == 0 { Start::Bias(&padded) } else { Start::Out };
             assert!(k <= K_BLOCK);
             arch.dispatch(Gemm {
-                a: Rows { data: &a[k_start..], stride: depth, count: rows },
+                a: Rows { data: a.get(k_start..).unwrap_or_default(), stride: depth, count: rows },
                 b: packed.panels(k_start, 0, cols),
                 start,
                 activation: Activation::None,
@@ -376,7 +381,8 @@ mod tests {
 
     #[test]
     fn blocks_are_even_and_aligned() {
-        for (depth, block) in [(1, 32), (48, 64), (384, 384), (768, 384), (1024, 352), (1536, 384)] {
+        for (depth, block) in [(1, 32), (48, 64), (384, 384), (768, 384), (1024, 352), (1536, 384)]
+        {
             assert_eq!(block_depth(depth), block);
         }
     }

@@ -8,7 +8,7 @@
 //! - A batch is *packed*: one `[tokens, hidden]` matrix of real tokens, without padding. Every
 //!   operator but attention works on rows alone, so it never needs to know where a text ends.
 //! - Weights are laid out once, at load, in the panels the multiplication kernel reads
-//!   ([`PackedMatrix`]); nothing is packed per call.
+//!   (`gemm::PackedMatrix`); nothing is packed per call.
 //! - Rows are taken in blocks small enough that everything between two multiplications stays in
 //!   the second-level cache; bias and activation happen in registers, before a result is stored.
 //! - Kernels are generic over [`pulp::Simd`] and safe: AVX2 with FMA, AVX-512, NEON, or scalar,
@@ -31,6 +31,6 @@ pub(crate) use attention::{Attention, AttentionScratch};
 pub(crate) use buffer::AlignedBuffer;
 pub(crate) use dense::dense;
 pub(crate) use feed_forward::{FeedForward, FeedForwardScratch};
-pub(crate) use gemm::{Activation, PackedMatrix};
+pub(crate) use gemm::{Activation, TILE_ROWS};
 pub(crate) use layer_norm::LayerNorm;
 pub(crate) use linear::Linear;

@@ -2,5 +2,5 @@
 
 mod tokenizer;
 
-pub(crate) use tokenizer::{TextTokenizer, TokenIds};
 pub use tokenizer::TokenizerError;
+pub(crate) use tokenizer::{TextTokenizer, TokenIds};

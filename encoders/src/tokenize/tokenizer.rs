@@ -87,6 +87,7 @@ impl TextTokenizer {
         unknown?;
         tokenizer
             .with_normalizer(Some(BertNormalizer::new(true, true, None, lowercase)))
+            .map_err(|error| open_error(path, &error))?
             .with_pre_tokenizer(Some(BertPreTokenizer))
             .with_post_processor(Some(BertProcessing::new(end, start)));
         Ok(Self(tokenizer))
@@ -102,9 +103,10 @@ impl TextTokenizer {
         if largest >= vocabulary {
             return Err(TokenizerError::Vocabulary { largest, vocabulary });
         }
-        let special = self.0.get_post_processor().map_or(0, |post| {
-            tokenizers::PostProcessor::added_tokens(post, false)
-        });
+        let special = self
+            .0
+            .get_post_processor()
+            .map_or(0, |post| tokenizers::PostProcessor::added_tokens(post, false));
         if max_tokens <= special {
             return Err(TokenizerError::TooShort { max_tokens, special });
         }

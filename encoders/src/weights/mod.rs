@@ -9,5 +9,5 @@ mod map;
 mod tensors;
 
 pub(crate) use map::MappedFile;
-pub(crate) use tensors::{TensorSpec, Tensors};
 pub use tensors::WeightsError;
+pub(crate) use tensors::{TensorSpec, Tensors};

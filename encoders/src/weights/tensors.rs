@@ -130,11 +130,6 @@ impl<'a> Tensors<'a> {
         Ok(())
     }
 
-    /// Whether the file has a tensor of this name.
-    pub(crate) fn contains(&self, name: &str) -> bool {
-        self.views.contains_key(name)
-    }
-
     /// Copies a tensor as `f32`, row by row.
     pub(crate) fn read(&self, name: &str) -> Result<Vec<f32>, WeightsError> {
         let view = self.views.get(name).ok_or_else(|| WeightsError::Missing {
@@ -142,10 +137,8 @@ impl<'a> Tensors<'a> {
             count: 1,
             names: vec![name.to_owned()],
         })?;
-        let values = to_f32(view).ok_or_else(|| WeightsError::Dtype {
-            name: name.to_owned(),
-            actual: view.dtype(),
-        })?;
+        let values = to_f32(view)
+            .ok_or_else(|| WeightsError::Dtype { name: name.to_owned(), actual: view.dtype() })?;
         match values.iter().position(|value| !value.is_finite()) {
             None => Ok(values),
             Some(position) => Err(WeightsError::NotFinite {
@@ -183,7 +176,9 @@ fn to_f32(view: &TensorView<'_>) -> Option<Vec<f32>> {
     let halves = data.as_chunks::<2>().0;
     #[expect(clippy::wildcard_enum_match_arm, reason = "every other type is refused alike")]
     match view.dtype() {
-        Dtype::F32 => Some(data.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect()),
+        Dtype::F32 => {
+            Some(data.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect())
+        }
         Dtype::F16 => Some(halves.iter().map(|&b| f16::from_le_bytes(b).to_f32()).collect()),
         Dtype::BF16 => Some(halves.iter().map(|&b| bf16::from_le_bytes(b).to_f32()).collect()),
         _ => None,

@@ -50,14 +50,14 @@ impl Binarizer {
             let sums = quantize(rotated, inverse_scale, levels, planes);
             Deviation::of(norm, inverse_scale, sums, dims)
         };
-        match self.metric() {
-            // -||x - q||^2 = -||x||^2 - ||q||^2 + 2 <x, q>; the query adds its own square.
-            Metric::L2 => Factors {
-                add: -(norm * norm) as f32,
-                rescale: 2.0 * factors.rescale,
-                error: 2.0 * factors.error,
-            },
-            _ => Factors { add: 0.0, rescale: factors.rescale, error: factors.error },
+        if self.metric() != Metric::L2 {
+            return Factors { add: 0.0, rescale: factors.rescale, error: factors.error };
+        }
+        // -||x - q||^2 = -||x||^2 - ||q||^2 + 2 <x, q>; the query adds its own square.
+        Factors {
+            add: -(norm * norm) as f32,
+            rescale: 2.0 * factors.rescale,
+            error: 2.0 * factors.error,
         }
     }
 
@@ -92,10 +92,8 @@ impl Binarizer {
     pub fn decode(&self, code: &[u64], factors: Factors) -> Vec<f32> {
         let mut values = vec![0; self.layout().dims()];
         self.layout().unpack(code, &mut values);
-        let rescale = match self.metric() {
-            Metric::L2 => 0.5 * factors.rescale,
-            _ => factors.rescale,
-        };
+        let doubled = self.metric() == Metric::L2;
+        let rescale = if doubled { 0.5 * factors.rescale } else { factors.rescale };
         let mut rotated: Vec<f32> = values.iter().map(|&value| value as f32 * rescale).collect();
         let mut vector = vec![0.0; self.dims()];
         self.rotate_back(&mut rotated, &mut vector);

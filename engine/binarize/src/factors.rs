@@ -142,10 +142,11 @@ fn round_up(value: f64) -> f16 {
 #[inline]
 fn half_to_f32(half: u16) -> f32 {
     let magnitude = half & 0x7fff;
-    if magnitude >= 0x7c00 {
-        return if magnitude == 0x7c00 { f32::INFINITY } else { f32::NAN };
-    }
     let sign = u32::from(half & 0x8000) << 16;
+    if magnitude >= 0x7c00 {
+        // The mantissa is not zero for NaN, and lands in the mantissa.
+        return f32::from_bits(sign | 0x7f80_0000 | u32::from(magnitude & 0x03ff) << 13);
+    }
     let exact = f32::from_bits(sign | u32::from(magnitude) << 13);
     exact * f32::from_bits((127 + 112) << 23)
 }

@@ -150,7 +150,8 @@ mod tests {
     fn impossible_row_counts_are_refused() {
         for body in [&u64::MAX.to_le_bytes()[..], &2_u64.to_le_bytes()[..]] {
             let directory = RamDirectory::new();
-            let mut writer = BlockFileWriter::create(&directory, Path::new("ids"), FileKind::Ids).unwrap();
+            let mut writer =
+                BlockFileWriter::create(&directory, Path::new("ids"), FileKind::Ids).unwrap();
             writer.append(body).unwrap();
             writer.finish().unwrap();
             let error = IdsReader::open(&directory, Path::new("ids")).unwrap_err();

@@ -14,7 +14,7 @@
 //! # Adding a candidate index
 //!
 //! 1. A file in `candidates/` that turns a [`QueryCode`](bigrain_binarize::QueryCode) into a
-//!    [`Candidates`] heap, skipping deleted offsets.
+//!    [`Candidates`], skipping deleted offsets.
 //! 2. Its choice in the segment of the engine that builds it.
 //! 3. A differential test against [`candidates::flat`] in `tests/it/`.
 
@@ -26,6 +26,6 @@ pub mod ids;
 mod scanner;
 pub mod verify;
 
-pub use candidates::Candidates;
+pub use candidates::{Candidate, Candidates};
 pub use error::IndexError;
 pub use scanner::{CodeSlice, FactorSlice, scan};

@@ -7,20 +7,11 @@
 use bigrain_kernels::{TopK, dot, l2_squared};
 use bigrain_types::Metric;
 
+use crate::Candidate;
+
 /// Dense rows scored between two looks at the stopping rule. Small, because every row past the
 /// point where reading could have stopped is a read wasted.
 const BATCH: usize = 16;
-
-/// One offset of one source (a segment or the memtable) with the best it could be.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Candidate {
-    /// Which of the caller's sources the offset belongs to.
-    pub source: u32,
-    /// The offset inside that source.
-    pub offset: u32,
-    /// Estimate plus error bound.
-    pub optimistic: f32,
-}
 
 /// The exact similarity of a query and a dense vector under `metric`, larger is better.
 ///

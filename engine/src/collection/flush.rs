@@ -100,12 +100,8 @@ impl Shared {
         let segment = Segment::open(directory, &folder, id, &self.binarizer)
             .doing(|| format!("open new segment {id}"))?;
         let files = segment.files().map(|(name, file)| FileRow::new(name, file.identity()));
-        let row = SegmentRow {
-            id,
-            rows: segment.rows(),
-            files: files.into(),
-            seq: input.table.newest(),
-        };
+        let row =
+            SegmentRow { id, rows: segment.rows(), files: files.into(), seq: input.table.newest() };
         Ok((segment, row))
     }
 
@@ -135,7 +131,8 @@ impl Shared {
         let commit = self.commit.lock();
         // While the commit lock is held nobody can kill another slot.
         let dead = self.state.read().frozen.as_ref().map(|frozen| Arc::clone(&frozen.dead));
-        let dead = dead.ok_or_else(|| Error::new(ErrorKind::Internal, "frozen memtable is gone"))?;
+        let dead =
+            dead.ok_or_else(|| Error::new(ErrorKind::Internal, "frozen memtable is gone"))?;
         let mut deleted = RoaringBitmap::new();
         let mut batch = Batch::new();
         if let Some((segment, row)) = &built {

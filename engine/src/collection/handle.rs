@@ -188,9 +188,10 @@ impl Shared {
             return Err(Error::new(ErrorKind::NotFound, "collection was dropped"));
         }
         match self.quarantined.get() {
-            Some(reason) => {
-                Err(Error::new(ErrorKind::Corruption, format!("collection is quarantined: {reason}")))
-            }
+            Some(reason) => Err(Error::new(
+                ErrorKind::Corruption,
+                format!("collection is quarantined: {reason}"),
+            )),
             None => Ok(()),
         }
     }
@@ -219,9 +220,8 @@ fn remove_garbage(directory: &dyn Directory, folder: &Path, rows: &[SegmentRow])
 
 /// Refuses a segment whose files are not the ones the manifest committed.
 fn check_against_manifest(segment: &Segment, row: &SegmentRow) -> Result<()> {
-    let corrupt = |reason| {
-        Err(Error::new(ErrorKind::Corruption, format!("segment {}: {reason}", row.id)))
-    };
+    let corrupt =
+        |reason| Err(Error::new(ErrorKind::Corruption, format!("segment {}: {reason}", row.id)));
     if segment.rows() != row.rows {
         return corrupt(format!("manifest has {} rows, files have {}", row.rows, segment.rows()));
     }

@@ -72,11 +72,12 @@ impl Collection {
         let tables = || state.frozen.iter().map(|frozen| &*frozen.table).chain([&state.active]);
         let segments = || state.segments.iter().map(|view| &view.segment);
         let slots: u64 = tables().map(|table| table.len() as u64).sum();
-        let dead = state.active.dead().len()
-            + state.frozen.as_ref().map_or(0, |frozen| frozen.dead.len());
+        let dead =
+            state.active.dead().len() + state.frozen.as_ref().map_or(0, |frozen| frozen.dead.len());
         let table_code_bytes: u64 = tables().map(|table| table.code_bytes() as u64).sum();
         let table_bytes: u64 = tables().map(|table| table.memory_bytes() as u64).sum();
-        let segment_code_bytes: u64 = segments().map(|segment| segment.codes.resident_bytes()).sum();
+        let segment_code_bytes: u64 =
+            segments().map(|segment| segment.codes.resident_bytes()).sum();
         let resident = segments().filter(|segment| segment.codes.is_resident());
         let resident_bytes: u64 = resident.map(|segment| segment.codes.resident_bytes()).sum();
         CollectionInfo {

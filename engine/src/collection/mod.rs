@@ -24,5 +24,5 @@ mod state;
 mod writer;
 
 pub use handle::Collection;
-pub use info::{CollectionInfo, CollectionState, CollectionStatus, SegmentInfo};
 pub(crate) use handle::{Opening, collections_folder};
+pub use info::{CollectionInfo, CollectionState, CollectionStatus, SegmentInfo};

@@ -9,8 +9,9 @@ use std::time::Instant;
 
 use bigrain_binarize::{QueryCode, QueryWidth};
 use bigrain_index::candidates::flat;
-use bigrain_index::verify::{Candidate, similarity, verify};
-use bigrain_index::{Candidates, IndexError, scan};
+use bigrain_index::verify::{similarity, verify};
+use bigrain_index::{Candidate, Candidates, IndexError, scan};
+use bigrain_kernels::TopK;
 use bigrain_types::{
     Metric, Offset, PointId, SearchParams, SearchStats, normalize, validate_vector,
 };
@@ -112,8 +113,11 @@ impl<'a> Search<'a> {
         let mut stats = SearchStats::default();
         let view = self.view(&mut stats)?;
         stats.segments = view.segments.len() as u64;
-        let hits =
-            if self.params.exact() { self.exact(&view, &mut stats)? } else { self.approximate(&view, &mut stats)? };
+        let hits = if self.params.exact() {
+            self.exact(&view, &mut stats)?
+        } else {
+            self.approximate(&view, &mut stats)?
+        };
         let started = Instant::now();
         let points = self.fetch(hits)?;
         stats.times.payload = started.elapsed();
@@ -150,18 +154,18 @@ impl<'a> Search<'a> {
         let limit = self.params.limit();
         let score = |slot: u32| similarity(metric, &self.vector, table.row(slot));
         if self.params.exact() {
-            let mut best = Candidates::new(limit);
+            let mut best = TopK::new(limit);
             for slot in (0..table.len() as u32).filter(|&slot| !dead.contains(slot)) {
                 best.push(score(slot), slot);
                 stats.rows_read += 1;
             }
             return pairs(best);
         }
-        let mut candidates = Candidates::new(self.max_candidates);
+        let mut candidates = Candidates::new(limit, self.max_candidates);
         stats.codes_scanned += table.with_codes(|codes| {
             scan(codes, &self.code, |slot| dead.contains(slot), &mut candidates)
         });
-        let candidates = as_candidates(0, candidates);
+        let candidates = candidates.into_sorted();
         stats.candidates += candidates.len() as u64;
         let verified = verify(&candidates, limit, |candidate| {
             Ok::<_, std::convert::Infallible>(score(candidate.offset))
@@ -188,11 +192,10 @@ impl<'a> Search<'a> {
                 .map(|(offset, optimistic)| Candidate { source, offset: offset as u32, optimistic })
                 .collect::<Vec<_>>()
         };
-        candidates.truncate(self.max_candidates);
         stats.candidates += candidates.len() as u64;
         candidates.extend(scored(sources, &mut frozen_hits.iter().map(|hit| hit.0)));
         candidates.extend(scored(sources + 1, &mut view.active.iter().map(|hit| hit.0)));
-        sort_candidates(&mut candidates);
+        candidates.sort_by(|a, b| b.optimistic.total_cmp(&a.optimistic));
         stats.times.candidates += started.elapsed();
 
         let started = Instant::now();
@@ -231,34 +234,41 @@ impl<'a> Search<'a> {
     }
 
     /// Scans the codes of every segment; returns the candidates of all, best bound first.
-    fn segment_candidates(
-        &self,
-        view: &View,
-        stats: &mut SearchStats,
-    ) -> Result<Vec<Candidate>> {
-        let scan_one = |(source, view): (usize, &SegmentView)| -> Result<(u64, Vec<Candidate>)> {
+    fn segment_candidates(&self, view: &View, stats: &mut SearchStats) -> Result<Vec<Candidate>> {
+        let scan_into = |candidates: &mut Candidates, (source, view): (usize, &SegmentView)| {
             self.query.cancel.check()?;
             let codes = view.segment.codes.resident()?;
-            let mut candidates = Candidates::new(self.max_candidates);
-            let scanned = flat::search(&codes, &self.code, &view.deleted, &mut candidates);
-            Ok((scanned, as_candidates(source as u32, candidates)))
+            candidates.begin_source(source as u32);
+            Ok(flat::search(&codes, &self.code, &view.deleted, candidates))
         };
+        let empty = || Candidates::new(self.params.limit(), self.max_candidates);
         let codes: u64 = view.segments.iter().map(|view| view.segment.rows()).sum();
-        let found: Vec<(u64, Vec<Candidate>)> = if view.segments.len() > 1 && codes > PARALLEL_CODES
-        {
-            let pool = &self.shared.resources.pool;
-            let scan_all = || view.segments.par_iter().enumerate().map(scan_one).collect();
-            pool.install(scan_all).map_err(|error: Error| error)?
+        let sources = view.segments.len();
+        let (scanned, candidates) = if sources > 1 && codes > PARALLEL_CODES {
+            let scan_one = |source: (usize, &SegmentView)| {
+                let mut candidates = empty();
+                Ok::<_, Error>((scan_into(&mut candidates, source)?, candidates))
+            };
+            let merge = |mut a: (u64, Candidates), b: (u64, Candidates)| {
+                a.1.merge(b.1);
+                Ok((a.0 + b.0, a.1))
+            };
+            let scan_all = || {
+                let segments = view.segments.par_iter().enumerate();
+                segments.map(scan_one).try_reduce(|| (0, empty()), merge)
+            };
+            self.shared.resources.pool.install(scan_all)?
         } else {
-            view.segments.iter().enumerate().map(scan_one).collect::<Result<_>>()?
+            let mut candidates = empty();
+            let mut scanned = 0;
+            for source in view.segments.iter().enumerate() {
+                let result: Result<u64> = scan_into(&mut candidates, source);
+                scanned += result?;
+            }
+            (scanned, candidates)
         };
-        let mut candidates = Vec::new();
-        for (scanned, of_segment) in found {
-            stats.codes_scanned += scanned;
-            candidates.extend(of_segment);
-        }
-        sort_candidates(&mut candidates);
-        Ok(candidates)
+        stats.codes_scanned += scanned;
+        Ok(candidates.into_sorted())
     }
 
     /// Scores every live row of every source.
@@ -298,7 +308,8 @@ impl<'a> Search<'a> {
             }
         }
         let active = view.active.iter();
-        results.extend(active.map(|(similarity, id)| Hit { similarity: *similarity, id: id.clone() }));
+        results
+            .extend(active.map(|(similarity, id)| Hit { similarity: *similarity, id: id.clone() }));
         results.sort_by(|a, b| b.similarity.total_cmp(&a.similarity));
         results.truncate(limit);
         stats.times.verify += started.elapsed();
@@ -314,7 +325,7 @@ impl<'a> Search<'a> {
         self.query.cancel.check()?;
         let metric = self.shared.config.metric;
         let end = (start + EXACT_CHUNK).min(view.segment.rows());
-        let mut best = Candidates::new(self.params.limit());
+        let mut best = TopK::new(self.params.limit());
         for offset in start as u32..end as u32 {
             if !view.deleted.contains(offset) {
                 let row = view.segment.dense.row(Offset(offset))?;
@@ -362,12 +373,12 @@ impl<'a> Search<'a> {
     }
 }
 
-/// How many candidates are verified at most. The stopping rule usually ends far earlier; this is
-/// what bounds the worst case.
+/// How many candidates are verified at most. Bounds decide how many there are, usually far fewer;
+/// this is what limits the worst case, vectors that codes cannot tell apart.
 fn max_candidates(params: &SearchParams, levels: u8) -> usize {
     let (oversampling, least) = match levels {
-        1 => (10.0, 100),
-        _ => (5.0, 50),
+        1 => (100.0, 2000),
+        _ => (50.0, 1000),
     };
     match params.oversampling() {
         Some(oversampling) => (params.limit() as f32 * oversampling).ceil() as usize,
@@ -390,21 +401,6 @@ fn frozen_id(view: &View, slot: u32) -> Result<PointId> {
     frozen.map(|frozen| frozen.table.id(slot).clone()).ok_or_else(gone)
 }
 
-fn as_candidates(source: u32, candidates: Candidates) -> Vec<Candidate> {
-    let candidates = pairs(candidates).into_iter();
-    candidates.map(|(optimistic, offset)| Candidate { source, offset, optimistic }).collect()
-}
-
-fn pairs(best: Candidates) -> Vec<(f32, u32)> {
+fn pairs(best: TopK) -> Vec<(f32, u32)> {
     best.into_sorted().into_iter().map(|scored| (scored.score, scored.offset)).collect()
-}
-
-/// Best bound first; ties by source and offset, so that equal searches give equal results.
-fn sort_candidates(candidates: &mut [Candidate]) {
-    candidates.sort_unstable_by(|a, b| {
-        b.optimistic
-            .total_cmp(&a.optimistic)
-            .then(a.source.cmp(&b.source))
-            .then(a.offset.cmp(&b.offset))
-    });
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bigrain_storage::Location;
 use bigrain_types::{Offset, PointId, SegmentId, SeqNo};
 use roaring::RoaringBitmap;
 

@@ -8,9 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bigrain_storage::{Batch, CollectionKey, CountsRow, HeadRow, Location, PointRow};
-use bigrain_types::{
-    Metric, Offset, PointId, SegmentId, SeqNo, normalize, validate_vector,
-};
+use bigrain_types::{Metric, Offset, PointId, SegmentId, SeqNo, normalize, validate_vector};
 use parking_lot::Mutex;
 
 use super::Collection;
@@ -191,7 +189,11 @@ impl Shared {
         }
     }
 
-    fn commit_batch(&self, commit: &mut CommitState, group: &mut [Request]) -> Result<GroupApplied> {
+    fn commit_batch(
+        &self,
+        commit: &mut CommitState,
+        group: &mut [Request],
+    ) -> Result<GroupApplied> {
         self.check_usable()?;
         let mut work = GroupWork::load(self, group)?;
         let mut counts = commit.counts;
@@ -265,8 +267,7 @@ impl GroupWork {
             .collect();
         let rows = shared.resources.store.view().points(shared.key, &ids)?;
         let located = ids.into_iter().zip(rows);
-        let locations =
-            located.filter_map(|(id, row)| row.map(|row| (id, row.location))).collect();
+        let locations = located.filter_map(|(id, row)| row.map(|row| (id, row.location))).collect();
         Ok(Self { key: shared.key, batch: Batch::new(), locations, buried: Vec::new() })
     }
 

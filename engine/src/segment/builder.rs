@@ -117,8 +117,7 @@ mod tests {
             (0..rows).map(vector).collect(),
         );
         build_segment(&directory, Path::new(""), &input, &binarizer, &pool).unwrap();
-        let segment =
-            Segment::open(&directory, Path::new(""), SegmentId(1), &binarizer).unwrap();
+        let segment = Segment::open(&directory, Path::new(""), SegmentId(1), &binarizer).unwrap();
         assert_eq!(segment.rows(), rows as u64);
         directory
     }

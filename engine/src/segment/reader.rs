@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use bigrain_binarize::Binarizer;
+use bigrain_index::IndexError;
 use bigrain_index::codes::CodesReader;
 use bigrain_index::dense::DenseReader;
 use bigrain_index::ids::IdsReader;
-use bigrain_index::IndexError;
 use bigrain_storage::{BlockFile, Directory, FileKind};
 use bigrain_types::SegmentId;
 

@@ -84,7 +84,9 @@ pub enum Problem {
         actual: i32,
     },
     /// A file name that tells no format.
-    #[error("unknown format: expected a name ending in .jsonl, .ndjson, .npy or .fvecs, or --format")]
+    #[error(
+        "unknown format: expected a name ending in .jsonl, .ndjson, .npy or .fvecs, or --format"
+    )]
     UnknownFormat,
 }
 

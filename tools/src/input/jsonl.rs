@@ -122,7 +122,9 @@ impl<R: BufRead> Iterator for Jsonl<R> {
             match more {
                 Ok(true) if self.line.trim_ascii().is_empty() => {}
                 Ok(true) => {
-                    return Some(self.record(place.clone()).map_err(|problem| place.error(problem)));
+                    return Some(
+                        self.record(place.clone()).map_err(|problem| place.error(problem)),
+                    );
                 }
                 Ok(false) => self.ended = true,
                 Err(problem) => {
@@ -166,9 +168,7 @@ fn take_content(object: &mut Map<String, Value>, fields: &Fields) -> Result<Cont
         return Ok(Content::Vector(to_vector(&fields.vector, &vector)?));
     }
     match (title, text) {
-        (None, None) => {
-            Err(Problem::Missing(format!("{:?} or {:?}", fields.text, fields.vector)))
-        }
+        (None, None) => Err(Problem::Missing(format!("{:?} or {:?}", fields.text, fields.vector))),
         (Some(title), None) => Ok(Content::Text(title)),
         (None, Some(text)) => Ok(Content::Text(text)),
         (Some(title), Some(text)) => Ok(Content::Text(format!("{title} {text}").trim().to_owned())),
@@ -287,10 +287,7 @@ mod tests {
                 r#"{"id": -1, "text": "x"}"#,
                 "field \"id\": expected a string or an unsigned integer, got a negative number",
             ),
-            (
-                r#"{"id": 1, "text": ["x"]}"#,
-                "field \"text\": expected a string, got an array",
-            ),
+            (r#"{"id": 1, "text": ["x"]}"#, "field \"text\": expected a string, got an array"),
             (
                 r#"{"id": 1, "vector": [1, "2"]}"#,
                 "field \"vector\": expected only numbers, got a string",

@@ -128,9 +128,7 @@ impl Element {
             "<f2" => Ok(Self::F16),
             "<f4" => Ok(Self::F32),
             "<f8" => Ok(Self::F64),
-            other => {
-                Err(bad(format!("expected elements of '<f2', '<f4' or '<f8', got {other:?}")))
-            }
+            other => Err(bad(format!("expected elements of '<f2', '<f4' or '<f8', got {other:?}"))),
         }
     }
 

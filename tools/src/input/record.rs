@@ -24,6 +24,17 @@ pub struct Record {
     pub position: u64,
 }
 
+impl Record {
+    /// Returns the text to encode, if there is one.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        match &self.content {
+            Content::Text(text) => Some(text),
+            Content::Vector(_) => None,
+        }
+    }
+}
+
 /// What becomes a point's vector.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {

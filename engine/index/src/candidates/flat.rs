@@ -17,8 +17,11 @@ pub fn search(
     candidates: &mut Candidates,
 ) -> u64 {
     let planes = codes.planes();
-    let slice =
-        CodeSlice { planes: &planes, words: codes.layout().words_per_plane(), factors: codes.factors() };
+    let slice = CodeSlice {
+        planes: &planes,
+        words: codes.layout().words_per_plane(),
+        factors: codes.factors(),
+    };
     if deleted.is_empty() {
         scan(&slice, query, |_| false, candidates)
     } else {

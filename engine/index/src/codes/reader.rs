@@ -47,8 +47,7 @@ impl CodesReader {
         let levels = Levels::new(header[12]).map_err(|error| malformed(error.to_string()))?;
         let unit = f32::from_le_bytes(field(&header, 16));
         let space = CodeSpaceId::from_bytes(field(&header, 20));
-        let layout =
-            CodeLayout::new(dims, levels).map_err(|error| malformed(error.to_string()))?;
+        let layout = CodeLayout::new(dims, levels).map_err(|error| malformed(error.to_string()))?;
         if !(unit.is_finite() && unit > 0.0) {
             return Err(malformed(format!("unit of the factors is {unit}")));
         }

@@ -36,10 +36,14 @@ impl DenseReader {
         if dims == 0 || dims > MAX_DIMS {
             return Err(malformed(format!("{dims} dimensions")));
         }
-        let expected =
-            rows.checked_mul(dims as u64 * 4).and_then(|bytes| bytes.checked_add(u64::from(HEADER_BYTES)));
+        let expected = rows
+            .checked_mul(dims as u64 * 4)
+            .and_then(|bytes| bytes.checked_add(u64::from(HEADER_BYTES)));
         if expected != Some(file.body_bytes()) {
-            return Err(malformed(format!("{} bytes for {rows} rows of {dims}", file.body_bytes())));
+            return Err(malformed(format!(
+                "{} bytes for {rows} rows of {dims}",
+                file.body_bytes()
+            )));
         }
         Ok(Self { file, rows, dims })
     }
@@ -98,7 +102,8 @@ mod tests {
         for (rows, dims) in [(0, 3), (1, 1), (1, 7), (33, 64), (100, 384)] {
             let directory = RamDirectory::new();
             let row = |i: u64| (0..dims).map(|d| (i * 1000 + d as u64) as f32).collect::<Vec<_>>();
-            let mut writer = DenseWriter::create(&directory, Path::new("dense.v"), rows, dims).unwrap();
+            let mut writer =
+                DenseWriter::create(&directory, Path::new("dense.v"), rows, dims).unwrap();
             (0..rows).for_each(|i| writer.push(&row(i)).unwrap());
             writer.finish().unwrap();
             let reader = DenseReader::open(&directory, Path::new("dense.v")).unwrap();
@@ -114,7 +119,8 @@ mod tests {
     fn a_header_that_contradicts_the_length_is_refused() {
         for (rows, dims, format) in [(1_u64, 4_u32, 0_u8), (u64::MAX, 4, 0), (0, 0, 0), (0, 4, 9)] {
             let directory = RamDirectory::new();
-            let mut writer = BlockFileWriter::create(&directory, Path::new("d"), FileKind::Dense).unwrap();
+            let mut writer =
+                BlockFileWriter::create(&directory, Path::new("d"), FileKind::Dense).unwrap();
             writer.append(&rows.to_le_bytes()).unwrap();
             writer.append(&dims.to_le_bytes()).unwrap();
             writer.append(&[format]).unwrap();

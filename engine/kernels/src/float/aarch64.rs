@@ -18,8 +18,8 @@ pub(super) fn sum_neon<const TERM: Term>(a: &[f32], b: &[f32]) -> f32 {
             sums[i] = add_term::<TERM>(sums[i], load(&a[i]), load(&b[i]));
         }
     }
-    for (i, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
-        sums[i] = add_term::<TERM>(sums[i], load(a), load(b));
+    for (a, b) in a_rest.iter().zip(b_rest) {
+        sums[0] = add_term::<TERM>(sums[0], load(a), load(b));
     }
     let (mut a, mut b) = ([0.0; 4], [0.0; 4]);
     a[..a_tail.len()].copy_from_slice(a_tail);

@@ -18,8 +18,8 @@ pub(super) fn sum_avx2<const TERM: Term>(a: &[f32], b: &[f32]) -> f32 {
             sums[i] = add_term_256::<TERM>(sums[i], load_256(&a[i]), load_256(&b[i]));
         }
     }
-    for (i, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
-        sums[i] = add_term_256::<TERM>(sums[i], load_256(a), load_256(b));
+    for (a, b) in a_rest.iter().zip(b_rest) {
+        sums[0] = add_term_256::<TERM>(sums[0], load_256(a), load_256(b));
     }
     if !a_tail.is_empty() {
         let (mut a, mut b) = ([0.0; 8], [0.0; 8]);
@@ -63,8 +63,8 @@ pub(super) fn sum_avx512<const TERM: Term>(a: &[f32], b: &[f32]) -> f32 {
             sums[i] = add_term_512::<TERM>(sums[i], load_512(&a[i]), load_512(&b[i]));
         }
     }
-    for (i, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
-        sums[i] = add_term_512::<TERM>(sums[i], load_512(a), load_512(b));
+    for (a, b) in a_rest.iter().zip(b_rest) {
+        sums[0] = add_term_512::<TERM>(sums[0], load_512(a), load_512(b));
     }
     let mask = ((1_u32 << a_tail.len()) - 1) as __mmask16;
     // SAFETY: the mask selects exactly the numbers of the two tails, which are equally long.

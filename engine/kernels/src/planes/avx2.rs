@@ -33,27 +33,39 @@ const LOW_PLANES: usize = 4;
 const STRIP: usize = 16;
 /// Codes scored together.
 const GROUP: usize = 4;
-/// Codes of at most so many words are faster with the scalar `popcnt`.
-const SCALAR_WORDS: usize = 2;
-/// So few codes do not pay for splitting the query; they too take the scalar `popcnt`.
-const SCALAR_CODES: usize = 7;
+/// Fewer codes than this take the scalar `popcnt`.
+const FEWEST_CODES: usize = 8;
 
 /// Adds the share of one level, times `2^shift`, to each score.
 #[target_feature(enable = "avx2,popcnt")]
 pub(super) fn add_plane(codes: &[u64], query: QueryPlanes<'_>, shift: usize, out: &mut [i32]) {
-    if query.words() <= SCALAR_WORDS || out.len() <= SCALAR_CODES {
-        return portable::add_plane(codes, query, shift, out);
+    // A few codes do not pay for splitting the query, and a remainder fills no group.
+    let grouped = if out.len() < FEWEST_CODES { 0 } else { out.len() - out.len() % GROUP };
+    let (codes, rest) = codes.split_at(grouped * query.words());
+    let (groups, rest_out) = out.split_at_mut(grouped);
+    add_few(rest, query, shift, rest_out);
+    let (groups, _) = groups.as_chunks_mut::<GROUP>();
+    if groups.is_empty() {
+        return;
     }
     match query.width() {
-        1 => add_strips::<1>(codes, query, shift, out),
-        2 => add_strips::<2>(codes, query, shift, out),
-        3 => add_strips::<3>(codes, query, shift, out),
-        4 => add_strips::<4>(codes, query, shift, out),
-        5 => add_strips::<5>(codes, query, shift, out),
-        6 => add_strips::<6>(codes, query, shift, out),
-        7 => add_strips::<7>(codes, query, shift, out),
-        _ => add_strips::<8>(codes, query, shift, out),
+        1 => add_strips::<1>(codes, query, shift, groups),
+        2 => add_strips::<2>(codes, query, shift, groups),
+        3 => add_strips::<3>(codes, query, shift, groups),
+        4 => add_strips::<4>(codes, query, shift, groups),
+        5 => add_strips::<5>(codes, query, shift, groups),
+        6 => add_strips::<6>(codes, query, shift, groups),
+        7 => add_strips::<7>(codes, query, shift, groups),
+        _ => add_strips::<8>(codes, query, shift, groups),
     }
+}
+
+/// The plain code with the scalar `popcnt` instruction. On its own and without AVX2, because the
+/// compiler would replace the instruction by byte shuffles, which are slower for one code.
+#[inline(never)]
+#[target_feature(enable = "popcnt")]
+fn add_few(codes: &[u64], query: QueryPlanes<'_>, shift: usize, out: &mut [i32]) {
+    portable::add_plane(codes, query, shift, out);
 }
 
 #[target_feature(enable = "avx2,popcnt")]
@@ -61,7 +73,7 @@ fn add_strips<const Q: usize>(
     codes: &[u64],
     query: QueryPlanes<'_>,
     shift: usize,
-    out: &mut [i32],
+    out: &mut [[i32; GROUP]],
 ) {
     let mut full = query.full_score();
     for from in (0..query.words()).step_by(4 * STRIP) {
@@ -102,8 +114,8 @@ struct Strip<const Q: usize> {
 }
 
 impl<const Q: usize> Strip<Q> {
-    /// Registers whose byte sums may be added before they are widened.
-    const UNWIDENED: usize = if Q > BYTE_PLANES { 1 } else { 255 / (8 * ((1 << Q) - 1)) };
+    /// Whether the byte sums of a whole strip cannot overflow, so that widening can wait.
+    const WIDENS_ONCE: bool = STRIP * 8 * ((1 << Q) - 1) <= 255;
     /// The first plane of the low sum.
     const LOW: usize = if Q > BYTE_PLANES { Q - LOW_PLANES } else { 0 };
 
@@ -134,102 +146,95 @@ impl<const Q: usize> Strip<Q> {
         Self { from, whole, tail, nibbles, counts: counts(Self::LOW) }
     }
 
-    /// Adds the share of these words to the scores of all codes.
+    /// Adds the share of these words to the scores of whole groups of codes. Not inlined, because
+    /// eight copies in one function crowd each other out of the registers.
+    #[inline(never)]
     #[target_feature(enable = "avx2,popcnt")]
-    fn add(&self, codes: &[u64], words: usize, share: Share, out: &mut [i32]) {
-        let mut groups = codes.chunks_exact(GROUP * words);
-        let (quads, rest) = out.as_chunks_mut::<GROUP>();
-        for (group, scores) in groups.by_ref().zip(quads) {
-            let sums = self.differences::<GROUP>(group, words);
+    fn add(&self, codes: &[u64], words: usize, share: Share, out: &mut [[i32; GROUP]]) {
+        for (group, scores) in codes.chunks_exact(GROUP * words).zip(out) {
+            let mut sums = self.whole_registers(group, words);
+            match self.tail {
+                Tail::None => {}
+                Tail::Half => self.add_halves(group, words, &mut sums),
+                Tail::Masked(mask) => self.add_masked(group, words, mask, &mut sums),
+            }
             add_share(fold(sums), share, scores);
-        }
-        for (code, score) in groups.remainder().chunks_exact(words).zip(rest) {
-            let [sum] = self.differences::<1>(code, words);
-            let zero = _mm256_setzero_si256();
-            let mut scores = [*score, 0, 0, 0];
-            add_share(fold([sum, zero, zero, zero]), share, &mut scores);
-            *score = scores[0];
         }
     }
 
-    /// Returns, for each of `G` codes, four partial sums of `2^(Q-1-b) * popcnt(code ^ q_b)`.
+    /// Returns, for each code of a group, four partial sums of `2^(Q-1-b) * popcnt(code ^ q_b)`.
     #[inline]
     #[target_feature(enable = "avx2,popcnt")]
-    fn differences<const G: usize>(&self, codes: &[u64], words: usize) -> [__m256i; G] {
-        assert!(codes.len() == G * words && words >= self.from + 4 * self.whole);
+    fn whole_registers(&self, group: &[u64], words: usize) -> [__m256i; GROUP] {
+        assert!(group.len() == GROUP * words && self.from + 4 * self.whole <= words);
         let zero = _mm256_setzero_si256();
-        let mut sums = [zero; G];
-        let mut position = 0;
-        while position < self.whole {
-            let end = (position + Self::UNWIDENED).min(self.whole);
-            let mut bytes = [[zero; 2]; G];
-            while position < end {
-                for (c, bytes) in bytes.iter_mut().enumerate() {
-                    // SAFETY: `position < whole`, and the assertion above leaves four words there
-                    // in each of the `G` codes.
-                    let code = unsafe {
-                        let at = codes.as_ptr().add(c * words + self.from + 4 * position);
-                        _mm256_loadu_si256(at.cast())
-                    };
-                    self.weigh(code, position, bytes);
+        let mut sums = [zero; GROUP];
+        for (c, sum) in sums.iter_mut().enumerate() {
+            let mut bytes = [zero; 2];
+            for (position, query) in self.nibbles[..self.whole].iter().enumerate() {
+                let at = c * words + self.from + 4 * position;
+                // SAFETY: `position < whole`, so the assertion above leaves four words from `at`.
+                let code = unsafe { _mm256_loadu_si256(group.as_ptr().add(at).cast()) };
+                bytes = self.weigh(code, query, bytes);
+                if !Self::WIDENS_ONCE {
+                    *sum = _mm256_add_epi64(*sum, Self::widen(bytes));
+                    bytes = [zero; 2];
                 }
-                position += 1;
             }
-            for (sum, bytes) in sums.iter_mut().zip(bytes) {
-                *sum = _mm256_add_epi64(*sum, Self::widen(bytes));
+            if Self::WIDENS_ONCE {
+                *sum = Self::widen(bytes);
             }
         }
-        self.add_tail(codes, words, &mut sums);
         sums
     }
 
+    /// Adds the last two words of each code, two codes in one register.
     #[inline]
     #[target_feature(enable = "avx2,popcnt")]
-    fn add_tail<const G: usize>(&self, codes: &[u64], words: usize, sums: &mut [__m256i; G]) {
+    fn add_halves(&self, group: &[u64], words: usize, sums: &mut [__m256i; GROUP]) {
         let zero = _mm256_setzero_si256();
+        let low_lane = _mm256_set_epi64x(0, 0, -1, -1);
+        for c in (0..GROUP).step_by(2) {
+            let last_pair = |c: usize| load_pair(&group[(c + 1) * words - 2..]);
+            let code = _mm256_set_m128i(last_pair(c + 1), last_pair(c));
+            let both = Self::widen(self.weigh(code, &self.nibbles[self.whole], [zero; 2]));
+            sums[c] = _mm256_add_epi64(sums[c], _mm256_and_si256(both, low_lane));
+            sums[c + 1] = _mm256_add_epi64(sums[c + 1], _mm256_andnot_si256(low_lane, both));
+        }
+    }
+
+    /// Adds the last one or three words of each code.
+    #[inline]
+    #[target_feature(enable = "avx2,popcnt")]
+    fn add_masked(&self, group: &[u64], words: usize, mask: __m256i, sums: &mut [__m256i; GROUP]) {
         let at = self.from + 4 * self.whole;
-        match self.tail {
-            Tail::None => {}
-            Tail::Half => {
-                let low_lane = _mm256_set_epi64x(0, 0, -1, -1);
-                let pair = |c: usize| load_pair(&codes[c * words + at..]);
-                for c in (0..G).step_by(2) {
-                    let next = if c + 1 < G { pair(c + 1) } else { _mm_setzero_si128() };
-                    let mut bytes = [zero; 2];
-                    self.weigh(_mm256_set_m128i(next, pair(c)), self.whole, &mut bytes);
-                    let both = Self::widen(bytes);
-                    sums[c] = _mm256_add_epi64(sums[c], _mm256_and_si256(both, low_lane));
-                    if c + 1 < G {
-                        let next = _mm256_andnot_si256(low_lane, both);
-                        sums[c + 1] = _mm256_add_epi64(sums[c + 1], next);
-                    }
-                }
-            }
-            Tail::Masked(mask) => {
-                for (c, sum) in sums.iter_mut().enumerate() {
-                    let code = &codes[c * words + at..(c + 1) * words];
-                    // SAFETY: the mask selects as many words as the tail has, all inside `code`.
-                    let code = unsafe { _mm256_maskload_epi64(code.as_ptr().cast(), mask) };
-                    let mut bytes = [zero; 2];
-                    self.weigh(code, self.whole, &mut bytes);
-                    *sum = _mm256_add_epi64(*sum, Self::widen(bytes));
-                }
-            }
+        for (c, sum) in sums.iter_mut().enumerate() {
+            let code = &group[c * words + at..(c + 1) * words];
+            // SAFETY: the mask selects as many words as `code` has: those past the whole registers.
+            let code = unsafe { _mm256_maskload_epi64(code.as_ptr().cast(), mask) };
+            let bytes = self.weigh(code, &self.nibbles[self.whole], [_mm256_setzero_si256(); 2]);
+            *sum = _mm256_add_epi64(*sum, Self::widen(bytes));
         }
     }
 
     /// Adds the weighted counts of one register to the low and the high byte sums.
     #[inline]
     #[target_feature(enable = "avx2,popcnt")]
-    fn weigh(&self, code: __m256i, position: usize, bytes: &mut [__m256i; 2]) {
+    fn weigh(
+        &self,
+        code: __m256i,
+        query: &[[__m256i; 2]; Q],
+        mut bytes: [__m256i; 2],
+    ) -> [__m256i; 2] {
         let code = split_nibbles(code);
         for b in 0..Q {
             let sum = &mut bytes[usize::from(b < Self::LOW)];
-            for (code, query) in code.iter().zip(self.nibbles[position][b]) {
+            for (code, query) in code.iter().zip(query[b]) {
                 let differing = _mm256_xor_si256(*code, query);
                 *sum = _mm256_add_epi8(*sum, _mm256_shuffle_epi8(self.counts[b], differing));
             }
         }
+        bytes
     }
 
     /// Widens byte sums to four 64-bit sums and joins low and high.

@@ -1,4 +1,4 @@
-//! Plain Rust: XOR and `count_ones`, one query plane after the other.
+//! Plain Rust: XOR and `count_ones`, word by word.
 //!
 //! Always inlined, so that a caller compiled for the `popcnt` instruction gets it here too.
 
@@ -9,15 +9,12 @@ use super::QueryPlanes;
 pub(super) fn add_plane(codes: &[u64], query: QueryPlanes<'_>, shift: usize, out: &mut [i32]) {
     let full = query.full_score();
     for (code, score) in codes.chunks_exact(query.words()).zip(out) {
-        *score += (full - 2 * weighted_difference(code, query)) << shift;
+        let mut difference = 0;
+        for plane in query.planes() {
+            // `2 * difference` gives plane b the weight 2^(Q-1-b) in the end.
+            let differing: u32 = code.iter().zip(plane).map(|(x, q)| (x ^ q).count_ones()).sum();
+            difference = 2 * difference + differing as i32;
+        }
+        *score += (full - 2 * difference) << shift;
     }
-}
-
-/// Returns `sum over b of 2^(Q-1-b) * popcnt(code ^ q_b)`.
-#[inline(always)]
-fn weighted_difference(code: &[u64], query: QueryPlanes<'_>) -> i32 {
-    let difference = |b: usize| -> u32 {
-        code.iter().zip(query.plane(b)).map(|(x, q)| (x ^ q).count_ones()).sum()
-    };
-    (0..query.width()).fold(0, |sum, b| 2 * sum + difference(b) as i32)
 }

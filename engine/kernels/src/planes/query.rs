@@ -16,6 +16,7 @@ pub const MAX_SCAN_DIMS: usize = 1 << 19;
 pub struct QueryPlanes<'a> {
     planes: &'a [u64],
     words: usize,
+    width: usize,
     dims: usize,
 }
 
@@ -32,10 +33,10 @@ impl<'a> QueryPlanes<'a> {
         }
         let words = dims.div_ceil(64);
         let width = planes.len() / words;
-        if !planes.len().is_multiple_of(words) || !(1..=MAX_QUERY_WIDTH).contains(&width) {
+        if planes.len() != width * words || !(1..=MAX_QUERY_WIDTH).contains(&width) {
             return Err(QueryPlanesError::Length { words, actual: planes.len() });
         }
-        let query = Self { planes, words, dims };
+        let query = Self { planes, words, width, dims };
         let pads = !query.tail_mask();
         match (0..width).find(|&b| query.plane(b)[words - 1] & pads != 0) {
             Some(plane) => Err(QueryPlanesError::Pad { plane }),
@@ -58,7 +59,7 @@ impl<'a> QueryPlanes<'a> {
     /// Returns the number of planes, `Q` in the formulas.
     #[must_use]
     pub fn width(&self) -> usize {
-        self.planes.len() / self.words
+        self.width
     }
 
     /// Returns plane `b`, the most significant first.
@@ -71,9 +72,14 @@ impl<'a> QueryPlanes<'a> {
         &self.planes[b * self.words..(b + 1) * self.words]
     }
 
+    /// Returns the planes, the most significant first.
+    pub(super) fn planes(&self) -> impl Iterator<Item = &'a [u64]> + use<'a> {
+        self.planes.chunks_exact(self.words)
+    }
+
     /// Returns the largest share of one plane of a code: `(2^Q - 1) * D`.
     pub(super) fn full_score(&self) -> i32 {
-        ((1 << self.width()) - 1) * self.dims as i32
+        ((1 << self.width) - 1) * self.dims as i32
     }
 
     fn tail_mask(&self) -> u64 {

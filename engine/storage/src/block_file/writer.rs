@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn how_bytes_are_appended_does_not_matter() {
         let directory = RamDirectory::new();
-        let body: Vec<u8> = (0..200_000u32).map(|i| (i * 31 >> 3) as u8).collect();
+        let body: Vec<u8> = (0..200_000u32).map(|i| ((i * 31) >> 3) as u8).collect();
         let mut files = Vec::new();
         for (i, part) in [1, 7, 4096, 65_536, 200_000].into_iter().enumerate() {
             let path = i.to_string();

@@ -13,6 +13,7 @@ use super::keys::{CollectionKey, Family, Key};
 use super::rows::{CollectionRow, CountsRow};
 use super::{ReadView, StoreConfig, StoreError, log_check, settings};
 use crate::format::{LOCK_FILE, STORE_FOLDER, STORE_VERSION};
+use crate::fs;
 
 /// The store of one data folder, shared by any number of threads.
 ///
@@ -74,7 +75,7 @@ impl Store {
     pub fn open(folder: impl AsRef<Path>, config: &StoreConfig) -> Result<Self, StoreError> {
         config.validate()?;
         let folder = folder.as_ref();
-        std::fs::create_dir_all(folder).map_err(|e| StoreError::io("create", folder, e))?;
+        create_folder(folder).map_err(|error| StoreError::io("create", folder, error))?;
         let lock = lock_folder(folder)?;
         let path = folder.join(STORE_FOLDER);
         log_check::check_folder(&path)?;
@@ -83,6 +84,8 @@ impl Store {
         let families = settings::families(config, &cache);
         let db = DB::open_cf_descriptors(&settings::database(config), &path, families)
             .map_err(|error| StoreError::rocks("open store", folder, &error))?;
+        // RocksDB fsyncs its own folder; that the folder exists is for us to make durable.
+        fs::fsync_folder(folder).map_err(|error| StoreError::io("fsync folder", folder, error))?;
         let store = Self {
             db,
             cache,
@@ -109,6 +112,9 @@ impl Store {
             return Err(StoreError::Poisoned { path: self.folder.clone() });
         }
         let operations = batch.into_operations().map_err(StoreError::Encode)?;
+        if operations.is_empty() {
+            return Ok(());
+        }
         let mut writes = WriteBatch::default();
         for operation in &operations {
             match operation {
@@ -158,7 +164,7 @@ impl Store {
         if view.collection_key(name)?.is_some() {
             return Err(StoreError::CollectionExists { name: name.to_owned() });
         }
-        let key = view.value::<u32>(&Key::next_collection())?.unwrap_or(0);
+        let key = view.collections_created()?;
         let next = key.checked_add(1).ok_or(StoreError::TooManyCollections)?;
         let collection = CollectionKey(key);
         let (name_row, config) = (name.to_owned(), config.to_owned());
@@ -270,6 +276,13 @@ impl std::fmt::Debug for Store {
         let poisoned = self.is_poisoned();
         f.debug_struct("Store").field("folder", &self.folder).field("poisoned", &poisoned).finish()
     }
+}
+
+/// Creates the data folder where it is missing, and makes its name durable.
+fn create_folder(folder: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let folder = std::fs::canonicalize(folder)?;
+    folder.parent().map_or(Ok(()), fs::fsync_folder)
 }
 
 /// Takes the data folder for this process; the system gives it back when the file closes, however

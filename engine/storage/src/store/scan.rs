@@ -74,7 +74,7 @@ impl Iterator for HeadRows<'_> {
     type Item = Result<(PointId, HeadRow), StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let read = |row: super::scan::Row| {
+        let read = |row: Row| {
             let head = HeadRow::from_bytes(&row.value).map_err(|error| row.corrupt(&error))?;
             Ok((row.point_id()?, head))
         };

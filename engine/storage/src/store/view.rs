@@ -150,6 +150,15 @@ impl<'s> ReadView<'s> {
         Ok(collections)
     }
 
+    /// Returns how many collections were ever created: their keys, and only theirs, are below it.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadView`].
+    pub fn collections_created(&self) -> Result<u32, StoreError> {
+        Ok(self.value(&Key::next_collection())?.unwrap_or(0))
+    }
+
     /// Returns the key of the collection with a name.
     ///
     /// # Errors

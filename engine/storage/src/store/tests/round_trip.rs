@@ -151,7 +151,9 @@ fn a_dropped_collection_leaves_no_row_and_its_neighbours_all_of_theirs() {
             .put_segment(c, &segment(1));
         store.commit(batch).unwrap();
     };
-    [db.docs, others[0], others[1]].map(fill);
+    for collection in [db.docs, others[0], others[1]] {
+        fill(collection);
+    }
     let full = rows_of(store, others[0]);
     assert_eq!(full, 7);
     store.drop_collection(others[0]).unwrap();

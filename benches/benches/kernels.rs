@@ -1,0 +1,128 @@
+//! What does a code cost to scan, and a vector to encode?
+//!
+//! ```text
+//! cargo bench -p bigrain-benches --bench kernels              # all
+//! cargo bench -p bigrain-benches --bench kernels -- scan      # one group
+//! cargo bench -p bigrain-benches --bench kernels -- scan/768/2x4
+//! ```
+//!
+//! Scan times are for a block of codes that stays in the second-level cache; divide by
+//! [`CODES`], or read the throughput: 1 Gelem/s is one nanosecond per code.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use bigrain_binarize::{Binarizer, EncodeScratch, QueryWidth, Rotation};
+use bigrain_kernels::{Isa, QueryPlanes, dot_with, hadamard_with, l2_squared_with, scan_with};
+use bigrain_types::{Levels, Metric};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+
+const DIMS: [usize; 4] = [256, 384, 768, 1024];
+/// Levels of the code, planes of the query.
+const WIDTHS: [(usize, usize); 5] = [(1, 1), (1, 4), (1, 6), (2, 2), (2, 4)];
+const CODES: usize = 4096;
+
+fn isas() -> impl Iterator<Item = Isa> {
+    Isa::ALL.into_iter().filter(|isa| isa.is_available())
+}
+
+/// A stream of words, the same in every run.
+fn words(count: usize) -> Vec<u64> {
+    let mut state = 0x0123_4567_89ab_cdef_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// Numbers in -1..1.
+fn numbers(count: usize) -> Vec<f32> {
+    words(count).iter().map(|&word| (word >> 40) as f32 / (1 << 23) as f32 - 1.0).collect()
+}
+
+fn scan(criterion: &mut Criterion) {
+    for dims in DIMS {
+        let mut group = criterion.benchmark_group(format!("scan/{dims}"));
+        group.throughput(Throughput::Elements(CODES as u64));
+        for (levels, width) in WIDTHS {
+            let per_plane = dims / 64;
+            let code = words(CODES * per_plane * levels);
+            let planes: Vec<&[u64]> = code.chunks(CODES * per_plane).collect();
+            let query = words(width * per_plane);
+            let mut scores = vec![0; CODES];
+            for isa in isas() {
+                let id = BenchmarkId::new(format!("{levels}x{width}"), isa);
+                group.bench_function(id, |bencher| {
+                    bencher.iter(|| {
+                        if let Ok(query) = QueryPlanes::new(black_box(&query), dims) {
+                            scan_with(isa, black_box(&planes), query, black_box(&mut scores));
+                        }
+                    });
+                });
+            }
+        }
+    }
+}
+
+fn encode(criterion: &mut Criterion) {
+    for dims in DIMS {
+        let mut group = criterion.benchmark_group(format!("encode/{dims}"));
+        group.throughput(Throughput::Elements(1));
+        let vector = numbers(dims);
+        for levels in [1, 2, 4].map(|levels| Levels::new(levels).unwrap_or(Levels::ONE)) {
+            let Ok(binarizer) = Binarizer::new_rotation(dims, levels, Metric::Dot, 1) else {
+                continue;
+            };
+            let mut scratch = EncodeScratch::default();
+            let mut code = vec![0; binarizer.layout().words()];
+            group.bench_function(format!("{} levels", levels.get()), |bencher| {
+                bencher.iter(|| binarizer.encode(black_box(&vector), &mut scratch, &mut code));
+            });
+            group.bench_function(format!("{} levels, query", levels.get()), |bencher| {
+                let width = QueryWidth::default_for(levels);
+                bencher.iter(|| binarizer.prepare_query(black_box(&vector), width));
+            });
+        }
+        if let Ok(rotation) = Rotation::new(dims, 1) {
+            let mut rotated = vec![0.0; rotation.rotated_dims()];
+            group.bench_function("rotation alone", |bencher| {
+                bencher.iter(|| rotation.rotate(black_box(&vector), &mut rotated));
+            });
+        }
+    }
+}
+
+fn floats(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("floats/768");
+    group.throughput(Throughput::Elements(1));
+    let (a, b) = (numbers(768), numbers(800).split_off(32));
+    let mut values = numbers(512);
+    for isa in isas() {
+        group.bench_function(BenchmarkId::new("dot", isa), |bencher| {
+            bencher.iter(|| dot_with(isa, black_box(&a), black_box(&b)));
+        });
+        group.bench_function(BenchmarkId::new("l2_squared", isa), |bencher| {
+            bencher.iter(|| l2_squared_with(isa, black_box(&a), black_box(&b)));
+        });
+        group.bench_function(BenchmarkId::new("hadamard of 512", isa), |bencher| {
+            bencher.iter(|| {
+                hadamard_with(isa, black_box(&mut values));
+                // Keeps the numbers in range from one transform to the next.
+                values.iter_mut().for_each(|value| *value *= 0.044_194_174);
+            });
+        });
+    }
+}
+
+fn config() -> Criterion {
+    Criterion::default()
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_millis(600))
+        .sample_size(30)
+}
+
+criterion_group! { name = benches; config = config(); targets = scan, encode, floats }
+criterion_main!(benches);

@@ -1,0 +1,265 @@
+//! `config.json` of a BERT-family model.
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::nn::Activation;
+use crate::weights::TensorSpec;
+
+/// Sizes beyond any published model of the family; a file that claims more is damaged.
+const MAX_SIZE: usize = 1 << 24;
+const MAX_LAYERS: usize = 1_024;
+
+/// The shape of a BERT-family model, as its `config.json` gives it. Fields that do not change what
+/// the model computes are ignored.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct BertConfig {
+    /// `bert`, `roberta` or `xlm-roberta`.
+    pub model_type: String,
+    /// Rows of the word table.
+    pub vocab_size: usize,
+    /// Values of one token's row.
+    pub hidden_size: usize,
+    /// How many layers.
+    pub num_hidden_layers: usize,
+    /// Heads of each attention.
+    pub num_attention_heads: usize,
+    /// Width between the two feed-forward layers.
+    pub intermediate_size: usize,
+    /// Rows of the position table; RoBERTa leaves the first `pad_token_id + 1` unused.
+    pub max_position_embeddings: usize,
+    /// Rows of the token type table. Default: 2.
+    #[serde(default = "two")]
+    pub type_vocab_size: usize,
+    /// Added to the variance in layer norms. Default: 1e-12.
+    #[serde(default = "default_eps")]
+    pub layer_norm_eps: f64,
+    /// `gelu`, `gelu_new` or `relu`. Default: `gelu`.
+    #[serde(default = "default_act")]
+    pub hidden_act: String,
+    /// The padding token, which RoBERTa counts positions from. Default: 0 in BERT, 1 in RoBERTa.
+    #[serde(default)]
+    pub pad_token_id: Option<usize>,
+    /// Only `absolute` is supported. Default: `absolute`.
+    #[serde(default = "default_positions")]
+    pub position_embedding_type: String,
+}
+
+/// A configuration that is refused.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum BertConfigError {
+    /// Not JSON, or a field is missing or of another type.
+    #[error("parse model configuration: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A model of another family.
+    #[error("model type {0:?} is not supported: expected bert, roberta or xlm-roberta")]
+    ModelType(String),
+    /// An activation or kind of positions that is not supported.
+    #[error("{field} {actual:?} is not supported: expected {expected}")]
+    Unsupported {
+        /// The field.
+        field: &'static str,
+        /// What it holds.
+        actual: String,
+        /// What it may hold.
+        expected: &'static str,
+    },
+    /// A size that is zero or absurd.
+    #[error("{field} out of range: expected {expected}, got {actual}")]
+    Range {
+        /// The field.
+        field: &'static str,
+        /// What it may be.
+        expected: String,
+        /// What it is.
+        actual: String,
+    },
+}
+
+fn two() -> usize {
+    2
+}
+
+fn default_eps() -> f64 {
+    1e-12
+}
+
+fn default_act() -> String {
+    "gelu".to_owned()
+}
+
+fn default_positions() -> String {
+    "absolute".to_owned()
+}
+
+impl BertConfig {
+    /// Reads and checks the text of a `config.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`BertConfigError`] for text that is not such a file, another model family, or sizes that
+    /// do not fit together.
+    pub fn parse(json: &[u8]) -> Result<Self, BertConfigError> {
+        #[derive(Deserialize)]
+        struct Kind {
+            #[serde(default)]
+            model_type: String,
+        }
+        // The family comes first: another family's file lacks fields, which would say less.
+        let kind: Kind = serde_json::from_slice(json)?;
+        if !["bert", "roberta", "xlm-roberta"].contains(&kind.model_type.as_str()) {
+            return Err(BertConfigError::ModelType(kind.model_type));
+        }
+        let config: Self = serde_json::from_slice(json)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn validate(&self) -> Result<(), BertConfigError> {
+        let sizes = [
+            ("vocab_size", self.vocab_size, MAX_SIZE),
+            ("hidden_size", self.hidden_size, MAX_SIZE),
+            ("num_hidden_layers", self.num_hidden_layers, MAX_LAYERS),
+            ("num_attention_heads", self.num_attention_heads, MAX_SIZE),
+            ("intermediate_size", self.intermediate_size, MAX_SIZE),
+            ("type_vocab_size", self.type_vocab_size, MAX_SIZE),
+        ];
+        for (field, actual, most) in sizes {
+            if !(1..=most).contains(&actual) {
+                return Err(range(field, format!("1 to {most}"), actual));
+            }
+        }
+        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
+            let expected = format!("a divisor of hidden_size {}", self.hidden_size);
+            return Err(range("num_attention_heads", expected, self.num_attention_heads));
+        }
+        if !(self.position_offset() + 1..=MAX_SIZE).contains(&self.max_position_embeddings) {
+            let expected = format!("{} to {MAX_SIZE}", self.position_offset() + 1);
+            return Err(range("max_position_embeddings", expected, self.max_position_embeddings));
+        }
+        if !(0.0..1.0).contains(&self.layer_norm_eps) {
+            let expected = "0 to 1".to_owned();
+            return Err(range("layer_norm_eps", expected, self.layer_norm_eps));
+        }
+        if self.position_embedding_type != "absolute" {
+            return Err(BertConfigError::Unsupported {
+                field: "position_embedding_type",
+                actual: self.position_embedding_type.clone(),
+                expected: "absolute",
+            });
+        }
+        self.activation().map(|_| ())
+    }
+
+    pub(crate) fn activation(&self) -> Result<Activation, BertConfigError> {
+        match self.hidden_act.as_str() {
+            "gelu" => Ok(Activation::Gelu),
+            "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
+            "relu" => Ok(Activation::Relu),
+            other => Err(BertConfigError::Unsupported {
+                field: "hidden_act",
+                actual: other.to_owned(),
+                expected: "gelu, gelu_new or relu",
+            }),
+        }
+    }
+
+    /// The row of the position table the first token uses.
+    pub(crate) fn position_offset(&self) -> usize {
+        if self.model_type == "bert" { 0 } else { self.pad_token_id.unwrap_or(1).saturating_add(1) }
+    }
+
+    /// The most tokens of a text.
+    #[must_use]
+    pub fn max_tokens(&self) -> usize {
+        self.max_position_embeddings - self.position_offset()
+    }
+
+    /// The tensors of the model, without its pooler.
+    pub(crate) fn tensors(&self) -> Vec<TensorSpec> {
+        let (hidden, wide) = (self.hidden_size, self.intermediate_size);
+        let mut specs = vec![
+            spec("embeddings.word_embeddings.weight", &[self.vocab_size, hidden]),
+            spec("embeddings.position_embeddings.weight", &[self.max_position_embeddings, hidden]),
+            spec("embeddings.token_type_embeddings.weight", &[self.type_vocab_size, hidden]),
+        ];
+        specs.extend(pair("embeddings.LayerNorm", &[hidden]));
+        for layer in 0..self.num_hidden_layers {
+            let named = |name: &str| format!("encoder.layer.{layer}.{name}");
+            for part in ["attention.self.query", "attention.self.key", "attention.self.value"] {
+                specs.extend(pair(&named(part), &[hidden, hidden]));
+            }
+            specs.extend(pair(&named("attention.output.dense"), &[hidden, hidden]));
+            specs.extend(pair(&named("attention.output.LayerNorm"), &[hidden]));
+            specs.extend(pair(&named("intermediate.dense"), &[wide, hidden]));
+            specs.extend(pair(&named("output.dense"), &[hidden, wide]));
+            specs.extend(pair(&named("output.LayerNorm"), &[hidden]));
+        }
+        specs
+    }
+
+    /// The tensors of its pooler, which many sentence encoders do without.
+    pub(crate) fn pooler_tensors(&self) -> Vec<TensorSpec> {
+        pair("pooler.dense", &[self.hidden_size, self.hidden_size]).to_vec()
+    }
+}
+
+fn spec(name: &str, shape: &[usize]) -> TensorSpec {
+    TensorSpec { name: name.to_owned(), shape: shape.to_vec() }
+}
+
+/// A weight and the bias that goes with it.
+fn pair(name: &str, shape: &[usize]) -> [TensorSpec; 2] {
+    [spec(&format!("{name}.weight"), shape), spec(&format!("{name}.bias"), &shape[..1])]
+}
+
+fn range(field: &'static str, expected: String, actual: impl ToString) -> BertConfigError {
+    BertConfigError::Range { field, expected, actual: actual.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn with(field: &str, value: Value) -> Result<BertConfig, String> {
+        let mut config = json!({
+            "model_type": "bert", "vocab_size": 30, "hidden_size": 12, "num_hidden_layers": 2,
+            "num_attention_heads": 3, "intermediate_size": 24, "max_position_embeddings": 10,
+            "an_unknown_field": true,
+        });
+        config[field] = value;
+        BertConfig::parse(config.to_string().as_bytes()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn defaults_are_berts() {
+        let config = with("model_type", json!("bert")).unwrap();
+        assert_eq!((config.type_vocab_size, config.layer_norm_eps), (2, 1e-12));
+        assert_eq!((config.position_offset(), config.max_tokens()), (0, 10));
+        let roberta = with("model_type", json!("roberta")).unwrap();
+        assert_eq!((roberta.position_offset(), roberta.max_tokens()), (2, 8));
+    }
+
+    #[test]
+    fn refusals_name_the_field() {
+        for (field, value, message) in [
+            ("model_type", json!("t5"), "model type \"t5\" is not supported"),
+            ("hidden_act", json!("swish"), "hidden_act \"swish\" is not supported"),
+            (
+                "num_attention_heads",
+                json!(5),
+                "num_attention_heads out of range: expected a divisor",
+            ),
+            ("hidden_size", json!(0), "hidden_size out of range: expected 1 to 16777216, got 0"),
+            ("max_position_embeddings", json!(0), "max_position_embeddings out of range"),
+            ("position_embedding_type", json!("relative_key"), "position_embedding_type"),
+            ("vocab_size", json!(-1), "parse model configuration"),
+        ] {
+            let error = with(field, value).unwrap_err();
+            assert!(error.starts_with(message), "{error}");
+        }
+    }
+}

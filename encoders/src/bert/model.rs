@@ -1,0 +1,309 @@
+//! The forward pass.
+//!
+//! Between one attention and the next everything works on rows alone. So the unit of work is one
+//! block of rows, small enough for the cache, going all the way:
+//!
+//! ```text
+//! attention of layer i        block of rows                      attention of layer i + 1
+//! context of its rows -----> output, norm, feed-forward, norm, qkv -----> qkv of all rows
+//! ```
+//!
+//! Blocks follow each other on one thread, or run side by side where threads share a batch; then
+//! there are two meeting points a layer.
+
+use pulp::Arch;
+use rayon::prelude::*;
+
+use super::config::{BertConfig, BertConfigError};
+use crate::batch::PackedBatch;
+use crate::nn::{
+    AlignedBuffer, Attention, AttentionScratch, FeedForward, FeedForwardScratch, LayerNorm, Linear,
+    TILE_ROWS, dense,
+};
+use crate::weights::{Tensors, WeightsError};
+
+/// Rows of a block: a multiple of the kernel's tile. Enough that a panel of weights, once in the
+/// first-level cache, is used for many rows; few enough that the activations between two
+/// multiplications stay near.
+const BLOCK_ROWS: usize = 32 * TILE_ROWS;
+
+/// A BERT-family model, ready to run.
+#[derive(Debug)]
+pub(crate) struct BertModel {
+    hidden: usize,
+    position_offset: usize,
+    words: Vec<f32>,
+    positions: Vec<f32>,
+    types: Vec<f32>,
+    norm: LayerNorm,
+    attention: Attention,
+    layers: Vec<Layer>,
+    pooler: Option<Pooler>,
+}
+
+/// Who works on a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// The calling thread.
+    OneThread,
+    /// All threads of the rayon pool the caller runs in.
+    Pool,
+}
+
+/// Memory of one forward pass, to be used again.
+#[derive(Debug, Default)]
+pub(crate) struct BertScratch {
+    x: AlignedBuffer,
+    qkv: AlignedBuffer,
+    context: AlignedBuffer,
+    blocks: Vec<BlockScratch>,
+}
+
+#[derive(Debug, Default)]
+struct BlockScratch {
+    sum: AlignedBuffer,
+    attention: AttentionScratch,
+    feed_forward: FeedForwardScratch,
+}
+
+#[derive(Debug)]
+struct Layer {
+    qkv: Linear,
+    output: Linear,
+    output_norm: LayerNorm,
+    feed_forward: FeedForward,
+    feed_forward_norm: LayerNorm,
+}
+
+#[derive(Debug)]
+struct Pooler {
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+/// A model that could not be built from its configuration and tensors.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BuildModelError {
+    #[error(transparent)]
+    Config(#[from] BertConfigError),
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+}
+
+impl BertModel {
+    /// Checks and packs the tensors of a model; its pooler only if asked for.
+    pub(crate) fn build(
+        config: &BertConfig,
+        tensors: &Tensors<'_>,
+        with_pooler: bool,
+    ) -> Result<Self, BuildModelError> {
+        tensors.check(&config.tensors())?;
+        if with_pooler {
+            tensors.check(&config.pooler_tensors())?;
+        }
+        let builder = Builder { arch: Arch::new(), config, tensors };
+        let layers =
+            (0..config.num_hidden_layers).map(|i| builder.layer(i)).collect::<Result<_, _>>()?;
+        let pooler = if with_pooler {
+            let weight = tensors.read("pooler.dense.weight")?;
+            Some(Pooler { weight, bias: tensors.read("pooler.dense.bias")? })
+        } else {
+            None
+        };
+        Ok(Self {
+            hidden: config.hidden_size,
+            position_offset: config.position_offset(),
+            words: tensors.read("embeddings.word_embeddings.weight")?,
+            positions: tensors.read("embeddings.position_embeddings.weight")?,
+            types: tensors.read("embeddings.token_type_embeddings.weight")?,
+            norm: builder.norm("embeddings")?,
+            attention: Attention {
+                arch: builder.arch,
+                heads: config.num_attention_heads,
+                head_dims: config.hidden_size / config.num_attention_heads,
+            },
+            layers,
+            pooler,
+        })
+    }
+
+    /// Returns the last hidden rows, `[tokens, hidden]`.
+    ///
+    /// Ids, types and lengths must be within the model's tables; the tokenizer's limits see to it.
+    pub(crate) fn forward<'a>(
+        &self,
+        batch: &PackedBatch,
+        sharing: Sharing,
+        scratch: &'a mut BertScratch,
+    ) -> &'a [f32] {
+        let (tokens, hidden) = (batch.tokens(), self.hidden);
+        let BertScratch { x, qkv, context, blocks } = scratch;
+        let x = x.grow(tokens * hidden);
+        let qkv = qkv.grow(tokens * 3 * hidden);
+        let context = context.grow(tokens * hidden);
+        let shape = Blocks::new(tokens, sharing);
+        blocks.resize_with(blocks.len().max(shape.count), BlockScratch::default);
+
+        self.embed(batch, x);
+        if let Some(first) = self.layers.first() {
+            shape.for_each((x, hidden), (qkv, 3 * hidden), blocks, |_, x, qkv, _| {
+                first.qkv.forward(x, qkv);
+            });
+        }
+        for (index, layer) in self.layers.iter().enumerate() {
+            let next = self.layers.get(index + 1);
+            // One thread takes all rows at once, so that it packs the keys of each text once. `x` is
+            // not touched here.
+            shape.undivided().for_each(
+                (context, hidden),
+                (x, hidden),
+                blocks,
+                |start, out, _, scratch| {
+                    let rows = start..start + out.len() / hidden;
+                    self.attention.forward(qkv, batch.bounds(), rows, out, &mut scratch.attention);
+                },
+            );
+            shape.for_each((x, hidden), (qkv, 3 * hidden), blocks, |start, x, qkv, scratch| {
+                layer.finish(x, &context[start * hidden..][..x.len()], scratch);
+                if let Some(next) = next {
+                    next.qkv.forward(x, qkv);
+                }
+            });
+        }
+        x
+    }
+
+    /// Applies the pooler to the first rows of texts, `[texts, hidden]`; without one the rows are
+    /// returned as they are.
+    pub(crate) fn pool(&self, first_rows: Vec<f32>) -> Vec<f32> {
+        let Some(pooler) = &self.pooler else { return first_rows };
+        let mut pooled = dense(&first_rows, &pooler.weight, &pooler.bias);
+        pooled.iter_mut().for_each(|value| *value = value.tanh());
+        pooled
+    }
+
+    fn embed(&self, batch: &PackedBatch, x: &mut [f32]) {
+        let hidden = self.hidden;
+        for ((id, kind, position), out) in batch.iter().zip(x.chunks_exact_mut(hidden)) {
+            let word = &self.words[id as usize * hidden..][..hidden];
+            let position = &self.positions[(position + self.position_offset) * hidden..][..hidden];
+            let kind = &self.types[kind as usize * hidden..][..hidden];
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = word[i] + kind[i] + position[i];
+            }
+        }
+        self.norm.normalize(x);
+    }
+}
+
+impl Layer {
+    /// Takes rows from after the attention to the end of the layer.
+    fn finish(&self, x: &mut [f32], context: &[f32], scratch: &mut BlockScratch) {
+        let sum = scratch.sum.grow(x.len());
+        self.output.forward(context, sum);
+        self.output_norm.add_and_normalize(x, sum);
+        self.feed_forward.forward(x, sum, &mut scratch.feed_forward);
+        self.feed_forward_norm.add_and_normalize(x, sum);
+    }
+}
+
+/// How the rows of a batch are divided.
+#[derive(Clone, Copy, Debug)]
+struct Blocks {
+    sharing: Sharing,
+    rows: usize,
+    count: usize,
+    tokens: usize,
+}
+
+impl Blocks {
+    fn new(tokens: usize, sharing: Sharing) -> Self {
+        let rows = match sharing {
+            Sharing::OneThread => BLOCK_ROWS,
+            Sharing::Pool => {
+                let share = tokens.div_ceil(rayon::current_num_threads());
+                share.next_multiple_of(TILE_ROWS).clamp(TILE_ROWS, BLOCK_ROWS)
+            }
+        };
+        Self { sharing, rows, count: tokens.div_ceil(rows), tokens }
+    }
+
+    /// The same rows in one block, if one thread does them all.
+    fn undivided(self) -> Self {
+        match self.sharing {
+            Sharing::OneThread => Self { rows: self.tokens.max(1), count: 1, ..self },
+            Sharing::Pool => self,
+        }
+    }
+
+    /// Calls `work(first row, rows of a, rows of b, scratch)` for each block; `a` and `b` come with
+    /// their columns.
+    fn for_each(
+        self,
+        (a, a_cols): (&mut [f32], usize),
+        (b, b_cols): (&mut [f32], usize),
+        scratch: &mut [BlockScratch],
+        work: impl Fn(usize, &mut [f32], &mut [f32], &mut BlockScratch) + Sync,
+    ) {
+        let rows = self.rows;
+        match self.sharing {
+            Sharing::OneThread => {
+                // One scratch for all: it stays in the cache.
+                let Some(scratch) = scratch.first_mut() else { return };
+                let blocks = a.chunks_mut(rows * a_cols).zip(b.chunks_mut(rows * b_cols));
+                for (index, (a, b)) in blocks.enumerate() {
+                    work(index * rows, a, b, scratch);
+                }
+            }
+            Sharing::Pool => {
+                a.par_chunks_mut(rows * a_cols)
+                    .zip(b.par_chunks_mut(rows * b_cols))
+                    .zip(scratch)
+                    .enumerate()
+                    .for_each(|(index, ((a, b), scratch))| work(index * rows, a, b, scratch));
+            }
+        }
+    }
+}
+
+/// Reads the parts of a model.
+struct Builder<'a> {
+    arch: Arch,
+    config: &'a BertConfig,
+    tensors: &'a Tensors<'a>,
+}
+
+impl Builder<'_> {
+    fn layer(&self, index: usize) -> Result<Layer, BuildModelError> {
+        let name = |part: &str| format!("encoder.layer.{index}.{part}");
+        let hidden = self.config.hidden_size;
+        let parts = ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}")));
+        Ok(Layer {
+            qkv: self.linear(&parts, hidden)?,
+            output: self.linear(&[name("attention.output.dense")], hidden)?,
+            output_norm: self.norm(&name("attention.output"))?,
+            feed_forward: FeedForward::new(
+                self.linear(&[name("intermediate.dense")], hidden)?,
+                self.linear(&[name("output.dense")], self.config.intermediate_size)?,
+                self.config.activation()?,
+            ),
+            feed_forward_norm: self.norm(&name("output"))?,
+        })
+    }
+
+    /// Stacks layers of the same input into one.
+    fn linear(&self, names: &[String], inputs: usize) -> Result<Linear, WeightsError> {
+        let (mut weight, mut bias) = (Vec::new(), Vec::new());
+        for name in names {
+            weight.extend(self.tensors.read(&format!("{name}.weight"))?);
+            bias.extend(self.tensors.read(&format!("{name}.bias"))?);
+        }
+        Ok(Linear::new(self.arch, &weight, &bias, inputs))
+    }
+
+    fn norm(&self, name: &str) -> Result<LayerNorm, WeightsError> {
+        let weight = self.tensors.read(&format!("{name}.LayerNorm.weight"))?;
+        let bias = self.tensors.read(&format!("{name}.LayerNorm.bias"))?;
+        Ok(LayerNorm::new(self.arch, weight, bias, self.config.layer_norm_eps as f32))
+    }
+}

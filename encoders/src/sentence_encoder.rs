@@ -1,0 +1,235 @@
+//! A sentence encoder: tokenizer, model, pooling, normalisation.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use bigrain_types::{Cancel, EmbeddingSpaceId, normalize};
+use parking_lot::Mutex;
+use rayon::prelude::*;
+use thiserror::Error;
+
+use crate::batch::{PackedBatch, plan_batches};
+use crate::bert::{BertConfigError, BertModel, BertScratch, BuildModelError, Sharing};
+use crate::embeddings::{Embeddings, EncodeStats};
+use crate::encoder::{EncodeError, EncodeOptions, TextEncoder, TextKind, check_texts};
+use crate::model_dir::{ModelDir, ModelDirError, OpenOptions};
+use crate::pooling::Pooling;
+use crate::runtime::Runtime;
+use crate::tokenize::{TextTokenizer, TokenIds, TokenizerError};
+use crate::weights::{MappedFile, Tensors, WeightsError};
+
+/// A BERT-family sentence encoder, opened from a model folder.
+#[derive(Debug)]
+pub struct SentenceEncoder {
+    dir: ModelDir,
+    space: EmbeddingSpaceId,
+    tokenizer: TextTokenizer,
+    model: BertModel,
+    runtime: Runtime,
+    scratch: Mutex<Vec<BertScratch>>,
+}
+
+/// A model folder that could not be opened as an encoder.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenEncoderError {
+    /// A configuration file is missing or refused.
+    #[error(transparent)]
+    Folder(#[from] ModelDirError),
+    /// The configuration is refused.
+    #[error(transparent)]
+    Config(#[from] BertConfigError),
+    /// The tokenizer is refused.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// The weights are refused.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+}
+
+impl From<BuildModelError> for OpenEncoderError {
+    fn from(error: BuildModelError) -> Self {
+        match error {
+            BuildModelError::Config(error) => Self::Config(error),
+            BuildModelError::Weights(error) => Self::Weights(error),
+        }
+    }
+}
+
+impl SentenceEncoder {
+    /// Opens the model folder at `path`, to run on `runtime`.
+    ///
+    /// Weights are checked, converted to `f32` and packed for this CPU; the folder is not needed
+    /// afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenEncoderError`] names the file, field or tensor that is missing or wrong.
+    pub fn open(
+        path: &Path,
+        options: &OpenOptions,
+        runtime: Runtime,
+    ) -> Result<Self, OpenEncoderError> {
+        let start = Instant::now();
+        let dir = ModelDir::open(path, options)?;
+        let tokenizer_path = dir.tokenizer_file()?;
+        let tokenizer = if tokenizer_path.extension().is_some_and(|ending| ending == "json") {
+            TextTokenizer::from_json(&tokenizer_path)?
+        } else {
+            TextTokenizer::from_vocab(&tokenizer_path, dir.vocab_lowercase)?
+        };
+        let tokenizer = tokenizer.with_limits(dir.max_tokens, dir.config.vocab_size)?;
+
+        let weights_path = dir.weights_file()?;
+        let file = MappedFile::open(&weights_path)
+            .map_err(|source| WeightsError::Io { path: weights_path.clone(), source })?;
+        let tensors = Tensors::parse(&weights_path, &file)?;
+        let model = BertModel::build(&dir.config, &tensors, dir.pooling == Pooling::Pooler)?;
+        let tokenizer_bytes = fs::read(&tokenizer_path)
+            .map_err(|source| ModelDirError::Io { path: tokenizer_path, source })?;
+        let space = space_id(&dir, &tensors, &tokenizer_bytes);
+        tracing::info!(%space, dims = dir.config.hidden_size, elapsed = ?start.elapsed(), "encoder opened");
+        Ok(Self { dir, space, tokenizer, model, runtime, scratch: Mutex::default() })
+    }
+
+    /// What the model folder says, with the caller's decisions applied.
+    #[must_use]
+    pub fn model_dir(&self) -> &ModelDir {
+        &self.dir
+    }
+
+    /// Splits texts into tokens, on all threads.
+    fn tokenize(&self, texts: &[&str], kind: TextKind) -> Result<Vec<TokenIds>, EncodeError> {
+        let prompt = match kind {
+            TextKind::Document => &self.dir.prompts.document,
+            TextKind::Query => &self.dir.prompts.query,
+        };
+        let one = |(position, text): (usize, &&str)| {
+            let ids = if prompt.is_empty() && !self.dir.lowercase {
+                self.tokenizer.encode(text)
+            } else {
+                let mut text = format!("{prompt}{text}");
+                if self.dir.lowercase {
+                    text = text.to_lowercase();
+                }
+                self.tokenizer.encode(&text)
+            };
+            ids.map_err(|source| EncodeError::Tokenize { position, source })
+        };
+        if texts.len() == 1 {
+            return texts.iter().enumerate().map(one).collect();
+        }
+        self.runtime.pool().install(|| texts.par_iter().enumerate().map(one).collect())
+    }
+
+    /// Embeds tokenized texts; returns rows in the order of the texts.
+    fn embed(&self, texts: &[TokenIds], cancel: &Cancel) -> Result<Vec<f32>, EncodeError> {
+        let dims = self.dims();
+        let lengths: Vec<usize> = texts.iter().map(|text| text.ids.len()).collect();
+        let plan = plan_batches(&lengths, self.runtime.threads());
+        let run = |batch: &Vec<usize>, sharing| -> Result<Vec<f32>, EncodeError> {
+            cancel.check()?;
+            let packed = PackedBatch::new(batch.iter().map(|&text| &texts[text].ids[..]));
+            Ok(self.embed_batch(&packed, sharing))
+        };
+        let parts: Vec<Vec<f32>> = self.runtime.pool().install(|| {
+            if plan.shared {
+                plan.batches.iter().map(|batch| run(batch, Sharing::Pool)).collect()
+            } else {
+                let batches = plan.batches.par_iter().with_max_len(1);
+                batches.map(|batch| run(batch, Sharing::OneThread)).collect::<Result<_, _>>()
+            }
+        })?;
+        let mut data = vec![0.0; texts.len() * dims];
+        for (batch, part) in plan.batches.iter().zip(&parts) {
+            for (&text, row) in batch.iter().zip(part.chunks_exact(dims)) {
+                data[text * dims..][..dims].copy_from_slice(row);
+            }
+        }
+        Ok(data)
+    }
+
+    /// Runs the model on one batch and pools; returns one row a text.
+    fn embed_batch(&self, batch: &PackedBatch, sharing: Sharing) -> Vec<f32> {
+        let dims = self.dims();
+        let mut scratch = self.scratch.lock().pop().unwrap_or_default();
+        let hidden = self.model.forward(batch, sharing, &mut scratch);
+        let bounds = batch.bounds();
+        let mut pooled = vec![0.0; (bounds.len() - 1) * dims];
+        for (text, out) in bounds.windows(2).zip(pooled.chunks_exact_mut(dims)) {
+            self.dir.pooling.pool(&hidden[text[0] * dims..text[1] * dims], out);
+        }
+        self.scratch.lock().push(scratch);
+        let mut pooled = self.model.pool(pooled);
+        if self.dir.normalize {
+            pooled.chunks_exact_mut(dims).for_each(normalize);
+        }
+        pooled
+    }
+}
+
+impl TextEncoder for SentenceEncoder {
+    fn dims(&self) -> usize {
+        self.dir.config.hidden_size
+    }
+
+    fn space(&self) -> EmbeddingSpaceId {
+        self.space
+    }
+
+    fn max_tokens(&self) -> usize {
+        self.dir.max_tokens
+    }
+
+    fn encode(&self, texts: &[&str], options: &EncodeOptions) -> Result<Embeddings, EncodeError> {
+        let _span = tracing::debug_span!("encode", texts = texts.len()).entered();
+        check_texts(texts)?;
+        options.cancel.check()?;
+        let start = Instant::now();
+        let tokens = self.tokenize(texts, options.kind)?;
+        let tokenized = Instant::now();
+        let data = self.embed(&tokens, &options.cancel)?;
+        let stats = EncodeStats {
+            texts: texts.len() as u64,
+            tokens: tokens.iter().map(|text| text.ids.len() as u64).sum(),
+            truncated: tokens.iter().filter(|text| text.truncated).count() as u64,
+            tokenize: tokenized - start,
+            forward: tokenized.elapsed(),
+        };
+        Ok(Embeddings::new(self.dims(), data, stats))
+    }
+}
+
+/// Hashes all that decides what an embedding means.
+fn space_id(dir: &ModelDir, tensors: &Tensors<'_>, tokenizer: &[u8]) -> EmbeddingSpaceId {
+    let mut hasher = blake3::Hasher::new();
+    let mut specs = dir.config.tensors();
+    if dir.pooling == Pooling::Pooler {
+        specs.extend(dir.config.pooler_tensors());
+    }
+    tensors.hash(&specs, &mut hasher);
+    // `Debug` of strings escapes line breaks, so that no prompt can imitate another field.
+    let rest = format!(
+        "model {:?} heads {} eps {:e} act {:?} offset {} pooling {} normalize {} max_tokens {} \
+         document {:?} query {:?} lowercase {} {} tokenizer {}\n",
+        dir.config.model_type,
+        dir.config.num_attention_heads,
+        dir.config.layer_norm_eps,
+        dir.config.hidden_act,
+        dir.config.position_offset(),
+        dir.pooling,
+        dir.normalize,
+        dir.max_tokens,
+        dir.prompts.document,
+        dir.prompts.query,
+        dir.lowercase,
+        dir.vocab_lowercase,
+        tokenizer.len(),
+    );
+    hasher.update(rest.as_bytes());
+    hasher.update(tokenizer);
+    let mut id = [0; 16];
+    id.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    EmbeddingSpaceId::from_bytes(id)
+}

@@ -1,0 +1,63 @@
+//! Model folders for tests.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bigrain_encoders::{OpenEncoderError, OpenOptions, Runtime, SentenceEncoder};
+
+/// A writable copy of a tiny golden model, with a vocabulary.
+pub struct ModelFolder(tempfile::TempDir);
+
+impl ModelFolder {
+    pub fn new(golden: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(golden);
+        for name in ["config.json", "model.safetensors"] {
+            fs::copy(from.join(name), folder.path().join(name)).unwrap();
+        }
+        let mut vocab = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(String::from).to_vec();
+        vocab.extend(('a'..='z').map(String::from));
+        vocab.extend(('a'..='z').map(|letter| format!("##{letter}")));
+        fs::write(folder.path().join("vocab.txt"), vocab.join("\n")).unwrap();
+        Self(folder)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> &Self {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+        self
+    }
+
+    pub fn open(&self, options: &OpenOptions) -> Result<SentenceEncoder, OpenEncoderError> {
+        SentenceEncoder::open(self.0.path(), options, Runtime::new(2).unwrap())
+    }
+
+    /// The whole message of the error, causes included, without the folder's name.
+    pub fn refusal(&self) -> String {
+        let error = self.open(&OpenOptions::default()).unwrap_err();
+        error.to_string().replace(&format!("{}/", self.0.path().display()), "")
+    }
+}
+
+/// The real model's folder; `None`, with a line that says so, where there is none.
+pub fn real_model() -> Option<PathBuf> {
+    let folder = std::env::var_os("BIGRAIN_MODEL").map(PathBuf::from);
+    if folder.is_none() {
+        assert!(
+            std::env::var_os("REQUIRE_MODEL").is_none_or(|value| value != "1"),
+            "REQUIRE_MODEL=1, but BIGRAIN_MODEL names no folder"
+        );
+        println!("skipped: set BIGRAIN_MODEL to the folder of all-MiniLM-L6-v2");
+    }
+    folder
+}
+
+pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}

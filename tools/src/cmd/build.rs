@@ -1,0 +1,266 @@
+//! `bigrain build`: a file becomes a collection.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow, bail};
+use bigrain_engine::{Collection, CollectionConfig, Engine, Levels, Metric};
+use clap::Args;
+
+use crate::failure::Usage;
+use crate::footprint::Footprint;
+use crate::human;
+use crate::ingest::{BadRows, Ingest, IngestReport, KnownRows};
+use crate::input::{Content, Fields, Format, Input, InputError, Record};
+use crate::model::Model;
+use crate::progress::Progress;
+use crate::session::{Session, find_collection};
+use crate::table;
+
+/// Bad rows before the first good one, after which the file is taken to be something else.
+const MAX_BAD_START: usize = 10_000;
+
+/// Reads rows from a file into a collection.
+///
+/// Creates the collection, or goes on with it: rows that are stored already are passed over, so
+/// a build that was stopped is taken up by running the same command again.
+#[derive(Args, Debug)]
+pub struct BuildArgs {
+    /// JSON lines (.jsonl), a numpy matrix (.npy) or .fvecs
+    input: PathBuf,
+    /// The collection to create, or to go on with
+    #[arg(long, short, value_name = "NAME")]
+    collection: String,
+    /// The folder of the model that encodes texts [default: the collection's, or all-MiniLM-L6-v2]
+    #[arg(long, value_name = "DIR", env = "BIGRAIN_MODEL")]
+    model: Option<PathBuf>,
+    /// How vectors are compared: cosine, dot or l2 [default: cosine]
+    #[arg(long)]
+    metric: Option<Metric>,
+    /// Bits a dimension of the codes in memory, 1 to 4 [default: 2]
+    #[arg(long, value_parser = parse_levels)]
+    levels: Option<Levels>,
+    /// The format of the input [default: what its name says]
+    #[arg(long)]
+    format: Option<Format>,
+    /// JSON field with the id [default: id, or else _id]
+    #[arg(long, value_name = "FIELD")]
+    id_field: Option<String>,
+    /// JSON field with the text
+    #[arg(long, value_name = "FIELD", default_value = "text")]
+    text_field: String,
+    /// JSON field put before the text
+    #[arg(long, value_name = "FIELD", default_value = "title")]
+    title_field: String,
+    /// JSON field with a vector, which is then used in place of the text
+    #[arg(long, value_name = "FIELD", default_value = "vector")]
+    vector_field: String,
+    /// Do not keep text and title in the payload; rows stored already are then encoded again
+    #[arg(long)]
+    drop_text: bool,
+    /// The id of the first row of a matrix; the others count up from it
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    first_id: u64,
+    /// Pass over bad rows and list them at the end, instead of stopping at the first
+    #[arg(long)]
+    skip_bad: bool,
+    /// Encode and write every row again, even if it is stored already
+    #[arg(long)]
+    rewrite: bool,
+    /// Write the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// When the input, the model or the data folder is refused, or the caller stops it. Rows that
+/// were committed before stay.
+pub fn run(args: &BuildArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
+    let format = args.format.map_or_else(|| Format::of(&args.input), Ok)?;
+    let input = Input::open(&args.input, format, args.fields(), args.first_id)?;
+    let end = input.len_bytes();
+    let (first, records) = peek(input, args.bad_rows())?;
+    let first = first.ok_or_else(|| anyhow!("{} holds no rows", args.input.display()))?;
+    let engine = session.create_or_open(&session.data_dir())?;
+    let existing = find_collection(&engine, &args.collection)?;
+    let model = args.open_model(existing.as_ref(), &first, session.threads)?;
+    let collection = match existing {
+        Some(collection) => args.check_shape(collection)?,
+        None => args.create(&engine, model.as_ref(), &first)?,
+    };
+    let mut progress = Progress::new(&args.collection, end);
+    let ingest = Ingest {
+        targets: std::slice::from_ref(&collection),
+        encoder: model.as_ref().map(Model::encoder),
+        bad_rows: args.bad_rows(),
+        known_rows: args.known_rows(),
+        cancel: &session.cancel,
+    };
+    let (report, ended) = ingest.run(records, &mut progress);
+    progress.finish();
+    if ended.is_ok() {
+        collection.flush()?;
+    }
+    write_report(args, session, &collection, &report)?;
+    ended.with_context(|| {
+        let rows = human::count(report.rows);
+        format!("build {:?} ({rows} rows are stored; the same command goes on)", args.collection)
+    })
+}
+
+impl BuildArgs {
+    fn fields(&self) -> Fields {
+        Fields {
+            id: self.id_field.clone(),
+            text: self.text_field.clone(),
+            title: self.title_field.clone(),
+            vector: self.vector_field.clone(),
+            keep_text: !self.drop_text,
+        }
+    }
+
+    fn bad_rows(&self) -> BadRows {
+        if self.skip_bad { BadRows::Skip } else { BadRows::Stop }
+    }
+
+    fn known_rows(&self) -> KnownRows {
+        // Without its text in the payload a row that changed cannot be told from one that did not.
+        if self.rewrite || self.drop_text { KnownRows::Rewrite } else { KnownRows::Skip }
+    }
+
+    fn open_model(
+        &self,
+        existing: Option<&Collection>,
+        first: &Content,
+        threads: usize,
+    ) -> anyhow::Result<Option<Model>> {
+        let named = existing.and_then(|collection| collection.config().model.as_ref()).is_some();
+        let vectors = matches!(first, Content::Vector(_));
+        let folder = self.model.as_deref();
+        if vectors && folder.is_none() && !named {
+            return Ok(None);
+        }
+        match existing {
+            Some(collection) => Model::open_for(collection, folder, threads).map(Some),
+            None => Model::open_or_default(folder, threads).map(Some),
+        }
+    }
+
+    fn create(
+        &self,
+        engine: &Engine,
+        model: Option<&Model>,
+        first: &Content,
+    ) -> anyhow::Result<Collection> {
+        let dims = match (first, model) {
+            (Content::Vector(vector), _) => vector.len(),
+            (Content::Text(_), Some(model)) => model.encoder().dims(),
+            (Content::Text(_), None) => bail!("texts need a model: pass --model DIR"),
+        };
+        let mut config = CollectionConfig::new(dims, self.metric.unwrap_or(Metric::Cosine));
+        if let Some(levels) = self.levels {
+            config = config.with_levels(levels);
+        }
+        if let Some(model) = model {
+            config = config.with_space(model.encoder().space()).with_model(model.name());
+        }
+        let collection = engine.create_collection(&self.collection, config)?;
+        model.map_or(Ok(()), |model| model.check(&collection))?;
+        Ok(collection)
+    }
+
+    /// Refuses flags that ask for another shape than the collection has.
+    fn check_shape(&self, collection: Collection) -> anyhow::Result<Collection> {
+        let config = collection.config();
+        let refuse = |what: &str, has: String, asked: String| {
+            let name = collection.name();
+            Usage::new(format!(
+                "collection {name:?} has {what} {has}, {what} {asked} was asked for"
+            ))
+        };
+        if let Some(metric) = self.metric.filter(|&metric| metric != config.metric) {
+            return Err(refuse("metric", config.metric.to_string(), metric.to_string()).into());
+        }
+        if let Some(levels) = self.levels.filter(|&levels| levels != config.levels) {
+            let (has, asked) = (config.levels.get().to_string(), levels.get().to_string());
+            return Err(refuse("levels", has, asked).into());
+        }
+        Ok(collection)
+    }
+}
+
+type Rows = Box<dyn Iterator<Item = Result<Record, InputError>> + Send>;
+
+/// Returns the content of the first good row, which decides what the collection holds, and all
+/// rows from the start.
+fn peek(mut input: Input, bad_rows: BadRows) -> anyhow::Result<(Option<Content>, Rows)> {
+    let mut start = Vec::new();
+    for row in input.by_ref() {
+        match row {
+            Ok(record) => {
+                let content = record.content.clone();
+                start.push(Ok(record));
+                return Ok((Some(content), Box::new(start.into_iter().chain(input))));
+            }
+            Err(error) if bad_rows == BadRows::Skip && error.skippable() => {
+                if start.len() == MAX_BAD_START {
+                    let rows = human::count(MAX_BAD_START as u64);
+                    return Err(
+                        anyhow!(error).context(format!("none of the first {rows} rows is good"))
+                    );
+                }
+                start.push(Err(error));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // Rows, and all of them bad: the first says why.
+    match start.into_iter().next() {
+        Some(Err(error)) => Err(anyhow!(error).context("no good row")),
+        Some(Ok(_)) | None => Ok((None, Box::new(input))),
+    }
+}
+
+fn write_report(
+    args: &BuildArgs,
+    session: &mut Session<'_>,
+    collection: &Collection,
+    report: &IngestReport,
+) -> anyhow::Result<()> {
+    let footprint = Footprint::of(&collection.info());
+    if args.json {
+        return session.write_json(&serde_json::json!({
+            "collection": collection.name(),
+            "report": report,
+            "footprint": footprint,
+        }));
+    }
+    let points = format!("{} ({})", human::count(footprint.points), report.points_line());
+    let facts = table::facts([
+        ("collection", format!("{} in {}", collection.name(), session.data_dir().display())),
+        ("points", points),
+        ("speed", report.speed_line()),
+        ("codes in memory", footprint.describe(footprint.code_bytes)),
+        ("segments on disk", footprint.describe(footprint.disk_bytes)),
+    ]);
+    writeln!(session.out, "{facts}")?;
+    if report.truncated > 0 {
+        let truncated = human::count(report.truncated);
+        writeln!(session.out, "{truncated} texts were longer than the model reads")?;
+    }
+    for row in &report.bad_rows {
+        writeln!(session.out, "skipped {row}")?;
+    }
+    let unlisted = report.bad - report.bad_rows.len() as u64;
+    if unlisted > 0 {
+        writeln!(session.out, "skipped {} more bad rows", human::count(unlisted))?;
+    }
+    Ok(())
+}
+
+fn parse_levels(text: &str) -> Result<Levels, String> {
+    let levels: u8 = text.parse().map_err(|_| format!("expected 1 to 4, got {text:?}"))?;
+    Levels::new(levels).map_err(|error| error.to_string())
+}

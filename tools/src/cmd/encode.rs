@@ -1,0 +1,167 @@
+//! `bigrain encode`: texts become embeddings, on standard output; or a measurement of how fast.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use bigrain_encoders::EncodeOptions;
+use clap::Args;
+use serde_json::json;
+
+use crate::encode_bench::{EncodeBench, RoundPlan};
+use crate::failure::Usage;
+use crate::human;
+use crate::model::Model;
+use crate::peer::Peer;
+use crate::session::Session;
+
+/// Texts encoded at a time.
+const CHUNK: usize = 512;
+
+/// Encodes texts and writes their embeddings, a line each.
+#[derive(Args, Debug)]
+pub struct EncodeArgs {
+    /// The texts
+    #[arg(value_name = "TEXT")]
+    texts: Vec<String>,
+    /// A file with a text on each line; blank lines are passed over
+    #[arg(long, value_name = "FILE", conflicts_with = "texts")]
+    file: Option<PathBuf>,
+    /// The folder of the model [default: all-MiniLM-L6-v2]
+    #[arg(long, value_name = "DIR", env = "BIGRAIN_MODEL")]
+    model: Option<PathBuf>,
+    /// Write JSON lines, which `bigrain build` reads
+    #[arg(long)]
+    json: bool,
+    /// Measure tokens a second instead of writing embeddings
+    #[arg(long, requires = "file")]
+    bench: bool,
+    /// Rounds of a measurement
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "bench")]
+    rounds: usize,
+    /// A Python with onnxruntime, to take turns with
+    #[arg(long, value_name = "PYTHON", requires = "bench")]
+    peer: Option<PathBuf>,
+    /// The script that it runs
+    #[arg(long, value_name = "FILE", default_value = "benches/peers/encode_onnx.py")]
+    peer_script: PathBuf,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// When the model or a text is refused, a file cannot be read, or the peer fails.
+pub fn run(args: &EncodeArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
+    if args.texts.is_empty() && args.file.is_none() {
+        return Err(Usage::new("nothing to encode: give texts, or --file FILE").into());
+    }
+    let model = Model::open_or_default(args.model.as_deref(), session.threads)?;
+    if args.bench {
+        return bench(args, session, &model);
+    }
+    let mut encoded = 0;
+    match &args.file {
+        None => write_embeddings(args, session, &model, &args.texts, &mut encoded),
+        Some(path) => {
+            let mut lines = lines(path)?;
+            loop {
+                let chunk = lines.by_ref().take(CHUNK).collect::<anyhow::Result<Vec<String>>>()?;
+                if chunk.is_empty() {
+                    return Ok(());
+                }
+                write_embeddings(args, session, &model, &chunk, &mut encoded)?;
+            }
+        }
+    }
+}
+
+fn write_embeddings(
+    args: &EncodeArgs,
+    session: &mut Session<'_>,
+    model: &Model,
+    texts: &[String],
+    encoded: &mut u64,
+) -> anyhow::Result<()> {
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let options = EncodeOptions { cancel: session.cancel.clone(), ..EncodeOptions::default() };
+    let first = *encoded;
+    let embeddings = model
+        .encoder()
+        .encode(&texts, &options)
+        .with_context(|| format!("encode (text 0 is the {}. in all)", first + 1))?;
+    for (text, vector) in texts.iter().zip(embeddings.iter()) {
+        if args.json {
+            session.write_json(&json!({ "id": encoded, "text": text, "vector": vector }))?;
+        } else {
+            let values: Vec<String> = vector.iter().map(f32::to_string).collect();
+            writeln!(session.out, "{}", values.join(" "))?;
+        }
+        *encoded += 1;
+    }
+    Ok(())
+}
+
+fn bench(args: &EncodeArgs, session: &mut Session<'_>, model: &Model) -> anyhow::Result<()> {
+    let path = args.file.as_deref().ok_or_else(|| Usage::new("--bench needs --file"))?;
+    let texts = lines(path)?.collect::<anyhow::Result<Vec<String>>>()?;
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    if texts.is_empty() {
+        return Err(Usage::new(format!("{} holds no texts", path.display())).into());
+    }
+    let threads = session.thread_count().get();
+    let start = |python: &PathBuf| {
+        Peer::start(python, &args.peer_script, Path::new(model.name()), path, threads)
+    };
+    let mut peer = args.peer.as_ref().map(start).transpose()?;
+    let cancel = session.cancel.clone();
+    let plan = RoundPlan { rounds: args.rounds.max(1), threads, cancel: &cancel };
+    let out = &mut *session.out;
+    let on_round = |round, ours: f64, theirs: Option<f64>| {
+        if !args.json {
+            let theirs = theirs.map(|theirs| format!(", peer {theirs:.0}")).unwrap_or_default();
+            writeln!(out, "round {round}: ours {ours:.0}{theirs} tokens/s")?;
+        }
+        Ok(())
+    };
+    let bench = EncodeBench::run(model.encoder(), &texts, peer.as_mut(), plan, on_round)?;
+    if args.json {
+        return session.write_json(&bench);
+    }
+    write_bench(session, &bench)
+}
+
+fn write_bench(session: &mut Session<'_>, bench: &EncodeBench) -> anyhow::Result<()> {
+    writeln!(
+        session.out,
+        "{} texts, {} tokens, {} threads: median {:.0} tokens/s, {:.1} texts/s",
+        human::count(bench.texts),
+        human::count(bench.ours.tokens),
+        bench.threads,
+        bench.ours.median,
+        bench.ours.median * human::ratio(bench.texts, bench.ours.tokens),
+    )?;
+    if let (Some(peer), Some(ratio)) = (&bench.peer, bench.ratio) {
+        let description = bench.peer_description.as_ref().map(ToString::to_string);
+        writeln!(
+            session.out,
+            "peer: {} tokens, median {:.0} tokens/s {}; ours is {ratio:.2} times that",
+            human::count(peer.tokens),
+            peer.median,
+            description.unwrap_or_default(),
+        )?;
+    }
+    Ok(())
+}
+
+/// Returns the lines of a file that are not blank.
+fn lines(path: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<String>>> {
+    let file = File::open(path).with_context(|| format!("open {}", path.display()))?;
+    let name = path.display().to_string();
+    let lines = BufReader::new(file)
+        .lines()
+        .enumerate()
+        .map(move |(index, line)| line.with_context(|| format!("{name} line {}", index + 1)));
+    Ok(lines.filter(|line| !line.as_ref().is_ok_and(|text| text.trim().is_empty())))
+}

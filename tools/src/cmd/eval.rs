@@ -1,0 +1,283 @@
+//! `bigrain eval`: what codes cost in retrieval quality, on a test collection.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use bigrain_encoders::{EncodeOptions, TextEncoder, TextKind};
+use bigrain_engine::{
+    Cancel, Collection, CollectionConfig, Engine, EngineConfig, Levels, Metric, Query,
+    SearchParams, SearchStats,
+};
+use clap::Args;
+use serde::Serialize;
+
+use crate::beir::{Beir, JudgedQuery};
+use crate::footprint::Footprint;
+use crate::human;
+use crate::ingest::{BadRows, Ingest, IngestReport, KnownRows};
+use crate::model::Model;
+use crate::progress::Progress;
+use crate::ranking::Quality;
+use crate::session::Session;
+use crate::table;
+
+/// As many results as the deepest measure, Recall@100, looks at.
+const LIMIT: usize = 100;
+
+/// Measures retrieval quality on a folder in BEIR layout: exact, and through codes of 1 and 2
+/// levels.
+#[derive(Args, Debug)]
+pub struct EvalArgs {
+    /// The folder: corpus.jsonl, queries.jsonl, qrels.tsv
+    #[arg(long, value_name = "DIR")]
+    corpus: PathBuf,
+    /// The folder of the model [default: all-MiniLM-L6-v2]
+    #[arg(long, value_name = "DIR", env = "BIGRAIN_MODEL")]
+    model: Option<PathBuf>,
+    /// Verify at most this many candidates for each result, 1 to 1000 [default: what suits the
+    /// codes]
+    #[arg(long, value_name = "X")]
+    oversampling: Option<f32>,
+    /// Write the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What an evaluation found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// The folder.
+    pub corpus: String,
+    /// The model's folder.
+    pub model: String,
+    /// Documents indexed.
+    pub documents: u64,
+    /// Documents passed over, because they are empty or malformed.
+    pub skipped_documents: u64,
+    /// Queries with a relevant document.
+    pub queries: usize,
+    /// Queries without one, which are left out.
+    pub skipped_queries: usize,
+    /// A row for each way to search.
+    pub rows: Vec<EvaluationRow>,
+}
+
+/// One way to search, measured with 100 results a query.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EvaluationRow {
+    /// How: `exact f32`, or codes of how many levels.
+    pub method: String,
+    /// Mean quality over the queries.
+    #[serde(flatten)]
+    pub quality: Quality,
+    /// Bytes a vector: of resident codes, or of f32 where there are none.
+    pub bytes_per_vector: f64,
+    /// Dense vectors scored for a query, in the mean.
+    pub rows_read_per_query: f64,
+    /// Searches a second, one after the other; encoding is not in it.
+    pub queries_per_second: f64,
+}
+
+/// Runs the command. Nothing is left behind: the index lives in a temporary folder.
+///
+/// # Errors
+///
+/// When the corpus or the model is refused, or the caller stops it.
+pub fn run(args: &EvalArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
+    let beir = Beir::open(&args.corpus)?;
+    let model = Model::open_or_default(args.model.as_deref(), session.threads)?;
+    let params = params(args.oversampling)?;
+    let folder = tempfile::tempdir().context("create a temporary folder")?;
+    let config = EngineConfig { threads: session.threads, ..EngineConfig::default() };
+    let engine = Engine::open(folder.path(), config)?;
+    let index = Index::build(&engine, &beir, model.encoder(), &session.cancel)?;
+    let evaluation = Evaluation {
+        corpus: args.corpus.display().to_string(),
+        model: model.name().to_owned(),
+        documents: index.report.inserted,
+        skipped_documents: index.report.bad,
+        queries: beir.queries().len(),
+        skipped_queries: beir.unjudged(),
+        rows: index.measure(&beir, model.encoder(), params, &session.cancel)?,
+    };
+    if args.json {
+        return session.write_json(&evaluation);
+    }
+    write_table(session, &evaluation, &index.report)
+}
+
+fn params(oversampling: Option<f32>) -> anyhow::Result<SearchParams> {
+    let params = SearchParams::new(LIMIT)?;
+    match oversampling {
+        Some(oversampling) => Ok(params.with_oversampling(oversampling)?),
+        None => Ok(params),
+    }
+}
+
+/// The corpus, indexed once for each number of levels.
+struct Index {
+    collections: Vec<Collection>,
+    report: IngestReport,
+}
+
+impl Index {
+    fn build(
+        engine: &Engine,
+        beir: &Beir,
+        encoder: &dyn TextEncoder,
+        cancel: &Cancel,
+    ) -> anyhow::Result<Self> {
+        let mut collections = Vec::new();
+        for levels in [Levels::ONE, Levels::TWO] {
+            let config = CollectionConfig::new(encoder.dims(), Metric::Cosine)
+                .with_levels(levels)
+                .with_space(encoder.space());
+            let name = format!("levels-{}", levels.get());
+            collections.push(engine.create_collection(&name, config)?);
+        }
+        let corpus = beir.corpus()?;
+        let mut progress = Progress::new("corpus", corpus.len_bytes());
+        let ingest = Ingest {
+            targets: &collections,
+            encoder: Some(encoder),
+            bad_rows: BadRows::Skip,
+            known_rows: KnownRows::Rewrite,
+            cancel,
+        };
+        let (report, ended) = ingest.run(corpus, &mut progress);
+        progress.finish();
+        ended?;
+        for collection in &collections {
+            collection.flush()?;
+        }
+        Ok(Self { collections, report })
+    }
+
+    fn measure(
+        &self,
+        beir: &Beir,
+        encoder: &dyn TextEncoder,
+        params: SearchParams,
+        cancel: &Cancel,
+    ) -> anyhow::Result<Vec<EvaluationRow>> {
+        let queries = encode_queries(beir.queries(), encoder, cancel)?;
+        let mut rows = Vec::new();
+        if let Some(collection) = self.collections.last() {
+            let raw = (encoder.dims() * size_of::<f32>()) as f64;
+            let pass = Pass::run(collection, &queries, params.with_exact(true), cancel)?;
+            rows.push(pass.row("exact f32".to_owned(), raw));
+        }
+        for collection in &self.collections {
+            let levels = collection.config().levels.get();
+            let plural = if levels == 1 { "" } else { "s" };
+            let bytes = Footprint::of(&collection.info()).code_bytes_per_vector();
+            let pass = Pass::run(collection, &queries, params, cancel)?;
+            rows.push(pass.row(format!("codes of {levels} level{plural} + verify"), bytes));
+        }
+        Ok(rows)
+    }
+}
+
+/// All queries searched one after the other.
+#[derive(Default)]
+struct Pass {
+    qualities: Vec<Quality>,
+    stats: SearchStats,
+    elapsed: Duration,
+}
+
+impl Pass {
+    fn run(
+        collection: &Collection,
+        queries: &[(&JudgedQuery, Query)],
+        params: SearchParams,
+        cancel: &Cancel,
+    ) -> anyhow::Result<Self> {
+        // The first search makes codes resident, which is no part of what a search takes.
+        if let Some((_, query)) = queries.first() {
+            collection.search(query, &params)?;
+        }
+        let mut pass = Self::default();
+        for (judged, query) in queries {
+            cancel.check()?;
+            let started = Instant::now();
+            let found = collection.search(query, &params)?;
+            pass.elapsed += started.elapsed();
+            pass.stats += found.stats;
+            let ids = found.points.iter().map(|point| &point.id);
+            pass.qualities.extend(judged.judgements.quality(ids));
+        }
+        Ok(pass)
+    }
+
+    fn row(&self, method: String, bytes_per_vector: f64) -> EvaluationRow {
+        let queries = self.qualities.len() as u64;
+        EvaluationRow {
+            method,
+            quality: Quality::mean(&self.qualities),
+            bytes_per_vector,
+            rows_read_per_query: human::ratio(self.stats.rows_read, queries),
+            queries_per_second: human::rate(queries, self.elapsed),
+        }
+    }
+}
+
+fn encode_queries<'a>(
+    queries: &'a [JudgedQuery],
+    encoder: &dyn TextEncoder,
+    cancel: &Cancel,
+) -> anyhow::Result<Vec<(&'a JudgedQuery, Query)>> {
+    let texts: Vec<&str> = queries.iter().map(|query| query.text.as_str()).collect();
+    let options = EncodeOptions { kind: TextKind::Query, cancel: cancel.clone() };
+    let embeddings = encoder.encode(&texts, &options).context("encode the queries")?;
+    let query = |vector: &[f32]| Query::new(vector.to_vec()).in_space(encoder.space());
+    Ok(queries.iter().zip(embeddings.iter().map(query)).collect())
+}
+
+fn write_table(
+    session: &mut Session<'_>,
+    evaluation: &Evaluation,
+    report: &IngestReport,
+) -> anyhow::Result<()> {
+    writeln!(
+        session.out,
+        "{}: {} documents ({} skipped), {} queries ({} without a relevant document left out)\n\
+         {}\nencoded: {}\n",
+        evaluation.corpus,
+        human::count(evaluation.documents),
+        evaluation.skipped_documents,
+        evaluation.queries,
+        evaluation.skipped_queries,
+        evaluation.model,
+        report.speed_line(),
+    )?;
+    let mut table = table::plain([
+        "search",
+        "nDCG@10",
+        "Recall@10",
+        "Recall@100",
+        "MRR@10",
+        "B/vector",
+        "rows read/query",
+        "queries/s",
+    ]);
+    for row in &evaluation.rows {
+        table.add_row([
+            row.method.clone(),
+            format!("{:.4}", row.quality.ndcg_10),
+            format!("{:.4}", row.quality.recall_10),
+            format!("{:.4}", row.quality.recall_100),
+            format!("{:.4}", row.quality.mrr_10),
+            format!("{:.0}", row.bytes_per_vector),
+            format!("{:.0}", row.rows_read_per_query),
+            format!("{:.0}", row.queries_per_second),
+        ]);
+    }
+    table::align_right(&mut table, &[1, 2, 3, 4, 5, 6, 7]);
+    writeln!(session.out, "{table}")?;
+    for bad in &report.bad_rows {
+        writeln!(session.out, "skipped {bad}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! `bigrain inspect`: what a data folder holds, and what it costs.
+
+use bigrain_engine::{CollectionInfo, CollectionState, CollectionStatus, Engine, SegmentInfo};
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::footprint::Footprint;
+use crate::session::Session;
+use crate::{human, table};
+
+/// Shows collections, segments, files and their sizes.
+#[derive(Args, Debug)]
+pub struct InspectArgs {
+    /// Show only this collection, with its segments and files
+    #[arg(long, short, value_name = "NAME")]
+    collection: Option<String>,
+    /// Write the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command. A quarantined collection is shown with its reason.
+///
+/// # Errors
+///
+/// When the data folder cannot be opened, or there is no such collection.
+pub fn run(args: &InspectArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
+    let engine = session.open_existing()?;
+    let mut statuses = engine.collections();
+    if let Some(name) = &args.collection {
+        statuses.retain(|status| &status.name == name);
+        if statuses.is_empty() {
+            anyhow::bail!("unknown collection {name:?} in {}", engine.data_dir().display());
+        }
+    }
+    if args.json {
+        let collections = statuses.iter().map(|status| to_json(&engine, status)).collect();
+        let collections: Value = Value::Array(collections);
+        return session.write_json(&json!({
+            "data": engine.data_dir().display().to_string(),
+            "collections": collections,
+        }));
+    }
+    if statuses.is_empty() {
+        writeln!(session.out, "{} holds no collection", engine.data_dir().display())?;
+    }
+    for (index, status) in statuses.iter().enumerate() {
+        if index > 0 {
+            writeln!(session.out)?;
+        }
+        write_status(session, &engine, status)?;
+    }
+    Ok(())
+}
+
+fn write_status(
+    session: &mut Session<'_>,
+    engine: &Engine,
+    status: &CollectionStatus,
+) -> anyhow::Result<()> {
+    match &status.state {
+        CollectionState::Ready(info) => {
+            writeln!(session.out, "{}", describe(info))?;
+            let segments = engine.collection(&status.name)?.inspect();
+            if !segments.is_empty() {
+                writeln!(session.out, "\n{}", segment_table(&segments))?;
+            }
+        }
+        CollectionState::Quarantined(reason) => {
+            let facts = [("collection", status.name.clone()), ("quarantined", reason.clone())];
+            writeln!(session.out, "{}", table::facts(facts))?;
+        }
+        _ => writeln!(session.out, "{}: in an unknown state", status.name)?,
+    }
+    Ok(())
+}
+
+fn describe(info: &CollectionInfo) -> comfy_table::Table {
+    let (config, footprint) = (&info.config, Footprint::of(info));
+    let levels = config.levels.get();
+    let unknown = || "not stated".to_owned();
+    table::facts([
+        ("collection", info.name.clone()),
+        ("vectors", format!("{} dims, {}, {levels} levels", config.dims, config.metric)),
+        ("model", config.model.clone().unwrap_or_else(unknown)),
+        ("embedding space", config.space.map_or_else(unknown, |space| space.to_string())),
+        (
+            "points",
+            format!(
+                "{}: {} in {} segments, {} in the memtable",
+                human::count(info.points),
+                human::count(info.points.saturating_sub(info.memtable_points)),
+                human::count(info.segments),
+                human::count(info.memtable_points),
+            ),
+        ),
+        ("deleted, still on disk", human::count(info.deleted)),
+        ("codes in memory", footprint.describe(footprint.code_bytes)),
+        ("memory in all", footprint.describe(footprint.memory_bytes)),
+        ("segments on disk", footprint.describe(footprint.disk_bytes)),
+        ("raw f32 would take", human::bytes(footprint.raw_bytes)),
+    ])
+}
+
+fn segment_table(segments: &[SegmentInfo]) -> comfy_table::Table {
+    let mut table = table::plain(["segment", "rows", "deleted", "file", "size"]);
+    for segment in segments {
+        let (mut names, mut sizes) = (Vec::new(), Vec::new());
+        for (name, bytes) in &segment.files {
+            names.push(name.as_str());
+            sizes.push(human::bytes(*bytes));
+        }
+        table.add_row([
+            segment.id.to_string(),
+            human::count(segment.rows),
+            human::count(segment.deleted),
+            names.join("\n"),
+            sizes.join("\n"),
+        ]);
+    }
+    table::align_right(&mut table, &[1, 2, 4]);
+    table
+}
+
+fn to_json(engine: &Engine, status: &CollectionStatus) -> Value {
+    let info = match &status.state {
+        CollectionState::Ready(info) => info,
+        CollectionState::Quarantined(reason) => {
+            return json!({ "name": status.name, "state": "quarantined", "reason": reason });
+        }
+        _ => return json!({ "name": status.name, "state": "unknown" }),
+    };
+    let segments = engine.collection(&status.name).map(|collection| collection.inspect());
+    let segments: Vec<Value> = segments.unwrap_or_default().iter().map(segment_json).collect();
+    json!({
+        "name": status.name,
+        "state": "ready",
+        "config": info.config,
+        "memtable_points": info.memtable_points,
+        "deleted": info.deleted,
+        "footprint": Footprint::of(info),
+        "segments": segments,
+    })
+}
+
+fn segment_json(segment: &SegmentInfo) -> Value {
+    let file = |(name, bytes): &(String, u64)| json!({ "name": name, "bytes": bytes });
+    let files: Vec<Value> = segment.files.iter().map(file).collect();
+    json!({
+        "id": segment.id.to_string(),
+        "rows": segment.rows,
+        "deleted": segment.deleted,
+        "files": files,
+    })
+}

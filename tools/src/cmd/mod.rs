@@ -1,0 +1,16 @@
+//! The subcommands, a file each.
+//!
+//! # Adding a command
+//!
+//! 1. A file here: an `...Args` struct for clap, and `run(&Args, &mut Session)` that writes its
+//!    results to `session.out`.
+//! 2. A line in `main.rs`.
+//! 3. A test of its output in `tests/commands.rs`.
+
+pub mod build;
+pub mod demo;
+pub mod encode;
+pub mod eval;
+pub mod inspect;
+pub mod search;
+pub mod serve;

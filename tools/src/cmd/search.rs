@@ -1,0 +1,115 @@
+//! `bigrain search`: a question in, a table out.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Context;
+use bigrain_engine::{MAX_OVERSAMPLING, Query, SearchOutput, SearchParams};
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::failure::Usage;
+use crate::hits;
+use crate::model::Model;
+use crate::session::{Session, open_collection};
+
+/// Finds the points nearest to a text.
+#[derive(Args, Debug)]
+pub struct SearchArgs {
+    /// What to look for
+    query: String,
+    /// The collection to search; may be left out when there is only one
+    #[arg(long, short, value_name = "NAME")]
+    collection: Option<String>,
+    /// The folder of the model that encodes the text [default: the collection's]
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// How many results
+    #[arg(long, short = 'n', value_name = "N", default_value_t = bigrain_engine::DEFAULT_LIMIT)]
+    limit: usize,
+    /// Score every vector instead of asking the codes first
+    #[arg(long)]
+    exact: bool,
+    #[arg(long, value_name = "X", help = oversampling_help())]
+    oversampling: Option<f32>,
+    /// Show the plan
+    #[arg(long)]
+    explain: bool,
+    /// Write the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// When a parameter is out of range, or data folder, collection or model cannot be opened.
+pub fn run(args: &SearchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
+    let params = args.params()?;
+    if args.query.trim().is_empty() {
+        return Err(Usage::new("the query is empty").into());
+    }
+    let engine = session.open_existing()?;
+    let collection = open_collection(&engine, args.collection.as_deref())?;
+    let model = Model::open_for(&collection, args.model.as_deref(), session.threads)?;
+    let started = Instant::now();
+    let vector = model.encoder().encode_query(&args.query).context("encode the query")?;
+    let encode = started.elapsed();
+    let query =
+        Query::new(vector).in_space(model.encoder().space()).with_cancel(session.cancel.clone());
+    let found = collection.search(&query, &params)?;
+    if args.json {
+        let encode_seconds = encode.as_secs_f64();
+        return session.write_json(&to_json(args, collection.name(), encode_seconds, &found));
+    }
+    if found.points.is_empty() {
+        writeln!(session.out, "collection {:?} is empty", collection.name())?;
+    } else {
+        writeln!(session.out, "{}\n", hits::to_table(&found.points))?;
+    }
+    writeln!(session.out, "{}", hits::stats_line(&found.stats, encode))?;
+    if let Some(plan) = &found.plan {
+        writeln!(session.out, "\n{plan}")?;
+    }
+    Ok(())
+}
+
+impl SearchArgs {
+    fn params(&self) -> anyhow::Result<SearchParams> {
+        let usage = |error: bigrain_engine::SearchParamsError| Usage::new(error.to_string());
+        let mut params = SearchParams::new(self.limit).map_err(usage)?;
+        if let Some(oversampling) = self.oversampling {
+            params = params.with_oversampling(oversampling).map_err(usage)?;
+        }
+        Ok(params.with_exact(self.exact).with_explain(self.explain))
+    }
+}
+
+fn oversampling_help() -> String {
+    format!(
+        "Verify at most this many candidates for each result, 1 to {MAX_OVERSAMPLING} \
+         [default: what suits the codes]"
+    )
+}
+
+fn to_json(
+    args: &SearchArgs,
+    collection: &str,
+    encode_seconds: f64,
+    found: &SearchOutput,
+) -> Value {
+    let points: Vec<Value> = found
+        .points
+        .iter()
+        .map(|point| json!({ "id": point.id, "score": point.score, "payload": point.payload }))
+        .collect();
+    json!({
+        "collection": collection,
+        "query": args.query,
+        "points": points,
+        "encode_seconds": encode_seconds,
+        "stats": found.stats,
+        "plan": found.plan,
+    })
+}

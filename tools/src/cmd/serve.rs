@@ -1,0 +1,129 @@
+//! `bigrain serve`: the gRPC service on a data folder.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process;
+
+use anyhow::Context;
+use bigrain_api::{Config, ModelRegistry, Server, Settings};
+use bigrain_engine::{CollectionState, Engine};
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::session::Session;
+
+/// Serves gRPC until Ctrl-C or SIGTERM.
+#[derive(Args, Debug)]
+pub struct ServeArgs {
+    /// Address and port to listen on; port 0 picks a free one [default: 127.0.0.1:7700]
+    #[arg(long, value_name = "ADDRESS", env = "BIGRAIN_LISTEN")]
+    listen: Option<SocketAddr>,
+    /// Let other machines in; there are no keys yet, so whoever reaches the port may do everything
+    #[arg(long)]
+    allow_remote: bool,
+    /// A model folder to load; may be given more than once [default: those the collections name]
+    #[arg(long, value_name = "DIR")]
+    model: Vec<PathBuf>,
+    /// A JSON file of settings, which flags override
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Runs the command; returns once every request was answered or the shutdown timeout is over.
+///
+/// # Errors
+///
+/// When the settings, the data folder, a model or the address is refused, or the transport fails.
+pub fn run(args: &ServeArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
+    let config = args.settings(session.threads)?.into_config()?;
+    let engine = session.create_or_open(&session.data_dir())?;
+    let models = open_models(&config, &engine)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("serve")
+        .build()
+        .context("start the server's threads")?;
+    runtime.block_on(serve(config, engine, models, session.out))
+}
+
+impl ServeArgs {
+    fn settings(&self, threads: usize) -> anyhow::Result<Settings> {
+        let mut settings = match &self.config {
+            Some(path) => read_settings(path)?,
+            None => Settings::default(),
+        };
+        settings.listen = self.listen.or(settings.listen);
+        if self.allow_remote {
+            settings.allow_remote = Some(true);
+        }
+        if !self.model.is_empty() {
+            settings.models = Some(self.model.clone());
+        }
+        if threads > 0 {
+            settings.encode_threads = Some(threads);
+        }
+        Ok(settings)
+    }
+}
+
+fn read_settings(path: &Path) -> anyhow::Result<Settings> {
+    let context = || format!("read settings {}", path.display());
+    let text = fs::read(path).with_context(context)?;
+    serde_json::from_slice(&text).with_context(context)
+}
+
+/// Opens the models that are named, or else those of the collections. One that a collection names
+/// and that is not there any more costs text queries on that collection, not the server.
+fn open_models(config: &Config, engine: &Engine) -> anyhow::Result<ModelRegistry> {
+    if !config.models.is_empty() {
+        return Ok(ModelRegistry::open(&config.models, config.encode_threads)?);
+    }
+    let mut folders = BTreeSet::new();
+    for status in engine.collections() {
+        if let CollectionState::Ready(info) = status.state {
+            folders.extend(info.config.model.map(PathBuf::from));
+        }
+    }
+    let mut usable = Vec::new();
+    for folder in folders {
+        match ModelRegistry::open(std::slice::from_ref(&folder), config.encode_threads) {
+            Ok(_) => usable.push(folder),
+            Err(error) => tracing::warn!(%error, "a collection's model is not loaded"),
+        }
+    }
+    Ok(ModelRegistry::open(&usable, config.encode_threads)?)
+}
+
+async fn serve(
+    config: Config,
+    engine: Engine,
+    models: ModelRegistry,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let interrupt = signal(SignalKind::interrupt()).context("listen for Ctrl-C")?;
+    let terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let server = Server::bind(config, engine, models).await?;
+    writeln!(out, "listening on {}", server.local_addr())?;
+    out.flush()?;
+    server.serve(shutdown(interrupt, terminate)).await?;
+    Ok(())
+}
+
+/// Completes at the first signal; a second one ends the process.
+async fn shutdown(mut interrupt: Signal, mut terminate: Signal) {
+    wait(&mut interrupt, &mut terminate).await;
+    tokio::spawn(async move {
+        wait(&mut interrupt, &mut terminate).await;
+        process::exit(130);
+    });
+}
+
+async fn wait(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,75 @@
+//! How much room a collection takes, beside its vectors as plain f32.
+
+use bigrain_engine::CollectionInfo;
+use serde::Serialize;
+
+use crate::human;
+
+/// How much room a collection takes, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Footprint {
+    /// Points in the collection.
+    pub points: u64,
+    /// Codes and their factors, all in memory.
+    pub code_bytes: u64,
+    /// Everything the collection keeps in memory.
+    pub memory_bytes: u64,
+    /// Segment files.
+    pub disk_bytes: u64,
+    /// The same vectors as plain f32.
+    pub raw_bytes: u64,
+}
+
+impl Footprint {
+    /// Reads off a collection's description.
+    #[must_use]
+    pub fn of(info: &CollectionInfo) -> Self {
+        let vector_bytes = (info.config.dims * size_of::<f32>()) as u64;
+        Self {
+            points: info.points,
+            code_bytes: info.code_bytes,
+            memory_bytes: info.memory_bytes,
+            disk_bytes: info.disk_bytes,
+            raw_bytes: info.points * vector_bytes,
+        }
+    }
+
+    /// Returns the resident bytes of codes for each vector.
+    #[must_use]
+    pub fn code_bytes_per_vector(&self) -> f64 {
+        human::ratio(self.code_bytes, self.points)
+    }
+
+    /// Writes `bytes` with its share of each vector and of raw f32:
+    /// `1.2 MiB, 104 B a vector, 6.8 % of raw f32`.
+    #[must_use]
+    pub fn describe(&self, bytes: u64) -> String {
+        format!(
+            "{}, {:.0} B a vector, {:.1} % of raw f32",
+            human::bytes(bytes),
+            human::ratio(bytes, self.points),
+            100.0 * human::ratio(bytes, self.raw_bytes)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_of_each_vector_and_of_raw_floats() {
+        let footprint = Footprint {
+            points: 1000,
+            code_bytes: 104_000,
+            memory_bytes: 150_000,
+            disk_bytes: 0,
+            raw_bytes: 1_536_000,
+        };
+        assert_eq!(footprint.code_bytes_per_vector(), 104.0);
+        assert_eq!(
+            footprint.describe(footprint.code_bytes),
+            "101.6 KiB, 104 B a vector, 6.8 % of raw f32"
+        );
+    }
+}

@@ -1,0 +1,147 @@
+//! Groups of records, small enough to hold a few of them.
+
+use std::collections::HashMap;
+use std::mem;
+
+use bigrain_engine::{PointId, StoredPoint, normalize};
+
+use crate::input::{Content, Record};
+
+/// Rows in a chunk; below the engine's limit for one batch.
+const MAX_ROWS: usize = 8_192;
+/// Texts in a chunk: enough to sort by length, few enough to show progress.
+const MAX_TEXTS: usize = 512;
+/// Bytes of text, vectors and payload in a chunk, about.
+const MAX_BYTES: usize = 16 << 20;
+
+/// How far a component may be off when a stored vector is compared with the input's, after the
+/// one was brought to length one and stored.
+const SAME_COMPONENT: f32 = 1e-6;
+
+/// Some consecutive records.
+#[derive(Debug, Default)]
+pub struct Chunk {
+    /// The records.
+    pub records: Vec<Record>,
+    texts: usize,
+    bytes: usize,
+}
+
+impl Chunk {
+    /// Adds a record; returns the chunk, leaving an empty one, when that fills it.
+    pub fn push(&mut self, record: Record) -> Option<Self> {
+        self.bytes += size_of::<Record>() + payload_bytes(&record);
+        match &record.content {
+            Content::Text(text) => {
+                self.texts += 1;
+                self.bytes += text.len();
+            }
+            Content::Vector(vector) => self.bytes += size_of_val(vector.as_slice()),
+        }
+        self.records.push(record);
+        let full =
+            self.records.len() >= MAX_ROWS || self.texts >= MAX_TEXTS || self.bytes >= MAX_BYTES;
+        full.then(|| mem::take(self))
+    }
+
+    /// Whether there is no record.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Returns the records, of those with one id only the last; and how many went.
+    pub fn into_distinct(self) -> (Vec<Record>, u64) {
+        let mut last: HashMap<PointId, usize> = HashMap::with_capacity(self.records.len());
+        for (index, record) in self.records.iter().enumerate() {
+            last.insert(record.id.clone(), index);
+        }
+        let repeated = (self.records.len() - last.len()) as u64;
+        let mut records = self.records;
+        if repeated > 0 {
+            let mut index = 0..;
+            records.retain(|record| last.get(&record.id).copied() == index.next());
+        }
+        (records, repeated)
+    }
+}
+
+/// Whether storing `record` would leave `stored` as it is.
+pub fn is_unchanged(record: &Record, stored: &StoredPoint) -> bool {
+    if record.payload != stored.payload {
+        return false;
+    }
+    let Content::Vector(vector) = &record.content else { return true };
+    let same = |a: &[f32], b: &[f32]| {
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= SAME_COMPONENT)
+    };
+    let mut unit = vector.clone();
+    normalize(&mut unit);
+    same(vector, &stored.vector) || same(&unit, &stored.vector)
+}
+
+fn payload_bytes(record: &Record) -> usize {
+    let value_bytes =
+        |value: &serde_json::Value| value.as_str().map_or(size_of::<serde_json::Value>(), str::len);
+    record.payload.as_map().iter().map(|(key, value)| key.len() + value_bytes(value)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use bigrain_engine::{Payload, SeqNo};
+
+    use super::*;
+    use crate::input::{At, Place};
+
+    fn record(id: u64, content: Content) -> Record {
+        let file: Arc<Path> = Arc::from(Path::new("in"));
+        let place = Place::new(&file, At::Row(id));
+        let payload = Payload::new().with("n", id);
+        Record { place, id: PointId::from(id), content, payload, position: id }
+    }
+
+    fn text(id: u64, text: &str) -> Record {
+        record(id, Content::Text(text.to_owned()))
+    }
+
+    #[test]
+    fn chunks_fill_by_texts_rows_or_bytes() {
+        let mut chunk = Chunk::default();
+        let full = (0..).find_map(|id| chunk.push(text(id, "x"))).unwrap();
+        assert_eq!(full.records.len(), MAX_TEXTS);
+        assert!(chunk.is_empty());
+        let vector = Content::Vector(vec![0.0; 4]);
+        let full = (0..).find_map(|id| chunk.push(record(id, vector.clone()))).unwrap();
+        assert_eq!(full.records.len(), MAX_ROWS);
+        let long = "x".repeat(MAX_BYTES / 3);
+        let full = (0..).find_map(|id| chunk.push(text(id, &long))).unwrap();
+        assert_eq!(full.records.len(), 3);
+    }
+
+    #[test]
+    fn the_last_of_repeated_ids_stays() {
+        let records = vec![text(1, "old"), text(2, "b"), text(1, "new")];
+        let (records, repeated) = Chunk { records, ..Chunk::default() }.into_distinct();
+        assert_eq!(records, [text(2, "b"), text(1, "new")]);
+        assert_eq!(repeated, 1);
+    }
+
+    #[test]
+    fn rows_are_unchanged_when_payload_and_vector_are() {
+        let row = record(1, Content::Vector(vec![3.0, 4.0]));
+        let stored = |vector: Vec<f32>, payload: Payload| StoredPoint {
+            id: PointId::from(1),
+            vector,
+            payload,
+            seq: SeqNo(1),
+        };
+        let own = row.payload.clone();
+        assert!(is_unchanged(&row, &stored(vec![3.0, 4.0], own.clone())));
+        assert!(is_unchanged(&row, &stored(vec![0.6, 0.8], own.clone())));
+        assert!(!is_unchanged(&row, &stored(vec![0.8, 0.6], own.clone())));
+        assert!(!is_unchanged(&row, &stored(vec![3.0, 4.0], Payload::new())));
+        assert!(is_unchanged(&text(1, "x"), &stored(vec![1.0], own)));
+    }
+}

@@ -1,0 +1,248 @@
+//! The three stages and what runs between them.
+
+use std::panic;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, ScopedJoinHandle};
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use bigrain_encoders::{Embeddings, EncodeError, EncodeOptions, TextEncoder, TextKind};
+use bigrain_engine::{Cancel, Collection, EmbeddingSpaceId, Point, PointId};
+
+use super::chunk::{Chunk, is_unchanged};
+use super::{Door, IngestReport};
+use crate::input::{Content, InputError, Problem, Record};
+use crate::progress::Progress;
+
+/// Chunks that may wait between two stages.
+const CHUNKS_WAITING: usize = 2;
+
+/// What to do with a row that is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadRows {
+    /// Stop, after the rows before it are committed.
+    Stop,
+    /// Pass over it, and list it in the report.
+    Skip,
+}
+
+/// What to do with a row that is stored already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KnownRows {
+    /// Pass over it.
+    Skip,
+    /// Encode and write it again.
+    Rewrite,
+}
+
+/// Takes records into collections.
+#[derive(Clone, Copy)]
+pub struct Ingest<'a> {
+    /// The collections that get each point; at least one, all of the same dims and metric.
+    pub targets: &'a [Collection],
+    /// Encodes texts, if there may be any.
+    pub encoder: Option<&'a dyn TextEncoder>,
+    /// What to do with a row that is refused.
+    pub bad_rows: BadRows,
+    /// What to do with a row that the first target has already.
+    pub known_rows: KnownRows,
+    /// Raised to stop after the chunk in hand.
+    pub cancel: &'a Cancel,
+}
+
+/// Points ready to be written, and what it took to make them.
+struct Batch {
+    points: Vec<Point>,
+    position: u64,
+    report: IngestReport,
+}
+
+impl Ingest<'_> {
+    /// Runs until the records end. Returns what was done, and how it ended: whatever the report
+    /// counts is on disk even if the end is an error.
+    ///
+    /// The second value is an error when a row is refused under [`BadRows::Stop`], the input
+    /// cannot be read on, encoding or writing fails, or the caller cancels.
+    pub fn run(
+        &self,
+        records: impl Iterator<Item = Result<Record, InputError>> + Send,
+        progress: &mut Progress,
+    ) -> (IngestReport, anyhow::Result<()>) {
+        let started = Instant::now();
+        let mut report = IngestReport::default();
+        let ended = thread::scope(|scope| {
+            let (chunk_sender, chunks) = sync_channel(CHUNKS_WAITING);
+            let (batch_sender, batches) = sync_channel(CHUNKS_WAITING);
+            // A stage owns its sender, so that its end closes the channel.
+            let reader = scope.spawn(move || self.read(records, &chunk_sender));
+            let encoder = scope.spawn(move || self.encode(chunks, &batch_sender));
+            let written = self.write(batches, &mut report, progress);
+            let encoded = join(encoder);
+            let (bad, read) = join(reader);
+            report += bad;
+            // A stage that fails makes its neighbours end early but well: the error is its own.
+            written.and(encoded).and(read.map_err(anyhow::Error::from))
+        });
+        report.elapsed = started.elapsed();
+        (report, ended.and_then(|()| Ok(self.cancel.check()?)))
+    }
+
+    /// First stage. Returns a report of the bad rows, and the error that ended the reading.
+    fn read(
+        &self,
+        records: impl Iterator<Item = Result<Record, InputError>>,
+        chunks: &SyncSender<Chunk>,
+    ) -> (IngestReport, Result<(), InputError>) {
+        let mut bad = IngestReport::default();
+        let mut chunk = Chunk::default();
+        let mut ended = Ok(());
+        let door = self.targets.first();
+        let door = door.map(|target| Door::new(target.config(), self.encoder.is_some()));
+        for record in records {
+            if self.cancel.is_cancelled() {
+                return (bad, Ok(()));
+            }
+            let checked = record.and_then(|record| {
+                door.map_or(Ok(()), |door| door.check(&record)).map(|()| record)
+            });
+            match checked {
+                Ok(record) => {
+                    let Some(full) = chunk.push(record) else { continue };
+                    if chunks.send(full).is_err() {
+                        return (bad, Ok(()));
+                    }
+                }
+                Err(error) if error.skippable() && self.bad_rows == BadRows::Skip => {
+                    bad.note_bad(&error);
+                }
+                Err(error) => {
+                    ended = Err(error);
+                    break;
+                }
+            }
+        }
+        if !chunk.is_empty() {
+            // When the next stage has gone, its own error says why.
+            let _ = chunks.send(chunk);
+        }
+        (bad, ended)
+    }
+
+    /// Second stage.
+    fn encode(&self, chunks: Receiver<Chunk>, batches: &SyncSender<Batch>) -> anyhow::Result<()> {
+        for chunk in chunks {
+            let batch = match self.batch(chunk) {
+                Err(error) if is_cancelled(&error) => break,
+                batch => batch?,
+            };
+            if self.cancel.is_cancelled() || batches.send(batch).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn batch(&self, chunk: Chunk) -> anyhow::Result<Batch> {
+        let position = chunk.records.last().map_or(0, |record| record.position);
+        let rows = chunk.records.len() as u64;
+        let (mut records, repeated) = chunk.into_distinct();
+        let distinct = records.len() as u64;
+        self.drop_unchanged(&mut records)?;
+        let unchanged = distinct - records.len() as u64;
+        let mut report = IngestReport { rows, repeated, unchanged, ..IngestReport::default() };
+        let points = self.points(records, &mut report)?;
+        Ok(Batch { points, position, report })
+    }
+
+    fn drop_unchanged(&self, records: &mut Vec<Record>) -> anyhow::Result<()> {
+        let Some(target) = self.targets.first() else { return Ok(()) };
+        if self.known_rows == KnownRows::Rewrite || target.count() == 0 {
+            return Ok(());
+        }
+        let ids: Vec<PointId> = records.iter().map(|record| record.id.clone()).collect();
+        let mut stored = target.get(&ids).context("look for rows stored already")?.into_iter();
+        records.retain(|record| {
+            !stored.next().flatten().is_some_and(|stored| is_unchanged(record, &stored))
+        });
+        Ok(())
+    }
+
+    fn points(
+        &self,
+        records: Vec<Record>,
+        report: &mut IngestReport,
+    ) -> anyhow::Result<Vec<Point>> {
+        let encoded = self.encode_texts(&records, report)?;
+        let mut embeddings = encoded.iter().flat_map(|(embeddings, _)| embeddings.iter());
+        let space = encoded.as_ref().map(|&(_, space)| space);
+        let mut points = Vec::with_capacity(records.len());
+        for record in records {
+            let point = match (record.content, space) {
+                (Content::Vector(vector), _) => Point::new(record.id, vector),
+                (Content::Text(_), Some(space)) => {
+                    let embedding = embeddings.next().context("too few embeddings came back")?;
+                    Point::new(record.id, embedding.to_vec()).in_space(space)
+                }
+                (Content::Text(_), None) => bail!("{}", record.place.error(Problem::NoModel)),
+            };
+            points.push(point.with_payload(record.payload));
+        }
+        Ok(points)
+    }
+
+    /// Encodes the texts among the records, in their order; `None` when there are none.
+    fn encode_texts(
+        &self,
+        records: &[Record],
+        report: &mut IngestReport,
+    ) -> anyhow::Result<Option<(Embeddings, EmbeddingSpaceId)>> {
+        let Some(encoder) = self.encoder else { return Ok(None) };
+        let texts: Vec<&str> = records.iter().filter_map(Record::text).collect();
+        if texts.is_empty() {
+            return Ok(None);
+        }
+        let started = Instant::now();
+        let options = EncodeOptions { kind: TextKind::Document, cancel: self.cancel.clone() };
+        let embeddings = encoder.encode(&texts, &options).context("encode texts")?;
+        report.texts = embeddings.stats().texts;
+        report.tokens = embeddings.stats().tokens;
+        report.truncated = embeddings.stats().truncated;
+        report.encode = started.elapsed();
+        Ok(Some((embeddings, encoder.space())))
+    }
+
+    /// Third stage, on the calling thread.
+    fn write(
+        &self,
+        batches: Receiver<Batch>,
+        report: &mut IngestReport,
+        progress: &mut Progress,
+    ) -> anyhow::Result<()> {
+        for mut batch in batches {
+            let started = Instant::now();
+            if let Some((last, others)) = self.targets.split_last()
+                && !batch.points.is_empty()
+            {
+                for target in others {
+                    target.upsert(batch.points.clone())?;
+                }
+                let output = last.upsert(batch.points)?;
+                batch.report.inserted = output.inserted;
+                batch.report.updated = output.updated;
+            }
+            batch.report.write = started.elapsed();
+            progress.advance(batch.report.rows, batch.position);
+            *report += batch.report;
+        }
+        Ok(())
+    }
+}
+
+fn is_cancelled(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref::<EncodeError>(), Some(EncodeError::Cancelled(_)))
+}
+
+/// Waits for a stage; a panic in it goes on in this thread.
+fn join<T>(stage: ScopedJoinHandle<'_, T>) -> T {
+    stage.join().unwrap_or_else(|payload| panic::resume_unwind(payload))
+}

@@ -1,0 +1,138 @@
+//! A text encoder opened from a model folder, and which folder that is.
+//!
+//! The folder is the one on the command line, or else the one the collection was built with, or
+//! else the default model in bigrain's cache, which `make demo` puts there. Nothing is downloaded
+//! here.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow, bail};
+use bigrain_encoders::{OpenOptions, Runtime, SentenceEncoder, TextEncoder};
+use bigrain_engine::Collection;
+
+use crate::session::cache_dir;
+
+/// The default model's folder in `models/` of bigrain's cache.
+pub const DEFAULT_MODEL: &str = "all-MiniLM-L6-v2";
+
+/// A text encoder and what collections call it.
+#[derive(Clone)]
+pub struct Model {
+    name: String,
+    encoder: Arc<dyn TextEncoder>,
+}
+
+impl Model {
+    /// Wraps an encoder under a name.
+    pub fn new(name: impl Into<String>, encoder: Arc<dyn TextEncoder>) -> Self {
+        Self { name: name.into(), encoder }
+    }
+
+    /// Opens a model folder; its threads are `threads`, or with 0 one for each core.
+    ///
+    /// # Errors
+    ///
+    /// When the folder is not a model that can be run.
+    pub fn open(folder: &Path, threads: usize) -> anyhow::Result<Self> {
+        let context = || format!("open model {}", folder.display());
+        let folder = folder.canonicalize().with_context(context)?;
+        let runtime = Runtime::new(threads)?;
+        let encoder = SentenceEncoder::open(&folder, &OpenOptions::default(), runtime)
+            .with_context(context)?;
+        Ok(Self::new(folder.to_string_lossy(), Arc::new(encoder)))
+    }
+
+    /// Opens the folder named on the command line, or else the default model.
+    ///
+    /// # Errors
+    ///
+    /// When neither is a model that can be run.
+    pub fn open_or_default(folder: Option<&Path>, threads: usize) -> anyhow::Result<Self> {
+        match folder {
+            Some(folder) => Self::open(folder, threads),
+            None => Self::open(&default_folder()?, threads),
+        }
+    }
+
+    /// Opens the model for a collection: the folder named on the command line, or else the one the
+    /// collection was built with.
+    ///
+    /// # Errors
+    ///
+    /// When there is neither, it cannot be run, or its embeddings are of another space than the
+    /// collection's.
+    pub fn open_for(
+        collection: &Collection,
+        folder: Option<&Path>,
+        threads: usize,
+    ) -> anyhow::Result<Self> {
+        let own = collection.config().model.as_ref().map(PathBuf::from);
+        let folder = folder.map(Path::to_owned).or(own).ok_or_else(|| {
+            anyhow!("collection {:?} names no model: pass --model DIR", collection.name())
+        })?;
+        let model = Self::open(&folder, threads)?;
+        model.check(collection)?;
+        Ok(model)
+    }
+
+    /// Checks that the model's embeddings belong into a collection.
+    ///
+    /// # Errors
+    ///
+    /// When dimensions or embedding spaces differ.
+    pub fn check(&self, collection: &Collection) -> anyhow::Result<()> {
+        let config = collection.config();
+        if config.dims != self.encoder.dims() {
+            bail!(
+                "dimension mismatch: collection {:?} has {}, model {} has {}",
+                collection.name(),
+                config.dims,
+                self.name,
+                self.encoder.dims()
+            );
+        }
+        match config.space {
+            Some(space) if space != self.encoder.space() => bail!(
+                "embedding space mismatch: collection {:?} has {space} (model {}), model {} has {}",
+                collection.name(),
+                config.model.as_deref().unwrap_or("unknown"),
+                self.name,
+                self.encoder.space()
+            ),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Returns what collections call it: the path of its folder.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the encoder.
+    #[must_use]
+    pub fn encoder(&self) -> &dyn TextEncoder {
+        self.encoder.as_ref()
+    }
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+fn default_folder() -> anyhow::Result<PathBuf> {
+    let folder = cache_dir()?.join("models").join(DEFAULT_MODEL);
+    match folder.try_exists() {
+        Ok(true) => Ok(folder),
+        Ok(false) => bail!(
+            "no model: pass --model DIR, a sentence-transformers folder (the default, {}, is not \
+             there; `make demo` fetches it)",
+            folder.display()
+        ),
+        Err(error) => Err(error).with_context(|| format!("look for {}", folder.display())),
+    }
+}

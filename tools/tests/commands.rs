@@ -1,0 +1,255 @@
+//! The program as a user meets it: command lines in, text and exit codes out.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that fails says so")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// A folder with input files and a data folder.
+struct Desk(tempfile::TempDir);
+
+impl Desk {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> &Self {
+        fs::write(self.path(name), bytes).unwrap();
+        self
+    }
+
+    /// Runs `bigrain` with words of `line`; no model is anywhere to be found.
+    fn run(&self, line: &str) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bigrain"));
+        command.current_dir(self.0.path()).args(line.split_whitespace());
+        command.env("BIGRAIN_DATA", self.path("data")).env("BIGRAIN_CACHE", self.path("cache"));
+        command.env_remove("BIGRAIN_MODEL").output().unwrap()
+    }
+
+    fn succeed(&self, line: &str) -> String {
+        let output = self.run(line);
+        let (out, err) = texts(&output);
+        assert!(output.status.success(), "{line}: {out}{err}");
+        out
+    }
+
+    fn json(&self, line: &str) -> Value {
+        serde_json::from_str(&self.succeed(line)).unwrap()
+    }
+
+    /// Expects a failure of exit code `code`, and returns its one line.
+    fn fail(&self, line: &str, code: i32) -> String {
+        let output = self.run(line);
+        let (out, err) = texts(&output);
+        assert_eq!(output.status.code(), Some(code), "{line}: {out}{err}");
+        let last = err.lines().last().unwrap_or_default().to_owned();
+        assert!(code == 2 || last.starts_with("error: "), "{line}: {err}");
+        last
+    }
+}
+
+fn texts(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+fn vectors(rows: usize) -> String {
+    let line = |row: usize| {
+        let angle = row as f64 * 0.1;
+        format!(
+            "{{\"id\": \"r{row}\", \"vector\": [{}, {}, 0.5], \"row\": {row}}}\n",
+            angle.sin(),
+            angle.cos()
+        )
+    };
+    (0..rows).map(line).collect()
+}
+
+fn npy(rows: &[[f32; 3]]) -> Vec<u8> {
+    let header =
+        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, 3), }}", rows.len());
+    let mut bytes = b"\x93NUMPY\x01\0".to_vec();
+    bytes.extend_from_slice(&(header.len() as u16).to_le_bytes());
+    bytes.extend_from_slice(header.as_bytes());
+    rows.iter().flatten().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
+    bytes
+}
+
+fn points(desk: &Desk, collection: &str) -> u64 {
+    let inspected = desk.json(&format!("inspect --json --collection {collection}"));
+    inspected["collections"][0]["footprint"]["points"].as_u64().unwrap()
+}
+
+#[test]
+fn vectors_from_json_lines_become_a_collection_that_inspect_shows() {
+    let desk = Desk::new();
+    desk.write("in.jsonl", vectors(50));
+    let built = desk.json("build in.jsonl --collection rows --levels 1 --json");
+    assert_eq!(built["report"]["inserted"], 50);
+    assert_eq!(built["footprint"]["raw_bytes"], 50 * 12);
+    let shown = desk.succeed("inspect");
+    assert!(shown.contains("3 dims, cosine, 1 level"), "{shown}");
+    assert_eq!(points(&desk, "rows"), 50);
+}
+
+#[test]
+fn building_again_passes_over_what_is_stored() {
+    let desk = Desk::new();
+    desk.write("in.jsonl", vectors(30));
+    desk.succeed("build in.jsonl --collection rows");
+    desk.write("in.jsonl", vectors(40).replace("\"row\": 7}", "\"row\": 700}"));
+    let built = desk.json("build in.jsonl --collection rows --json");
+    let report = &built["report"];
+    let counts = [&report["inserted"], &report["updated"], &report["unchanged"]];
+    assert_eq!(counts.map(|count| count.as_u64().unwrap()), [10, 1, 29]);
+    let rewritten = desk.json("build in.jsonl --collection rows --rewrite --json");
+    assert_eq!(rewritten["report"]["updated"], 40);
+    assert_eq!(points(&desk, "rows"), 40);
+}
+
+#[test]
+fn matrices_get_counted_ids() {
+    let desk = Desk::new();
+    desk.write("a.npy", npy(&[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]));
+    let row = |values: [f32; 3]| {
+        let values = values.into_iter().flat_map(f32::to_le_bytes);
+        3i32.to_le_bytes().into_iter().chain(values).collect::<Vec<u8>>()
+    };
+    desk.write("b.fvecs", [row([0.0, 0.0, 1.0]), row([1.0, 1.0, 0.0])].concat());
+    desk.succeed("build a.npy --collection rows --metric l2");
+    let built = desk.json("build b.fvecs --collection rows --first-id 1 --json");
+    assert_eq!((&built["report"]["inserted"], &built["report"]["updated"]), (&1.into(), &1.into()));
+    assert_eq!(points(&desk, "rows"), 3);
+}
+
+#[test]
+fn a_bad_line_stops_the_build_with_its_place_and_keeps_the_rows_before_it() {
+    let desk = Desk::new();
+    let text = vectors(20) + "{\"id\": 1, \"vector\": [1, 2]}\n" + &vectors(25);
+    desk.write("in.jsonl", text);
+    let error = desk.fail("build in.jsonl --collection rows", 1);
+    assert!(error.contains("in.jsonl line 21: dimension mismatch"), "{error}");
+    assert!(error.contains("20 rows are stored"), "{error}");
+    assert_eq!(points(&desk, "rows"), 20);
+    let output = desk.run("build in.jsonl --collection rows --skip-bad");
+    let (out, err) = texts(&output);
+    assert!(output.status.success(), "{err}");
+    assert!(out.contains("1 bad") && out.contains("skipped in.jsonl line 21"), "{out}");
+    assert_eq!(points(&desk, "rows"), 25);
+}
+
+#[test]
+fn refused_input_is_one_line_that_names_it() {
+    let desk = Desk::new();
+    desk.write("in.jsonl", vectors(3)).write("empty.jsonl", "\n\n").write("notes.txt", "x");
+    desk.write("short.npy", &npy(&[[1.0; 3]; 4])[..100]);
+    desk.write("zero.jsonl", "{\"id\": 1, \"vector\": [0, 0, 0]}");
+    desk.write("text.jsonl", "{\"id\": 1, \"text\": \"words\"}");
+    for (line, code, expected) in [
+        ("build none.jsonl -c rows", 1, "none.jsonl: No such file"),
+        ("build empty.jsonl -c rows", 1, "empty.jsonl holds no rows"),
+        ("build notes.txt -c rows", 1, "notes.txt: unknown format"),
+        ("build notes.txt -c rows --format jsonl", 1, "notes.txt line 1: not a JSON object"),
+        ("build short.npy -c rows", 1, "short.npy: file has 100 bytes"),
+        ("build zero.jsonl -c zeros", 1, "zero.jsonl line 1: zero vector under cosine"),
+        ("build text.jsonl -c rows", 1, "no model: pass --model DIR"),
+        ("build in.jsonl -c .hidden", 1, ".hidden"),
+        ("build in.jsonl", 2, ""),
+    ] {
+        let error = desk.fail(line, code);
+        assert!(error.contains(expected), "{line}: {error}");
+    }
+}
+
+#[test]
+fn flags_must_fit_the_collection_that_is_there() {
+    let desk = Desk::new();
+    desk.write("in.jsonl", vectors(3));
+    desk.succeed("build in.jsonl --collection rows --metric dot");
+    let error = desk.fail("build in.jsonl --collection rows --metric l2", 2);
+    assert!(error.contains("has metric dot, metric l2 was asked for"), "{error}");
+    let error = desk.fail("build in.jsonl --collection rows --levels 4", 2);
+    assert!(error.contains("has levels 2"), "{error}");
+}
+
+#[test]
+fn searches_and_inspections_of_nothing_say_so() {
+    let desk = Desk::new();
+    assert!(desk.fail("search words", 1).contains("no data folder"), "search");
+    assert!(desk.fail("inspect", 1).contains("no data folder"), "inspect");
+    assert!(!desk.path("data").try_exists().unwrap());
+    desk.write("in.jsonl", vectors(3));
+    desk.succeed("build in.jsonl --collection a");
+    assert!(desk.fail("search words", 1).contains("collection \"a\" names no model"));
+    desk.succeed("build in.jsonl --collection b");
+    assert!(desk.fail("search words", 2).contains("--collection: a, b"));
+    assert!(desk.fail("search words --limit 0", 2).contains("limit out of range"));
+    assert!(desk.fail("search words --oversampling 0.5", 2).contains("oversampling out of range"));
+    assert!(desk.fail("search words -c none", 1).contains("none"));
+    assert!(desk.fail("inspect -c none", 1).contains("unknown collection \"none\""));
+}
+
+#[test]
+fn a_model_folder_that_is_none_is_named() {
+    let desk = Desk::new();
+    desk.write("text.jsonl", "{\"id\": 1, \"text\": \"words\"}");
+    fs::create_dir(desk.path("model")).unwrap();
+    for line in [
+        "build text.jsonl -c rows --model model",
+        "encode words --model model",
+        "demo --sources . --model model",
+    ] {
+        let error = desk.fail(line, 1);
+        assert!(error.contains("open model ") && error.contains("model"), "{line}: {error}");
+    }
+    assert!(desk.fail("encode words --model none", 1).contains("open model none"));
+    assert!(desk.fail("encode", 2).contains("nothing to encode"));
+    assert!(desk.fail("eval --corpus none", 1).contains("no qrels.tsv"));
+}
+
+#[test]
+fn a_real_model_answers_from_the_index() {
+    let Some(model) = model_folder() else { return };
+    let desk = Desk::new();
+    desk.write(
+        "in.jsonl",
+        concat!(
+            "{\"id\": \"tea\", \"text\": \"Steep green tea at eighty degrees.\", \"page\": 1}\n",
+            "{\"id\": \"bread\", \"title\": \"Bread\", \"text\": \"Knead the dough and let it rise.\"}\n",
+            "{\"id\": \"bike\", \"text\": \"Oil the chain of a bicycle every month.\"}\n",
+        ),
+    );
+    let model = model.display();
+    desk.succeed(&format!("build in.jsonl --collection tips --model {model}"));
+    let found = desk.json("search how-hot-should-water-for-tea-be --limit 2 --json --explain");
+    assert_eq!(found["points"][0]["id"], "tea");
+    assert_eq!(found["points"][0]["payload"]["page"], 1);
+    assert_eq!(found["points"].as_array().unwrap().len(), 2);
+    assert!(found["plan"].is_object() && found["stats"].is_object());
+    let table = desk.succeed("search baking --limit 1 --exact");
+    assert!(table.contains("bread") && table.contains("encode "), "{table}");
+    let again = desk.json(&format!("build in.jsonl --collection tips --model {model} --json"));
+    assert_eq!(again["report"]["unchanged"], 3);
+    let encoded = desk.json(&format!("encode words --model {model} --json"));
+    assert_eq!(encoded["vector"].as_array().unwrap().len(), 384);
+}
+
+/// The model that `make test` fetches; without it a test says that it did nothing, unless
+/// `REQUIRE_MODEL=1` forbids that.
+fn model_folder() -> Option<PathBuf> {
+    let folder = std::env::var_os("BIGRAIN_MODEL").map(PathBuf::from);
+    let found = folder.filter(|folder| Path::new(folder).is_dir());
+    if found.is_none() {
+        let required = std::env::var_os("REQUIRE_MODEL").is_some_and(|value| value == "1");
+        assert!(!required, "REQUIRE_MODEL=1, but BIGRAIN_MODEL names no model folder");
+        println!("skipped: BIGRAIN_MODEL names no model folder");
+    }
+    found
+}
