@@ -9,7 +9,7 @@ The peer gets every advantage it can use:
 
 - the graph is given both in standard operators, for onnxruntime's own optimiser to fuse, and in
   onnxruntime's fused operators (`Attention`, `SkipLayerNormalization`, `BiasGelu`);
-  `--graph` picks one, and `fused` is the faster;
+  `--graph` picks one (on AVX2 both were equally fast);
 - texts are sorted by length, and a batch is cut by its padded tokens (`--batch-tokens`), so little
   padding is computed; without the option several sizes are tried and the best is kept;
 - weights are pre-packed by the runtime when the session opens, outside the time measured.
@@ -17,7 +17,8 @@ The peer gets every advantage it can use:
     pip install onnx onnxruntime numpy tokenizers safetensors
     python encode_onnx.py --model DIR --texts FILE --threads 2
 
-Prints one JSON object a pass: {"tokens", "seconds", "tokens_per_second", ...}. With `--interactive`
+Prints one JSON object a pass: {"tokens", "seconds", "cpu", "tokens_per_second"}; "cpu" counts the
+seconds of all threads, which a loaded machine disturbs least. With `--interactive`
 it runs one pass for each line it reads from standard input, so that a driver can take turns with
 another program.
 """

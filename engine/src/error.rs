@@ -150,7 +150,9 @@ impl From<StoreError> for Error {
             StoreError::DiskFull { .. } => ErrorKind::ResourceExhausted,
             StoreError::Config(_) | StoreError::Encode(_) => ErrorKind::InvalidArgument,
             StoreError::CollectionExists { .. } => ErrorKind::AlreadyExists,
-            _ => ErrorKind::Io,
+            StoreError::UnknownCollection { .. } => ErrorKind::NotFound,
+            StoreError::TooManyCollections => ErrorKind::ResourceExhausted,
+            StoreError::Io { .. } | StoreError::Backend { .. } | _ => ErrorKind::Io,
         };
         Self::caused(kind, error)
     }
@@ -158,10 +160,13 @@ impl From<StoreError> for Error {
 
 impl From<IndexError> for Error {
     fn from(error: IndexError) -> Self {
-        let kind = match &error {
-            error if error.is_corruption() => ErrorKind::Corruption,
-            IndexError::Write(error) if error.is_disk_full() => ErrorKind::ResourceExhausted,
-            _ => ErrorKind::Io,
+        let disk_full = matches!(&error, IndexError::Write(error) if error.is_disk_full());
+        let kind = if error.is_corruption() {
+            ErrorKind::Corruption
+        } else if disk_full {
+            ErrorKind::ResourceExhausted
+        } else {
+            ErrorKind::Io
         };
         Self::caused(kind, error)
     }

@@ -58,7 +58,7 @@ pub fn brute_force(metric: Metric, rows: &[Vec<f32>], query: &[f32], limit: usiz
     let similarity = |row: &[f32]| match metric {
         Metric::Cosine => dot(query, row) / dot(row, row).sqrt(),
         Metric::L2 => 2.0 * dot(query, row) - dot(row, row),
-        _ => dot(query, row),
+        Metric::Dot | _ => dot(query, row),
     };
     let mut order: Vec<(f64, usize)> =
         rows.iter().enumerate().map(|(position, row)| (similarity(row), position)).collect();

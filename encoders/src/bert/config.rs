@@ -127,20 +127,20 @@ impl BertConfig {
         ];
         for (field, actual, most) in sizes {
             if !(1..=most).contains(&actual) {
-                return Err(range(field, format!("1 to {most}"), actual));
+                return Err(range(field, format!("1 to {most}"), &actual));
             }
         }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             let expected = format!("a divisor of hidden_size {}", self.hidden_size);
-            return Err(range("num_attention_heads", expected, self.num_attention_heads));
+            return Err(range("num_attention_heads", expected, &self.num_attention_heads));
         }
         if !(self.position_offset() + 1..=MAX_SIZE).contains(&self.max_position_embeddings) {
             let expected = format!("{} to {MAX_SIZE}", self.position_offset() + 1);
-            return Err(range("max_position_embeddings", expected, self.max_position_embeddings));
+            return Err(range("max_position_embeddings", expected, &self.max_position_embeddings));
         }
         if !(0.0..1.0).contains(&self.layer_norm_eps) {
             let expected = "0 to 1".to_owned();
-            return Err(range("layer_norm_eps", expected, self.layer_norm_eps));
+            return Err(range("layer_norm_eps", expected, &self.layer_norm_eps));
         }
         if self.position_embedding_type != "absolute" {
             return Err(BertConfigError::Unsupported {
@@ -214,7 +214,7 @@ fn pair(name: &str, shape: &[usize]) -> [TensorSpec; 2] {
     [spec(&format!("{name}.weight"), shape), spec(&format!("{name}.bias"), &shape[..1])]
 }
 
-fn range(field: &'static str, expected: String, actual: impl ToString) -> BertConfigError {
+fn range(field: &'static str, expected: String, actual: &impl ToString) -> BertConfigError {
     BertConfigError::Range { field, expected, actual: actual.to_string() }
 }
 

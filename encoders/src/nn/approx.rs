@@ -6,8 +6,15 @@
 use pulp::Simd;
 
 /// Coefficients of `2^f` on `[-1/2, 1/2]`, lowest first; relative error below `2e-9`.
-const EXP2: [f32; 7] =
-    [1.0, 0.693_147_2, 0.240_226_46, 0.055_503_286, 0.009_618_489, 0.001_339_993, 0.000_153_458_08];
+const EXP2: [f32; 7] = [
+    1.0,
+    std::f32::consts::LN_2,
+    0.240_226_46,
+    0.055_503_286,
+    0.009_618_489,
+    0.001_339_993,
+    0.000_153_458_08,
+];
 
 /// `Φ(x) - 1/2 = x P(x²) / Q(x²)` on `[-5.6, 5.6]`, lowest first; error below `1e-8`.
 const PHI_NUMERATOR: [f32; 6] =
@@ -62,7 +69,7 @@ pub(super) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 #[inline(always)]
 pub(super) fn gelu_tanh<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     // 1/2 (1 + tanh y) = 1 / (1 + e^-2y), and e^-2y = 2^(-2y log2 e).
-    const SCALE: f32 = -2.0 * 0.797_884_56 * std::f32::consts::LOG2_E;
+    const SCALE: f32 = -2.0 * 0.797_884_6 * std::f32::consts::LOG2_E;
     let cube = simd.mul_f32s(simd.mul_f32s(x, x), x);
     let y = simd.mul_add_e_f32s(cube, simd.splat_f32s(0.044_715), x);
     let power = exp2(simd, simd.mul_f32s(y, simd.splat_f32s(SCALE)));

@@ -130,7 +130,8 @@ impl Chunk {
             }
             let estimate = query.estimate(scores[row], factors[row]);
             let offset = (start + row) as u32;
-            if !(estimate.upper() < candidates.threshold()) && !deleted(offset) {
+            let hopeless = estimate.upper() < candidates.threshold();
+            if !hopeless && !deleted(offset) {
                 candidates.push(estimate, offset);
             }
         }

@@ -18,10 +18,7 @@ const BATCH: usize = 16;
 /// Cosine takes vectors of length one, as they are stored.
 #[must_use]
 pub fn similarity(metric: Metric, query: &[f32], row: &[f32]) -> f32 {
-    match metric {
-        Metric::L2 => -l2_squared(query, row),
-        _ => dot(query, row),
-    }
+    if metric == Metric::L2 { -l2_squared(query, row) } else { dot(query, row) }
 }
 
 /// What verification found and what it cost.
