@@ -3,9 +3,10 @@
 //!
 //! The choice depends on nothing but the sources: folders are walked in the order of their names,
 //! a doc comment that stands at several functions counts at the first, and where there are more
-//! functions than asked for, those with the smallest hash of their doc comment stay. That is a
-//! sample spread evenly over all crates, and the same one on every machine with these sources.
+//! functions than asked for, those with the longest doc comments stay, which are the ones their
+//! authors had most to say about.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -90,7 +91,7 @@ impl Functions {
             list_sources(folder, &Arc::from(folder.as_path()), cancel, &mut files)?;
         }
         let mut found = Self::default();
-        let (mut seen, mut hashed) = (HashSet::new(), Vec::new());
+        let (mut seen, mut distinct) = (HashSet::new(), Vec::new());
         for (file, parsed) in files.iter().zip(parse_all(&files, threads, cancel)?) {
             match parsed {
                 Parsed::Nothing => {}
@@ -98,16 +99,15 @@ impl Functions {
                 Parsed::Functions(functions) => {
                     found.files += 1;
                     for function in functions {
-                        let hash = hash(function.prose().as_bytes());
-                        if seen.insert(hash) {
-                            hashed.push((hash, file.locate(function)));
+                        if seen.insert(function.prose()) {
+                            distinct.push(file.locate(function));
                         }
                     }
                 }
             }
         }
-        found.found = hashed.len();
-        found.functions = sample(hashed, cap);
+        found.found = distinct.len();
+        found.functions = best_documented(distinct, cap);
         Ok(found)
     }
 }
@@ -205,13 +205,11 @@ fn parse(path: &Path) -> anyhow::Result<Parsed> {
     Ok(documented_functions(&source).map_or(Parsed::Unparsed, Parsed::Functions))
 }
 
-/// Keeps the `cap` functions of the smallest hashes, by crate, file and line.
-fn sample(mut hashed: Vec<(u64, LocatedFunction)>, cap: usize) -> Vec<LocatedFunction> {
-    if cap < hashed.len() {
-        hashed.select_nth_unstable_by_key(cap, |&(hash, _)| hash);
-        hashed.truncate(cap);
-    }
-    let mut functions: Vec<_> = hashed.into_iter().map(|(_, function)| function).collect();
+/// Keeps the `cap` functions with the longest doc comments, by crate, file and line.
+fn best_documented(mut functions: Vec<LocatedFunction>, cap: usize) -> Vec<LocatedFunction> {
+    // Both sorts are stable, so that functions stay in the order in which they were found.
+    functions.sort_by_key(|located| Reverse(located.function.docs.len()));
+    functions.truncate(cap);
     functions.sort_by(|a, b| {
         (&a.krate, &a.file, a.function.line).cmp(&(&b.krate, &b.file, b.function.line))
     });
@@ -229,15 +227,6 @@ fn sorted_entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-/// The 64-bit FNV-1a hash, finished as in MurmurHash3 so that its order is random in every bit.
-fn hash(bytes: &[u8]) -> u64 {
-    let step = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    let mut hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325, step);
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    hash ^ (hash >> 33)
 }
 
 #[cfg(test)]
@@ -287,11 +276,11 @@ mod tests {
     }
 
     #[test]
-    fn the_cap_keeps_the_same_functions_every_time() {
+    fn the_cap_keeps_the_longest_doc_comments() {
         let root = sources();
-        let (first, second) = (collect(root.path(), 1), collect(root.path(), 1));
-        assert_eq!(first.functions, second.functions);
-        assert_eq!((first.functions.len(), first.found), (1, 2));
+        let found = collect(root.path(), 1);
+        assert_eq!((found.functions.len(), found.found), (1, 2));
+        assert_eq!(found.functions[0].function.name, "two");
     }
 
     #[test]

@@ -95,7 +95,7 @@ fn vectors_from_json_lines_become_a_collection_that_inspect_shows() {
     assert_eq!(built["report"]["inserted"], 50);
     assert_eq!(built["footprint"]["raw_bytes"], 50 * 12);
     let shown = desk.succeed("inspect");
-    assert!(shown.contains("3 dims, cosine, 1 level"), "{shown}");
+    assert!(shown.contains("3 dims, cosine, codes of 1 bits"), "{shown}");
     assert_eq!(points(&desk, "rows"), 50);
 }
 

@@ -245,7 +245,7 @@ fn write_report(
         ("codes in memory", footprint.describe(footprint.code_bytes)),
         ("segments on disk", footprint.describe(footprint.disk_bytes)),
     ]);
-    writeln!(session.out, "{facts}")?;
+    writeln!(session.out, "{}", facts.trim_fmt())?;
     if report.truncated > 0 {
         let truncated = human::count(report.truncated);
         writeln!(session.out, "{truncated} texts were longer than the model reads")?;

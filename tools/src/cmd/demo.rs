@@ -26,8 +26,8 @@ use crate::{hits, human, table};
 /// The collection that the demo builds.
 const COLLECTION: &str = "functions";
 /// Bytes of doc comment and of body in the text that is encoded; a model reads about 4 a token.
-const DOC_BYTES: usize = 600;
-const BODY_BYTES: usize = 240;
+const DOC_BYTES: usize = 480;
+const BODY_BYTES: usize = 120;
 /// Results shown for each question.
 const LIMIT: usize = 3;
 
@@ -195,7 +195,7 @@ fn write_footprint(
         ("segments on disk", footprint.describe(footprint.disk_bytes)),
         ("raw f32", human::bytes(footprint.raw_bytes)),
     ]);
-    writeln!(session.out, "{facts}")?;
+    writeln!(session.out, "{}", facts.trim_fmt())?;
     session.out.flush()?;
     Ok(())
 }
@@ -213,7 +213,7 @@ fn answer(
     let query = Query::new(vector).in_space(model.encoder().space());
     let found = collection.search(&query, &SearchParams::new(LIMIT)?)?;
     writeln!(session.out, "\n{question}?")?;
-    writeln!(session.out, "{}", hits::to_table(&found.points))?;
+    writeln!(session.out, "{}", hits::to_table(&found.points).trim_fmt())?;
     writeln!(session.out, "{}", hits::stats_line(&found.stats, encode))?;
     Ok(())
 }

@@ -275,7 +275,7 @@ fn write_table(
         ]);
     }
     table::align_right(&mut table, &[1, 2, 3, 4, 5, 6, 7]);
-    writeln!(session.out, "{table}")?;
+    writeln!(session.out, "{}", table.trim_fmt())?;
     for bad in &report.bad_rows {
         writeln!(session.out, "skipped {bad}")?;
     }

@@ -60,15 +60,15 @@ fn write_status(
 ) -> anyhow::Result<()> {
     match &status.state {
         CollectionState::Ready(info) => {
-            writeln!(session.out, "{}", describe(info))?;
+            writeln!(session.out, "{}", describe(info).trim_fmt())?;
             let segments = engine.collection(&status.name)?.inspect();
             if !segments.is_empty() {
-                writeln!(session.out, "\n{}", segment_table(&segments))?;
+                writeln!(session.out, "\n{}", segment_table(&segments).trim_fmt())?;
             }
         }
         CollectionState::Quarantined(reason) => {
             let facts = [("collection", status.name.clone()), ("quarantined", reason.clone())];
-            writeln!(session.out, "{}", table::facts(facts))?;
+            writeln!(session.out, "{}", table::facts(facts).trim_fmt())?;
         }
         _ => writeln!(session.out, "{}: in an unknown state", status.name)?,
     }
@@ -81,7 +81,10 @@ fn describe(info: &CollectionInfo) -> comfy_table::Table {
     let unknown = || "not stated".to_owned();
     table::facts([
         ("collection", info.name.clone()),
-        ("vectors", format!("{} dims, {}, {levels} levels", config.dims, config.metric)),
+        (
+            "vectors",
+            format!("{} dims, {}, codes of {levels} bits a dimension", config.dims, config.metric),
+        ),
         ("model", config.model.clone().unwrap_or_else(unknown)),
         ("embedding space", config.space.map_or_else(unknown, |space| space.to_string())),
         (

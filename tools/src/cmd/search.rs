@@ -66,7 +66,7 @@ pub fn run(args: &SearchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     if found.points.is_empty() {
         writeln!(session.out, "collection {:?} is empty", collection.name())?;
     } else {
-        writeln!(session.out, "{}\n", hits::to_table(&found.points))?;
+        writeln!(session.out, "{}\n", hits::to_table(&found.points).trim_fmt())?;
     }
     writeln!(session.out, "{}", hits::stats_line(&found.stats, encode))?;
     if let Some(plan) = &found.plan {
