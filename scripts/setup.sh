@@ -51,7 +51,7 @@ fetch() {
 }
 
 mkdir -p "$BIGRAIN_CACHE"
-command -v cargo >/dev/null || fail "cargo is missing" "install Rust 1.95 or newer: https://rustup.rs"
+command -v cargo >/dev/null || fail "cargo is missing" "install Rust 1.95 or newer (rustup)"
 need gcc gcc
 need g++ g++
 need make make

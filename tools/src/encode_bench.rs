@@ -1,8 +1,8 @@
 //! Tokens a second of our encoder, beside a peer that takes turns with it.
 //!
 //! A round is one pass of ours and one of the peer's over the same texts. Whatever else the
-//! machine does in the meantime slows both, so the ratio of the medians is steadier than either
-//! figure.
+//! machine does in the meantime slows both, so the median of the rounds' ratios is steadier than
+//! either median.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub struct EncodeBench {
     pub peer: Option<Passes>,
     /// What the peer says of itself.
     pub peer_description: Option<Value>,
-    /// Our median rate divided by the peer's.
+    /// The median over the rounds of our rate divided by the peer's.
     pub ratio: Option<f64>,
 }
 
@@ -76,7 +76,7 @@ impl EncodeBench {
         }
         let ours = Passes::new(our_tokens, ours);
         let peer_passes = peer.is_some().then(|| Passes::new(their_tokens, theirs));
-        let ratio = peer_passes.as_ref().map(|passes| ours.median / passes.median);
+        let ratio = peer_passes.as_ref().map(|passes| ours.ratio(passes));
         Ok(Self {
             texts: texts.len() as u64,
             threads: plan.threads,
@@ -103,6 +103,11 @@ impl Passes {
     fn new(tokens: u64, rates: Vec<f64>) -> Self {
         let median = median(&rates);
         Self { tokens, rates, median }
+    }
+
+    fn ratio(&self, other: &Self) -> f64 {
+        let ratios = self.rates.iter().zip(&other.rates).map(|(ours, theirs)| ours / theirs);
+        median(&ratios.collect::<Vec<_>>())
     }
 }
 
@@ -131,6 +136,13 @@ mod tests {
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
         assert_eq!(median(&[]), 0.0);
+    }
+
+    #[test]
+    fn the_ratio_is_taken_within_rounds() {
+        let ours = Passes::new(1, vec![6.0, 3.0, 5.0]);
+        let theirs = Passes::new(1, vec![4.0, 2.0, 1.0]);
+        assert_eq!(ours.ratio(&theirs), 1.5);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `bigrain`: embedding retrieval from the command line.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -64,7 +64,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 /// Logs to standard error; `BIGRAIN_LOG` sets what, as in `BIGRAIN_LOG=bigrain_engine=debug`.
 fn log_to_stderr(default: &str) {
     let filter = EnvFilter::try_from_env("BIGRAIN_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    logs.with_ansi(io::stderr().is_terminal()).init();
 }
 
 #[cfg(test)]

@@ -111,6 +111,12 @@ impl Model {
         &self.name
     }
 
+    /// Returns a handle on the encoder that may outlive this one.
+    #[must_use]
+    pub fn shared_encoder(&self) -> Arc<dyn TextEncoder> {
+        Arc::clone(&self.encoder)
+    }
+
     /// Returns the encoder.
     #[must_use]
     pub fn encoder(&self) -> &dyn TextEncoder {

@@ -48,8 +48,7 @@ impl Session<'_> {
     /// When the engine refuses the folder.
     pub fn create_or_open(&self, folder: &Path) -> anyhow::Result<Engine> {
         let config = EngineConfig { threads: self.threads, ..EngineConfig::default() };
-        Engine::open(folder, config)
-            .with_context(|| format!("open data folder {}", folder.display()))
+        Ok(Engine::open(folder, config)?)
     }
 
     /// Opens the data folder for a command that only reads.
@@ -97,7 +96,7 @@ pub fn open_collection(engine: &Engine, name: Option<&str>) -> anyhow::Result<Co
         Some(name) => name.to_owned(),
         None => only_collection(engine)?,
     };
-    engine.collection(&name).with_context(|| format!("open collection {name:?}"))
+    Ok(engine.collection(&name)?)
 }
 
 /// Opens the collection called `name`; `None` when there is none of that name yet.
@@ -110,7 +109,7 @@ pub fn find_collection(engine: &Engine, name: &str) -> anyhow::Result<Option<Col
     match engine.collection(name) {
         Ok(collection) => Ok(Some(collection)),
         Err(error) if missing(&error) => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("open collection {name:?}")),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -3,8 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that fails says so")]
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -25,12 +26,18 @@ impl Desk {
         self
     }
 
-    /// Runs `bigrain` with words of `line`; no model is anywhere to be found.
+    /// Runs `bigrain` with the words of `line`.
     fn run(&self, line: &str) -> Output {
+        self.command(line).output().unwrap()
+    }
+
+    /// `bigrain` with the words of `line`, where no model is to be found.
+    fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bigrain"));
         command.current_dir(self.0.path()).args(line.split_whitespace());
         command.env("BIGRAIN_DATA", self.path("data")).env("BIGRAIN_CACHE", self.path("cache"));
-        command.env_remove("BIGRAIN_MODEL").output().unwrap()
+        command.env_remove("BIGRAIN_MODEL").stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
     }
 
     fn succeed(&self, line: &str) -> String {
@@ -95,7 +102,7 @@ fn vectors_from_json_lines_become_a_collection_that_inspect_shows() {
     assert_eq!(built["report"]["inserted"], 50);
     assert_eq!(built["footprint"]["raw_bytes"], 50 * 12);
     let shown = desk.succeed("inspect");
-    assert!(shown.contains("3 dims, cosine, codes of 1 bits"), "{shown}");
+    assert!(shown.contains("3 dims, cosine, 1-bit codes"), "{shown}");
     assert_eq!(points(&desk, "rows"), 50);
 }
 
@@ -239,6 +246,33 @@ fn a_real_model_answers_from_the_index() {
     assert_eq!(again["report"]["unchanged"], 3);
     let encoded = desk.json(&format!("encode words --model {model} --json"));
     assert_eq!(encoded["vector"].as_array().unwrap().len(), 384);
+}
+
+#[test]
+fn a_server_listens_keeps_others_out_of_its_folder_and_stops_at_sigterm() {
+    let desk = Desk::new();
+    desk.write("in.jsonl", vectors(3));
+    desk.succeed("build in.jsonl --collection rows");
+    let mut server = desk.command("serve --listen 127.0.0.1:0").spawn().unwrap();
+    let mut first_line = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut first_line).unwrap();
+    assert!(first_line.starts_with("listening on 127.0.0.1:"), "{first_line}");
+    let error = desk.fail("inspect", 1);
+    assert!(error.contains("in use by another process"), "{error}");
+    let killed = Command::new("kill").arg(server.id().to_string()).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(server.wait().unwrap().code(), Some(0));
+    assert_eq!(points(&desk, "rows"), 3);
+}
+
+#[test]
+fn a_server_is_not_opened_to_other_machines_by_accident() {
+    let desk = Desk::new();
+    let error = desk.fail("serve --listen 0.0.0.0:0", 2);
+    assert!(error.contains("pass --allow-remote"), "{error}");
+    desk.write("settings.json", "{\"lisen\": 1}");
+    let error = desk.fail("serve --config settings.json", 1);
+    assert!(error.contains("settings.json") && error.contains("lisen"), "{error}");
 }
 
 /// The model that `make test` fetches; without it a test says that it did nothing, unless

@@ -5,6 +5,7 @@
 //! released. Everything else happens without a lock. Candidates of all sources compete in one
 //! list, so that rows are read in the order of their bounds whatever segment they lie in.
 
+use std::convert::Infallible;
 use std::time::Instant;
 
 use bigrain_binarize::{QueryCode, QueryWidth};
@@ -31,9 +32,6 @@ const MAX_RETRIES: usize = 4;
 
 /// Below this many codes, handing work to other threads costs more than it saves.
 const PARALLEL_CODES: u64 = 50_000;
-
-/// Rows scored between two looks at the cancel flag in an exact search.
-const EXACT_CHUNK: u64 = 4096;
 
 impl Collection {
     /// Returns the points nearest to a query, nearest first: `min(limit, count)` of them.
@@ -66,11 +64,12 @@ impl Collection {
 }
 
 /// One search, its query checked and encoded.
-struct Search<'a> {
-    shared: &'a Shared,
-    params: &'a SearchParams,
-    query: &'a Query,
-    vector: Vec<f32>,
+pub(super) struct Search<'a> {
+    pub shared: &'a Shared,
+    pub params: &'a SearchParams,
+    pub query: &'a Query,
+    /// Of length one under cosine.
+    pub vector: Vec<f32>,
     code: QueryCode,
     max_candidates: usize,
 }
@@ -80,14 +79,14 @@ struct View {
     segments: Vec<SegmentView>,
     frozen: Option<Frozen>,
     /// The memtable's best, already scored exactly: it may change once the lock is released.
-    active: Vec<(f32, PointId)>,
+    active: Vec<Hit>,
     active_plan: SourcePlan,
 }
 
 /// A result before its payload is read.
-struct Hit {
-    similarity: f32,
-    id: PointId,
+pub(super) struct Hit {
+    pub similarity: f32,
+    pub id: PointId,
 }
 
 impl<'a> Search<'a> {
@@ -111,12 +110,16 @@ impl<'a> Search<'a> {
     /// Returns the results, or nothing when a result was deleted while it was being fetched.
     fn run(&self) -> Result<Option<SearchOutput>> {
         let mut stats = SearchStats::default();
-        let view = self.view(&mut stats)?;
+        let mut view = self.view(&mut stats)?;
         stats.segments = view.segments.len() as u64;
+        let mut in_memory = std::mem::take(&mut view.active);
+        if let Some(frozen) = &view.frozen {
+            in_memory.extend(self.timed_memtable_hits(&frozen.table, &frozen.dead, &mut stats));
+        }
         let hits = if self.params.exact() {
-            self.exact(&view, &mut stats)?
+            self.exact(&view.segments, in_memory, &mut stats)?
         } else {
-            self.approximate(&view, &mut stats)?
+            self.approximate(&view.segments, &in_memory, &mut stats)?
         };
         let started = Instant::now();
         let points = self.fetch(hits)?;
@@ -126,25 +129,33 @@ impl<'a> Search<'a> {
     }
 
     fn view(&self, stats: &mut SearchStats) -> Result<View> {
-        let started = Instant::now();
         let state: &State = &self.shared.state.read();
-        let active = self.memtable_hits(&state.active, state.active.dead(), stats);
         let view = View {
             segments: state.segments.clone(),
             frozen: state.frozen.clone(),
-            active: active
-                .into_iter()
-                .map(|(similarity, slot)| (similarity, state.active.id(slot).clone()))
-                .collect(),
+            active: self.timed_memtable_hits(&state.active, state.active.dead(), stats),
             active_plan: memtable_plan(&state.active, state.active.dead()),
         };
-        stats.times.candidates += started.elapsed();
         self.query.cancel.check()?;
         Ok(view)
     }
 
-    /// Scans a memtable's codes and scores the best exactly.
-    fn memtable_hits(
+    fn timed_memtable_hits(
+        &self,
+        table: &Memtable,
+        dead: &RoaringBitmap,
+        stats: &mut SearchStats,
+    ) -> Vec<Hit> {
+        let started = Instant::now();
+        let best = self.memtable_best(table, dead, stats);
+        stats.times.candidates += started.elapsed();
+        let hit = |(similarity, slot)| Hit { similarity, id: table.id(slot).clone() };
+        best.into_iter().map(hit).collect()
+    }
+
+    /// Returns the best slots of a memtable with their exact similarities: found through codes, or
+    /// by scoring every row in an exact search.
+    fn memtable_best(
         &self,
         table: &Memtable,
         dead: &RoaringBitmap,
@@ -159,7 +170,8 @@ impl<'a> Search<'a> {
                 best.push(score(slot), slot);
                 stats.rows_read += 1;
             }
-            return pairs(best);
+            let best = best.into_sorted().into_iter();
+            return best.map(|scored| (scored.score, scored.offset)).collect();
         }
         let mut candidates = Candidates::new(limit, self.max_candidates);
         stats.codes_scanned += table.with_codes(|codes| {
@@ -167,43 +179,38 @@ impl<'a> Search<'a> {
         });
         let candidates = candidates.into_sorted();
         stats.candidates += candidates.len() as u64;
-        let verified = verify(&candidates, limit, |candidate| {
-            Ok::<_, std::convert::Infallible>(score(candidate.offset))
-        });
-        let Ok(verified) = verified;
+        let Ok(verified) =
+            verify(&candidates, limit, |candidate| Ok::<_, Infallible>(score(candidate.offset)));
         stats.rows_read += verified.rows;
         let slot = |index: usize| candidates[index].offset;
         verified.best.into_iter().map(|(score, index)| (score, slot(index))).collect()
     }
 
     /// Candidates of every source compete; the best bounds are verified.
-    fn approximate(&self, view: &View, stats: &mut SearchStats) -> Result<Vec<Hit>> {
+    fn approximate(
+        &self,
+        segments: &[SegmentView],
+        in_memory: &[Hit],
+        stats: &mut SearchStats,
+    ) -> Result<Vec<Hit>> {
         let started = Instant::now();
-        let mut candidates = self.segment_candidates(view, stats)?;
-        let sources = view.segments.len() as u32;
-        let frozen_hits = match &view.frozen {
-            Some(frozen) => self.memtable_hits(&frozen.table, &frozen.dead, stats),
-            None => Vec::new(),
-        };
-        // What is already scored takes part with a bound that is its score.
-        let scored = |source: u32, similarities: &mut dyn Iterator<Item = f32>| {
-            similarities
-                .enumerate()
-                .map(|(offset, optimistic)| Candidate { source, offset: offset as u32, optimistic })
-                .collect::<Vec<_>>()
-        };
+        let mut candidates = self.segment_candidates(segments, stats)?;
         stats.candidates += candidates.len() as u64;
-        candidates.extend(scored(sources, &mut frozen_hits.iter().map(|hit| hit.0)));
-        candidates.extend(scored(sources + 1, &mut view.active.iter().map(|hit| hit.0)));
+        // What is already scored takes part as one more source, with its score as its bound.
+        let in_memory_source = segments.len() as u32;
+        candidates.extend(in_memory.iter().enumerate().map(|(offset, hit)| Candidate {
+            source: in_memory_source,
+            offset: offset as u32,
+            optimistic: hit.similarity,
+        }));
         candidates.sort_by(|a, b| b.optimistic.total_cmp(&a.optimistic));
         stats.times.candidates += started.elapsed();
 
         let started = Instant::now();
         let metric = self.shared.config.metric;
-        let mut rows_read = 0;
-        let mut bytes_read = 0;
+        let (mut rows_read, mut bytes_read) = (0, 0);
         let verified = verify(&candidates, self.params.limit(), |candidate| {
-            let Some(view) = view.segments.get(candidate.source as usize) else {
+            let Some(view) = segments.get(candidate.source as usize) else {
                 return Ok(candidate.optimistic);
             };
             let row = view.segment.dense.row(Offset(candidate.offset))?;
@@ -213,28 +220,25 @@ impl<'a> Search<'a> {
         })?;
         stats.rows_read += rows_read;
         stats.bytes_read += bytes_read;
+        let hit = |(similarity, index): (f32, usize)| {
+            let Candidate { source, offset, .. } = candidates[index];
+            let id = match segments.get(source as usize) {
+                Some(view) => view.segment.ids.get(Offset(offset))?,
+                None => in_memory[offset as usize].id.clone(),
+            };
+            Ok(Hit { similarity, id })
+        };
+        let hits = verified.best.into_iter().map(hit).collect();
         stats.times.verify += started.elapsed();
-
-        verified
-            .best
-            .into_iter()
-            .map(|(similarity, index)| {
-                let Candidate { source, offset, .. } = candidates[index];
-                let id = if let Some(view) = view.segments.get(source as usize) {
-                    view.segment.ids.get(Offset(offset))?
-                } else if source == sources {
-                    let (_, slot) = frozen_hits[offset as usize];
-                    frozen_id(view, slot)?
-                } else {
-                    view.active[offset as usize].1.clone()
-                };
-                Ok(Hit { similarity, id })
-            })
-            .collect()
+        hits
     }
 
     /// Scans the codes of every segment; returns the candidates of all, best bound first.
-    fn segment_candidates(&self, view: &View, stats: &mut SearchStats) -> Result<Vec<Candidate>> {
+    fn segment_candidates(
+        &self,
+        segments: &[SegmentView],
+        stats: &mut SearchStats,
+    ) -> Result<Vec<Candidate>> {
         let scan_into = |candidates: &mut Candidates, (source, view): (usize, &SegmentView)| {
             self.query.cancel.check()?;
             let codes = view.segment.codes.resident()?;
@@ -242,9 +246,8 @@ impl<'a> Search<'a> {
             Ok(flat::search(&codes, &self.code, &view.deleted, candidates))
         };
         let empty = || Candidates::new(self.params.limit(), self.max_candidates);
-        let codes: u64 = view.segments.iter().map(|view| view.segment.rows()).sum();
-        let sources = view.segments.len();
-        let (scanned, candidates) = if sources > 1 && codes > PARALLEL_CODES {
+        let codes: u64 = segments.iter().map(|view| view.segment.rows()).sum();
+        let (scanned, candidates) = if segments.len() > 1 && codes > PARALLEL_CODES {
             let scan_one = |source: (usize, &SegmentView)| {
                 let mut candidates = empty();
                 Ok::<_, Error>((scan_into(&mut candidates, source)?, candidates))
@@ -253,15 +256,13 @@ impl<'a> Search<'a> {
                 a.1.merge(b.1);
                 Ok((a.0 + b.0, a.1))
             };
-            let scan_all = || {
-                let segments = view.segments.par_iter().enumerate();
-                segments.map(scan_one).try_reduce(|| (0, empty()), merge)
-            };
+            let scan_all =
+                || segments.par_iter().enumerate().map(scan_one).try_reduce(|| (0, empty()), merge);
             self.shared.resources.pool.install(scan_all)?
         } else {
             let mut candidates = empty();
             let mut scanned = 0;
-            for source in view.segments.iter().enumerate() {
+            for source in segments.iter().enumerate() {
                 let result: Result<u64> = scan_into(&mut candidates, source);
                 scanned += result?;
             }
@@ -269,71 +270,6 @@ impl<'a> Search<'a> {
         };
         stats.codes_scanned += scanned;
         Ok(candidates.into_sorted())
-    }
-
-    /// Scores every live row of every source.
-    fn exact(&self, view: &View, stats: &mut SearchStats) -> Result<Vec<Hit>> {
-        let started = Instant::now();
-        let limit = self.params.limit();
-        let mut tasks = Vec::new();
-        for (source, view) in view.segments.iter().enumerate() {
-            let starts = (0..view.segment.rows()).step_by(EXACT_CHUNK as usize);
-            tasks.extend(starts.map(|start| (source, start)));
-        }
-        let chunks: Vec<Vec<(f32, u32, u32)>> = self.shared.resources.pool.install(|| {
-            tasks
-                .into_par_iter()
-                .map(|(source, start)| self.exact_chunk(&view.segments[source], source, start))
-                .collect::<Result<_>>()
-        })?;
-        for view in &view.segments {
-            let live = view.segment.rows() - view.deleted.len();
-            stats.rows_read += live;
-            stats.bytes_read += live * view.segment.dense.row_bytes();
-        }
-        let mut hits = Vec::new();
-        for (similarity, source, offset) in chunks.into_iter().flatten() {
-            hits.push((similarity, source, offset));
-        }
-        hits.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
-        hits.truncate(limit);
-        let mut results = Vec::with_capacity(limit);
-        for (similarity, source, offset) in hits {
-            let id = view.segments[source as usize].segment.ids.get(Offset(offset))?;
-            results.push(Hit { similarity, id });
-        }
-        if let Some(frozen) = &view.frozen {
-            for (similarity, slot) in self.memtable_hits(&frozen.table, &frozen.dead, stats) {
-                results.push(Hit { similarity, id: frozen.table.id(slot).clone() });
-            }
-        }
-        let active = view.active.iter();
-        results
-            .extend(active.map(|(similarity, id)| Hit { similarity: *similarity, id: id.clone() }));
-        results.sort_by(|a, b| b.similarity.total_cmp(&a.similarity));
-        results.truncate(limit);
-        stats.times.verify += started.elapsed();
-        Ok(results)
-    }
-
-    fn exact_chunk(
-        &self,
-        view: &SegmentView,
-        source: usize,
-        start: u64,
-    ) -> Result<Vec<(f32, u32, u32)>> {
-        self.query.cancel.check()?;
-        let metric = self.shared.config.metric;
-        let end = (start + EXACT_CHUNK).min(view.segment.rows());
-        let mut best = TopK::new(self.params.limit());
-        for offset in start as u32..end as u32 {
-            if !view.deleted.contains(offset) {
-                let row = view.segment.dense.row(Offset(offset))?;
-                best.push(similarity(metric, &self.vector, row), offset);
-            }
-        }
-        let best = pairs(best).into_iter();
-        Ok(best.map(|(similarity, offset)| (similarity, source as u32, offset)).collect())
     }
 
     /// Reads the payloads of the results; nothing when one of them is gone by now.
@@ -393,14 +329,4 @@ fn memtable_plan(table: &Memtable, dead: &RoaringBitmap) -> SourcePlan {
         rows: table.len() as u64,
         deleted: dead.len(),
     }
-}
-
-fn frozen_id(view: &View, slot: u32) -> Result<PointId> {
-    let frozen = view.frozen.as_ref();
-    let gone = || Error::new(ErrorKind::Internal, "frozen memtable is gone");
-    frozen.map(|frozen| frozen.table.id(slot).clone()).ok_or_else(gone)
-}
-
-fn pairs(best: TopK) -> Vec<(f32, u32)> {
-    best.into_sorted().into_iter().map(|scored| (scored.score, scored.offset)).collect()
 }

@@ -146,7 +146,7 @@ fn write_bench(session: &mut Session<'_>, bench: &EncodeBench) -> anyhow::Result
         let description = bench.peer_description.as_ref().map(ToString::to_string);
         writeln!(
             session.out,
-            "peer: {} tokens, median {:.0} tokens/s {}; ours is {ratio:.2} times that",
+            "peer: {} tokens, median {:.0} tokens/s {}\nratio: {ratio:.2} (ours / peer, median of the rounds)",
             human::count(peer.tokens),
             peer.median,
             description.unwrap_or_default(),

@@ -81,25 +81,21 @@ fn describe(info: &CollectionInfo) -> comfy_table::Table {
     let unknown = || "not stated".to_owned();
     table::facts([
         ("collection", info.name.clone()),
-        (
-            "vectors",
-            format!("{} dims, {}, codes of {levels} bits a dimension", config.dims, config.metric),
-        ),
+        ("vectors", format!("{} dims, {}, {levels}-bit codes", config.dims, config.metric)),
         ("model", config.model.clone().unwrap_or_else(unknown)),
         ("embedding space", config.space.map_or_else(unknown, |space| space.to_string())),
         (
             "points",
             format!(
-                "{}: {} in {} segments, {} in the memtable",
+                "{} ({} in the memtable)",
                 human::count(info.points),
-                human::count(info.points.saturating_sub(info.memtable_points)),
-                human::count(info.segments),
-                human::count(info.memtable_points),
+                human::count(info.memtable_points)
             ),
         ),
+        ("segments", human::count(info.segments)),
         ("deleted, still on disk", human::count(info.deleted)),
         ("codes in memory", footprint.describe(footprint.code_bytes)),
-        ("memory in all", footprint.describe(footprint.memory_bytes)),
+        ("in memory right now", footprint.describe(footprint.memory_bytes)),
         ("segments on disk", footprint.describe(footprint.disk_bytes)),
         ("raw f32 would take", human::bytes(footprint.raw_bytes)),
     ])

@@ -1,18 +1,20 @@
 //! `bigrain serve`: the gRPC service on a data folder.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process;
 
-use anyhow::Context;
-use bigrain_api::{Config, ModelRegistry, Server, Settings};
+use anyhow::{Context, anyhow};
+use bigrain_api::{Config, ModelRegistry, Server, Settings, SettingsError};
 use bigrain_engine::{CollectionState, Engine};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::failure::Usage;
+use crate::model::Model;
 use crate::session::Session;
 
 /// Serves gRPC until Ctrl-C or SIGTERM.
@@ -38,7 +40,7 @@ pub struct ServeArgs {
 ///
 /// When the settings, the data folder, a model or the address is refused, or the transport fails.
 pub fn run(args: &ServeArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
-    let config = args.settings(session.threads)?.into_config()?;
+    let config = args.settings(session.threads)?.into_config().map_err(name_the_flag)?;
     let engine = session.create_or_open(&session.data_dir())?;
     let models = open_models(&config, &engine)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -47,6 +49,17 @@ pub fn run(args: &ServeArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
         .build()
         .context("start the server's threads")?;
     runtime.block_on(serve(config, engine, models, session.out))
+}
+
+/// Says which flag would allow what the settings do not.
+fn name_the_flag(error: SettingsError) -> anyhow::Error {
+    if let SettingsError::Remote(address) = error {
+        return anyhow!(Usage::new(format!(
+            "listen address {address} can be reached from other machines, and there are no keys \
+             yet: pass --allow-remote to accept that"
+        )));
+    }
+    error.into()
 }
 
 impl ServeArgs {
@@ -81,20 +94,26 @@ fn open_models(config: &Config, engine: &Engine) -> anyhow::Result<ModelRegistry
     if !config.models.is_empty() {
         return Ok(ModelRegistry::open(&config.models, config.encode_threads)?);
     }
-    let mut folders = BTreeSet::new();
+    let mut folders = BTreeMap::new();
     for status in engine.collections() {
-        if let CollectionState::Ready(info) = status.state {
-            folders.extend(info.config.model.map(PathBuf::from));
+        if let CollectionState::Ready(info) = status.state
+            && let Some(folder) = info.config.model.map(PathBuf::from)
+            && let Some(name) = folder.file_name().map(|name| name.to_string_lossy().into_owned())
+        {
+            let kept = folders.entry(name).or_insert_with(|| folder.clone());
+            if *kept != folder {
+                tracing::warn!(?kept, ?folder, "two models of one name, the latter is not loaded");
+            }
         }
     }
-    let mut usable = Vec::new();
-    for folder in folders {
-        match ModelRegistry::open(std::slice::from_ref(&folder), config.encode_threads) {
-            Ok(_) => usable.push(folder),
-            Err(error) => tracing::warn!(%error, "a collection's model is not loaded"),
+    let mut models = ModelRegistry::new();
+    for (name, folder) in folders {
+        match Model::open(&folder, config.encode_threads) {
+            Ok(model) => models = models.with(name, model.shared_encoder())?,
+            Err(error) => tracing::warn!(error = format!("{error:#}"), "a model is not loaded"),
         }
     }
-    Ok(ModelRegistry::open(&usable, config.encode_threads)?)
+    Ok(models)
 }
 
 async fn serve(

@@ -246,3 +246,138 @@ fn is_cancelled(error: &anyhow::Error) -> bool {
 fn join<T>(stage: ScopedJoinHandle<'_, T>) -> T {
     stage.join().unwrap_or_else(|payload| panic::resume_unwind(payload))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use bigrain_encoders::ToyEncoder;
+    use bigrain_engine::{CollectionConfig, Engine, EngineConfig, Levels, Metric, Payload};
+
+    use super::*;
+    use crate::input::{At, Place};
+
+    const DIMS: usize = 16;
+
+    struct Bench {
+        _folder: tempfile::TempDir,
+        targets: Vec<Collection>,
+        encoder: ToyEncoder,
+        cancel: Cancel,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let engine = Engine::open(folder.path(), EngineConfig::default()).unwrap();
+            let encoder = ToyEncoder::new(DIMS);
+            let create = |levels: Levels| {
+                let config = CollectionConfig::new(DIMS, Metric::Cosine)
+                    .with_levels(levels)
+                    .with_space(encoder.space());
+                engine.create_collection(&format!("l{}", levels.get()), config).unwrap()
+            };
+            let targets = vec![create(Levels::ONE), create(Levels::TWO)];
+            Self { _folder: folder, targets, encoder, cancel: Cancel::new() }
+        }
+
+        fn run(
+            &self,
+            records: impl Iterator<Item = Result<Record, InputError>> + Send,
+        ) -> (IngestReport, anyhow::Result<()>) {
+            let ingest = Ingest {
+                targets: &self.targets,
+                encoder: Some(&self.encoder),
+                bad_rows: BadRows::Stop,
+                known_rows: KnownRows::Skip,
+                cancel: &self.cancel,
+            };
+            ingest.run(records, &mut Progress::hidden("test", 0))
+        }
+
+        fn counts(&self) -> Vec<u64> {
+            self.targets.iter().map(Collection::count).collect()
+        }
+    }
+
+    fn text(id: u64, text: &str) -> Result<Record, InputError> {
+        let file: Arc<Path> = Arc::from(Path::new("in"));
+        let place = Place::new(&file, At::Line(id));
+        let payload = Payload::new().with("text", text);
+        let content = Content::Text(text.to_owned());
+        Ok(Record { place, id: PointId::from(id), content, payload, position: id })
+    }
+
+    fn texts(ids: std::ops::Range<u64>) -> impl Iterator<Item = Result<Record, InputError>> {
+        ids.map(|id| text(id, &format!("text number {id}")))
+    }
+
+    #[test]
+    fn texts_reach_every_target_with_their_embeddings() {
+        let bench = Bench::new();
+        let (report, ended) = bench.run(texts(0..1300));
+        ended.unwrap();
+        assert_eq!((report.rows, report.inserted, report.texts), (1300, 1300, 1300));
+        assert_eq!(report.tokens, 3 * 1300);
+        assert_eq!(bench.counts(), [1300, 1300]);
+        let expected = bench.encoder.encode_query("text number 700").unwrap();
+        for target in &bench.targets {
+            let stored = target.get(&[PointId::from(700)]).unwrap().remove(0).unwrap();
+            assert_eq!(stored.payload.text("text"), Some("text number 700"));
+            let off = stored.vector.iter().zip(&expected).map(|(a, b)| (a - b).abs());
+            assert!(off.fold(0.0, f32::max) < 1e-6);
+        }
+    }
+
+    #[test]
+    fn a_cancelled_run_keeps_what_it_committed_and_the_next_goes_on() {
+        let mut bench = Bench::new();
+        let cancel = bench.cancel.clone();
+        let (report, ended) = bench.run(texts(0..5000).inspect(move |record| {
+            if record.as_ref().is_ok_and(|record| record.position == 2500) {
+                cancel.cancel();
+            }
+        }));
+        assert!(ended.unwrap_err().to_string().contains("cancelled"));
+        let kept = bench.counts()[0];
+        assert!(kept <= 2500, "{kept}");
+        assert_eq!(report.inserted, kept);
+        bench.cancel = Cancel::new();
+        let (report, ended) = bench.run(texts(0..5000));
+        ended.unwrap();
+        assert_eq!((report.unchanged, report.inserted), (kept, 5000 - kept));
+        assert_eq!(bench.counts(), [5000, 5000]);
+    }
+
+    #[test]
+    fn a_changed_text_is_encoded_again_and_the_last_of_an_id_wins() {
+        let bench = Bench::new();
+        bench.run(texts(0..10)).1.unwrap();
+        let changed = [text(3, "first"), text(4, "text number 4"), text(3, "second")];
+        let (report, ended) = bench.run(changed.into_iter());
+        ended.unwrap();
+        assert_eq!((report.updated, report.unchanged, report.repeated), (1, 1, 1));
+        let stored = bench.targets[0].get(&[PointId::from(3)]).unwrap().remove(0).unwrap();
+        assert_eq!(stored.payload.text("text"), Some("second"));
+    }
+
+    #[test]
+    fn a_bad_row_stops_the_run_after_the_rows_before_it() {
+        let bench = Bench::new();
+        let rows = texts(0..600).chain([text(600, " ")]).chain(texts(601..700));
+        let (report, ended) = bench.run(rows);
+        assert_eq!(ended.unwrap_err().to_string(), "in line 600: text is empty");
+        assert_eq!(report.rows, 600);
+        assert_eq!(bench.counts(), [600, 600]);
+    }
+
+    #[test]
+    fn a_vector_of_the_wrong_length_is_refused_with_its_place() {
+        let bench = Bench::new();
+        let mut row = text(1, "x").unwrap();
+        row.content = Content::Vector(vec![1.0; DIMS + 1]);
+        let error = bench.run([Ok(row)].into_iter()).1.unwrap_err().to_string();
+        assert_eq!(error, "in line 1: dimension mismatch: collection has 16, vector has 17");
+    }
+}
