@@ -53,7 +53,7 @@ pub struct DemoArgs {
     #[arg(long, value_name = "DIR", env = "BIGRAIN_MODEL")]
     model: Option<PathBuf>,
     /// At most this many functions
-    #[arg(long, value_name = "N", default_value_t = 6000)]
+    #[arg(long, value_name = "N", default_value_t = 4000)]
     cap: usize,
 }
 
