@@ -44,7 +44,7 @@ pub use embeddings::{Embeddings, EncodeStats};
 pub use encoder::{EncodeError, EncodeOptions, MAX_TEXT_BYTES, TextEncoder, TextKind};
 pub use model_dir::{ModelDir, ModelDirError, OpenOptions, Prompts};
 pub use pooling::Pooling;
-pub use runtime::{Runtime, RuntimeError};
+pub use runtime::{MAX_THREADS, Runtime, RuntimeError};
 pub use sentence_encoder::{OpenEncoderError, SentenceEncoder};
 pub use throughput::{Throughput, measure_throughput};
 pub use tokenize::TokenizerError;

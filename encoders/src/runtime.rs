@@ -13,13 +13,25 @@ use thiserror::Error;
 #[derive(Clone)]
 pub struct Runtime(Arc<ThreadPool>);
 
+/// The most threads of a runtime: far past any use, and far below what would stall a machine.
+pub const MAX_THREADS: usize = 1024;
+
 /// The threads could not be started.
 #[derive(Debug, Error)]
-#[error("start {threads} encoder threads")]
-pub struct RuntimeError {
-    threads: usize,
-    #[source]
-    source: ThreadPoolBuildError,
+#[non_exhaustive]
+pub enum RuntimeError {
+    /// More than [`MAX_THREADS`] were asked for.
+    #[error("threads out of range: expected 0 to {MAX_THREADS}, got {0}")]
+    TooMany(usize),
+    /// The system refused a thread.
+    #[error("start {threads} encoder threads")]
+    Start {
+        /// How many were asked for.
+        threads: usize,
+        /// What the system says.
+        #[source]
+        source: ThreadPoolBuildError,
+    },
 }
 
 impl Runtime {
@@ -27,14 +39,17 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// [`RuntimeError`] when the system refuses a thread.
+    /// [`RuntimeError`] above [`MAX_THREADS`], or when the system refuses a thread.
     pub fn new(threads: usize) -> Result<Self, RuntimeError> {
+        if threads > MAX_THREADS {
+            return Err(RuntimeError::TooMany(threads));
+        }
         ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|index| format!("encode-{index}"))
             .build()
             .map(|pool| Self(Arc::new(pool)))
-            .map_err(|source| RuntimeError { threads, source })
+            .map_err(|source| RuntimeError::Start { threads, source })
     }
 
     /// Runs on threads that exist already.
@@ -57,5 +72,16 @@ impl Runtime {
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Runtime").field("threads", &self.threads()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_million_threads_are_refused_by_name() {
+        let error = Runtime::new(1_000_000).unwrap_err();
+        assert_eq!(error.to_string(), "threads out of range: expected 0 to 1024, got 1000000");
     }
 }

@@ -17,6 +17,9 @@ pub(crate) const VECTOR_FIELD: &str = "vector";
 /// The most rows of one segment: offsets are `u32`, and a segment is rewritten as a whole.
 const MAX_FLUSH_ROWS: usize = 1 << 24;
 
+/// The most threads of an engine: far past any use, and far below what would stall a machine.
+const MAX_THREADS: usize = 1024;
+
 /// The fewest bytes of a memtable worth a segment.
 const MIN_FLUSH_BYTES: usize = 1 << 20;
 
@@ -59,6 +62,12 @@ impl EngineConfig {
             return Err(Error::invalid(format!(
                 "flush_rows out of range: expected 1 to {MAX_FLUSH_ROWS}, got {}",
                 self.flush_rows
+            )));
+        }
+        if self.threads > MAX_THREADS {
+            return Err(Error::invalid(format!(
+                "threads out of range: expected 0 to {MAX_THREADS}, got {}",
+                self.threads
             )));
         }
         if self.flush_bytes < MIN_FLUSH_BYTES {
@@ -184,6 +193,8 @@ mod tests {
         assert!(error.to_string().contains("dims"), "{error}");
         let config = EngineConfig { flush_rows: 0, ..EngineConfig::default() };
         assert!(config.validate().unwrap_err().to_string().contains("flush_rows"));
+        let config = EngineConfig { threads: 1_000_000, ..EngineConfig::default() };
+        assert!(config.validate().unwrap_err().to_string().contains("threads"));
     }
 
     #[test]

@@ -12,9 +12,11 @@ use parking_lot::RwLock;
 
 use crate::collection::{
     Collection, CollectionState, CollectionStatus, Opening, collections_folder,
+    remove_collection_folder,
 };
 use crate::config::{CollectionConfig, EngineConfig, check_collection_name};
 use crate::error::Doing;
+use crate::threads::Threads;
 use crate::{Error, ErrorKind, Result};
 
 /// An open data folder; a cheap handle that threads share.
@@ -30,7 +32,7 @@ struct Inner {
     config: EngineConfig,
     store: Arc<Store>,
     directory: Arc<dyn Directory>,
-    pool: Arc<rayon::ThreadPool>,
+    threads: Threads,
     collections: RwLock<BTreeMap<String, Slot>>,
 }
 
@@ -66,10 +68,7 @@ impl Engine {
         };
         let store = Arc::new(Store::open(data_dir, &store_config)?);
         let directory: Arc<dyn Directory> = Arc::new(MmapDirectory::open(data_dir)?);
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(config.threads)
-            .thread_name(|index| format!("bigrain-{index}"))
-            .build()
+        let threads = Threads::start(config.threads)
             .map_err(|error| Error::new(ErrorKind::Io, format!("start threads: {error}")))?;
         create_folder(&*directory, collections_folder())?;
         let engine = Self(Arc::new(Inner {
@@ -77,7 +76,7 @@ impl Engine {
             config,
             store,
             directory,
-            pool: Arc::new(pool),
+            threads,
             collections: RwLock::new(BTreeMap::new()),
         }));
         engine.open_collections()?;
@@ -115,8 +114,8 @@ impl Engine {
         key: CollectionKey,
         config: CollectionConfig,
     ) -> Opening<'a> {
-        let Inner { store, directory, pool, config: limits, .. } = &*self.0;
-        Opening { name, key, config, store, directory, pool, limits }
+        let Inner { store, directory, threads, config: limits, .. } = &*self.0;
+        Opening { name, key, config, store, directory, threads, limits }
     }
 
     /// Creates a collection. When this returns, it is on disk.
@@ -139,9 +138,13 @@ impl Engine {
         let json = serde_json::to_string(&config)
             .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
         let key = self.0.store.create_collection(name, &json, unix_ms())?;
-        let collection = self.opening(name, key, config).open()?;
-        collections.insert(name.to_owned(), Slot::Ready(collection.clone()));
-        Ok(collection)
+        let opened = self.opening(name, key, config).open();
+        let slot = match &opened {
+            Ok(collection) => Slot::Ready(collection.clone()),
+            Err(error) => Slot::Quarantined { key, reason: error.to_string() },
+        };
+        collections.insert(name.to_owned(), slot);
+        opened
     }
 
     /// Returns a collection.
@@ -186,7 +189,8 @@ impl Engine {
             None => Err(Error::new(ErrorKind::NotFound, "no such collection")),
             Some(Slot::Ready(collection)) => collection.drop_everything(),
             Some(Slot::Quarantined { key, .. }) => {
-                self.0.store.drop_collection(*key).map_err(Error::from)
+                let dropped = self.0.store.drop_collection(*key).map_err(Error::from);
+                dropped.inspect(|()| remove_collection_folder(&*self.0.directory, *key))
             }
         }
         .doing(doing)?;

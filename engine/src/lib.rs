@@ -30,6 +30,7 @@ mod memtable;
 mod plan;
 mod point;
 mod segment;
+mod threads;
 
 pub use bigrain_types::*;
 

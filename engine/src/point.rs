@@ -31,7 +31,8 @@ impl Point {
         self
     }
 
-    /// States which embedding space made the vector; a collection of another space refuses it.
+    /// States which embedding space made the vector; a collection of another space refuses it, one
+    /// that declares no space takes any.
     #[must_use]
     pub fn in_space(mut self, space: EmbeddingSpaceId) -> Self {
         self.space = Some(space);
@@ -54,7 +55,8 @@ impl Query {
         Self { vector, space: None, cancel: Cancel::new() }
     }
 
-    /// States which embedding space made the vector; a collection of another space refuses it.
+    /// States which embedding space made the vector; a collection of another space refuses it, one
+    /// that declares no space takes any.
     #[must_use]
     pub fn in_space(mut self, space: EmbeddingSpaceId) -> Self {
         self.space = Some(space);

@@ -250,3 +250,43 @@ fn concurrent_writers_and_searches_agree_at_the_end() {
     let found = db.collection().search(&Query::new(vec![1.0; 4]), &params).unwrap();
     assert_eq!(found.points.len() as u64, db.collection().count());
 }
+
+#[test]
+fn writes_from_another_thread_pool_do_not_wait_for_themselves() {
+    let db = Db::temp(CollectionConfig::new(4, Metric::Dot), 1);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    let collection = db.collection();
+    pool.scope(|scope| {
+        for id in 0..60_u64 {
+            scope.spawn(move |_| {
+                collection.upsert(vec![Point::new(id, vec![id as f32; 4])]).unwrap();
+                collection.flush().unwrap();
+                let params = SearchParams::new(3).unwrap().with_exact(true);
+                collection.search(&Query::new(vec![1.0; 4]), &params).unwrap();
+            });
+        }
+    });
+    assert_eq!(collection.count(), 60);
+    assert_eq!(db.scroll().len(), 60);
+}
+
+#[test]
+fn a_result_never_mixes_two_versions_of_a_point() {
+    let db = Db::temp(CollectionConfig::new(2, Metric::Dot), 50);
+    let upsert = |value: u64| {
+        let payload = Payload::new().with("value", value);
+        let point = Point::new(1, vec![value as f32, 0.0]).with_payload(payload);
+        db.collection().upsert(vec![point]).unwrap();
+    };
+    upsert(1);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| (2..200).for_each(upsert));
+        let params = SearchParams::new(1).unwrap();
+        while !writer.is_finished() {
+            let found = db.collection().search(&Query::new(vec![1.0, 0.0]), &params).unwrap();
+            let point = &found.points[0];
+            let value = point.payload.get("value").unwrap().as_u64().unwrap();
+            assert_eq!(point.score, value as f32);
+        }
+    });
+}

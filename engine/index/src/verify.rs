@@ -47,7 +47,7 @@ pub fn verify<E>(
     let mut best = TopK::new(limit);
     let mut rows = 0;
     for (batch_number, batch) in candidates.chunks(BATCH).enumerate() {
-        if batch[0].optimistic <= best.threshold() {
+        if best.len() >= limit && batch[0].optimistic <= best.threshold() {
             break;
         }
         for (position, candidate) in batch.iter().enumerate() {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bigrain_index::verify::similarity;
-use bigrain_kernels::TopK;
+use bigrain_kernels::{Scored, TopK};
 use bigrain_types::{Offset, SearchStats};
 use rayon::prelude::*;
 
@@ -31,39 +31,46 @@ impl Search<'_> {
     ) -> Result<Vec<Hit>> {
         let started = Instant::now();
         let tasks: Vec<Task<'_>> = segments.iter().flat_map(tasks).collect();
-        let best = self.shared.resources.pool.install(|| {
-            let best: Result<Vec<Vec<Hit>>> =
-                tasks.into_par_iter().map(|task| self.best_of(&task)).collect();
-            best
-        })?;
+        let limit = self.params.limit();
+        let best: Result<Vec<Vec<Scored>>> = self
+            .shared
+            .resources
+            .threads
+            .run(|| tasks.par_iter().map(|task| self.best_of(task)).collect());
         for view in segments {
             let live = view.segment.rows() - view.deleted.len();
             stats.rows_read += live;
             stats.bytes_read += live * view.segment.dense.row_bytes();
         }
-        let mut hits: Vec<Hit> = best.into_iter().flatten().chain(in_memory).collect();
+        let mut rows: Vec<(&Task<'_>, Scored)> = Vec::new();
+        for (task, best) in tasks.iter().zip(best?) {
+            rows.extend(best.into_iter().map(|scored| (task, scored)));
+        }
         // Stable: among equals, older segments and smaller offsets come first.
+        rows.sort_by(|a, b| b.1.score.total_cmp(&a.1.score));
+        rows.truncate(limit);
+        let mut hits = in_memory;
+        for (task, Scored { score, offset }) in rows {
+            let id = task.view.segment.ids.get(Offset(offset))?;
+            hits.push(Hit { similarity: score, id });
+        }
         hits.sort_by(|a, b| b.similarity.total_cmp(&a.similarity));
-        hits.truncate(self.params.limit());
+        hits.truncate(limit);
         stats.times.verify += started.elapsed();
         Ok(hits)
     }
 
-    fn best_of(&self, task: &Task<'_>) -> Result<Vec<Hit>> {
+    fn best_of(&self, task: &Task<'_>) -> Result<Vec<Scored>> {
         self.query.cancel.check()?;
         let metric = self.shared.config.metric;
-        let segment = &task.view.segment;
         let mut best = TopK::new(self.params.limit());
         for offset in task.start..task.end {
             if !task.view.deleted.contains(offset) {
-                let row = segment.dense.row(Offset(offset))?;
+                let row = task.view.segment.dense.row(Offset(offset))?;
                 best.push(similarity(metric, &self.vector, row), offset);
             }
         }
-        let hit = |scored: bigrain_kernels::Scored| {
-            Ok(Hit { similarity: scored.score, id: segment.ids.get(Offset(scored.offset))? })
-        };
-        best.into_sorted().into_iter().map(hit).collect()
+        Ok(best.into_sorted())
     }
 }
 

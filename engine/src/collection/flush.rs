@@ -10,7 +10,7 @@
 //! When building or committing fails, the frozen memtable stays as it is, searchable and safe in
 //! the store, and the next flush tries again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bigrain_storage::{Batch, FileRow, Location, PointRow, SegmentRow};
@@ -38,6 +38,11 @@ impl Collection {
         let shared = &*self.0;
         shared.run("flush", || {
             let _flush = shared.flush.lock();
+            // An earlier flush that failed has left its memtable frozen; that one goes first.
+            let left_over = shared.state.read().frozen.is_some();
+            if left_over {
+                shared.flush_locked()?;
+            }
             shared.flush_locked()
         })
     }
@@ -46,17 +51,39 @@ impl Collection {
 impl Shared {
     /// Flushes when the memtable has reached its limit. If another thread is at it already, goes
     /// on, unless the memtable has grown far past its limit meanwhile: then it waits.
-    pub fn flush_if_full(&self) -> Result<()> {
+    ///
+    /// A flush that fails is logged and not the caller's error: its points are on disk and stay
+    /// searchable, and the next flush tries again.
+    pub fn flush_if_full(&self) {
         if !self.is_fuller_than(1) {
-            return Ok(());
+            return;
         }
         let guard = self.flush.try_lock();
         let _flush = match guard {
             Some(guard) => guard,
             None if self.is_fuller_than(MAX_OVERFILL) => self.flush.lock(),
-            None => return Ok(()),
+            None => return,
         };
-        if self.is_fuller_than(1) { self.flush_locked() } else { Ok(()) }
+        if self.is_fuller_than(1)
+            && let Err(error) = self.flush_locked()
+        {
+            tracing::warn!(collection = %self.name, %error, "flush failed, will retry");
+        }
+    }
+
+    /// Refuses further points when flushing keeps failing and memory is full.
+    pub fn make_room(&self) -> Result<()> {
+        if self.state.read().frozen.is_none() || !self.is_fuller_than(MAX_OVERFILL) {
+            return Ok(());
+        }
+        let _flush = self.flush.lock();
+        if self.is_fuller_than(MAX_OVERFILL) {
+            self.flush_locked().map_err(|error| {
+                let reason = format!("the memtable is full and cannot be flushed: {error}");
+                Error::new(ErrorKind::ResourceExhausted, reason)
+            })?;
+        }
+        Ok(())
     }
 
     fn is_fuller_than(&self, times: usize) -> bool {
@@ -93,11 +120,25 @@ impl Shared {
     }
 
     fn build(&self, input: &FrozenRows<'_>, id: SegmentId) -> Result<(Segment, SegmentRow)> {
-        let directory = &*self.resources.directory;
         let folder = self.create_segment_folder(id)?;
-        build_segment(directory, &folder, input, &self.binarizer, &self.resources.pool)
+        self.build_in(&folder, input, id).inspect_err(|_| {
+            // Unfinished files would take the room that the next try needs.
+            if let Err(error) = self.resources.directory.remove_dir_all(&folder) {
+                tracing::warn!(folder = %folder.display(), %error, "unfinished segment stays");
+            }
+        })
+    }
+
+    fn build_in(
+        &self,
+        folder: &Path,
+        input: &FrozenRows<'_>,
+        id: SegmentId,
+    ) -> Result<(Segment, SegmentRow)> {
+        let directory = &*self.resources.directory;
+        build_segment(directory, folder, input, &self.binarizer, &self.resources.threads)
             .doing(|| format!("build segment {id}"))?;
-        let segment = Segment::open(directory, &folder, id, &self.binarizer)
+        let segment = Segment::open(directory, folder, id, &self.binarizer)
             .doing(|| format!("open new segment {id}"))?;
         let files = segment.files().map(|(name, file)| FileRow::new(name, file.identity()));
         let row =

@@ -16,6 +16,7 @@ use crate::config::{CollectionConfig, EngineConfig};
 use crate::error::Doing;
 use crate::memtable::{EncodedPoints, Memtable};
 use crate::segment::Segment;
+use crate::threads::Threads;
 use crate::{Error, ErrorKind, Result};
 
 /// The seed of every collection's rotation. Codes of equal shape share one code space, so that
@@ -50,7 +51,7 @@ pub(super) struct Shared {
 pub(super) struct Resources {
     pub store: Arc<Store>,
     pub directory: Arc<dyn Directory>,
-    pub pool: Arc<rayon::ThreadPool>,
+    pub threads: Threads,
     pub limits: EngineConfig,
 }
 
@@ -61,7 +62,7 @@ pub(crate) struct Opening<'a> {
     pub config: CollectionConfig,
     pub store: &'a Arc<Store>,
     pub directory: &'a Arc<dyn Directory>,
-    pub pool: &'a Arc<rayon::ThreadPool>,
+    pub threads: &'a Threads,
     pub limits: &'a EngineConfig,
 }
 
@@ -96,10 +97,15 @@ impl Opening<'_> {
             check_against_manifest(&segment, row)?;
             let deleted = view.tombstones(self.key, row.id)?;
             let deleted: RoaringBitmap = deleted.into_iter().map(|Offset(offset)| offset).collect();
+            if deleted.max().is_some_and(|last| u64::from(last) >= row.rows) {
+                let reason = format!("segment {}: a tombstone lies behind its last row", row.id);
+                return Err(Error::new(ErrorKind::Corruption, reason));
+            }
             segments.push(SegmentView { segment: Arc::new(segment), deleted: Arc::new(deleted) });
         }
         let active = rebuild_memtable(&view, self.key, &binarizer)?;
-        let state = State { segments, frozen: None, active, live: counts.live };
+        let (live, seq) = (counts.live, counts.last_seq);
+        let state = State { segments, frozen: None, active, live, seq };
         Ok(Collection(Arc::new(Shared {
             name: self.name.to_owned(),
             key: self.key,
@@ -108,7 +114,7 @@ impl Opening<'_> {
             resources: Resources {
                 store: Arc::clone(self.store),
                 directory: Arc::clone(self.directory),
-                pool: Arc::clone(self.pool),
+                threads: self.threads.clone(),
                 limits: self.limits.clone(),
             },
             state: RwLock::new(state),
@@ -150,16 +156,12 @@ impl Collection {
         let shared = &self.0;
         let _flush = shared.flush.lock();
         let _commit = shared.commit.lock();
-        shared.dropped.store(true, Ordering::Release);
-        shared.resources.store.drop_collection(shared.key)?;
-        let folder = shared.folder();
-        match shared.resources.directory.remove_dir_all(&folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                // The manifest no longer names the folder, so the next open removes it.
-                tracing::warn!(collection = %shared.name, %error, "folder of dropped collection stays");
-            }
-            _ => {}
+        if shared.dropped.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::NotFound, "collection was dropped"));
         }
+        shared.resources.store.drop_collection(shared.key)?;
+        shared.dropped.store(true, Ordering::Release);
+        remove_collection_folder(&*shared.resources.directory, shared.key);
         Ok(())
     }
 }
@@ -199,6 +201,17 @@ impl Shared {
 
 fn collection_folder(key: CollectionKey) -> PathBuf {
     collections_folder().join(format!("{:08x}", key.0))
+}
+
+/// Removes what is left of a dropped collection. When that fails, the next open removes it.
+pub(crate) fn remove_collection_folder(directory: &dyn Directory, key: CollectionKey) {
+    let folder = collection_folder(key);
+    match directory.remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(folder = %folder.display(), %error, "folder of dropped collection stays");
+        }
+        _ => {}
+    }
 }
 
 /// Removes segment folders that no committed manifest row names: a build that was cut short.

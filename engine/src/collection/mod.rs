@@ -25,5 +25,5 @@ mod state;
 mod writer;
 
 pub use handle::Collection;
-pub(crate) use handle::{Opening, collections_folder};
+pub(crate) use handle::{Opening, collections_folder, remove_collection_folder};
 pub use info::{CollectionInfo, CollectionState, CollectionStatus, SegmentInfo};

@@ -11,10 +11,10 @@ use std::time::Instant;
 use bigrain_binarize::{QueryCode, QueryWidth};
 use bigrain_index::candidates::flat;
 use bigrain_index::verify::{similarity, verify};
-use bigrain_index::{Candidate, Candidates, IndexError, scan};
+use bigrain_index::{Candidate, Candidates, scan};
 use bigrain_kernels::TopK;
 use bigrain_types::{
-    Metric, Offset, PointId, SearchParams, SearchStats, normalize, validate_vector,
+    Metric, Offset, PointId, SearchParams, SearchStats, SeqNo, normalize, validate_vector,
 };
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
@@ -29,6 +29,9 @@ use crate::{Error, ErrorKind, Query, Result, ScoredPoint, SearchOutput};
 /// Searches repeated because a result was deleted between scoring it and reading its payload;
 /// after these, writers wait for one.
 const MAX_RETRIES: usize = 4;
+
+/// Candidates of one search at most, whatever the caller asks for: 12 bytes each, times two.
+const MAX_CANDIDATES: usize = 1 << 20;
 
 /// Below this many codes, handing work to other threads costs more than it saves.
 const PARALLEL_CODES: u64 = 50_000;
@@ -54,6 +57,7 @@ impl Collection {
                 }
             }
             let _commit = shared.commit.lock();
+            shared.check_usable()?;
             let mut output = search.run()?.ok_or_else(|| {
                 Error::new(ErrorKind::Internal, "a result has no row in the store")
             })?;
@@ -81,6 +85,8 @@ struct View {
     /// The memtable's best, already scored exactly: it may change once the lock is released.
     active: Vec<Hit>,
     active_plan: SourcePlan,
+    /// The last write that the view shows.
+    seq: SeqNo,
 }
 
 /// A result before its payload is read.
@@ -122,7 +128,7 @@ impl<'a> Search<'a> {
             self.approximate(&view.segments, &in_memory, &mut stats)?
         };
         let started = Instant::now();
-        let points = self.fetch(hits)?;
+        let points = self.fetch(hits, view.seq)?;
         stats.times.payload = started.elapsed();
         let plan = self.params.explain().then(|| self.plan(&view));
         Ok(points.map(|points| SearchOutput { points, stats, plan }))
@@ -135,6 +141,7 @@ impl<'a> Search<'a> {
             frozen: state.frozen.clone(),
             active: self.timed_memtable_hits(&state.active, state.active.dead(), stats),
             active_plan: memtable_plan(&state.active, state.active.dead()),
+            seq: state.seq,
         };
         self.query.cancel.check()?;
         Ok(view)
@@ -213,10 +220,11 @@ impl<'a> Search<'a> {
             let Some(view) = segments.get(candidate.source as usize) else {
                 return Ok(candidate.optimistic);
             };
+            self.query.cancel.check()?;
             let row = view.segment.dense.row(Offset(candidate.offset))?;
             rows_read += 1;
             bytes_read += view.segment.dense.row_bytes();
-            Ok::<_, IndexError>(similarity(metric, &self.vector, row))
+            Ok::<_, Error>(similarity(metric, &self.vector, row))
         })?;
         stats.rows_read += rows_read;
         stats.bytes_read += bytes_read;
@@ -258,7 +266,7 @@ impl<'a> Search<'a> {
             };
             let scan_all =
                 || segments.par_iter().enumerate().map(scan_one).try_reduce(|| (0, empty()), merge);
-            self.shared.resources.pool.install(scan_all)?
+            self.shared.resources.threads.run(scan_all)?
         } else {
             let mut candidates = empty();
             let mut scanned = 0;
@@ -272,12 +280,17 @@ impl<'a> Search<'a> {
         Ok(candidates.into_sorted())
     }
 
-    /// Reads the payloads of the results; nothing when one of them is gone by now.
-    fn fetch(&self, hits: Vec<Hit>) -> Result<Option<Vec<ScoredPoint>>> {
+    /// Reads the payloads of the results; nothing when one of them was deleted or replaced since
+    /// the view was taken, because its score belongs to a version that is gone.
+    fn fetch(&self, hits: Vec<Hit>, seq: SeqNo) -> Result<Option<Vec<ScoredPoint>>> {
         let ids: Vec<PointId> = hits.iter().map(|hit| hit.id.clone()).collect();
-        let payloads = self.shared.resources.store.view().payloads(self.shared.key, &ids)?;
+        let view = self.shared.resources.store.view();
+        let rows = view.points(self.shared.key, &ids)?;
+        if !rows.iter().all(|row| row.is_some_and(|row| row.seq <= seq)) {
+            return Ok(None);
+        }
+        let payloads = view.payloads(self.shared.key, &ids)?;
         let metric = self.shared.config.metric;
-        // A point without a payload row does not exist any more.
         let points = hits.into_iter().zip(payloads).map(|(hit, payload)| {
             let (id, score) = (hit.id, metric.score(hit.similarity));
             payload.map(|payload| ScoredPoint { id, score, payload })
@@ -316,10 +329,11 @@ fn max_candidates(params: &SearchParams, levels: u8) -> usize {
         1 => (100.0, 2000),
         _ => (50.0, 1000),
     };
-    match params.oversampling() {
+    let wanted = match params.oversampling() {
         Some(oversampling) => (params.limit() as f32 * oversampling).ceil() as usize,
         None => ((params.limit() as f32 * oversampling) as usize).max(least),
-    }
+    };
+    wanted.min(MAX_CANDIDATES)
 }
 
 fn memtable_plan(table: &Memtable, dead: &RoaringBitmap) -> SourcePlan {

@@ -18,6 +18,8 @@ pub(crate) struct State {
     pub active: Memtable,
     /// Points that exist.
     pub live: u64,
+    /// The last write that is visible.
+    pub seq: SeqNo,
 }
 
 /// A segment and which of its rows are deleted now.

@@ -68,21 +68,24 @@ struct Applied {
 
 impl Collection {
     /// Stores points, replacing those of the same id. When this returns, they are on disk and
-    /// every later search sees them; on an error none of them is stored.
+    /// every later search sees them. On an error of kind `Io` or `ResourceExhausted` from the disk it
+    /// is unknown until the folder is opened anew whether they are stored; on any other none is.
     ///
     /// # Errors
     ///
     /// `InvalidArgument` for a vector component that is not finite, a zero vector under cosine,
     /// two points of one id, or more than [`MAX_POINTS_PER_BATCH`] points;
-    /// `FailedPrecondition` for a vector of another dimension or embedding space; `Poisoned` after
+    /// `FailedPrecondition` for a vector of another dimension or embedding space;
+    /// `ResourceExhausted` while segments cannot be built and the memtable is full; `Poisoned` after
     /// an earlier write failed.
     pub fn upsert(&self, points: Vec<Point>) -> Result<UpsertOutput> {
         let shared = &*self.0;
         shared.run("upsert into", || {
             let given = points.len() as u64;
             let operation = shared.prepare_upsert(points)?;
+            shared.make_room()?;
             let applied = shared.write(operation)?;
-            shared.flush_if_full()?;
+            shared.flush_if_full();
             Ok(UpsertOutput {
                 seq: applied.seq,
                 inserted: given - applied.existed,
@@ -205,12 +208,12 @@ impl Shared {
                 Operation::Upsert { points, payloads } => {
                     let existed = work.upsert(points, seq);
                     work.batch.append(std::mem::take(payloads));
-                    counts.live = counts.live + points.ids.len() as u64 - existed;
+                    counts.live = (counts.live + points.ids.len() as u64).saturating_sub(existed);
                     existed
                 }
                 Operation::Delete(ids) => {
                     let existed = work.delete(ids);
-                    counts.live -= existed;
+                    counts.live = counts.live.saturating_sub(existed);
                     existed
                 }
             };
@@ -235,6 +238,9 @@ impl Shared {
             state.bury(segment, offset);
         }
         state.live = applied.live;
+        if let Some(last) = applied.requests.last() {
+            state.seq = last.seq;
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use bigrain_types::PointId;
 use rayon::prelude::*;
 
 use crate::config::VECTOR_FIELD;
+use crate::threads::Threads;
 
 /// Rows encoded per task. Fixed, so that the work is cut alike for any number of threads.
 const ENCODE_CHUNK: usize = 1024;
@@ -37,7 +38,7 @@ pub(crate) fn build_segment(
     folder: &Path,
     input: &dyn SegmentInput,
     binarizer: &Binarizer,
-    pool: &rayon::ThreadPool,
+    threads: &Threads,
 ) -> Result<(), IndexError> {
     let path = |kind: FileKind| folder.join(kind.file_name(VECTOR_FIELD));
     let rows = input.rows();
@@ -47,7 +48,7 @@ pub(crate) fn build_segment(
     (0..rows).try_for_each(|row| dense.push(input.vector(row)))?;
     dense.finish()?;
 
-    let (planes, factors) = pool.install(|| encode(input, binarizer));
+    let (planes, factors) = threads.run(|| encode(input, binarizer));
     codes::write(
         directory,
         &path(FileKind::Codes),
@@ -110,13 +111,13 @@ mod tests {
     fn build(threads: usize, rows: usize) -> RamDirectory {
         let directory = RamDirectory::new();
         let binarizer = Binarizer::new_rotation(5, Levels::TWO, Metric::L2, 7).unwrap();
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let threads = Threads::start(threads).unwrap();
         let vector = |i: usize| (0..5).map(|d| ((i * 7 + d * 3) % 11) as f32 - 5.0).collect();
         let input = Rows(
             (0..rows).map(|i| PointId::from(i as u64)).collect(),
             (0..rows).map(vector).collect(),
         );
-        build_segment(&directory, Path::new(""), &input, &binarizer, &pool).unwrap();
+        build_segment(&directory, Path::new(""), &input, &binarizer, &threads).unwrap();
         let segment = Segment::open(&directory, Path::new(""), SegmentId(1), &binarizer).unwrap();
         assert_eq!(segment.rows(), rows as u64);
         directory

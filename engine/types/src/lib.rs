@@ -15,7 +15,7 @@ mod vector;
 pub use cancel::{Cancel, Cancelled};
 pub use metric::Metric;
 pub use offset::{Levels, LevelsError, Offset, SegmentId, SeqNo};
-pub use payload::{MAX_PAYLOAD_BYTES, Payload, PayloadError};
+pub use payload::{MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH, Payload, PayloadError};
 pub use point_id::{MAX_POINT_ID_BYTES, PointId, PointIdError};
 pub use search::{
     DEFAULT_LIMIT, MAX_LIMIT, MAX_OVERSAMPLING, SearchParams, SearchParamsError, SearchStats,

@@ -7,6 +7,10 @@ use thiserror::Error;
 /// The largest payload, as JSON text, in bytes.
 pub const MAX_PAYLOAD_BYTES: usize = 16 << 20;
 
+/// How deep arrays and objects of a payload may lie in each other, itself included. What is stored
+/// must be readable, and JSON readers stop at 128.
+pub const MAX_PAYLOAD_DEPTH: usize = 100;
+
 /// Attributes stored with a point: a JSON object.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -25,6 +29,9 @@ pub enum PayloadError {
         /// Its length.
         actual: usize,
     },
+    /// Arrays and objects lie deeper in each other than [`MAX_PAYLOAD_DEPTH`].
+    #[error("payload is nested deeper than the limit of {MAX_PAYLOAD_DEPTH}")]
+    TooDeep,
 }
 
 impl Payload {
@@ -57,8 +64,11 @@ impl Payload {
     ///
     /// # Errors
     ///
-    /// [`PayloadError::TooLarge`] past [`MAX_PAYLOAD_BYTES`].
+    /// [`PayloadError`] past [`MAX_PAYLOAD_BYTES`] or [`MAX_PAYLOAD_DEPTH`].
     pub fn to_json(&self) -> Result<Vec<u8>, PayloadError> {
+        if self.0.values().any(|value| is_deeper_than(value, MAX_PAYLOAD_DEPTH - 1)) {
+            return Err(PayloadError::TooDeep);
+        }
         let text = serde_json::to_vec(&self.0)?;
         if text.len() > MAX_PAYLOAD_BYTES {
             return Err(PayloadError::TooLarge { actual: text.len() });
@@ -91,6 +101,15 @@ impl Payload {
     }
 }
 
+fn is_deeper_than(value: &Value, depth: usize) -> bool {
+    let deeper = |value: &Value| is_deeper_than(value, depth - 1);
+    match value {
+        Value::Array(values) => depth == 0 || values.iter().any(deeper),
+        Value::Object(map) => depth == 0 || map.values().any(deeper),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
 impl From<Map<String, Value>> for Payload {
     fn from(map: Map<String, Value>) -> Self {
         Self(map)
@@ -100,6 +119,18 @@ impl From<Map<String, Value>> for Payload {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_stored_can_be_read() {
+        let nested = |depth: usize| {
+            let value = (0..depth).fold(Value::from(1), |inner, _| Value::Array(vec![inner]));
+            Payload::new().with("a", value)
+        };
+        let deepest = nested(MAX_PAYLOAD_DEPTH - 1);
+        assert_eq!(Payload::from_json(&deepest.to_json().unwrap()).unwrap(), deepest);
+        let error = nested(MAX_PAYLOAD_DEPTH).to_json().unwrap_err();
+        assert!(matches!(error, PayloadError::TooDeep), "{error}");
+    }
 
     #[test]
     fn only_objects_are_payloads() {

@@ -96,10 +96,10 @@ impl CodesReader {
         self.rows * (FACTOR_BYTES + self.plane_row_bytes() * self.layout.levels().count() as u64)
     }
 
-    /// Whether the codes are in memory now.
+    /// Whether the codes are in memory now; false while they are being read.
     #[must_use]
     pub fn is_resident(&self) -> bool {
-        self.resident.lock().is_some()
+        self.resident.try_lock().is_some_and(|resident| resident.is_some())
     }
 
     /// Returns the codes, reading and checking them the first time.

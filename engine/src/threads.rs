@@ -1,0 +1,33 @@
+//! The engine's threads.
+
+use std::sync::Arc;
+
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+
+/// The threads that encode and scan, shared by all collections of an engine.
+#[derive(Clone, Debug)]
+pub(crate) struct Threads(Arc<ThreadPool>);
+
+impl Threads {
+    /// Starts `count` threads; 0 means one for each core.
+    pub fn start(count: usize) -> Result<Self, ThreadPoolBuildError> {
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(count)
+            .thread_name(|index| format!("bigrain-{index}"))
+            .build()?;
+        Ok(Self(Arc::new(pool)))
+    }
+
+    /// Runs work on the threads and waits for it.
+    ///
+    /// A thread of *another* rayon pool that waits for this one would run jobs of its own pool
+    /// meanwhile; such a job may be a write that wants a lock this thread holds. Those threads wait
+    /// through a thread of their own, which blocks and steals nothing.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        if rayon::current_thread_index().is_none() {
+            return self.0.install(work);
+        }
+        let joined = std::thread::scope(|scope| scope.spawn(|| self.0.install(work)).join());
+        joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
