@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fmt, thread};
 
 use anyhow::{Context, anyhow};
-use bigrain_engine::{Cancel, Collection, CollectionState, Engine, EngineConfig, Error, ErrorKind};
+use bigrain_engine::{Cancel, Collection, Engine, EngineConfig, Error, ErrorKind};
 use serde::Serialize;
 
 use crate::failure::Usage;
@@ -58,7 +58,9 @@ impl Session<'_> {
     /// When the folder is not there, or the engine refuses it.
     pub fn open_existing(&self) -> anyhow::Result<Engine> {
         let folder = self.data_dir();
-        let exists = folder.try_exists();
+        // The lock file is there from the first opening on: a folder without one is not ours, and
+        // a command that reads must not fill it.
+        let exists = folder.join("LOCK").try_exists();
         if !exists.with_context(|| format!("look for data folder {}", folder.display()))? {
             return Err(anyhow!(
                 "no data folder {}: name one with --data, or make one with bigrain build",
@@ -114,12 +116,9 @@ pub fn find_collection(engine: &Engine, name: &str) -> anyhow::Result<Option<Col
 }
 
 fn only_collection(engine: &Engine) -> anyhow::Result<String> {
-    let mut names: Vec<String> = engine
-        .collections()
-        .into_iter()
-        .filter(|status| matches!(status.state, CollectionState::Ready(_)))
-        .map(|status| status.name)
-        .collect();
+    // Damaged ones count: answering from another collection in their place would be a surprise.
+    let mut names: Vec<String> =
+        engine.collections().into_iter().map(|status| status.name).collect();
     match names.len() {
         0 => Err(anyhow!("{} holds no collection", engine.data_dir().display())),
         1 => Ok(names.remove(0)),

@@ -106,7 +106,10 @@ pub fn run(args: &BuildArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     write_report(args, session, &collection, &report)?;
     ended.with_context(|| {
         let rows = human::count(report.rows);
-        format!("build {:?} ({rows} rows are stored; the same command goes on)", args.collection)
+        format!(
+            "build {:?} ({rows} rows of this run are stored; the same command goes on after them)",
+            args.collection
+        )
     })
 }
 
@@ -159,6 +162,15 @@ impl BuildArgs {
             (Content::Text(_), Some(model)) => model.encoder().dims(),
             (Content::Text(_), None) => bail!("texts need a model: pass --model DIR"),
         };
+        if let Some(model) = model.filter(|model| model.encoder().dims() != dims) {
+            // Checked before anything is created: a collection of another shape could not be used.
+            bail!(
+                "dimension mismatch: rows have {dims}, model {} has {}: pass the model that made \
+                 them, or none (unset BIGRAIN_MODEL)",
+                model.name(),
+                model.encoder().dims()
+            );
+        }
         let mut config = CollectionConfig::new(dims, self.metric.unwrap_or(Metric::Cosine));
         if let Some(levels) = self.levels {
             config = config.with_levels(levels);

@@ -75,6 +75,14 @@ pub enum Problem {
         /// What is there.
         actual: u64,
     },
+    /// Numbering the rows from the first id would pass the largest number.
+    #[error("{rows} rows numbered from {first_id} pass the largest id, {}", u64::MAX)]
+    IdRange {
+        /// The id of the first row.
+        first_id: u64,
+        /// The rows of the file.
+        rows: u64,
+    },
     /// A row whose length word differs from the first row's, or is out of range.
     #[error("row length is {actual}, expected {expected}")]
     RowLength {
@@ -108,6 +116,7 @@ impl InputError {
     pub fn skippable(&self) -> bool {
         match self.problem {
             Problem::Io(_)
+            | Problem::IdRange { .. }
             | Problem::NpyHeader(_)
             | Problem::Length { .. }
             | Problem::RowLength { .. }
@@ -123,5 +132,12 @@ impl InputError {
             | Problem::EmptyText
             | Problem::LongText { .. } => true,
         }
+    }
+}
+/// Refuses rows whose numbers would pass the largest id.
+pub(super) fn check_ids(first_id: u64, rows: u64) -> Result<(), Problem> {
+    match first_id.checked_add(rows) {
+        Some(_) => Ok(()),
+        None => Err(Problem::IdRange { first_id, rows }),
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bigrain_engine::{MAX_DIMS, Payload, PointId};
 
+use super::error::check_ids;
 use super::{At, Content, InputError, Place, Problem, Record};
 
 const WORD: usize = size_of::<f32>();
@@ -52,6 +53,7 @@ impl<R: Read> Fvecs<R> {
             }
             rows = len_bytes / row_bytes;
         }
+        check_ids(first_id, rows).map_err(|problem| place.error(problem))?;
         let bytes = vec![0; dims * WORD];
         Ok(Self { reader, file, dims, len_bytes, rows, row: 0, first_id, bytes })
     }
@@ -76,7 +78,7 @@ impl<R: Read> Fvecs<R> {
         self.row += 1;
         Ok(Record {
             place,
-            id: PointId::from(self.first_id.saturating_add(self.row - 1)),
+            id: PointId::from(self.first_id + self.row - 1),
             content: Content::Vector(vector),
             payload: Payload::new(),
             position: self.row * (WORD * (self.dims + 1)) as u64,
@@ -171,5 +173,18 @@ mod tests {
         ) {
             let _ = read(&[&dims.to_le_bytes(), bytes.as_slice()].concat());
         }
+    }
+
+    #[test]
+    fn ids_that_would_pass_the_largest_number_are_refused() {
+        let mut bytes = Vec::new();
+        for _ in 0..3 {
+            bytes.extend_from_slice(&1_u32.to_le_bytes());
+            bytes.extend_from_slice(&1_f32.to_le_bytes());
+        }
+        let file: Arc<Path> = Arc::from(Path::new("in.fvecs"));
+        let length = bytes.len() as u64;
+        let error = Fvecs::new(&bytes[..], file, length, u64::MAX - 2).unwrap_err();
+        assert!(error.to_string().contains("pass the largest id"), "{error}");
     }
 }

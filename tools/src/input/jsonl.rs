@@ -204,8 +204,8 @@ fn wrong_kind(field: &str, expected: &'static str, value: &Value) -> Problem {
     let actual = match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
-        Value::Number(number) if number.is_f64() => "a fraction",
-        Value::Number(number) if number.is_i64() => "a negative number",
+        Value::Number(number) if number.is_f64() => "a fraction, or more than 64 bits",
+        Value::Number(number) if number.as_u64().is_none() => "a negative number",
         Value::Number(_) => "a number",
         Value::String(_) => "a string",
         Value::Array(_) => "an array",

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use bigrain_engine::{MAX_DIMS, Payload, PointId};
 use half::f16;
 
+use super::error::check_ids;
 use super::{At, Content, InputError, Place, Problem, Record};
 
 /// The longest header, in bytes; numpy's are below 200.
@@ -74,6 +75,7 @@ impl<R: Read> Npy<R> {
         if expected != len_bytes {
             return Err(refuse(Problem::Length { expected, actual: len_bytes }));
         }
+        check_ids(first_id, header.rows).map_err(refuse)?;
         let bytes = vec![0; header.dims * header.element.size()];
         Ok(Self {
             reader,
@@ -96,7 +98,7 @@ impl<R: Read> Npy<R> {
 
     fn record(&mut self, place: Place) -> Result<Record, Problem> {
         self.reader.read_exact(&mut self.bytes)?;
-        let id = PointId::from(self.first_id.saturating_add(self.row));
+        let id = PointId::from(self.first_id + self.row);
         self.row += 1;
         Ok(Record {
             place,
