@@ -143,7 +143,7 @@ fn a_bad_line_stops_the_build_with_its_place_and_keeps_the_rows_before_it() {
     desk.write("in.jsonl", text);
     let error = desk.fail("build in.jsonl --collection rows", 1);
     assert!(error.contains("in.jsonl line 21: dimension mismatch"), "{error}");
-    assert!(error.contains("20 rows are stored"), "{error}");
+    assert!(error.contains("20 rows of this run are stored"), "{error}");
     assert_eq!(points(&desk, "rows"), 20);
     let output = desk.run("build in.jsonl --collection rows --skip-bad");
     let (out, err) = texts(&output);
