@@ -159,6 +159,16 @@ impl CollectionConfig {
     }
 }
 
+/// Refuses more points or ids than one request may have.
+pub(crate) fn check_batch(len: usize) -> Result<()> {
+    if len > MAX_POINTS_PER_BATCH {
+        return Err(Error::invalid(format!(
+            "batch of {len} exceeds the limit of {MAX_POINTS_PER_BATCH}: split it"
+        )));
+    }
+    Ok(())
+}
+
 /// Refuses names that are empty, too long, or awkward in a URL or a shell.
 pub(crate) fn check_collection_name(name: &str) -> Result<()> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');

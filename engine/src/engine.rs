@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bigrain_storage::{
-    CollectionKey, CollectionRow, Directory, EntryKind, MmapDirectory, Store, StoreConfig,
+    CollectionKey, CollectionRow, Directory, EntryKind, MmapDirectory, Store, StoreConfig, fs,
 };
 use parking_lot::RwLock;
 
@@ -70,7 +70,7 @@ impl Engine {
         let directory: Arc<dyn Directory> = Arc::new(MmapDirectory::open(data_dir)?);
         let threads = Threads::start(config.threads)
             .map_err(|error| Error::new(ErrorKind::Io, format!("start threads: {error}")))?;
-        create_folder(&*directory, collections_folder())?;
+        fs::create_folder(&*directory, collections_folder())?;
         let engine = Self(Arc::new(Inner {
             data_dir: data_dir.to_owned(),
             config,
@@ -219,7 +219,7 @@ impl Engine {
                 return Err(Error::new(ErrorKind::Corruption, reason));
             }
             if !rows.iter().any(|(known, _)| *known == key) {
-                directory.remove_dir_all(&path)?;
+                fs::remove_folder(directory, &path)?;
             }
         }
         Ok(())
@@ -242,12 +242,4 @@ impl Slot {
 fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_millis() as u64)
-}
-
-fn create_folder(directory: &dyn Directory, path: &Path) -> Result<()> {
-    match directory.create_dir(path) {
-        Ok(()) => Ok(directory.fsync(path.parent().unwrap_or(Path::new("")))?),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }

@@ -10,10 +10,10 @@
 //! When building or committing fails, the frozen memtable stays as it is, searchable and safe in
 //! the store, and the next flush tries again.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use bigrain_storage::{Batch, FileRow, Location, PointRow, SegmentRow};
+use bigrain_storage::{Batch, FileRow, Location, PointRow, SegmentRow, fs};
 use bigrain_types::{Offset, PointId, SegmentId};
 use roaring::RoaringBitmap;
 
@@ -120,10 +120,12 @@ impl Shared {
     }
 
     fn build(&self, input: &FrozenRows<'_>, id: SegmentId) -> Result<(Segment, SegmentRow)> {
-        let folder = self.create_segment_folder(id)?;
+        let directory = &*self.resources.directory;
+        let folder = self.folder().join(id.to_string());
+        fs::create_folder(directory, &folder)?;
         self.build_in(&folder, input, id).inspect_err(|_| {
             // Unfinished files would take the room that the next try needs.
-            if let Err(error) = self.resources.directory.remove_dir_all(&folder) {
+            if let Err(error) = fs::remove_folder(directory, &folder) {
                 tracing::warn!(folder = %folder.display(), %error, "unfinished segment stays");
             }
         })
@@ -144,24 +146,6 @@ impl Shared {
         let row =
             SegmentRow { id, rows: segment.rows(), files: files.into(), seq: input.table.newest() };
         Ok((segment, row))
-    }
-
-    fn create_segment_folder(&self, id: SegmentId) -> Result<PathBuf> {
-        let directory = &*self.resources.directory;
-        let collection = self.folder();
-        let folder = collection.join(id.to_string());
-        for path in [&collection, &folder] {
-            match directory.create_dir(path) {
-                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                    return Err(error.into());
-                }
-                _ => {}
-            }
-            if let Some(parent) = path.parent() {
-                directory.fsync(parent)?;
-            }
-        }
-        Ok(folder)
     }
 
     fn commit_flush(

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bigrain_binarize::Binarizer;
-use bigrain_storage::{CollectionKey, Directory, ReadView, SegmentRow, Store};
+use bigrain_storage::{CollectionKey, Directory, ReadView, SegmentRow, Store, fs};
 use bigrain_types::{Offset, SeqNo};
 use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
@@ -206,11 +206,8 @@ fn collection_folder(key: CollectionKey) -> PathBuf {
 /// Removes what is left of a dropped collection. When that fails, the next open removes it.
 pub(crate) fn remove_collection_folder(directory: &dyn Directory, key: CollectionKey) {
     let folder = collection_folder(key);
-    match directory.remove_dir_all(&folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(folder = %folder.display(), %error, "folder of dropped collection stays");
-        }
-        _ => {}
+    if let Err(error) = fs::remove_folder(directory, &folder) {
+        tracing::warn!(folder = %folder.display(), %error, "folder of dropped collection stays");
     }
 }
 
@@ -225,7 +222,7 @@ fn remove_garbage(directory: &dyn Directory, folder: &Path, rows: &[SegmentRow])
         if !rows.iter().any(|row| row.id.to_string() == entry.name) {
             let path = folder.join(&entry.name);
             tracing::info!(path = %path.display(), "removing an unfinished segment");
-            directory.remove_dir_all(&path)?;
+            fs::remove_folder(directory, &path)?;
         }
     }
     Ok(())

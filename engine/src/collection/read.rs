@@ -7,7 +7,7 @@ use bigrain_types::{MAX_LIMIT, Offset, PointId, SegmentId};
 
 use super::Collection;
 use super::handle::Shared;
-use crate::config::MAX_POINTS_PER_BATCH;
+use crate::config::check_batch;
 use crate::segment::Segment;
 use crate::{Error, ErrorKind, Result, StoredPoint};
 
@@ -16,17 +16,12 @@ impl Collection {
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` for more than [`MAX_POINTS_PER_BATCH`] ids; `Corruption` when stored
+    /// `InvalidArgument` for more than [`MAX_POINTS_PER_BATCH`](crate::MAX_POINTS_PER_BATCH) ids; `Corruption` when stored
     /// bytes fail a check.
     pub fn get(&self, ids: &[PointId]) -> Result<Vec<Option<StoredPoint>>> {
         let shared = &*self.0;
         shared.run("get from", || {
-            if ids.len() > MAX_POINTS_PER_BATCH {
-                return Err(Error::invalid(format!(
-                    "batch of {} exceeds the limit of {MAX_POINTS_PER_BATCH}: split it",
-                    ids.len()
-                )));
-            }
+            check_batch(ids.len())?;
             let view = shared.resources.store.view();
             let rows = view.points(shared.key, ids)?;
             shared.stored_points(&view, ids, rows)

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use super::Collection;
 use super::handle::Shared;
-use crate::config::MAX_POINTS_PER_BATCH;
+use crate::config::check_batch;
 use crate::memtable::EncodedPoints;
 use crate::{DeleteOutput, Error, ErrorKind, Point, Result, UpsertOutput};
 
@@ -74,7 +74,7 @@ impl Collection {
     /// # Errors
     ///
     /// `InvalidArgument` for a vector component that is not finite, a zero vector under cosine,
-    /// two points of one id, or more than [`MAX_POINTS_PER_BATCH`] points;
+    /// two points of one id, or more than [`MAX_POINTS_PER_BATCH`](crate::MAX_POINTS_PER_BATCH) points;
     /// `FailedPrecondition` for a vector of another dimension or embedding space;
     /// `ResourceExhausted` while segments cannot be built and the memtable is full; `Poisoned` after
     /// an earlier write failed.
@@ -99,7 +99,7 @@ impl Collection {
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` for more than [`MAX_POINTS_PER_BATCH`] ids; `Poisoned` after an earlier
+    /// `InvalidArgument` for more than [`MAX_POINTS_PER_BATCH`](crate::MAX_POINTS_PER_BATCH) ids; `Poisoned` after an earlier
     /// write failed.
     pub fn delete(&self, ids: &[PointId]) -> Result<DeleteOutput> {
         let shared = &*self.0;
@@ -111,15 +111,6 @@ impl Collection {
             Ok(DeleteOutput { seq: applied.seq, deleted: applied.existed })
         })
     }
-}
-
-fn check_batch(len: usize) -> Result<()> {
-    if len > MAX_POINTS_PER_BATCH {
-        return Err(Error::invalid(format!(
-            "batch of {len} exceeds the limit of {MAX_POINTS_PER_BATCH}: split it"
-        )));
-    }
-    Ok(())
 }
 
 impl Shared {
