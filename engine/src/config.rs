@@ -1,6 +1,6 @@
 //! What a caller decides: the engine's resources and a collection's shape.
 
-use bigrain_types::{EmbeddingSpaceId, Levels, MAX_DIMS, Metric};
+use bigrain_types::{DenseFormat, EmbeddingSpaceId, Levels, MAX_DIMS, Metric};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -19,6 +19,9 @@ const MAX_FLUSH_ROWS: usize = 1 << 24;
 
 /// The most threads of an engine: far past any use, and far below what would stall a machine.
 const MAX_THREADS: usize = 1024;
+
+/// The most lists of a segment.
+const MAX_LISTS: u32 = 1 << 20;
 
 /// The fewest bytes of a memtable worth a segment.
 const MIN_FLUSH_BYTES: usize = 1 << 20;
@@ -91,6 +94,12 @@ pub struct CollectionConfig {
     /// Bits per dimension of the codes in memory. Default 2.
     #[serde(default = "default_levels")]
     pub levels: Levels,
+    /// How dense vectors are stored on disk. Default f32.
+    #[serde(default)]
+    pub dense: DenseFormat,
+    /// Lists of codes in each segment; without it about four times the root of its rows.
+    #[serde(default)]
+    pub lists: Option<u32>,
     /// Which embedding space the vectors come from; vectors stated to be of another are refused.
     #[serde(default)]
     pub space: Option<EmbeddingSpaceId>,
@@ -108,7 +117,29 @@ impl CollectionConfig {
     /// Returns the shape of a collection with codes of two levels.
     #[must_use]
     pub fn new(dims: usize, metric: Metric) -> Self {
-        Self { dims, metric, levels: default_levels(), space: None, model: None }
+        Self {
+            dims,
+            metric,
+            levels: default_levels(),
+            dense: DenseFormat::F32,
+            lists: None,
+            space: None,
+            model: None,
+        }
+    }
+
+    /// Sets how dense vectors are stored on disk.
+    #[must_use]
+    pub fn with_dense(mut self, dense: DenseFormat) -> Self {
+        self.dense = dense;
+        self
+    }
+
+    /// Sets the lists of codes in each segment; a segment never has more than rows.
+    #[must_use]
+    pub fn with_lists(mut self, lists: u32) -> Self {
+        self.lists = Some(lists);
+        self
     }
 
     /// Sets the bits per dimension of the codes in memory.
@@ -142,6 +173,12 @@ impl CollectionConfig {
             return Err(Error::invalid(format!(
                 "dims out of range: expected 1 to {MAX_DIMS}, got {}",
                 self.dims
+            )));
+        }
+        if self.lists.is_some_and(|lists| lists == 0 || lists > MAX_LISTS) {
+            return Err(Error::invalid(format!(
+                "lists out of range: expected 1 to {MAX_LISTS}, got {}",
+                self.lists.unwrap_or_default()
             )));
         }
         Ok(())

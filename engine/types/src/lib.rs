@@ -4,6 +4,7 @@
 //! A check happens once, in a constructor, and leaves a type that proves it.
 
 mod cancel;
+mod dense_format;
 mod metric;
 mod offset;
 mod payload;
@@ -13,13 +14,14 @@ mod space;
 mod vector;
 
 pub use cancel::{Cancel, Cancelled};
+pub use dense_format::DenseFormat;
 pub use metric::Metric;
 pub use offset::{Levels, LevelsError, Offset, SegmentId, SeqNo};
 pub use payload::{MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH, Payload, PayloadError};
 pub use point_id::{MAX_POINT_ID_BYTES, PointId, PointIdError};
 pub use search::{
-    DEFAULT_LIMIT, MAX_LIMIT, MAX_OVERSAMPLING, SearchParams, SearchParamsError, SearchStats,
-    StageTimes,
+    DEFAULT_LIMIT, DEFAULT_TARGET_RECALL, MAX_LIMIT, MAX_OVERSAMPLING, SearchParams,
+    SearchParamsError, SearchStats, StageTimes,
 };
 pub use space::{CodeSpaceId, EmbeddingSpaceId, SpaceIdError};
 pub use vector::{MAX_DIMS, VectorError, normalize, validate_vector};

@@ -14,7 +14,14 @@ pub const MAX_LIMIT: usize = 16_384;
 /// The largest number of candidates verified for each result.
 pub const MAX_OVERSAMPLING: f32 = 1_000.0;
 
+/// The share of the true neighbours that a search aims to find when a caller states none.
+pub const DEFAULT_TARGET_RECALL: f32 = 0.95;
+
 /// How many results to return and how hard to look for them.
+///
+/// The usual knob is the *target recall*: the share of the true nearest neighbours that results should
+/// contain. Every segment was calibrated for it when it was built, so that a target becomes a number of
+/// lists to probe and a width of the error bounds. Each of these can also be set by hand.
 ///
 /// ```
 /// use bigrain_types::SearchParams;
@@ -27,8 +34,12 @@ pub const MAX_OVERSAMPLING: f32 = 1_000.0;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SearchParams {
     limit: NonZeroUsize,
+    target_recall: f32,
+    probes: Option<NonZeroUsize>,
     oversampling: Option<f32>,
     exact: bool,
+    verify: bool,
+    payload: bool,
     explain: bool,
 }
 
@@ -42,6 +53,12 @@ pub enum SearchParamsError {
     /// `oversampling` is below 1, above [`MAX_OVERSAMPLING`] or not a number.
     #[error("oversampling out of range: expected 1 to {MAX_OVERSAMPLING}, got {0}")]
     Oversampling(f32),
+    /// `target_recall` is not above 0 and at most 1.
+    #[error("target recall out of range: expected above 0, at most 1, got {0}")]
+    TargetRecall(f32),
+    /// `probes` is zero.
+    #[error("probes out of range: expected at least 1, got 0")]
+    Probes,
 }
 
 impl SearchParams {
@@ -54,7 +71,41 @@ impl SearchParams {
         let limit = NonZeroUsize::new(limit)
             .filter(|limit| limit.get() <= MAX_LIMIT)
             .ok_or(SearchParamsError::Limit(limit))?;
-        Ok(Self { limit, oversampling: None, exact: false, explain: false })
+        Ok(Self {
+            limit,
+            target_recall: DEFAULT_TARGET_RECALL,
+            probes: None,
+            oversampling: None,
+            exact: false,
+            verify: true,
+            payload: true,
+            explain: false,
+        })
+    }
+
+    /// Aims at this share of the true neighbours, [`DEFAULT_TARGET_RECALL`] unless stated. 1 probes
+    /// every list and leaves errors of codes to wide bounds; only [`SearchParams::with_exact`] is
+    /// certain.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchParamsError::TargetRecall`] unless it is above 0 and at most 1.
+    pub fn with_target_recall(mut self, target_recall: f32) -> Result<Self, SearchParamsError> {
+        if !(target_recall > 0.0 && target_recall <= 1.0) {
+            return Err(SearchParamsError::TargetRecall(target_recall));
+        }
+        self.target_recall = target_recall;
+        Ok(self)
+    }
+
+    /// Probes this many lists of each segment, whatever the target says.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchParamsError::Probes`] for zero. More than a segment has means all of them.
+    pub fn with_probes(mut self, probes: usize) -> Result<Self, SearchParamsError> {
+        self.probes = Some(NonZeroUsize::new(probes).ok_or(SearchParamsError::Probes)?);
+        Ok(self)
     }
 
     /// Verifies at most `oversampling` candidates for each result. Without it the engine picks a
@@ -78,6 +129,21 @@ impl SearchParams {
         self
     }
 
+    /// Without verification results are ranked and scored by their codes alone, and no dense vector
+    /// is read.
+    #[must_use]
+    pub fn with_verify(mut self, verify: bool) -> Self {
+        self.verify = verify;
+        self
+    }
+
+    /// Without payloads results carry ids and scores only, and the store is not read.
+    #[must_use]
+    pub fn with_payload(mut self, payload: bool) -> Self {
+        self.payload = payload;
+        self
+    }
+
     /// Asks for the plan beside the results.
     #[must_use]
     pub fn with_explain(mut self, explain: bool) -> Self {
@@ -91,6 +157,18 @@ impl SearchParams {
         self.limit.get()
     }
 
+    /// Returns the share of the true neighbours to aim at.
+    #[must_use]
+    pub fn target_recall(&self) -> f32 {
+        self.target_recall
+    }
+
+    /// Returns how many lists of a segment the caller wants probed, if stated.
+    #[must_use]
+    pub fn probes(&self) -> Option<usize> {
+        self.probes.map(NonZeroUsize::get)
+    }
+
     /// Returns the oversampling the caller asked for, if any.
     #[must_use]
     pub fn oversampling(&self) -> Option<f32> {
@@ -101,6 +179,18 @@ impl SearchParams {
     #[must_use]
     pub fn exact(&self) -> bool {
         self.exact
+    }
+
+    /// Whether candidates are verified against dense vectors.
+    #[must_use]
+    pub fn verify(&self) -> bool {
+        self.verify
+    }
+
+    /// Whether results carry payloads.
+    #[must_use]
+    pub fn payload(&self) -> bool {
+        self.payload
     }
 
     /// Whether the plan is wanted.
@@ -136,6 +226,8 @@ impl StageTimes {
 pub struct SearchStats {
     /// Segments searched.
     pub segments: u64,
+    /// Lists of codes probed, in all segments.
+    pub lists: u64,
     /// Codes scanned, in segments and in the memtable.
     pub codes_scanned: u64,
     /// Candidates that the codes offered for verification.
@@ -151,6 +243,7 @@ pub struct SearchStats {
 impl AddAssign for SearchStats {
     fn add_assign(&mut self, other: Self) {
         self.segments += other.segments;
+        self.lists += other.lists;
         self.codes_scanned += other.codes_scanned;
         self.candidates += other.candidates;
         self.rows_read += other.rows_read;
@@ -177,5 +270,10 @@ mod tests {
         for bad in [0.0, 0.99, 1e9, f32::NAN, f32::INFINITY] {
             assert!(params.with_oversampling(bad).is_err(), "{bad}");
         }
+        for bad in [0.0, -0.1, 1.01, f32::NAN] {
+            assert!(params.with_target_recall(bad).is_err(), "{bad}");
+        }
+        assert!(params.with_target_recall(1.0).is_ok());
+        assert_eq!(params.with_probes(0), Err(SearchParamsError::Probes));
     }
 }
