@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::mem::size_of;
 
 use bigrain_binarize::{Binarizer, Factors};
-use bigrain_index::{CodeSlice, FactorSlice};
+use bigrain_index::CodeSlice;
 use bigrain_types::{PointId, SeqNo};
 use roaring::RoaringBitmap;
 
@@ -137,11 +137,7 @@ impl Memtable {
     /// Calls `with` on the codes of all slots.
     pub fn with_codes<T>(&self, with: impl FnOnce(&CodeSlice<'_>) -> T) -> T {
         let planes: Vec<&[u64]> = self.planes.iter().map(Vec::as_slice).collect();
-        with(&CodeSlice {
-            planes: &planes,
-            words: self.words,
-            factors: FactorSlice::Plain(&self.factors),
-        })
+        with(&CodeSlice { planes: &planes, words: self.words, factors: &self.factors })
     }
 
     /// Returns the bytes of codes and factors.

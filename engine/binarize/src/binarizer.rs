@@ -75,6 +75,20 @@ impl Binarizer {
         self
     }
 
+    /// Returns a binarizer with the same rotation and one level, for codes of centroids that are
+    /// compared by `metric`.
+    ///
+    /// # Errors
+    ///
+    /// [`BinarizerError::Metric`] for a metric without an estimator.
+    pub fn for_centroids(&self, metric: Metric) -> Result<Self, BinarizerError> {
+        match &self.model {
+            Model::Rotation(rotation) => {
+                Self::from_rotation(rotation.clone(), Levels::ONE, metric, self.seed)
+            }
+        }
+    }
+
     /// Returns the dimensions of the embeddings.
     #[must_use]
     pub fn dims(&self) -> usize {
@@ -120,7 +134,12 @@ impl Binarizer {
         }
     }
 
-    pub(crate) fn rotate(&self, vector: &[f32], rotated: &mut [f32]) {
+    /// Rotates `vector` (`dims`) into the coordinates that become bits (the code's dimensions).
+    ///
+    /// # Panics
+    ///
+    /// When a slice has the wrong length.
+    pub fn rotate(&self, vector: &[f32], rotated: &mut [f32]) {
         match &self.model {
             Model::Rotation(rotation) => rotation.rotate(vector, rotated),
         }

@@ -1,6 +1,6 @@
 //! An embedding becomes a code and its factors; a code becomes an embedding again, roughly.
 
-use bigrain_kernels::{QuantizeSums, dot, quantize};
+use bigrain_kernels::{QuantizeSums, dot, quantize, signed_sum};
 use bigrain_types::Metric;
 
 use crate::binarizer::Binarizer;
@@ -17,11 +17,32 @@ const ROUNDING: f64 = 1.0 / (1 << 20) as f64;
 #[derive(Clone, Debug, Default)]
 pub struct EncodeScratch {
     rotated: Vec<f32>,
+    residual: Vec<f32>,
     changes: Vec<(f32, u32)>,
 }
 
+/// The factors of a code and of its signs alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CodeFactors {
+    /// For scores of all levels.
+    pub full: Factors,
+    /// For scores of plane 0; the same as `full` at one level.
+    pub sign: SignFactors,
+}
+
+/// The factors of the signs (plane 0) of a code; their error follows from `rescale`
+/// (see [`QueryCode::sign_terms_about`](crate::QueryCode::sign_terms_about)).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SignFactors {
+    /// As [`Factors::add`].
+    pub add: f32,
+    /// As [`Factors::rescale`].
+    pub rescale: f32,
+}
+
 impl Binarizer {
-    /// Encodes one embedding: writes its planes, level after level, and returns its factors.
+    /// Encodes one embedding about the origin: writes its planes, level after level, and returns
+    /// its factors.
     ///
     /// Under cosine the vector must have length one. The same vector gives the same code on any
     /// machine at one level, and on any machine with the same instruction set above.
@@ -36,29 +57,92 @@ impl Binarizer {
         scratch: &mut EncodeScratch,
         planes: &mut [u64],
     ) -> Factors {
-        assert_eq!(planes.len(), self.layout().words(), "code has the wrong number of words");
-        scratch.rotated.resize(self.layout().dims(), 0.0);
-        self.rotate(vector, &mut scratch.rotated);
+        let mut rotated = std::mem::take(&mut scratch.rotated);
+        rotated.resize(self.layout().dims(), 0.0);
+        self.rotate(vector, &mut rotated);
+        let factors = self.encode_residual(&rotated, None, &mut scratch.changes, planes).full;
+        scratch.rotated = rotated;
+        factors
+    }
+
+    /// Encodes a rotated vector about a rotated centre: the code is that of their difference.
+    ///
+    /// # Panics
+    ///
+    /// When a slice has the wrong length: `rotated` and `centre` have
+    /// [`CodeLayout::dims`](crate::CodeLayout::dims) numbers.
+    pub fn encode_about(
+        &self,
+        rotated: &[f32],
+        centre: &[f32],
+        scratch: &mut EncodeScratch,
+        planes: &mut [u64],
+    ) -> CodeFactors {
+        assert_eq!(rotated.len(), centre.len(), "vector and centre differ in length");
+        let mut residual = std::mem::take(&mut scratch.residual);
+        residual.clear();
+        residual.extend(rotated.iter().zip(centre).map(|(x, c)| x - c));
+        let changes = &mut scratch.changes;
+        let factors = self.encode_residual(&residual, Some(centre), changes, planes);
+        scratch.residual = residual;
+        factors
+    }
+
+    fn encode_residual(
+        &self,
+        residual: &[f32],
+        centre: Option<&[f32]>,
+        changes: &mut Vec<(f32, u32)>,
+        planes: &mut [u64],
+    ) -> CodeFactors {
         let (levels, dims) = (self.layout().levels().count(), self.layout().dims());
-        let norm = length(&scratch.rotated);
-        let factors = if norm < SHORTEST {
-            quantize(&scratch.rotated, 1.0, levels, planes);
-            Deviation { rescale: 0.0, error: norm as f32 }
+        assert_eq!(residual.len(), dims, "vector differs from the code's dimensions");
+        assert_eq!(planes.len(), self.layout().words(), "code has the wrong number of words");
+        let norm = length(residual);
+        let (full, sign) = if norm < SHORTEST {
+            quantize(residual, 1.0, levels, planes);
+            let none = Deviation { rescale: 0.0, error: norm as f32 };
+            (none, none)
         } else {
-            let EncodeScratch { rotated, changes } = scratch;
-            let inverse_scale = self.scale_search().inverse_scale(rotated, norm, levels, changes);
-            let sums = quantize(rotated, inverse_scale, levels, planes);
-            Deviation::of(norm, inverse_scale, sums, dims)
+            let inverse_scale = self.scale_search().inverse_scale(residual, norm, levels, changes);
+            let sums = quantize(residual, inverse_scale, levels, planes);
+            let full = Deviation::of(norm, inverse_scale, sums, dims);
+            let sign = if levels == 1 { full } else { Deviation::of_signs(norm, residual) };
+            (full, sign)
         };
+        let full = self.factors(full, levels, norm, residual, centre, planes);
+        let Factors { add, rescale, .. } = self.factors(sign, 1, norm, residual, centre, planes);
+        CodeFactors { full, sign: SignFactors { add, rescale } }
+    }
+
+    /// Returns the factors of the first `levels` planes of a code; see the query's page for `add`.
+    fn factors(
+        &self,
+        deviation: Deviation,
+        levels: usize,
+        norm: f64,
+        residual: &[f32],
+        centre: Option<&[f32]>,
+        planes: &[u64],
+    ) -> Factors {
+        let Deviation { rescale, error } = deviation;
+        // <r, c> and R <u, c>
+        let (towards, seen) = centre.map_or((0.0, 0.0), |centre| {
+            (dot(residual, centre), rescale * self.dot_of_levels(planes, levels, centre))
+        });
         if self.metric() != Metric::L2 {
-            return Factors { add: 0.0, rescale: factors.rescale, error: factors.error };
+            return Factors { add: towards - seen, rescale, error };
         }
-        // -||x - q||^2 = -||x||^2 - ||q||^2 + 2 <x, q>; the query adds its own square.
-        Factors {
-            add: -(norm * norm) as f32,
-            rescale: 2.0 * factors.rescale,
-            error: 2.0 * factors.error,
-        }
+        // -||x - q||^2 = -||r||^2 - ||q - c||^2 + 2 <r, q - c>; the query adds its own square.
+        let add = -(norm * norm) as f32 - 2.0 * seen;
+        Factors { add, rescale: 2.0 * rescale, error: 2.0 * error }
+    }
+
+    /// Returns the dot product of the odd integers that the first `levels` planes spell and `values`.
+    fn dot_of_levels(&self, planes: &[u64], levels: usize, values: &[f32]) -> f32 {
+        let words = self.layout().words_per_plane();
+        let planes = planes.chunks_exact(words).take(levels);
+        planes.fold(0.0, |sum, plane| 2.0 * sum + signed_sum(plane, values))
     }
 
     /// Encodes `rows` (n times [`Binarizer::dims`]): appends each level to its own array, one code
@@ -102,6 +186,7 @@ impl Binarizer {
 }
 
 /// How an estimated dot product relates to the score, and how far it strays.
+#[derive(Clone, Copy)]
 struct Deviation {
     rescale: f32,
     error: f32,
@@ -118,6 +203,13 @@ impl Deviation {
         let lost = (f64::from(kept) - rescale).abs() * f64::from(sums.norm_squared).sqrt();
         let error = norm * tangent / ((dims - 1) as f64).sqrt() + lost + norm * ROUNDING;
         Self { rescale: kept, error: error as f32 }
+    }
+
+    /// That of the sign code, without its error.
+    fn of_signs(norm: f64, residual: &[f32]) -> Self {
+        let dot: f32 = residual.iter().map(|x| x.abs()).sum();
+        let rescale = norm * norm / f64::from(dot);
+        Self { rescale: round_to_half_precision(rescale as f32), error: 0.0 }
     }
 }
 

@@ -87,6 +87,24 @@ impl PackedFactors {
     /// The packed size.
     pub const BYTES: usize = 8;
 
+    /// Returns what the similarity starts from.
+    #[must_use]
+    pub fn add(self) -> f32 {
+        self.add
+    }
+
+    /// Returns the bits of the rescale factor, a half in units.
+    #[must_use]
+    pub fn rescale_bits(self) -> u16 {
+        self.rescale
+    }
+
+    /// Returns the bits of the error factor, a half in units.
+    #[must_use]
+    pub fn error_bits(self) -> u16 {
+        self.error
+    }
+
     /// Returns the factors; `unit` is the one they were packed with.
     #[inline]
     #[must_use]
@@ -135,6 +153,19 @@ fn round_up(value: f64) -> f16 {
         return nearest;
     }
     f16::from_bits(nearest.to_bits() + 1)
+}
+
+/// Returns the bits of the half nearest to `value / unit`.
+#[must_use]
+pub fn to_half(value: f32, unit: f32) -> u16 {
+    f16::from_f32(value / unit).to_bits()
+}
+
+/// Returns the number that the bits of a half in multiples of `unit` stand for.
+#[inline]
+#[must_use]
+pub fn from_half(half: u16, unit: f32) -> f32 {
+    half_to_f32(half) * unit
 }
 
 /// Converts the bits of a half without a branch on the CPU's features: shifted into place, they are

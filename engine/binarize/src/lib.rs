@@ -15,7 +15,7 @@
 //!  <x, q>  ~  rescale * delta * S        rescale = ||x||^2 / <u, x'>,  delta = ||q||^2 / <w, q'>
 //! ```
 //!
-//! This is the estimator of RaBitQ without a centroid, on the grid of odd integers that RaBitQ and
+//! This is the estimator of RaBitQ, about the origin or about a centre, on the grid of odd integers that RaBitQ and
 //! the recurrent codes of BEBR share. Similarities are larger for nearer points under every metric:
 //! the dot product, or minus the squared distance.
 //!
@@ -51,10 +51,10 @@ mod scale;
 mod support;
 
 pub use binarizer::{Binarizer, BinarizerError};
-pub use encode::EncodeScratch;
-pub use factors::{Factors, PackedFactors, unit_for};
+pub use encode::{CodeFactors, EncodeScratch, SignFactors};
+pub use factors::{Factors, PackedFactors, from_half, to_half, unit_for};
 pub use file::BinarizerFileError;
 pub use layout::{CodeLayout, CodeLayoutError};
-pub use query::{DEFAULT_EPSILON, Estimate, PrepareQueryError, QueryCode, QueryWidth};
+pub use query::{DEFAULT_EPSILON, Estimate, PrepareQueryError, QueryCode, QueryWidth, Terms};
 pub use rotation::{Rotation, RotationError};
 pub use scale::ScaleSearch;

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use bigrain_binarize::BinarizerError;
 use bigrain_storage::{DirectoryError, OpenFileError, ReadError};
 use thiserror::Error;
 
@@ -19,6 +20,9 @@ pub enum IndexError {
     /// A block could not be read or does not match its checksum.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The metric has no codes.
+    #[error(transparent)]
+    Binarizer(#[from] BinarizerError),
     /// The checksums match but the contents contradict themselves.
     #[error("{}: {reason}", path.display())]
     Malformed {
@@ -40,7 +44,7 @@ impl IndexError {
             Self::Open(_) => true,
             Self::Read(ReadError::Io(error)) => error.kind() == io::ErrorKind::UnexpectedEof,
             Self::Read(error) => !matches!(error, ReadError::Cancelled(_)),
-            Self::Write(_) => false,
+            Self::Write(_) | Self::Binarizer(_) => false,
         }
     }
 }

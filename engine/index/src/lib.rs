@@ -16,16 +16,18 @@
 //! 1. A file in `candidates/` that turns a [`QueryCode`](bigrain_binarize::QueryCode) into a
 //!    [`Candidates`], skipping deleted offsets.
 //! 2. Its choice in the segment of the engine that builds it.
-//! 3. A differential test against [`candidates::flat`] in `tests/it/`.
+//! 3. A differential test against an exact search in `tests/it/`.
 
+pub mod build;
 pub mod candidates;
 pub mod codes;
 pub mod dense;
 mod error;
 pub mod ids;
+pub mod lists;
 mod scanner;
 pub mod verify;
 
 pub use candidates::{Candidate, Candidates};
 pub use error::IndexError;
-pub use scanner::{CodeSlice, FactorSlice, scan};
+pub use scanner::{CodeSlice, scan};

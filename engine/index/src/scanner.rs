@@ -1,13 +1,9 @@
-//! Scanning codes: integer scores in chunks, bounds from factors, the promising ones kept.
+//! Scanning codes that lie plane by plane: those of a memtable, which grows row by row.
 //!
-//! A chunk of codes is scored by the integer kernel into one small buffer and its factors are widened
-//! into another. What a search wants of each code is its *optimistic* similarity, estimate plus error
-//! bound, but the bound costs a square root. So a branch-free loop computes estimates only, and one
-//! bound for the whole chunk, that of a code with the largest factors and the largest score in it,
-//! says which codes could still be candidates. Few could; those get their own bound, and only those
-//! ask whether they are deleted.
+//! A chunk of codes is scored by the integer kernel into one small buffer; each score becomes an
+//! estimate with its bound, and the promising ones are kept. Only those ask whether they are deleted.
 
-use bigrain_binarize::{Factors, PackedFactors, QueryCode};
+use bigrain_binarize::{Factors, QueryCode};
 
 use crate::Candidates;
 
@@ -17,7 +13,7 @@ const CHUNK: usize = 512;
 /// Codes have at most this many planes.
 const MAX_LEVELS: usize = 4;
 
-/// Codes of one code space, plane by plane, with their factors.
+/// Codes of one code space about the origin, plane by plane, with their factors.
 #[derive(Clone, Copy, Debug)]
 pub struct CodeSlice<'a> {
     /// One slice per level, most significant first; each holds `len * words` words.
@@ -25,44 +21,7 @@ pub struct CodeSlice<'a> {
     /// Words per code and plane.
     pub words: usize,
     /// One entry per code.
-    pub factors: FactorSlice<'a>,
-}
-
-/// The factors of a [`CodeSlice`], as they are kept.
-#[derive(Clone, Copy, Debug)]
-pub enum FactorSlice<'a> {
-    /// Full precision: the memtable's.
-    Plain(&'a [Factors]),
-    /// Eight bytes each: a segment's, with the unit its halves are stored in.
-    Packed(&'a [PackedFactors], f32),
-}
-
-impl FactorSlice<'_> {
-    /// Returns how many codes there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Plain(factors) => factors.len(),
-            Self::Packed(factors, _) => factors.len(),
-        }
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn widen(&self, start: usize, out: &mut [Factors]) {
-        match self {
-            Self::Plain(factors) => out.copy_from_slice(&factors[start..start + out.len()]),
-            Self::Packed(factors, unit) => {
-                for (out, packed) in out.iter_mut().zip(&factors[start..]) {
-                    *out = packed.unpack(*unit);
-                }
-            }
-        }
-    }
+    pub factors: &'a [Factors],
 }
 
 /// Offers every code of `codes` to `candidates`, except offsets for which `deleted` is true.
@@ -74,92 +33,39 @@ pub fn scan(
     deleted: impl Fn(u32) -> bool,
     candidates: &mut Candidates,
 ) -> u64 {
-    let len = codes.factors.len();
     let levels = codes.planes.len().min(MAX_LEVELS);
-    let mut chunk = Chunk::default();
+    let terms = query.terms();
+    let mut scores = [0; CHUNK];
     let mut planes: [&[u64]; MAX_LEVELS] = [&[]; MAX_LEVELS];
-    for start in (0..len).step_by(CHUNK) {
-        let rows = CHUNK.min(len - start);
+    for (chunk, factors) in codes.factors.chunks(CHUNK).enumerate() {
+        let start = chunk * CHUNK;
         for (part, plane) in planes.iter_mut().zip(codes.planes) {
-            *part = &plane[start * codes.words..(start + rows) * codes.words];
+            *part = &plane[start * codes.words..(start + factors.len()) * codes.words];
         }
-        bigrain_kernels::scan(&planes[..levels], query.planes(), &mut chunk.scores[..rows]);
-        codes.factors.widen(start, &mut chunk.factors[..rows]);
-        chunk.offer(rows, start, query, &deleted, candidates);
-    }
-    len as u64
-}
-
-/// Buffers for the codes of one round.
-struct Chunk {
-    scores: [i32; CHUNK],
-    factors: [Factors; CHUNK],
-    similarities: [f32; CHUNK],
-}
-
-impl Default for Chunk {
-    fn default() -> Self {
-        Self {
-            scores: [0; CHUNK],
-            factors: [Factors::default(); CHUNK],
-            similarities: [0.0; CHUNK],
-        }
-    }
-}
-
-impl Chunk {
-    /// Offers the first `rows` codes, which begin at offset `start`.
-    fn offer(
-        &mut self,
-        rows: usize,
-        start: usize,
-        query: &QueryCode,
-        deleted: &impl Fn(u32) -> bool,
-        candidates: &mut Candidates,
-    ) {
-        let (scores, factors) = (&self.scores[..rows], &self.factors[..rows]);
-        let similarities = &mut self.similarities[..rows];
-        for ((similarity, &score), &factors) in similarities.iter_mut().zip(scores).zip(factors) {
-            *similarity = query.similarity(score, factors);
-        }
-        let slack = largest_error(scores, factors, query);
-        for (row, &similarity) in similarities.iter().enumerate() {
-            // Written so that NaN, which says nothing, stays in the race.
-            if similarity + slack < candidates.threshold() {
-                continue;
-            }
-            let estimate = query.estimate(scores[row], factors[row]);
+        let scores = &mut scores[..factors.len()];
+        bigrain_kernels::scan(&planes[..levels], query.planes(), scores);
+        for (row, (&score, &factors)) in scores.iter().zip(factors).enumerate() {
+            let estimate = terms.estimate(score, factors);
             let offset = (start + row) as u32;
+            // Written so that NaN, which says nothing, stays in the race.
             let hopeless = estimate.upper() < candidates.threshold();
             if !hopeless && !deleted(offset) {
                 candidates.push(estimate, offset);
             }
         }
     }
-}
-
-/// Returns a bound on every error of a chunk: an error grows with each factor's magnitude and with
-/// the score's, so the largest of each together bound all.
-fn largest_error(scores: &[i32], factors: &[Factors], query: &QueryCode) -> f32 {
-    let mut largest = Factors::default();
-    for factors in factors {
-        largest.add = largest.add.min(factors.add);
-        largest.rescale = largest.rescale.max(factors.rescale);
-        largest.error = largest.error.max(factors.error);
-    }
-    let score = scores.iter().fold(0, |largest, score| score.abs().max(largest));
-    query.estimate(score, largest).error
+    codes.factors.len() as u64
 }
 
 #[cfg(test)]
 mod tests {
-    use bigrain_binarize::{Binarizer, QueryWidth, unit_for};
+    use bigrain_binarize::{Binarizer, QueryWidth};
     use bigrain_types::{Levels, Metric};
     use proptest::prelude::*;
 
     use super::*;
 
-    /// Codes of rows that look random, with their factors as the memtable and as a file keep them.
+    /// Codes of rows that look random, with their factors.
     struct Codes {
         planes: Vec<Vec<u64>>,
         factors: Vec<Factors>,
@@ -175,20 +81,15 @@ mod tests {
         Codes { planes, factors, words: binarizer.layout().words_per_plane() }
     }
 
-    fn best(
-        codes: &Codes,
-        factors: FactorSlice<'_>,
-        query: &QueryCode,
-        deleted: &[u32],
-    ) -> Vec<(f32, u32)> {
+    fn best(codes: &Codes, query: &QueryCode, deleted: &[u32]) -> Vec<(f32, u32)> {
         let planes: Vec<&[u64]> = codes.planes.iter().map(Vec::as_slice).collect();
-        let slice = CodeSlice { planes: &planes, words: codes.words, factors };
+        let slice = CodeSlice { planes: &planes, words: codes.words, factors: &codes.factors };
         let mut candidates = Candidates::new(20, 100);
         scan(&slice, query, |offset| deleted.contains(&offset), &mut candidates);
         candidates.into_sorted().iter().map(|c| (c.optimistic, c.offset)).collect()
     }
 
-    /// The same, one code at a time and without pruning.
+    /// The same, one code at a time.
     fn plain(codes: &Codes, query: &QueryCode, deleted: &[u32]) -> Vec<(f32, u32)> {
         let mut all = Candidates::new(20, 100);
         for (row, &factors) in codes.factors.iter().enumerate() {
@@ -209,7 +110,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(40))]
         #[test]
-        fn pruning_by_chunk_loses_nothing(
+        fn pruning_loses_nothing(
             rows in prop_oneof![0..40usize, 500..530usize, 1000..1100usize],
             levels in 1..=4u8,
             metric in prop_oneof![Just(Metric::Cosine), Just(Metric::Dot), Just(Metric::L2)],
@@ -221,16 +122,7 @@ mod tests {
             let query: Vec<f32> = (0..40).map(|i| (i as f32 * 0.7).sin()).collect();
             let query = binarizer.prepare_query(&query, QueryWidth::default_for(levels)).unwrap();
             let expected = plain(&codes, &query, &deleted);
-            prop_assert_eq!(
-                &best(&codes, FactorSlice::Plain(&codes.factors), &query, &deleted),
-                &expected
-            );
-            let largest = codes.factors.iter().fold(0.0, |largest, f| f.rescale.max(largest));
-            let unit = unit_for(largest);
-            let packed: Vec<PackedFactors> =
-                codes.factors.iter().map(|factors| factors.pack(unit, binarizer.layout())).collect();
-            let packed = best(&codes, FactorSlice::Packed(&packed, unit), &query, &deleted);
-            prop_assert_eq!(packed.len(), expected.len());
+            prop_assert_eq!(best(&codes, &query, &deleted), expected);
         }
     }
 }

@@ -13,6 +13,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bigrain_index::build::{BuildParams, Rows};
 use bigrain_storage::{Batch, FileRow, Location, PointRow, SegmentRow, fs};
 use bigrain_types::{Offset, PointId, SegmentId};
 use roaring::RoaringBitmap;
@@ -22,7 +23,7 @@ use super::handle::Shared;
 use super::state::{Frozen, SegmentView};
 use crate::error::Doing;
 use crate::memtable::Memtable;
-use crate::segment::{Segment, SegmentInput, build_segment};
+use crate::segment::{Segment, SegmentInput, SegmentParams, build_segment};
 use crate::{Error, ErrorKind, Result};
 
 /// Writers wait for a running flush once the memtable is this many times its limit.
@@ -119,7 +120,7 @@ impl Shared {
         Some((frozen, commit.next_segment()))
     }
 
-    fn build(&self, input: &FrozenRows<'_>, id: SegmentId) -> Result<(Segment, SegmentRow)> {
+    fn build(&self, input: &FrozenRows<'_>, id: SegmentId) -> Result<Built> {
         let directory = &*self.resources.directory;
         let folder = self.folder().join(id.to_string());
         fs::create_folder(directory, &folder)?;
@@ -131,28 +132,24 @@ impl Shared {
         })
     }
 
-    fn build_in(
-        &self,
-        folder: &Path,
-        input: &FrozenRows<'_>,
-        id: SegmentId,
-    ) -> Result<(Segment, SegmentRow)> {
+    fn build_in(&self, folder: &Path, input: &FrozenRows<'_>, id: SegmentId) -> Result<Built> {
         let directory = &*self.resources.directory;
-        build_segment(directory, folder, input, &self.binarizer, &self.resources.threads)
+        let params = SegmentParams {
+            binarizer: &self.binarizer,
+            dense: self.config.dense,
+            index: BuildParams { lists: self.config.lists, seed: id.0 },
+        };
+        let order = build_segment(directory, folder, input, &params, &self.resources.threads)
             .doing(|| format!("build segment {id}"))?;
         let segment = Segment::open(directory, folder, id, &self.binarizer)
             .doing(|| format!("open new segment {id}"))?;
         let files = segment.files().map(|(name, file)| FileRow::new(name, file.identity()));
         let row =
             SegmentRow { id, rows: segment.rows(), files: files.into(), seq: input.table.newest() };
-        Ok((segment, row))
+        Ok(Built { segment, row, order })
     }
 
-    fn commit_flush(
-        &self,
-        built: Option<(Segment, SegmentRow)>,
-        input: &FrozenRows<'_>,
-    ) -> Result<()> {
+    fn commit_flush(&self, built: Option<Built>, input: &FrozenRows<'_>) -> Result<()> {
         let commit = self.commit.lock();
         // While the commit lock is held nobody can kill another slot.
         let dead = self.state.read().frozen.as_ref().map(|frozen| Arc::clone(&frozen.dead));
@@ -160,10 +157,11 @@ impl Shared {
             dead.ok_or_else(|| Error::new(ErrorKind::Internal, "frozen memtable is gone"))?;
         let mut deleted = RoaringBitmap::new();
         let mut batch = Batch::new();
-        if let Some((segment, row)) = &built {
+        if let Some(Built { segment, row, order }) = &built {
             let view = self.resources.store.view();
-            let mut rows = view.points(self.key, &input.live_ids(&dead))?.into_iter();
-            for (offset, &slot) in input.slots.iter().enumerate() {
+            let slots: Vec<u32> = order.iter().map(|&row| input.slots[row as usize]).collect();
+            let mut rows = view.points(self.key, &input.live_ids(&slots, &dead))?.into_iter();
+            for (offset, &slot) in slots.iter().enumerate() {
                 let offset = Offset(offset as u32);
                 if dead.contains(slot) {
                     deleted.insert(offset.0);
@@ -183,7 +181,7 @@ impl Shared {
             self.resources.store.commit(batch).doing(|| "commit flush".into())?;
         }
         let mut state = self.state.write();
-        if let Some((segment, _)) = built {
+        if let Some(Built { segment, .. }) = built {
             tracing::info!(collection = %self.name, segment = %segment.id, rows = segment.rows(), "flushed");
             let (segment, deleted) = (Arc::new(segment), Arc::new(deleted));
             state.segments.push(SegmentView { segment, deleted });
@@ -191,6 +189,14 @@ impl Shared {
         state.frozen = None;
         Ok(())
     }
+}
+
+/// A segment that no manifest names yet.
+struct Built {
+    segment: Segment,
+    row: SegmentRow,
+    /// For each offset, the row of the input that lies there.
+    order: Vec<u32>,
 }
 
 /// The live rows of a frozen memtable, in slot order.
@@ -206,22 +212,25 @@ impl<'a> FrozenRows<'a> {
         Self { table: &frozen.table, slots }
     }
 
-    fn live_ids(&self, dead: &RoaringBitmap) -> Vec<PointId> {
-        let live = self.slots.iter().filter(|slot| !dead.contains(**slot));
+    /// Returns the ids of those `slots` that are not dead.
+    fn live_ids(&self, slots: &[u32], dead: &RoaringBitmap) -> Vec<PointId> {
+        let live = slots.iter().filter(|slot| !dead.contains(**slot));
         live.map(|&slot| self.table.id(slot).clone()).collect()
     }
 }
 
-impl SegmentInput for FrozenRows<'_> {
-    fn rows(&self) -> usize {
+impl Rows for FrozenRows<'_> {
+    fn len(&self) -> usize {
         self.slots.len()
     }
 
+    fn row(&self, at: usize) -> &[f32] {
+        self.table.row(self.slots[at])
+    }
+}
+
+impl SegmentInput for FrozenRows<'_> {
     fn id(&self, row: usize) -> &PointId {
         self.table.id(self.slots[row])
-    }
-
-    fn vector(&self, row: usize) -> &[f32] {
-        self.table.row(self.slots[row])
     }
 }

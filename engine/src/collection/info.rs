@@ -22,7 +22,7 @@ pub struct CollectionInfo {
     pub memtable_points: u64,
     /// Rows of segments whose points were replaced or deleted.
     pub deleted: u64,
-    /// Bytes of codes and factors when all of them are resident.
+    /// Bytes of codes, factors and lists when all of them are resident.
     pub code_bytes: u64,
     /// Bytes resident now: codes that have been searched, and memtables.
     pub memory_bytes: u64,
@@ -76,10 +76,9 @@ impl Collection {
             state.active.dead().len() + state.frozen.as_ref().map_or(0, |frozen| frozen.dead.len());
         let table_code_bytes: u64 = tables().map(|table| table.code_bytes() as u64).sum();
         let table_bytes: u64 = tables().map(|table| table.memory_bytes() as u64).sum();
-        let segment_code_bytes: u64 =
-            segments().map(|segment| segment.codes.resident_bytes()).sum();
+        let segment_code_bytes: u64 = segments().map(|segment| segment.resident_bytes()).sum();
         let resident = segments().filter(|segment| segment.codes.is_resident());
-        let resident_bytes: u64 = resident.map(|segment| segment.codes.resident_bytes()).sum();
+        let resident_bytes: u64 = resident.map(|segment| segment.resident_bytes()).sum();
         CollectionInfo {
             name: self.0.name.clone(),
             config: self.0.config.clone(),

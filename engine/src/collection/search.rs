@@ -9,12 +9,14 @@ use std::convert::Infallible;
 use std::time::Instant;
 
 use bigrain_binarize::{QueryCode, QueryWidth};
-use bigrain_index::candidates::flat;
+use bigrain_index::candidates::ivf::{Ivf, Reach, Scanned};
+use bigrain_index::candidates::list_scan::{Epsilon, ListScan};
+use bigrain_index::lists::{Effort, Nearness, ResidentLists};
 use bigrain_index::verify::{similarity, verify};
 use bigrain_index::{Candidate, Candidates, scan};
 use bigrain_kernels::TopK;
 use bigrain_types::{
-    Metric, Offset, PointId, SearchParams, SearchStats, SeqNo, normalize, validate_vector,
+    Metric, Offset, Payload, PointId, SearchParams, SearchStats, SeqNo, normalize, validate_vector,
 };
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
@@ -33,8 +35,11 @@ const MAX_RETRIES: usize = 4;
 /// Candidates of one search at most, whatever the caller asks for: 12 bytes each, times two.
 const MAX_CANDIDATES: usize = 1 << 20;
 
-/// Below this many codes, handing work to other threads costs more than it saves.
-const PARALLEL_CODES: u64 = 50_000;
+/// Below this many codes to scan, handing work to other threads costs more than it saves.
+const PARALLEL_CODES: u64 = 200_000;
+
+/// Deviations that bounds of signs cover where whole codes alone rank the results.
+const SIGN_EPSILON: f32 = 2.6;
 
 impl Collection {
     /// Returns the points nearest to a query, nearest first: `min(limit, count)` of them.
@@ -215,11 +220,13 @@ impl<'a> Search<'a> {
 
         let started = Instant::now();
         let metric = self.shared.config.metric;
+        if !self.params.verify() {
+            candidates.truncate(self.params.limit());
+        }
         let (mut rows_read, mut bytes_read) = (0, 0);
         let verified = verify(&candidates, self.params.limit(), |candidate| {
-            let Some(view) = segments.get(candidate.source as usize) else {
-                return Ok(candidate.optimistic);
-            };
+            let view = segments.get(candidate.source as usize).filter(|_| self.params.verify());
+            let Some(view) = view else { return Ok(candidate.optimistic) };
             self.query.cancel.check()?;
             let row = view.segment.dense.row(Offset(candidate.offset))?;
             rows_read += 1;
@@ -241,48 +248,103 @@ impl<'a> Search<'a> {
         hits
     }
 
-    /// Scans the codes of every segment; returns the candidates of all, best bound first.
+    /// Searches the codes of every segment; returns the candidates of all, best bound first.
     fn segment_candidates(
         &self,
         segments: &[SegmentView],
         stats: &mut SearchStats,
     ) -> Result<Vec<Candidate>> {
-        let scan_into = |candidates: &mut Candidates, (source, view): (usize, &SegmentView)| {
-            self.query.cancel.check()?;
-            let codes = view.segment.codes.resident()?;
-            candidates.begin_source(source as u32);
-            Ok(flat::search(&codes, &self.code, &view.deleted, candidates))
-        };
         let empty = || Candidates::new(self.params.limit(), self.max_candidates);
-        let codes: u64 = segments.iter().map(|view| view.segment.rows()).sum();
+        let codes: u64 = segments.iter().map(|view| self.expected_codes(view)).sum();
         let (scanned, candidates) = if segments.len() > 1 && codes > PARALLEL_CODES {
-            let scan_one = |source: (usize, &SegmentView)| {
+            let search_one = |(source, view): (usize, &SegmentView)| {
                 let mut candidates = empty();
-                Ok::<_, Error>((scan_into(&mut candidates, source)?, candidates))
+                let scan = &mut ListScan::new(&self.code);
+                Ok::<_, Error>((
+                    self.search_segment(source, view, scan, &mut candidates)?,
+                    candidates,
+                ))
             };
-            let merge = |mut a: (u64, Candidates), b: (u64, Candidates)| {
+            let merge = |mut a: (Scanned, Candidates), b: (Scanned, Candidates)| {
+                a.0 += b.0;
                 a.1.merge(b.1);
-                Ok((a.0 + b.0, a.1))
+                Ok(a)
             };
-            let scan_all =
-                || segments.par_iter().enumerate().map(scan_one).try_reduce(|| (0, empty()), merge);
-            self.shared.resources.threads.run(scan_all)?
+            let search_all = || {
+                let segments = segments.par_iter().enumerate().map(search_one);
+                segments.try_reduce(|| (Scanned::default(), empty()), merge)
+            };
+            self.shared.resources.threads.run(search_all)?
         } else {
-            let mut candidates = empty();
-            let mut scanned = 0;
-            for source in segments.iter().enumerate() {
-                let result: Result<u64> = scan_into(&mut candidates, source);
-                scanned += result?;
+            let (mut scanned, mut candidates) = (Scanned::default(), empty());
+            let mut scan = ListScan::new(&self.code);
+            for (source, view) in segments.iter().enumerate() {
+                scanned += self.search_segment(source, view, &mut scan, &mut candidates)?;
             }
             (scanned, candidates)
         };
-        stats.codes_scanned += scanned;
+        stats.lists += scanned.lists;
+        stats.codes_scanned += scanned.codes;
         Ok(candidates.into_sorted())
+    }
+
+    fn search_segment(
+        &self,
+        source: usize,
+        view: &SegmentView,
+        scan: &mut ListScan,
+        candidates: &mut Candidates,
+    ) -> Result<Scanned> {
+        self.query.cancel.check()?;
+        let segment = &view.segment;
+        let codes = segment.codes.resident()?;
+        let lists = segment.lists.resident()?;
+        let nearness = match self.shared.config.metric {
+            Metric::Dot => Nearness::Dot,
+            _ => Nearness::Distance,
+        };
+        let centroids = segment.lists.centroids(&lists, nearness)?;
+        let ivf = Ivf { codes: &codes, layout: &lists.layout, centroids };
+        candidates.begin_source(source as u32);
+        let reach = self.reach(&lists);
+        Ok(ivf.search(&self.code, scan, reach, &view.deleted, candidates))
+    }
+
+    /// Turns what the caller wants into how hard to look in one segment.
+    fn reach(&self, lists: &ResidentLists) -> Reach {
+        let count = lists.layout.len() as u32;
+        let params = self.params;
+        let effort = lists.calibration.effort(params.target_recall(), params.limit(), count);
+        let Effort { probes, epsilon, .. } = effort;
+        let epsilon = if params.verify() {
+            Epsilon { sign: epsilon, full: epsilon }
+        } else {
+            Epsilon { sign: SIGN_EPSILON, full: 0.0 }
+        };
+        Reach { probes: params.probes().unwrap_or(probes as usize), epsilon }
+    }
+
+    /// About how many codes a search of a segment scans.
+    fn expected_codes(&self, view: &SegmentView) -> u64 {
+        let lists = u64::from(view.segment.lists.lists());
+        let probes = self.params.probes().map_or(lists, |probes| probes as u64);
+        view.segment.rows() * probes.min(lists) / lists
     }
 
     /// Reads the payloads of the results; nothing when one of them was deleted or replaced since
     /// the view was taken, because its score belongs to a version that is gone.
+    ///
+    /// Without payloads nothing is read, and the results are those of the view.
     fn fetch(&self, hits: Vec<Hit>, seq: SeqNo) -> Result<Option<Vec<ScoredPoint>>> {
+        let metric = self.shared.config.metric;
+        let point = |hit: Hit, payload| {
+            let (id, score) = (hit.id, metric.score(hit.similarity));
+            ScoredPoint { id, score, payload }
+        };
+        if !self.params.payload() {
+            let points = hits.into_iter().map(|hit| point(hit, Payload::default()));
+            return Ok(Some(points.collect()));
+        }
         let ids: Vec<PointId> = hits.iter().map(|hit| hit.id.clone()).collect();
         let view = self.shared.resources.store.view();
         let rows = view.points(self.shared.key, &ids)?;
@@ -290,12 +352,18 @@ impl<'a> Search<'a> {
             return Ok(None);
         }
         let payloads = view.payloads(self.shared.key, &ids)?;
-        let metric = self.shared.config.metric;
-        let points = hits.into_iter().zip(payloads).map(|(hit, payload)| {
-            let (id, score) = (hit.id, metric.score(hit.similarity));
-            payload.map(|payload| ScoredPoint { id, score, payload })
-        });
-        Ok(points.collect())
+        let points = hits.into_iter().zip(payloads);
+        Ok(points.map(|(hit, payload)| payload.map(|payload| point(hit, payload))).collect())
+    }
+
+    fn index_plan(&self, exact: bool, view: &SegmentView) -> String {
+        let lists = match view.segment.lists.resident() {
+            Ok(lists) if !exact => lists,
+            Ok(_) | Err(_) => return "exact scan".into(),
+        };
+        let Reach { probes, epsilon } = self.reach(&lists);
+        let probes = probes.min(lists.layout.len());
+        format!("{probes} of {} lists, bounds of {:.1} sigma", lists.layout.len(), epsilon.full)
     }
 
     fn plan(&self, view: &View) -> SearchPlan {
@@ -305,7 +373,7 @@ impl<'a> Search<'a> {
             .iter()
             .map(|view| SourcePlan {
                 source: format!("segment {}", view.segment.id),
-                index: if exact { "exact scan" } else { "flat scan of codes" }.into(),
+                index: self.index_plan(exact, view),
                 rows: view.segment.rows(),
                 deleted: view.deleted.len(),
             })
@@ -313,7 +381,12 @@ impl<'a> Search<'a> {
         sources.extend(view.frozen.iter().map(|frozen| memtable_plan(&frozen.table, &frozen.dead)));
         sources.push(view.active_plan.clone());
         SearchPlan {
-            method: if exact { "exact" } else { "codes, then verify" }.into(),
+            method: match (exact, self.params.verify()) {
+                (true, _) => "exact",
+                (false, true) => "codes, then verify",
+                (false, false) => "codes alone",
+            }
+            .into(),
             levels: self.shared.config.levels.get(),
             query_bits: self.code.width() as u8,
             max_candidates: self.max_candidates,

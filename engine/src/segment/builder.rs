@@ -2,88 +2,65 @@
 
 use std::path::Path;
 
-use bigrain_binarize::{Binarizer, Factors};
-use bigrain_index::{IndexError, codes, dense::DenseWriter, ids};
+use bigrain_binarize::Binarizer;
+use bigrain_index::build::{BuildParams, Rows, build};
+use bigrain_index::{IndexError, codes, dense::DenseWriter, ids, lists};
 use bigrain_storage::{Directory, FileKind};
-use bigrain_types::PointId;
-use rayon::prelude::*;
+use bigrain_types::{DenseFormat, PointId};
 
 use crate::config::VECTOR_FIELD;
 use crate::threads::Threads;
 
-/// Rows encoded per task. Fixed, so that the work is cut alike for any number of threads.
-const ENCODE_CHUNK: usize = 1024;
-
-/// The points of a segment to be, in offset order.
-pub(crate) trait SegmentInput: Sync {
-    /// Returns how many there are.
-    fn rows(&self) -> usize;
+/// The points of a segment to be, in the order they were written.
+pub(crate) trait SegmentInput: Rows {
     /// Returns the id of a row.
     fn id(&self, row: usize) -> &PointId;
-    /// Returns the dense vector of a row.
-    fn vector(&self, row: usize) -> &[f32];
 }
 
-/// Writes the files of a segment into an existing folder.
+/// How to build a segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SegmentParams<'a> {
+    pub binarizer: &'a Binarizer,
+    pub dense: DenseFormat,
+    pub index: BuildParams,
+}
+
+/// Writes the files of a segment into an existing folder; returns for each offset the row of `input`
+/// that lies there.
 ///
 /// The same input gives the same bytes, for any number of threads. Memory is bounded by the codes
-/// of the segment; dense rows are streamed.
+/// of the segment and a sample of its rows; dense rows are streamed.
 ///
 /// # Errors
 ///
 /// [`IndexError`] when the directory refuses. The folder then holds unfinished files that no
 /// manifest names.
-pub(crate) fn build_segment(
+pub(crate) fn build_segment<I: SegmentInput>(
     directory: &dyn Directory,
     folder: &Path,
-    input: &dyn SegmentInput,
-    binarizer: &Binarizer,
+    input: &I,
+    params: &SegmentParams<'_>,
     threads: &Threads,
-) -> Result<(), IndexError> {
+) -> Result<Vec<u32>, IndexError> {
     let path = |kind: FileKind| folder.join(kind.file_name(VECTOR_FIELD));
-    let rows = input.rows();
+    let SegmentParams { binarizer, dense, index } = *params;
+    let space = binarizer.id();
+    let built = threads.run(|| build(input, binarizer, &index))?;
 
-    let mut dense =
-        DenseWriter::create(directory, &path(FileKind::Dense), rows as u64, binarizer.dims())?;
-    (0..rows).try_for_each(|row| dense.push(input.vector(row)))?;
-    dense.finish()?;
+    codes::write(directory, &path(FileKind::Codes), FileKind::Codes, space, &built.codes)?;
+    let centroids = built.centroids.codes();
+    codes::write(directory, &path(FileKind::Centroids), FileKind::Centroids, space, centroids)?;
+    lists::write(directory, &path(FileKind::Lists), space, &built)?;
 
-    let (planes, factors) = threads.run(|| encode(input, binarizer));
-    codes::write(
-        directory,
-        &path(FileKind::Codes),
-        binarizer.id(),
-        *binarizer.layout(),
-        &codes::CodesInput { planes: &planes, factors: &factors },
-    )?;
+    let rows = input.len() as u64;
+    let mut writer =
+        DenseWriter::create(directory, &path(FileKind::Dense), rows, binarizer.dims())?;
+    built.order.iter().try_for_each(|&row| writer.push(input.row(row as usize)))?;
+    writer.finish()?;
 
-    ids::write(directory, &path(FileKind::Ids), (0..rows).map(|row| input.id(row)))
-}
-
-fn encode(input: &dyn SegmentInput, binarizer: &Binarizer) -> (Vec<Vec<u64>>, Vec<Factors>) {
-    let levels = binarizer.layout().levels().count();
-    let starts: Vec<usize> = (0..input.rows()).step_by(ENCODE_CHUNK).collect();
-    let chunks: Vec<(Vec<Vec<u64>>, Vec<Factors>)> = starts
-        .into_par_iter()
-        .map(|start| {
-            let end = (start + ENCODE_CHUNK).min(input.rows());
-            let rows: Vec<f32> =
-                (start..end).flat_map(|row| input.vector(row).iter().copied()).collect();
-            let mut planes = vec![Vec::new(); levels];
-            let mut factors = Vec::with_capacity(end - start);
-            binarizer.encode_many(&rows, &mut planes, &mut factors);
-            (planes, factors)
-        })
-        .collect();
-    let mut planes = vec![Vec::new(); levels];
-    let mut factors = Vec::with_capacity(input.rows());
-    for (chunk_planes, chunk_factors) in chunks {
-        for (plane, chunk) in planes.iter_mut().zip(chunk_planes) {
-            plane.extend(chunk);
-        }
-        factors.extend(chunk_factors);
-    }
-    (planes, factors)
+    let ids = built.order.iter().map(|&row| input.id(row as usize));
+    ids::write(directory, &path(FileKind::Ids), ids)?;
+    Ok(built.order)
 }
 
 #[cfg(test)]
@@ -94,17 +71,20 @@ mod tests {
     use super::super::Segment;
     use super::*;
 
-    struct Rows(Vec<PointId>, Vec<Vec<f32>>);
+    struct Points(Vec<PointId>, Vec<Vec<f32>>);
 
-    impl SegmentInput for Rows {
-        fn rows(&self) -> usize {
+    impl Rows for Points {
+        fn len(&self) -> usize {
             self.0.len()
         }
+        fn row(&self, at: usize) -> &[f32] {
+            &self.1[at]
+        }
+    }
+
+    impl SegmentInput for Points {
         fn id(&self, row: usize) -> &PointId {
             &self.0[row]
-        }
-        fn vector(&self, row: usize) -> &[f32] {
-            &self.1[row]
         }
     }
 
@@ -113,11 +93,17 @@ mod tests {
         let binarizer = Binarizer::new_rotation(5, Levels::TWO, Metric::L2, 7).unwrap();
         let threads = Threads::start(threads).unwrap();
         let vector = |i: usize| (0..5).map(|d| ((i * 7 + d * 3) % 11) as f32 - 5.0).collect();
-        let input = Rows(
+        let input = Points(
             (0..rows).map(|i| PointId::from(i as u64)).collect(),
             (0..rows).map(vector).collect(),
         );
-        build_segment(&directory, Path::new(""), &input, &binarizer, &threads).unwrap();
+        let params = SegmentParams {
+            binarizer: &binarizer,
+            dense: DenseFormat::F32,
+            index: BuildParams::default(),
+        };
+        let order = build_segment(&directory, Path::new(""), &input, &params, &threads).unwrap();
+        assert_eq!(order.len(), rows);
         let segment = Segment::open(&directory, Path::new(""), SegmentId(1), &binarizer).unwrap();
         assert_eq!(segment.rows(), rows as u64);
         directory
@@ -126,14 +112,15 @@ mod tests {
     #[test]
     fn the_same_input_gives_the_same_bytes_for_any_number_of_threads() {
         let contents = |directory: &RamDirectory| {
-            ["codes.vector", "dense.vector", "ids"].map(|name| {
+            let names = ["codes.vector", "lists.vector", "centroids.vector", "dense.vector", "ids"];
+            names.map(|name| {
                 let file = directory.open(Path::new(name)).unwrap();
                 let mut bytes = vec![0; file.len() as usize];
                 file.read_at(0, &mut bytes).unwrap();
                 bytes
             })
         };
-        let rows = 2 * ENCODE_CHUNK + 17;
+        let rows = 2065;
         assert_eq!(contents(&build(1, rows)), contents(&build(3, rows)));
     }
 

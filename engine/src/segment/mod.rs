@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! collections/<collection key>/<segment id>/
-//!     codes.vector   resident while the segment serves
-//!     dense.vector   read row by row, to verify
-//!     ids            offset -> PointId
+//!     codes.vector      resident while the segment serves
+//!     lists.vector      which rows lie near each other, and about which centroids
+//!     centroids.vector  codes of the centroids, resident
+//!     dense.vector      read row by row, to verify
+//!     ids               offset -> PointId
 //! ```
 //!
 //! A segment is written completely before the store's manifest names it; a folder that the
@@ -13,5 +15,5 @@
 mod builder;
 mod reader;
 
-pub(crate) use builder::{SegmentInput, build_segment};
+pub(crate) use builder::{SegmentInput, SegmentParams, build_segment};
 pub(crate) use reader::Segment;

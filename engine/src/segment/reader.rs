@@ -7,6 +7,7 @@ use bigrain_index::IndexError;
 use bigrain_index::codes::CodesReader;
 use bigrain_index::dense::DenseReader;
 use bigrain_index::ids::IdsReader;
+use bigrain_index::lists::ListsReader;
 use bigrain_storage::{BlockFile, Directory, FileKind};
 use bigrain_types::SegmentId;
 
@@ -17,6 +18,7 @@ use crate::config::VECTOR_FIELD;
 pub(crate) struct Segment {
     pub id: SegmentId,
     pub codes: CodesReader,
+    pub lists: ListsReader,
     pub dense: DenseReader,
     pub ids: IdsReader,
 }
@@ -30,7 +32,9 @@ impl Segment {
         binarizer: &Binarizer,
     ) -> Result<Self, IndexError> {
         let path = |kind: FileKind| folder.join(kind.file_name(VECTOR_FIELD));
-        let codes = CodesReader::open(directory, &path(FileKind::Codes))?;
+        let codes = CodesReader::open(directory, &path(FileKind::Codes), FileKind::Codes)?;
+        let lists =
+            ListsReader::open(directory, &path(FileKind::Lists), &path(FileKind::Centroids))?;
         let dense = DenseReader::open(directory, &path(FileKind::Dense))?;
         let ids = IdsReader::open(directory, &path(FileKind::Ids))?;
         let malformed = |file: &BlockFile, reason: String| {
@@ -43,6 +47,18 @@ impl Segment {
                 codes.space()
             );
             return malformed(codes.file(), reason);
+        }
+        if lists.space() != binarizer.id() || lists.dims() != binarizer.layout().dims() {
+            let reason = format!(
+                "code space mismatch: collection has {}, file has {}",
+                binarizer.id(),
+                lists.space()
+            );
+            return malformed(lists.files()[0], reason);
+        }
+        if lists.rows() != codes.rows() {
+            let reason = format!("rows differ: {} codes, {} in lists", codes.rows(), lists.rows());
+            return malformed(lists.files()[0], reason);
         }
         if dense.dims() != binarizer.dims() {
             let reason = format!(
@@ -61,7 +77,7 @@ impl Segment {
             );
             return malformed(ids.file(), reason);
         }
-        Ok(Self { id, codes, dense, ids })
+        Ok(Self { id, codes, lists, dense, ids })
     }
 
     /// Returns the number of rows, deleted ones included.
@@ -70,12 +86,20 @@ impl Segment {
     }
 
     /// Returns the files with their names.
-    pub fn files(&self) -> [(String, &BlockFile); 3] {
+    pub fn files(&self) -> [(String, &BlockFile); 5] {
+        let [lists, centroids] = self.lists.files();
         [
             (FileKind::Codes.file_name(VECTOR_FIELD), self.codes.file()),
+            (FileKind::Lists.file_name(VECTOR_FIELD), lists),
+            (FileKind::Centroids.file_name(VECTOR_FIELD), centroids),
             (FileKind::Dense.file_name(VECTOR_FIELD), self.dense.file()),
             (FileKind::Ids.file_name(VECTOR_FIELD), self.ids.file()),
         ]
+    }
+
+    /// Returns the bytes in memory once codes and lists are resident.
+    pub fn resident_bytes(&self) -> u64 {
+        self.codes.resident_bytes() + self.lists.resident_bytes()
     }
 
     /// Returns the bytes of all files.

@@ -22,6 +22,10 @@ pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
 pub enum FileKind {
     /// Codes and factors of one vector field.
     Codes,
+    /// Where each list of one vector field begins, and its centroid.
+    Lists,
+    /// Codes of the centroids of one vector field.
+    Centroids,
     /// Dense rows of one vector field.
     Dense,
     /// The point ids of a segment, both ways.
@@ -30,13 +34,16 @@ pub enum FileKind {
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Codes, Self::Dense, Self::Ids];
+    pub const ALL: [Self; 5] =
+        [Self::Codes, Self::Lists, Self::Centroids, Self::Dense, Self::Ids];
 
     /// Returns the last eight bytes of a file of this kind.
     #[must_use]
     pub fn magic(self) -> [u8; 8] {
         *match self {
             Self::Codes => b"bgCODES\n",
+            Self::Lists => b"bgLISTS\n",
+            Self::Centroids => b"bgCENTR\n",
             Self::Dense => b"bgDENSE\n",
             Self::Ids => b"bgIDS.V\n",
         }
@@ -46,7 +53,8 @@ impl FileKind {
     #[must_use]
     pub fn version(self) -> u32 {
         match self {
-            Self::Codes | Self::Dense | Self::Ids => 1,
+            Self::Codes => 2,
+            Self::Lists | Self::Centroids | Self::Dense | Self::Ids => 1,
         }
     }
 
@@ -55,6 +63,8 @@ impl FileKind {
     pub fn file_name(self, field: &str) -> String {
         match self {
             Self::Codes => format!("codes.{field}"),
+            Self::Lists => format!("lists.{field}"),
+            Self::Centroids => format!("centroids.{field}"),
             Self::Dense => format!("dense.{field}"),
             Self::Ids => "ids".to_owned(),
         }
@@ -71,6 +81,8 @@ impl FileKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Codes => "codes",
+            Self::Lists => "lists",
+            Self::Centroids => "centroids",
             Self::Dense => "dense",
             Self::Ids => "ids",
         }

@@ -44,6 +44,8 @@ pub struct Levels(u8);
 pub struct LevelsError(pub u8);
 
 impl Levels {
+    /// Every number of levels.
+    pub const ALL: [Self; 4] = [Self(1), Self(2), Self(3), Self(4)];
     /// One level: the sign code.
     pub const ONE: Self = Self(1);
     /// Two levels.

@@ -1,62 +1,31 @@
-//! A prepared query, and what its scores mean.
+//! A prepared query.
 
 use bigrain_kernels::QueryPlanes;
+use bigrain_types::Metric;
 
+use super::terms::{Estimate, Terms};
 use crate::factors::Factors;
 
 /// How many standard deviations an error covers unless asked otherwise.
 pub const DEFAULT_EPSILON: f32 = 1.9;
 
-/// What rounding in `f32` adds to an error, relative to the terms of the similarity.
-const ROUNDING: f32 = 1.0 / (1 << 21) as f32;
-
-/// A similarity, larger for nearer points, and how far the true one may be from it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Estimate {
-    /// The unbiased estimate.
-    pub similarity: f32,
-    /// How far off it may be, on either side.
-    pub error: f32,
-}
-
-impl Estimate {
-    /// Returns the similarity that the point has at least.
-    #[must_use]
-    pub fn lower(&self) -> f32 {
-        self.similarity - self.error
-    }
-
-    /// Returns the similarity that the point has at most.
-    #[must_use]
-    pub fn upper(&self) -> f32 {
-        self.similarity + self.error
-    }
-}
-
 /// A prepared query: its planes, and what turns scores into similarities.
 #[derive(Clone, Debug)]
 pub struct QueryCode {
     pub(super) planes: Vec<u64>,
-    pub(super) code_dims: usize,
+    pub(super) rotated: Vec<f32>,
+    pub(super) metric: Metric,
     pub(super) delta: f32,
-    /// What every similarity contains: `-||q||^2` under L2.
-    pub(super) constant: f32,
-    /// `||q||`.
-    pub(super) norm: f32,
-    pub(super) variance: Variance,
+    /// `||q||^2`.
+    pub(super) norm_squared: f32,
+    /// `||e||^2`, where `e = q' - delta w`.
+    pub(super) lost: f32,
+    /// `1 - rho^2` of a typical code: of all its levels, and of its signs alone.
+    pub(super) code_loss: f32,
+    pub(super) sign_loss: f32,
     /// The relative error of the estimate of `<q, q>`.
     pub(super) bias: f32,
     pub(super) epsilon: f32,
-}
-
-/// The squared deviation of an estimate, divided by `||q||^2`, is linear in what a vector stores:
-/// `of_error * error^2 + of_rescale * rescale^2 + of_add * add + constant`. See the module's page.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Variance {
-    pub(super) of_error: f32,
-    pub(super) of_rescale: f32,
-    pub(super) of_add: f32,
-    pub(super) constant: f32,
 }
 
 impl QueryCode {
@@ -71,25 +40,19 @@ impl QueryCode {
     #[must_use]
     #[expect(clippy::expect_used, reason = "the constructor made planes of this very shape")]
     pub fn planes(&self) -> QueryPlanes<'_> {
-        QueryPlanes::new(&self.planes, self.code_dims).expect("whole planes without pads")
+        QueryPlanes::new(&self.planes, self.rotated.len()).expect("whole planes without pads")
+    }
+
+    /// Returns the rotated query, in the coordinates of centres.
+    #[must_use]
+    pub fn rotated(&self) -> &[f32] {
+        &self.rotated
     }
 
     /// Returns the number of planes.
     #[must_use]
     pub fn width(&self) -> usize {
-        self.planes.len() / (self.code_dims / 64)
-    }
-
-    /// Returns the query's step: coordinate `i` is about `delta` times its odd integer.
-    #[must_use]
-    pub fn delta(&self) -> f32 {
-        self.delta
-    }
-
-    /// Returns what every similarity contains: `-||q||^2` under L2, else 0.
-    #[must_use]
-    pub fn constant(&self) -> f32 {
-        self.constant
+        self.planes.len() / (self.rotated.len() / 64)
     }
 
     /// Returns how many standard deviations an error covers.
@@ -98,28 +61,69 @@ impl QueryCode {
         self.epsilon
     }
 
-    /// Returns the similarity that a code's integer score stands for.
+    /// Returns the similarity of the query and a centre, from their dot product and the centre's
+    /// squared length.
     #[inline]
     #[must_use]
-    pub fn similarity(&self, score: i32, factors: Factors) -> f32 {
-        factors.add + self.constant + factors.rescale * (self.delta * score as f32)
+    pub fn centre_similarity(&self, dot: f32, norm_squared: f32) -> f32 {
+        if self.metric == Metric::L2 { -self.squared_distance(dot, norm_squared) } else { dot }
     }
 
-    /// Returns the similarity that a code's integer score stands for, and its error.
+    /// Returns the terms of codes about the origin.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        self.terms_about(0.0, 0.0)
+    }
+
+    /// Returns the terms of codes about a centre, from its dot product with the rotated query and
+    /// its squared length.
     #[inline]
     #[must_use]
+    pub fn terms_about(&self, dot: f32, norm_squared: f32) -> Terms {
+        let dims = self.rotated.len() as f32;
+        let distance = self.squared_distance(dot, norm_squared);
+        let variance = distance + self.lost * (dims - 1.0) / dims / self.code_loss;
+        self.with_error(dot, norm_squared, variance.sqrt())
+    }
+
+    /// As [`QueryCode::terms_about`], for the signs (plane 0) of codes of several levels, whose
+    /// error is not stored: [`Terms::error`] is what their *rescale* factor is multiplied with.
+    ///
+    /// ```text
+    ///  ||x|| / rho = rescale sqrt(D)     so     error = rescale sqrt(D (1 - rho^2) / (D - 1))
+    /// ```
+    ///
+    /// where `1 - rho^2` is close to its mean, `1 - 2 / pi`, the closer the more dimensions.
+    #[inline]
+    #[must_use]
+    pub fn sign_terms_about(&self, dot: f32, norm_squared: f32) -> Terms {
+        let dims = self.rotated.len() as f32;
+        let distance = self.squared_distance(dot, norm_squared);
+        let variance = distance * self.sign_loss * dims / (dims - 1.0) + self.lost;
+        self.with_error(dot, norm_squared, variance.sqrt())
+    }
+
+    /// Returns the similarity that the integer score of a code about the origin stands for, and its
+    /// error.
+    #[must_use]
     pub fn estimate(&self, score: i32, factors: Factors) -> Estimate {
-        let dot = factors.rescale * (self.delta * score as f32);
-        let variance = self.variance.of_error * (factors.error * factors.error)
-            + self.variance.of_rescale * (factors.rescale * factors.rescale)
-            + self.variance.of_add * factors.add
-            + self.variance.constant;
-        // `of_error` is at least 1; squares of the shortest vectors' factors vanish in f32.
-        let deviation = self.norm * variance.sqrt().max(factors.error);
-        let rounding = ROUNDING * (dot.abs() + factors.add.abs() + self.constant.abs());
-        Estimate {
-            similarity: factors.add + self.constant + dot,
-            error: self.epsilon * deviation + self.bias * dot.abs() + rounding,
+        self.terms().estimate(score, factors)
+    }
+
+    /// Returns the squared distance of the query and a centre, from their dot product and the
+    /// centre's squared length.
+    #[inline]
+    #[must_use]
+    pub fn squared_distance(&self, dot: f32, norm_squared: f32) -> f32 {
+        (self.norm_squared - 2.0 * dot + norm_squared).max(0.0)
+    }
+
+    fn with_error(&self, dot: f32, norm_squared: f32, deviation: f32) -> Terms {
+        Terms {
+            constant: self.centre_similarity(dot, norm_squared),
+            scale: self.delta,
+            error: self.epsilon * deviation,
+            bias: self.bias,
         }
     }
 }

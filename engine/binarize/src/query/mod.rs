@@ -2,31 +2,36 @@
 //!
 //! # The estimator
 //!
-//! Let `x'`, `q'` be rotated vectors, `u` the code of `x` and `w` that of the query, both vectors of
-//! odd integers; rotation keeps dot products, so `<x, q> = <x', q'>`.
+//! Let `x'`, `q'`, `c'` be a vector, a query and a centre, rotated (rotation keeps dot products),
+//! `u` the code of `r = x' - c'` and `w` that of the query, both vectors of odd integers. Segments
+//! encode each vector about the centroid of its list, the memtable about the origin.
 //!
 //! ```text
-//!  r     = ||x||^2 / <u, x'>       r u - x' is orthogonal to x'
+//!  R     = ||r||^2 / <u, r>        R u - r is orthogonal to r
 //!  delta = ||q||^2 / <w, q'>       e = q' - delta w is orthogonal to q'
 //!
-//!  r delta <u, w>  =  <x, q>  +  <r u - x', q'>  -  r <u, e>
+//!  <r, q' - c'>  =  R delta <u, w>  -  R <u, c'>  -  <R u - r, q' - c'>  +  R <u, e>
 //! ```
 //!
-//! The second term is the code's own error. Its direction is uniform among those orthogonal to
-//! `x'`, because the rotation is random, so its mean is zero and its deviation
-//! `||q|| ||x|| sqrt((1 - rho^2) / rho^2) / sqrt(D - 1)`: that is `Factors::error * ||q||`. The third
-//! is the query's rounding, seen through the code: `e` is known exactly, and against it `r u`
-//! behaves like a random vector of its length, which gives `r ||u|| ||e|| / sqrt(D)`. Since
-//! `r ||u|| = ||x|| / rho`, its square follows from what is stored:
+//! The first term needs one integer score per code and one table per *query*: the centre enters
+//! only through `R <u, c'>`, which is known when a vector is encoded and lies in `Factors::add`, and
+//! through one number per list (the form of RaBitQ's library; a table per list costs tenfold).
+//!
+//! The third term is the code's own error. Its direction is uniform among those orthogonal to `r`,
+//! because the rotation is random, so its mean is zero and its deviation `||q - c||` times
+//! `||r|| sqrt((1 - rho^2) / rho^2) / sqrt(D - 1)`, which is `Factors::error`. A good centre makes
+//! both lengths short. The fourth is the query's rounding, seen through the code: `e` is known
+//! exactly, and against it `R u` behaves like a random vector of its length `||r|| / rho`, which
+//! gives `||r|| / rho ||e|| / sqrt(D)`. As `rho` hardly varies between codes of one level,
 //!
 //! ```text
-//!  (r ||u||)^2 = ||x||^2 / rho^2 = ||x||^2 + (D - 1) error^2     cosine (||x|| = 1), L2 (add = -||x||^2)
-//!  r ||u||    <= r (2^B - 1) sqrt(D)                             dot (exact at one level)
+//!  (||r|| / rho)^2 = (D - 1) error^2 / (1 - rho^2)
 //! ```
 //!
-//! [`Estimate::error`] is `epsilon` times the root of the sum of both squares. `epsilon` counts standard
-//! deviations: the usual 1.9 holds for about 97 % of vectors on each side and 94 % on both, 2.6 for 99 %
-//! on both, 3.3 for 99.9 %.
+//! makes the sum of both squares proportional to `error^2`, so that a bound costs one
+//! multiplication: [`Terms::error`] holds all that belongs to the query and the list. `epsilon` counts
+//! standard deviations: the usual 1.9 holds for about 97 % of vectors on each side and 94 % on
+//! both, 2.6 for 99 % on both, 3.3 for 99.9 %.
 //!
 //! # Near duplicates
 //!
@@ -36,12 +41,16 @@
 //! itself when it is prepared, as the relative error of the estimate of `<q, q>`; the same fraction of
 //! the estimate is added to every error. Estimates stay monotone in the score either way.
 
+#[cfg(test)]
+mod centre_tests;
 mod code;
 mod prepare;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod width;
 
-pub use code::{DEFAULT_EPSILON, Estimate, QueryCode};
+pub use code::{DEFAULT_EPSILON, QueryCode};
 pub use prepare::PrepareQueryError;
+pub use terms::{Estimate, Terms};
 pub use width::QueryWidth;

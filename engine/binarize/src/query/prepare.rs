@@ -1,14 +1,17 @@
 //! From a query vector to its code.
 
 use bigrain_kernels::{QueryPlanes, quantize, score_one};
-use bigrain_types::{Levels, Metric};
+use bigrain_types::Levels;
 use thiserror::Error;
 
-use super::code::{DEFAULT_EPSILON, QueryCode, Variance};
+use super::code::{DEFAULT_EPSILON, QueryCode};
 use super::width::QueryWidth;
 use crate::binarizer::Binarizer;
 use crate::encode::{SHORTEST, length};
 use crate::scale::ScaleSearch;
+
+/// `1 - rho^2` of the best uniform quantiser of a normal variable, for 1 to 4 bits (Max, 1960).
+const TYPICAL_LOSS: [f32; 4] = [0.363_4, 0.118_8, 0.037_4, 0.011_5];
 
 impl Binarizer {
     /// Rotates a query and rounds it to odd integers of the given width.
@@ -26,47 +29,45 @@ impl Binarizer {
             let expected = self.dims();
             return Err(PrepareQueryError::Dimension { expected, actual: query.len() });
         }
-        let bits = width.bits(self.layout().levels())?;
         let mut rotated = vec![0.0; self.layout().dims()];
         self.rotate(query, &mut rotated);
+        self.prepare_rotated(rotated, width)
+    }
+
+    /// As [`Binarizer::prepare_query`], for a query that is rotated already.
+    ///
+    /// # Errors
+    ///
+    /// [`PrepareQueryError`], as there; the length is that of the code.
+    pub fn prepare_rotated(
+        &self,
+        rotated: Vec<f32>,
+        width: QueryWidth,
+    ) -> Result<QueryCode, PrepareQueryError> {
+        let expected = self.layout().dims();
+        if rotated.len() != expected {
+            return Err(PrepareQueryError::Dimension { expected, actual: rotated.len() });
+        }
+        let bits = width.bits(self.layout().levels())?;
         let norm = length(&rotated);
         if norm * norm > f64::from(f32::MAX) || norm.is_nan() {
             return Err(PrepareQueryError::NotFinite);
         }
         let rounded = Rounded::new(&rotated, norm, bits);
-        let bias = rounded.bias(&rotated, norm, self.layout().levels());
-        let constant = if self.metric() == Metric::L2 { -(norm * norm) as f32 } else { 0.0 };
+        let levels = self.layout().levels();
+        let bias = rounded.bias(&rotated, norm, levels);
         Ok(QueryCode {
             planes: rounded.planes,
-            code_dims: rotated.len(),
+            metric: self.metric(),
             delta: rounded.delta as f32,
-            constant,
-            norm: norm as f32,
-            variance: self.variance(rounded.loss),
+            norm_squared: (norm * norm) as f32,
+            lost: (rounded.loss * norm * norm) as f32,
+            code_loss: TYPICAL_LOSS[levels.count() - 1],
+            sign_loss: TYPICAL_LOSS[0],
             bias: bias as f32,
             epsilon: DEFAULT_EPSILON,
+            rotated,
         })
-    }
-
-    /// Returns the coefficients for a query with `loss = ||e||^2 / ||q||^2`.
-    fn variance(&self, loss: f64) -> Variance {
-        let dims = self.layout().dims() as f64;
-        let exact = Variance {
-            of_error: (1.0 + loss * (dims - 1.0) / dims) as f32,
-            of_rescale: 0.0,
-            of_add: 0.0,
-            constant: 0.0,
-        };
-        match self.metric() {
-            Metric::Cosine => Variance { constant: (loss / dims) as f32, ..exact },
-            // Factors are doubled under L2, so their squares are four times as large.
-            Metric::L2 => Variance { of_add: (-4.0 * loss / dims) as f32, ..exact },
-            Metric::Dot | _ => {
-                let largest = f64::from(self.layout().largest_value());
-                let of_rescale = (largest * largest * loss) as f32;
-                Variance { of_error: 1.0, of_rescale, ..exact }
-            }
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The in-memory stage: offsets worth verifying, by the best they could be.
 
-pub mod flat;
+pub mod ivf;
+pub mod list_scan;
 
 use bigrain_binarize::Estimate;
 use bigrain_kernels::TopK;
@@ -82,6 +83,12 @@ impl Candidates {
         if self.entries.len() >= 2 * self.capacity {
             self.shrink();
         }
+    }
+
+    /// Whether as many are kept as results are wanted.
+    #[must_use]
+    pub fn has_enough(&self) -> bool {
+        self.pessimistic.len() >= self.pessimistic.limit()
     }
 
     /// Adds what another scan of the same search has kept.

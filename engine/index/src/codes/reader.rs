@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use bigrain_binarize::{CodeLayout, PackedFactors};
+use bigrain_binarize::CodeLayout;
+use bigrain_kernels::{BLOCK_ROWS, block_bytes};
 use bigrain_storage::{BlockFile, Directory, FileKind};
 use bigrain_types::{CodeSpaceId, Levels};
+use bytemuck::Pod;
 use parking_lot::Mutex;
 
-use super::HEADER_BYTES;
-use crate::{FactorSlice, IndexError};
+use super::{HEADER_BYTES, ResidentCodes};
+use crate::IndexError;
 
 /// A codes file, open; its codes become resident when they are first asked for.
 #[derive(Debug)]
@@ -18,27 +20,23 @@ pub struct CodesReader {
     rows: u64,
     layout: CodeLayout,
     unit: f32,
+    shift_unit: f32,
     space: CodeSpaceId,
     resident: Mutex<Option<Arc<ResidentCodes>>>,
 }
 
-/// The codes of one segment in memory, every block checked.
-#[derive(Debug)]
-pub struct ResidentCodes {
-    layout: CodeLayout,
-    unit: f32,
-    factors: Vec<PackedFactors>,
-    planes: Vec<Vec<u64>>,
-}
-
 impl CodesReader {
-    /// Opens a file; reads only its header.
+    /// Opens a file of kind `Codes` or `Centroids`; reads only its header.
     ///
     /// # Errors
     ///
     /// [`IndexError`] when the file is missing, fails a check or contradicts itself.
-    pub fn open(directory: &dyn Directory, path: &Path) -> Result<Self, IndexError> {
-        let file = BlockFile::open(directory, path, FileKind::Codes)?;
+    pub fn open(
+        directory: &dyn Directory,
+        path: &Path,
+        kind: FileKind,
+    ) -> Result<Self, IndexError> {
+        let file = BlockFile::open(directory, path, kind)?;
         let malformed = |reason| IndexError::Malformed { path: file.path(), reason };
         let mut header = [0; HEADER_BYTES];
         header.copy_from_slice(file.read(0, HEADER_BYTES)?);
@@ -46,13 +44,15 @@ impl CodesReader {
         let dims = u32::from_le_bytes(field(&header, 8)) as usize;
         let levels = Levels::new(header[12]).map_err(|error| malformed(error.to_string()))?;
         let unit = f32::from_le_bytes(field(&header, 16));
-        let space = CodeSpaceId::from_bytes(field(&header, 20));
+        let shift_unit = f32::from_le_bytes(field(&header, 20));
+        let space = CodeSpaceId::from_bytes(field(&header, 24));
         let layout = CodeLayout::new(dims, levels).map_err(|error| malformed(error.to_string()))?;
-        if !(unit.is_finite() && unit > 0.0) {
-            return Err(malformed(format!("unit of the factors is {unit}")));
+        if [unit, shift_unit].iter().any(|unit| !(unit.is_finite() && *unit > 0.0)) {
+            return Err(malformed(format!("units of the factors are {unit} and {shift_unit}")));
         }
-        let reader = Self { file, rows, layout, unit, space, resident: Mutex::new(None) };
-        let expected = reader.expected_bytes();
+        let resident = Mutex::new(None);
+        let reader = Self { file, rows, layout, unit, shift_unit, space, resident };
+        let expected = expected_bytes(rows, layout);
         if u32::try_from(rows).is_err() || expected != Some(reader.file.body_bytes()) {
             return Err(IndexError::Malformed {
                 path: reader.file.path(),
@@ -93,7 +93,7 @@ impl CodesReader {
     /// Returns the bytes codes and factors take in memory once resident.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
-        self.rows * (FACTOR_BYTES + self.plane_row_bytes() * self.layout.levels().count() as u64)
+        sections(self.rows, self.layout).map(|sections| sections.iter().sum()).unwrap_or_default()
     }
 
     /// Whether the codes are in memory now; false while they are being read.
@@ -121,62 +121,63 @@ impl CodesReader {
 
     fn load(&self) -> Result<ResidentCodes, IndexError> {
         let rows = self.rows as usize;
-        let mut at = SECTION_BYTES;
-        let mut bytes = vec![0; rows * FACTOR_BYTES as usize];
-        self.file.read_into(at, &mut bytes)?;
-        let (entries, _) = bytes.as_chunks();
-        let factors = entries.iter().map(|&entry| PackedFactors::from_bytes(entry)).collect();
-        at = next_section(at + bytes.len() as u64);
-        let mut planes = Vec::with_capacity(self.layout.levels().count());
-        for _ in 0..self.layout.levels().count() {
-            let mut plane = vec![0_u64; rows * self.layout.words_per_plane()];
-            self.file.read_into(at, bytemuck::cast_slice_mut(&mut plane))?;
-            at = next_section(at + plane.len() as u64 * 8);
-            planes.push(plane);
+        let padded = rows.next_multiple_of(BLOCK_ROWS);
+        let single = self.layout.levels().count() == 1;
+        let plane = padded / BLOCK_ROWS * block_bytes(self.layout.dims());
+        let mut sections = Sections { file: &self.file, at: SECTION_BYTES };
+        let (add, rescale) = (sections.next(padded)?, sections.next(padded)?);
+        let error = sections.next(if single { padded } else { 0 })?;
+        let mut planes = vec![sections.next(plane)?];
+        let rest = sections.next(if single { 0 } else { rows })?;
+        for _ in 1..self.layout.levels().count() {
+            planes.push(sections.next(plane)?);
         }
-        Ok(ResidentCodes { layout: self.layout, unit: self.unit, factors, planes })
-    }
-
-    fn plane_row_bytes(&self) -> u64 {
-        self.layout.words_per_plane() as u64 * 8
-    }
-
-    fn expected_bytes(&self) -> Option<u64> {
-        let mut at = SECTION_BYTES.checked_add(self.rows.checked_mul(FACTOR_BYTES)?)?;
-        for _ in 0..self.layout.levels().count() {
-            at = at.checked_next_multiple_of(SECTION_BYTES)?;
-            at = at.checked_add(self.rows.checked_mul(self.plane_row_bytes())?)?;
-        }
-        Some(at)
+        let Self { layout, unit, shift_unit, .. } = *self;
+        Ok(ResidentCodes { layout, rows, unit, shift_unit, add, rescale, error, planes, rest })
     }
 }
 
-impl ResidentCodes {
-    /// Returns the layout of each code.
-    #[must_use]
-    pub fn layout(&self) -> CodeLayout {
-        self.layout
-    }
+/// Walks the sections of a file.
+struct Sections<'a> {
+    file: &'a BlockFile,
+    at: u64,
+}
 
-    /// Returns one slice per level.
-    #[must_use]
-    pub fn planes(&self) -> Vec<&[u64]> {
-        self.planes.iter().map(Vec::as_slice).collect()
-    }
-
-    /// Returns the factors.
-    #[must_use]
-    pub fn factors(&self) -> FactorSlice<'_> {
-        FactorSlice::Packed(&self.factors, self.unit)
+impl Sections<'_> {
+    /// Reads and checks the next section, of `len` values.
+    fn next<T: Pod>(&mut self, len: usize) -> Result<Vec<T>, IndexError> {
+        let mut values = vec![T::zeroed(); len];
+        self.file.read_into(self.at, bytemuck::cast_slice_mut(&mut values))?;
+        let bytes = (len * size_of::<T>()) as u64;
+        self.at = (self.at + bytes).next_multiple_of(SECTION_BYTES);
+        Ok(values)
     }
 }
 
-const FACTOR_BYTES: u64 = 8;
+/// Returns the bytes of each section, in the order of the file; nothing when they overflow.
+fn sections(rows: u64, layout: CodeLayout) -> Option<Vec<u64>> {
+    let padded = rows.checked_next_multiple_of(BLOCK_ROWS as u64)?;
+    let levels = layout.levels().count();
+    let plane = (padded / BLOCK_ROWS as u64).checked_mul(block_bytes(layout.dims()) as u64)?;
+    let single = u64::from(levels == 1);
+    let mut sections = vec![
+        padded.checked_mul(4)?,
+        padded.checked_mul(2)?,
+        single * padded.checked_mul(2)?,
+        plane,
+        (1 - single) * rows.checked_mul(6)?,
+    ];
+    sections.extend((1..levels).map(|_| plane));
+    Some(sections)
+}
+
+fn expected_bytes(rows: u64, layout: CodeLayout) -> Option<u64> {
+    sections(rows, layout)?.into_iter().try_fold(SECTION_BYTES, |at, bytes| {
+        at.checked_next_multiple_of(SECTION_BYTES)?.checked_add(bytes)
+    })
+}
+
 const SECTION_BYTES: u64 = super::SECTION_BYTES as u64;
-
-fn next_section(at: u64) -> u64 {
-    at.next_multiple_of(SECTION_BYTES)
-}
 
 fn field<const N: usize>(header: &[u8; HEADER_BYTES], at: usize) -> [u8; N] {
     let mut bytes = [0; N];

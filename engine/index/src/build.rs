@@ -1,0 +1,153 @@
+//! From rows to the index of a segment: a pure function.
+//!
+//! ```text
+//!  rows ──sample, rotate──> train ──> centroids
+//!  rows ──rotate──> nearest centroid ──> code about it          (one pass, in parallel)
+//!       ──> list order ──> codes in blocks ──> calibration
+//! ```
+//!
+//! The same rows, binarizer and parameters give the same index, for any number of threads.
+
+use bigrain_binarize::{Binarizer, BinarizerError, EncodeScratch};
+use bigrain_types::Metric;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use rayon::prelude::*;
+
+use crate::candidates::ivf::Ivf;
+use crate::codes::{CodesBuilder, ResidentCodes};
+use crate::lists::{
+    Calibration, KMeans, ListLayout, Measured, NearestCentroid, Nearness, OwnedCentroids,
+    default_lists, nearness_of, pick, train,
+};
+
+/// Rows encoded by one task. Fixed, so that the work is cut alike for any number of threads.
+const CHUNK: usize = 1024;
+
+/// Rows of the sample for each list.
+const SAMPLE_PER_LIST: usize = 40;
+
+/// The sample takes at most this many bytes.
+const MAX_SAMPLE_BYTES: usize = 1 << 29;
+
+/// Dense rows to be indexed; of length one under cosine.
+pub trait Rows: Sync {
+    /// Returns how many there are.
+    fn len(&self) -> usize;
+    /// Returns one row.
+    fn row(&self, at: usize) -> &[f32];
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// How to build an index.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BuildParams {
+    /// The number of lists; without it, one that suits the rows.
+    pub lists: Option<u32>,
+    /// Where randomness begins.
+    pub seed: u64,
+}
+
+/// The index of a segment, in memory, ready to be written.
+#[derive(Debug)]
+pub struct BuiltIndex {
+    /// For each offset, the row that lies there.
+    pub order: Vec<u32>,
+    /// Which offsets belong to which list.
+    pub layout: ListLayout,
+    /// The centroids of the lists.
+    pub centroids: OwnedCentroids,
+    /// Codes, in list order.
+    pub codes: ResidentCodes,
+    /// How hard to look for a target recall.
+    pub calibration: Calibration,
+}
+
+/// Builds the index of some rows. Runs on the current thread pool.
+///
+/// Memory: a sample of the rows, twice the codes, and the centroids.
+///
+/// # Errors
+///
+/// [`BinarizerError`] for a metric without an estimator.
+pub fn build(
+    rows: &dyn Rows,
+    binarizer: &Binarizer,
+    params: &BuildParams,
+) -> Result<BuiltIndex, BinarizerError> {
+    let by_distance = binarizer.for_centroids(Metric::L2)?;
+    let count = params.lists.map_or_else(|| default_lists(rows.len()), |lists| lists as usize);
+    let lists = count.clamp(1, rows.len().max(1));
+    let sample = rotated_sample(rows, binarizer, lists, params.seed);
+    let trained = train(&sample, &by_distance, &KMeans::new(lists, params.seed));
+    drop(sample);
+
+    let (assigned, codes) = encode(rows, binarizer, &by_distance, &trained);
+    let (layout, order) = ListLayout::of(&assigned, trained.len());
+    let codes = codes.finish(&order);
+    let nearness = nearness_of(binarizer.metric());
+    let centroids = match nearness {
+        Nearness::Distance => trained.without_penalties(&by_distance, nearness),
+        Nearness::Dot => {
+            trained.without_penalties(&binarizer.for_centroids(Metric::Dot)?, nearness)
+        }
+    };
+    let ivf = Ivf { codes: &codes, layout: &layout, centroids: centroids.as_centroids() };
+    let calibration =
+        Measured { ivf, rows, order: &order, binarizer }.calibrate(params.seed.wrapping_add(1));
+    Ok(BuiltIndex { order, layout, centroids, codes, calibration })
+}
+
+/// Returns some rows, rotated.
+fn rotated_sample(rows: &dyn Rows, binarizer: &Binarizer, lists: usize, seed: u64) -> Vec<f32> {
+    let dims = binarizer.layout().dims();
+    let fitting = (MAX_SAMPLE_BYTES / (4 * dims)).max(lists);
+    let count = (lists * SAMPLE_PER_LIST).min(fitting).min(rows.len());
+    let picked = pick(rows.len(), count, &mut ChaCha8Rng::seed_from_u64(seed));
+    let mut sample = vec![0.0; count * dims];
+    sample.par_chunks_exact_mut(dims).zip(&picked).for_each(|(to, &at)| {
+        binarizer.rotate(rows.row(at), to);
+    });
+    sample
+}
+
+/// Finds the list of every row, and encodes it about the list's centroid.
+fn encode(
+    rows: &dyn Rows,
+    binarizer: &Binarizer,
+    by_distance: &Binarizer,
+    centroids: &OwnedCentroids,
+) -> (Vec<u32>, CodesBuilder) {
+    let layout = *binarizer.layout();
+    let starts: Vec<usize> = (0..rows.len()).step_by(CHUNK).collect();
+    let chunks: Vec<(Vec<u32>, CodesBuilder)> = starts
+        .into_par_iter()
+        .map(|start| {
+            let end = rows.len().min(start + CHUNK);
+            let mut nearest = NearestCentroid::new(centroids, by_distance);
+            let (mut lists, mut codes) =
+                (Vec::with_capacity(end - start), CodesBuilder::new(layout));
+            let (mut rotated, mut code) = (vec![0.0; layout.dims()], vec![0; layout.words()]);
+            let mut scratch = EncodeScratch::default();
+            for at in start..end {
+                binarizer.rotate(rows.row(at), &mut rotated);
+                let (list, _) = nearest.of(&rotated);
+                let centre = centroids.vector(list);
+                let factors = binarizer.encode_about(&rotated, centre, &mut scratch, &mut code);
+                codes.push(&code, factors);
+                lists.push(list);
+            }
+            (lists, codes)
+        })
+        .collect();
+    let mut lists = Vec::with_capacity(rows.len());
+    let mut codes = CodesBuilder::new(layout);
+    for (chunk_lists, chunk_codes) in chunks {
+        lists.extend(chunk_lists);
+        codes.append(chunk_codes);
+    }
+    (lists, codes)
+}

@@ -1,0 +1,246 @@
+//! Scanning a list: bounds of every row from its signs, whole codes only for what survives them.
+//!
+//! ```text
+//!  plane 0 ──scan_blocks──> scores ──bound_blocks──> survivors? ──> planes 1.. of the block ──> candidates
+//! ```
+//!
+//! A list is any range of rows. Blocks are shared where one list ends and the next begins; rows that
+//! belong to a neighbour are masked out.
+
+use std::ops::Range;
+
+use bigrain_binarize::{Estimate, QueryCode, Terms};
+use bigrain_kernels::{
+    BLOCK_ROWS, BlockTable, Bounded, Bounds, bound_blocks, prefetch, scan_blocks,
+};
+
+use crate::Candidates;
+use crate::codes::ResidentCodes;
+
+/// Blocks scored before the threshold is read again, at most: their scores stay in the first-level
+/// cache.
+const MAX_STEP: usize = 32;
+
+/// Blocks of the first step: early thresholds say little, so they are soon replaced.
+const FIRST_STEP: usize = 2;
+
+/// Bytes of a list that are fetched ahead of its scan; the rest follows by itself.
+const PREFETCH_BYTES: usize = 1024;
+
+/// How many standard deviations bounds cover.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Epsilon {
+    /// Of the signs of codes of several levels.
+    pub sign: f32,
+    /// Of whole codes.
+    pub full: f32,
+}
+
+/// What the codes of one list have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct ListTerms {
+    /// For scores of the signs alone; the same as `full` at one level.
+    pub sign: Terms,
+    /// For scores of whole codes.
+    pub full: Terms,
+}
+
+impl ListTerms {
+    /// Returns the terms of codes about a centre, from its dot product with the rotated query and
+    /// its squared length; `rest` says whether codes have more planes than their signs.
+    #[must_use]
+    pub fn new(query: &QueryCode, dot: f32, norm_squared: f32, rest: bool) -> Self {
+        let full = query.terms_about(dot, norm_squared);
+        let sign = if rest { query.sign_terms_about(dot, norm_squared) } else { full };
+        Self { sign, full }
+    }
+
+    /// Makes bounds of the signs and of whole codes cover so many deviations.
+    #[must_use]
+    pub fn with_epsilon(mut self, query: &QueryCode, epsilon: Epsilon) -> Self {
+        self.sign.error *= epsilon.sign / query.epsilon();
+        self.full.error *= epsilon.full / query.epsilon();
+        self
+    }
+
+    /// Replaces what every similarity contains.
+    #[must_use]
+    pub fn with_constant(mut self, constant: f32) -> Self {
+        self.sign.constant = constant;
+        self.full.constant = constant;
+        self
+    }
+}
+
+/// The look-up table and buffers of one query, for any number of lists.
+#[derive(Debug)]
+pub struct ListScan {
+    table: BlockTable,
+    scores: [i32; MAX_STEP * BLOCK_ROWS],
+    similarities: [f32; MAX_STEP * BLOCK_ROWS],
+    uppers: [f32; MAX_STEP * BLOCK_ROWS],
+    survivors: [u32; MAX_STEP],
+}
+
+impl ListScan {
+    /// Builds the query's table.
+    #[must_use]
+    pub fn new(query: &QueryCode) -> Self {
+        let mut table = BlockTable::default();
+        table.rebuild(query.planes());
+        Self {
+            table,
+            scores: [0; MAX_STEP * BLOCK_ROWS],
+            similarities: [0.0; MAX_STEP * BLOCK_ROWS],
+            uppers: [0.0; MAX_STEP * BLOCK_ROWS],
+            survivors: [0; MAX_STEP],
+        }
+    }
+
+    /// Makes the table that of another query.
+    pub fn rebuild(&mut self, query: &QueryCode) {
+        self.table.rebuild(query.planes());
+    }
+
+    /// Asks the memory for the beginning of a list that will be scanned next.
+    pub fn fetch_ahead(codes: &ResidentCodes, rows: &Range<u32>) {
+        let first = rows.start as usize / BLOCK_ROWS;
+        let end = (rows.end as usize).div_ceil(BLOCK_ROWS).max(first);
+        let blocks = codes.blocks(0, first..end);
+        prefetch(&blocks[..blocks.len().min(PREFETCH_BYTES)]);
+        let factors = codes.scan_factors(first..end);
+        let rows = factors.add.len().min(2 * BLOCK_ROWS);
+        prefetch(bytemuck::cast_slice(&factors.add[..rows]));
+        prefetch(bytemuck::cast_slice(&factors.rescale[..rows]));
+    }
+
+    /// Writes the similarity of every code, by its signs, to `similarities`.
+    pub fn similarities(
+        &mut self,
+        codes: &ResidentCodes,
+        terms: &Terms,
+        similarities: &mut Vec<f32>,
+    ) {
+        similarities.clear();
+        let blocks = codes.rows().div_ceil(BLOCK_ROWS);
+        for first in (0..blocks).step_by(MAX_STEP) {
+            let step = first..blocks.min(first + MAX_STEP);
+            let rows = step.len() * BLOCK_ROWS;
+            self.bound(codes, terms, step, f32::NEG_INFINITY);
+            similarities.extend_from_slice(&self.similarities[..rows]);
+        }
+        similarities.truncate(codes.rows());
+    }
+
+    /// Offers the rows of one list to `candidates`, except those for which `deleted` is true.
+    pub fn scan(
+        &mut self,
+        codes: &ResidentCodes,
+        terms: &ListTerms,
+        rows: Range<u32>,
+        deleted: &impl Fn(u32) -> bool,
+        candidates: &mut Candidates,
+    ) {
+        let end = (rows.end as usize).div_ceil(BLOCK_ROWS);
+        let mut next = rows.start as usize / BLOCK_ROWS;
+        let mut step = FIRST_STEP;
+        while next < end {
+            let blocks = next..end.min(next + step);
+            self.bound(codes, &terms.sign, blocks.clone(), candidates.threshold());
+            for (at, block) in blocks.clone().enumerate() {
+                let survivors = self.survivors[at] & rows_of_block(block, &rows);
+                if survivors != 0 {
+                    self.offer(codes, terms, (at, block), survivors, deleted, candidates);
+                }
+            }
+            next = blocks.end;
+            step = MAX_STEP.min(2 * step);
+        }
+    }
+
+    /// Offers the surviving rows of one block, which was bounded as the `at`-th.
+    fn offer(
+        &mut self,
+        codes: &ResidentCodes,
+        terms: &ListTerms,
+        (at, block): (usize, usize),
+        mut survivors: u32,
+        deleted: &impl Fn(u32) -> bool,
+        candidates: &mut Candidates,
+    ) {
+        if codes.has_rest() {
+            self.add_rest(codes, at, block);
+        }
+        while survivors != 0 {
+            let lane = survivors.trailing_zeros() as usize;
+            survivors &= survivors - 1;
+            let (row, offset) = (at * BLOCK_ROWS + lane, block * BLOCK_ROWS + lane);
+            let estimate = if codes.has_rest() {
+                terms.full.estimate(self.scores[row], codes.rest_factors(offset))
+            } else {
+                let similarity = self.similarities[row];
+                Estimate { similarity, error: self.uppers[row] - similarity }
+            };
+            let hopeless = estimate.upper() < candidates.threshold();
+            if !hopeless && !deleted(offset as u32) {
+                candidates.push(estimate, offset as u32);
+            }
+        }
+    }
+
+    /// Adds the other planes of one block to the scores of its signs.
+    fn add_rest(&mut self, codes: &ResidentCodes, at: usize, block: usize) {
+        let scores = &mut self.scores[at * BLOCK_ROWS..(at + 1) * BLOCK_ROWS];
+        let mut plane = [0; BLOCK_ROWS];
+        for level in 1..codes.layout().levels().count() {
+            scan_blocks(codes.blocks(level, block..block + 1), &self.table, &mut plane);
+            scores.iter_mut().zip(plane).for_each(|(score, more)| *score = 2 * *score + more);
+        }
+    }
+
+    /// Scores and bounds some blocks.
+    fn bound(
+        &mut self,
+        codes: &ResidentCodes,
+        terms: &Terms,
+        blocks: Range<usize>,
+        threshold: f32,
+    ) {
+        let len = blocks.len();
+        let rows = len * BLOCK_ROWS;
+        scan_blocks(codes.blocks(0, blocks.clone()), &self.table, &mut self.scores[..rows]);
+        let Terms { constant, scale, error, bias } = *terms;
+        let unit = codes.unit();
+        let bounds = Bounds { constant, scale: scale * unit, error: error * unit, bias };
+        let mut bounded = Bounded {
+            similarities: &mut self.similarities[..rows],
+            uppers: &mut self.uppers[..rows],
+            survivors: &mut self.survivors[..len],
+        };
+        let factors = codes.scan_factors(blocks);
+        bound_blocks(&self.scores[..rows], factors, bounds, threshold, &mut bounded);
+    }
+}
+
+/// Returns the lanes of a block that lie in `rows`.
+fn rows_of_block(block: usize, rows: &Range<u32>) -> u32 {
+    let first = (block * BLOCK_ROWS) as u32;
+    let from = rows.start.saturating_sub(first).min(BLOCK_ROWS as u32);
+    let to = rows.end.saturating_sub(first).min(BLOCK_ROWS as u32);
+    let below = |lanes: u32| ((1_u64 << lanes) - 1) as u32;
+    below(to) & !below(from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_in_a_shared_block_are_masked_out() {
+        assert_eq!(rows_of_block(0, &(0..32)), u32::MAX);
+        assert_eq!(rows_of_block(0, &(3..5)), 0b11000);
+        assert_eq!(rows_of_block(1, &(3..33)), 1);
+        assert_eq!(rows_of_block(1, &(40..41)), 1 << 8);
+        assert_eq!(rows_of_block(0, &(7..7)), 0);
+    }
+}

@@ -1,0 +1,108 @@
+//! Collecting codes until they are whole.
+
+use bigrain_binarize::{CodeFactors, CodeLayout, Factors, to_half, unit_for};
+use bigrain_kernels::{BLOCK_ROWS, block_bytes, pack_blocks};
+
+use super::ResidentCodes;
+
+/// Codes as they come from a binarizer, in any order, on their way to [`ResidentCodes`].
+#[derive(Clone, Debug)]
+pub struct CodesBuilder {
+    layout: CodeLayout,
+    planes: Vec<Vec<u64>>,
+    factors: Vec<CodeFactors>,
+}
+
+impl CodesBuilder {
+    /// Returns a builder without codes.
+    #[must_use]
+    pub fn new(layout: CodeLayout) -> Self {
+        Self { layout, planes: vec![Vec::new(); layout.levels().count()], factors: Vec::new() }
+    }
+
+    /// Appends one code, its levels one after the other.
+    ///
+    /// # Panics
+    ///
+    /// When `code` has the wrong number of words.
+    pub fn push(&mut self, code: &[u64], factors: CodeFactors) {
+        for (plane, level) in self.planes.iter_mut().zip(self.layout.levels_of(code)) {
+            plane.extend_from_slice(level);
+        }
+        self.factors.push(factors);
+    }
+
+    /// Appends the codes of another builder.
+    pub fn append(&mut self, other: Self) {
+        for (plane, other) in self.planes.iter_mut().zip(other.planes) {
+            plane.extend(other);
+        }
+        self.factors.extend(other.factors);
+    }
+
+    /// Returns the codes in the given order: row `i` is the code that was pushed as `order[i]`.
+    #[must_use]
+    pub fn finish(self, order: &[u32]) -> ResidentCodes {
+        let Self { layout, planes, factors } = self;
+        let words = layout.words_per_plane();
+        let factors: Vec<CodeFactors> = order.iter().map(|&at| factors[at as usize]).collect();
+        let blocks = order.len().div_ceil(BLOCK_ROWS);
+        let in_blocks = |plane: Vec<u64>| {
+            let row = |at: u32| &plane[at as usize * words..(at as usize + 1) * words];
+            let rows: Vec<u64> = order.iter().flat_map(|&at| row(at)).copied().collect();
+            let mut packed = vec![0; blocks * block_bytes(layout.dims())];
+            pack_blocks(&rows, words, &mut packed);
+            packed
+        };
+        let mut codes = ResidentCodes {
+            layout,
+            rows: order.len(),
+            unit: unit_of(&factors),
+            shift_unit: unit_for(largest(factors.iter().map(shift))),
+            add: vec![0.0; blocks * BLOCK_ROWS],
+            rescale: vec![0; blocks * BLOCK_ROWS],
+            error: Vec::new(),
+            planes: planes.into_iter().map(in_blocks).collect(),
+            rest: Vec::new(),
+        };
+        codes.fill_columns(&factors);
+        codes
+    }
+}
+
+impl ResidentCodes {
+    fn fill_columns(&mut self, factors: &[CodeFactors]) {
+        let single = !self.has_rest();
+        if single {
+            self.error = vec![0; self.add.len()];
+        }
+        for (row, factors) in factors.iter().enumerate() {
+            let packed = factors.full.pack(self.unit, &self.layout);
+            if single {
+                self.add[row] = packed.add();
+                self.rescale[row] = packed.rescale_bits();
+                self.error[row] = packed.error_bits();
+            } else {
+                self.add[row] = factors.sign.add;
+                let sign = Factors { rescale: factors.sign.rescale, ..Factors::default() };
+                self.rescale[row] = sign.pack(self.unit, &self.layout).rescale_bits();
+                let shift = to_half(shift(factors), self.shift_unit);
+                self.rest.push([shift, packed.rescale_bits(), packed.error_bits()]);
+            }
+        }
+    }
+}
+
+/// What the whole code's add has more than its signs'.
+fn shift(factors: &CodeFactors) -> f32 {
+    factors.full.add - factors.sign.add
+}
+
+fn unit_of(factors: &[CodeFactors]) -> f32 {
+    let rescales = factors.iter().flat_map(|factors| [factors.full.rescale, factors.sign.rescale]);
+    unit_for(largest(rescales))
+}
+
+fn largest(values: impl Iterator<Item = f32>) -> f32 {
+    values.fold(0.0, |largest, value| value.abs().max(largest))
+}

@@ -1,0 +1,91 @@
+//! Codes in memory.
+
+use std::ops::Range;
+
+use bigrain_binarize::{CodeLayout, Factors, from_half};
+use bigrain_kernels::{BLOCK_ROWS, RowFactors, block_bytes};
+
+/// The codes of a segment, or of its centroids, in memory.
+///
+/// Columns are padded to whole blocks; what is padded is zero.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResidentCodes {
+    pub(super) layout: CodeLayout,
+    pub(super) rows: usize,
+    /// What halves of `rescale`, `error` and `rest` count in.
+    pub(super) unit: f32,
+    /// What the shifts in `rest` count in.
+    pub(super) shift_unit: f32,
+    pub(super) add: Vec<f32>,
+    pub(super) rescale: Vec<u16>,
+    /// Of codes of one level; empty above.
+    pub(super) error: Vec<u16>,
+    /// One array of blocks per level.
+    pub(super) planes: Vec<Vec<u8>>,
+    /// Shift, rescale and error of whole codes; empty at one level.
+    pub(super) rest: Vec<[u16; 3]>,
+}
+
+impl ResidentCodes {
+    /// Returns the layout of each code.
+    #[must_use]
+    pub fn layout(&self) -> CodeLayout {
+        self.layout
+    }
+
+    /// Returns how many codes there are.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Returns what the halves of columns count in.
+    #[must_use]
+    pub fn unit(&self) -> f32 {
+        self.unit
+    }
+
+    /// Whether codes have planes besides the signs.
+    #[must_use]
+    pub fn has_rest(&self) -> bool {
+        self.layout.levels().count() > 1
+    }
+
+    /// Returns the bytes in memory.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let planes: usize = self.planes.iter().map(Vec::len).sum();
+        let halves = self.rescale.len() + self.error.len() + 3 * self.rest.len();
+        planes + 4 * self.add.len() + 2 * halves
+    }
+
+    /// Returns one plane of a range of blocks.
+    #[must_use]
+    pub fn blocks(&self, level: usize, blocks: Range<usize>) -> &[u8] {
+        let bytes = block_bytes(self.layout.dims());
+        &self.planes[level][blocks.start * bytes..blocks.end * bytes]
+    }
+
+    /// Returns what turns the scores of a range of blocks into bounds.
+    #[must_use]
+    pub fn scan_factors(&self, blocks: Range<usize>) -> RowFactors<'_> {
+        let rows = blocks.start * BLOCK_ROWS..blocks.end * BLOCK_ROWS;
+        let error = if self.has_rest() { &self.rescale } else { &self.error };
+        RowFactors {
+            add: &self.add[rows.clone()],
+            rescale: &self.rescale[rows.clone()],
+            error: &error[rows],
+        }
+    }
+
+    /// Returns the factors of a whole code of two levels or more.
+    #[must_use]
+    pub fn rest_factors(&self, row: usize) -> Factors {
+        let [shift, rescale, error] = self.rest[row];
+        Factors {
+            add: self.add[row] + from_half(shift, self.shift_unit),
+            rescale: from_half(rescale, self.unit),
+            error: from_half(error, self.unit),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Measuring a segment: how many probes and how wide bounds each recall takes.
+
+use bigrain_binarize::{Binarizer, QueryCode, QueryWidth};
+use bigrain_types::Metric;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use rayon::prelude::*;
+use roaring::RoaringBitmap;
+
+use super::calibration::{Calibration, Effort};
+use super::kmeans::pick;
+use crate::Candidates;
+use crate::build::Rows;
+use crate::candidates::ivf::{Ivf, Reach};
+use crate::candidates::list_scan::{Epsilon, ListScan};
+use crate::verify::{similarity, verify};
+
+/// Rows taken as queries.
+const QUERIES: usize = 256;
+
+/// Fewer rows than this say nothing.
+const MIN_ROWS: usize = 256;
+
+/// The numbers of results that are calibrated.
+const LIMITS: [usize; 2] = [10, 100];
+
+/// The recalls for which efforts are kept.
+const TARGETS: [f32; 16] = [
+    0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99, 0.995, 0.998,
+];
+
+/// The widths of bounds that are tried.
+const EPSILONS: [f32; 9] = [0.2, 0.5, 0.8, 1.1, 1.4, 1.7, 2.1, 2.6, 3.2];
+
+/// Bounds that lose next to nothing: what they find is taken for the truth.
+const TRUTH_EPSILON: f32 = 3.6;
+
+/// The share of neighbours whose lists are probed while bounds are measured.
+const PROBED_SHARE: f64 = 0.95;
+
+/// What a search costs, in nanoseconds. Only ratios matter, and they are fixed, because a build must
+/// not depend on a clock.
+mod cost {
+    /// A list that is probed, besides its codes.
+    pub(super) const LIST: f64 = 60.0;
+    /// A code that is scanned, and one dimension of it.
+    pub(super) const CODE: f64 = 0.6;
+    pub(super) const CODE_DIM: f64 = 0.003;
+    /// A row that is verified, and one dimension of it.
+    pub(super) const ROW: f64 = 60.0;
+    pub(super) const ROW_DIM: f64 = 0.25;
+}
+
+/// A segment to be measured: its index, and the dense rows by offset.
+pub(crate) struct Measured<'a> {
+    pub ivf: Ivf<'a>,
+    pub rows: &'a dyn Rows,
+    /// The row that lies at each offset.
+    pub order: &'a [u32],
+    pub binarizer: &'a Binarizer,
+}
+
+/// A row taken as a query, with its true neighbours.
+struct Probe {
+    offset: u32,
+    vector: Vec<f32>,
+    code: QueryCode,
+    /// Offsets, nearest first, without the row itself.
+    neighbours: Vec<u32>,
+    /// The position of every list in the order of probing.
+    ranks: Vec<u32>,
+}
+
+impl Measured<'_> {
+    /// Returns the efforts that targets take; nothing for a segment too small to measure.
+    pub fn calibrate(&self, seed: u64) -> Calibration {
+        if self.order.len() < MIN_ROWS {
+            return Calibration::default();
+        }
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let count = QUERIES.min(self.order.len() / 2);
+        let offsets = pick(self.order.len(), count, &mut random);
+        let probes: Vec<Probe> =
+            offsets.par_iter().filter_map(|&offset| self.probe(offset as u32)).collect();
+        let limits = LIMITS.into_iter().filter(|limit| limit * 2 < self.order.len());
+        let entries = limits.flat_map(|limit| self.efforts(&probes, limit)).collect();
+        Calibration::new(entries).unwrap_or_default()
+    }
+
+    fn probe(&self, offset: u32) -> Option<Probe> {
+        let vector = self.row(offset).to_vec();
+        let width = QueryWidth::default_for(self.binarizer.layout().levels());
+        let code = self.binarizer.prepare_query(&vector, width).ok()?;
+        let lists = self.ivf.layout.len();
+        let mut scan = ListScan::new(&code);
+        let order = self.ivf.centroids.nearest(&code, &mut scan, lists);
+        let mut ranks = vec![0; lists];
+        for (rank, probe) in order.iter().enumerate() {
+            ranks[probe.list as usize] = rank as u32;
+        }
+        let most = LIMITS[LIMITS.len() - 1];
+        let mut probe = Probe { offset, vector, code, neighbours: Vec::new(), ranks };
+        probe.neighbours = self.find(&probe, lists, TRUTH_EPSILON, most).0;
+        Some(probe)
+    }
+
+    /// Searches for a probe's neighbours; returns them with the number of rows verified.
+    fn find(&self, probe: &Probe, probes: usize, epsilon: f32, limit: usize) -> (Vec<u32>, u64) {
+        let itself = RoaringBitmap::from_iter([probe.offset]);
+        let mut candidates = Candidates::new(limit, limit.max(100) * 100);
+        let mut scan = ListScan::new(&probe.code);
+        let reach = Reach { probes, epsilon: Epsilon { sign: epsilon, full: epsilon } };
+        self.ivf.search(&probe.code, &mut scan, reach, &itself, &mut candidates);
+        let candidates = candidates.into_sorted();
+        let metric = self.binarizer.metric();
+        let Ok(verified) = verify(&candidates, limit, |candidate| {
+            let row = self.row(candidate.offset);
+            Ok::<_, std::convert::Infallible>(similarity(metric, &probe.vector, row))
+        });
+        let found = verified.best.iter().map(|&(_, at)| candidates[at].offset).collect();
+        (found, verified.rows)
+    }
+
+    fn efforts(&self, probes: &[Probe], limit: usize) -> Vec<Effort> {
+        let by_lists = ByLists::of(self, probes, limit);
+        let typical = by_lists.first_above(PROBED_SHARE);
+        let by_epsilon: Vec<ByEpsilon> =
+            EPSILONS.iter().map(|&epsilon| self.measure(probes, limit, typical, epsilon)).collect();
+        let dims = self.binarizer.layout().dims() as f64;
+        let effort = |target: f32| {
+            let pairs = by_epsilon.iter().filter_map(|bounds| {
+                let at = by_lists.first_above(f64::from(target) / bounds.recall);
+                let at =
+                    (by_lists.recall[at] * bounds.recall >= f64::from(target)).then_some(at)?;
+                let lists = (at + 1) as f64 * cost::LIST;
+                let codes = by_lists.codes[at] * (cost::CODE + dims * cost::CODE_DIM);
+                let rows = bounds.rows * (cost::ROW + dims * cost::ROW_DIM);
+                Some((lists + codes + rows, at as u32 + 1, bounds.epsilon))
+            });
+            let (_, probes, epsilon) = pairs.min_by(|a, b| a.0.total_cmp(&b.0))?;
+            Some(Effort { recall: target, limit: limit as u32, probes, epsilon })
+        };
+        TARGETS.into_iter().filter_map(effort).collect()
+    }
+
+    /// Measures what bounds of a width find of the neighbours whose lists are probed.
+    fn measure(&self, probes: &[Probe], limit: usize, last: usize, epsilon: f32) -> ByEpsilon {
+        let (found, wanted, rows) = probes
+            .par_iter()
+            .map(|probe| {
+                let (found, rows) = self.find(probe, last + 1, epsilon, limit);
+                let within = |offset: &&u32| probe.rank_of(self, **offset) <= last;
+                let wanted: RoaringBitmap =
+                    probe.neighbours.iter().take(limit).filter(within).collect();
+                let found = found.iter().filter(|&&offset| wanted.contains(offset)).count() as u64;
+                (found, wanted.len(), rows)
+            })
+            .reduce(|| (0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
+        ByEpsilon {
+            epsilon,
+            recall: found as f64 / wanted.max(1) as f64,
+            rows: rows as f64 / probes.len().max(1) as f64,
+        }
+    }
+
+    fn row(&self, offset: u32) -> &[f32] {
+        self.rows.row(self.order[offset as usize] as usize)
+    }
+}
+
+impl Probe {
+    /// Returns at which position the list of an offset is probed.
+    fn rank_of(&self, measured: &Measured<'_>, offset: u32) -> usize {
+        self.ranks[measured.ivf.layout.list_of(offset) as usize] as usize
+    }
+}
+
+/// What the nearest lists hold, in the mean of all probes; entry `p` is for `p + 1` lists.
+struct ByLists {
+    recall: Vec<f64>,
+    codes: Vec<f64>,
+}
+
+impl ByLists {
+    fn of(measured: &Measured<'_>, probes: &[Probe], limit: usize) -> Self {
+        let lists = measured.ivf.layout.len();
+        let (mut found, mut codes) = (vec![0_u64; lists], vec![0_u64; lists]);
+        let mut wanted = 0;
+        for probe in probes {
+            for &neighbour in probe.neighbours.iter().take(limit) {
+                found[probe.rank_of(measured, neighbour)] += 1;
+                wanted += 1;
+            }
+            for (list, &rank) in probe.ranks.iter().enumerate() {
+                codes[rank as usize] += measured.ivf.layout.rows(list as u32).len() as u64;
+            }
+        }
+        let running = |counts: Vec<u64>, of: u64| {
+            let sums = counts.into_iter().scan(0, |sum, count| {
+                *sum += count;
+                Some(*sum)
+            });
+            sums.map(|sum| sum as f64 / of.max(1) as f64).collect()
+        };
+        Self { recall: running(found, wanted), codes: running(codes, probes.len() as u64) }
+    }
+
+    /// Returns the first entry of at least this recall, or the last.
+    fn first_above(&self, recall: f64) -> usize {
+        self.recall.partition_point(|&reached| reached < recall).min(self.recall.len() - 1)
+    }
+}
+
+/// What bounds of one width find.
+struct ByEpsilon {
+    epsilon: f32,
+    recall: f64,
+    /// Rows verified for a query, in the mean.
+    rows: f64,
+}
+
+/// Returns what "near" means for the lists of a metric.
+#[must_use]
+pub(crate) fn nearness_of(metric: Metric) -> super::Nearness {
+    if metric == Metric::Dot { super::Nearness::Dot } else { super::Nearness::Distance }
+}

@@ -1,0 +1,270 @@
+//! Balanced k-means over rotated rows.
+//!
+//! Lloyd's iterations on a sample. The costly step, finding the nearest centroid of every row, is a
+//! search like any other: codes of the centroids say which few are worth an exact distance
+//! ([`Centroids::nearest`](super::Centroids::nearest)), so a row costs some hundred nanoseconds and a
+//! nanosecond or two per centroid instead of one distance to each.
+//!
+//! Lists of equal size are worth more than centroids of least error, because every probe scans a
+//! whole list: a centroid whose list is longer than the mean gets a *penalty* that is taken off its
+//! nearness, raised a little after each iteration (the dual ascent of an assignment with
+//! capacities). Centroids without rows move to a row of the longest list.
+//!
+//! Above a thousand lists the tree has two stages: the sample is first cut into about the root of
+//! their number of parts, and each part gets lists in proportion to its rows.
+//!
+//! The result depends on the sample, the seed and the instruction set, never on the number of threads.
+
+use bigrain_binarize::{Binarizer, QueryCode, QueryWidth};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use rayon::prelude::*;
+
+use super::centroids::{Nearness, OwnedCentroids};
+use crate::candidates::list_scan::ListScan;
+
+/// Rows assigned by one task.
+const CHUNK: usize = 256;
+
+/// What a list of twice the mean length gains in penalty by one iteration, in mean squared
+/// distances between rows and their centroids.
+const PENALTY_STEP: f32 = 0.04;
+
+/// The largest penalty, in the same measure.
+const MAX_PENALTY: f32 = 0.25;
+
+/// How to cluster.
+#[derive(Clone, Copy, Debug)]
+pub struct KMeans {
+    /// How many lists.
+    pub lists: usize,
+    /// Lloyd's iterations.
+    pub iterations: usize,
+    /// Where randomness begins.
+    pub seed: u64,
+    /// More lists than this are trained in two stages.
+    pub flat_lists: usize,
+}
+
+impl KMeans {
+    /// Returns the parameters that suit most data.
+    #[must_use]
+    pub fn new(lists: usize, seed: u64) -> Self {
+        Self { lists, iterations: 8, seed, flat_lists: 4096 }
+    }
+}
+
+/// Returns centroids of `sample` (rotated rows, one after the other), with their penalties.
+///
+/// `binarizer` is that of centroids under the squared distance
+/// ([`Binarizer::for_centroids`]). Runs on the current thread pool.
+#[must_use]
+pub fn train(sample: &[f32], binarizer: &Binarizer, params: &KMeans) -> OwnedCentroids {
+    let dims = binarizer.layout().dims();
+    let rows = sample.len() / dims;
+    let lists = params.lists.clamp(1, rows.max(1));
+    if lists <= params.flat_lists {
+        return Clustering::new(sample, binarizer, lists, params).run();
+    }
+    let parts = (lists as f64).sqrt().round() as usize;
+    let coarse = Clustering::new(sample, binarizer, parts, params).run();
+    let assigned = assign(sample, dims, &coarse, binarizer);
+    let mut members = vec![Vec::new(); parts];
+    for (row, &part) in assigned.iter().enumerate() {
+        members[part as usize].push(row);
+    }
+    let mut vectors = Vec::with_capacity(lists * dims);
+    let mut penalties = Vec::with_capacity(lists);
+    let (mut rows_left, mut lists_left) = (rows, lists);
+    for (part, members) in members.iter().enumerate().filter(|(_, members)| !members.is_empty()) {
+        let share = (lists_left * members.len()).div_ceil(rows_left).min(lists_left);
+        (rows_left, lists_left) = (rows_left - members.len(), lists_left - share);
+        if share == 0 {
+            continue;
+        }
+        let rows: Vec<f32> = members
+            .iter()
+            .flat_map(|&row| &sample[row * dims..(row + 1) * dims])
+            .copied()
+            .collect();
+        let seed = params.seed.wrapping_add(1 + part as u64);
+        let params = KMeans { seed, ..*params };
+        let share = share.min(members.len());
+        let trained = Clustering::new(&rows, binarizer, share, &params).run();
+        vectors.extend(trained.vectors);
+        penalties.extend(trained.penalties);
+    }
+    OwnedCentroids::new(vectors, penalties, binarizer, Nearness::Distance)
+}
+
+/// Returns the nearest centroid of every rotated row.
+#[must_use]
+pub fn assign(
+    rows: &[f32],
+    dims: usize,
+    centroids: &OwnedCentroids,
+    binarizer: &Binarizer,
+) -> Vec<u32> {
+    rows.par_chunks(CHUNK * dims)
+        .flat_map_iter(|rows| {
+            let mut nearest = NearestCentroid::new(centroids, binarizer);
+            rows.chunks_exact(dims).map(move |row| nearest.of(row).0).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// Finds the nearest centroid of one row after the other.
+#[derive(Debug)]
+pub struct NearestCentroid<'a> {
+    centroids: &'a OwnedCentroids,
+    binarizer: &'a Binarizer,
+    scan: Option<ListScan>,
+}
+
+impl<'a> NearestCentroid<'a> {
+    /// `binarizer` is that of the centroids.
+    #[must_use]
+    pub fn new(centroids: &'a OwnedCentroids, binarizer: &'a Binarizer) -> Self {
+        Self { centroids, binarizer, scan: None }
+    }
+
+    /// Returns the nearest centroid of a rotated row, and how near it is (minus the squared
+    /// distance and the penalty).
+    pub fn of(&mut self, row: &[f32]) -> (u32, f32) {
+        let centroids = self.centroids.as_centroids();
+        if centroids.len() == 1 {
+            return (0, 0.0);
+        }
+        let prepared = self.binarizer.prepare_rotated(row.to_vec(), QueryWidth::Bits(4));
+        let Ok(query) = prepared else { return (0, f32::NEG_INFINITY) };
+        let scan = self.scan_of(&query);
+        let nearest = centroids.nearest(&query, scan, 1);
+        nearest.first().map_or((0, f32::NEG_INFINITY), |probe| (probe.list, probe.nearness))
+    }
+
+    fn scan_of(&mut self, query: &QueryCode) -> &mut ListScan {
+        if let Some(scan) = &mut self.scan {
+            scan.rebuild(query);
+        }
+        self.scan.get_or_insert_with(|| ListScan::new(query))
+    }
+}
+
+/// One run of Lloyd's iterations.
+struct Clustering<'a> {
+    sample: &'a [f32],
+    binarizer: &'a Binarizer,
+    dims: usize,
+    lists: usize,
+    iterations: usize,
+    random: ChaCha8Rng,
+    centroids: Vec<f32>,
+    penalties: Vec<f32>,
+}
+
+impl<'a> Clustering<'a> {
+    fn new(sample: &'a [f32], binarizer: &'a Binarizer, lists: usize, params: &KMeans) -> Self {
+        let dims = binarizer.layout().dims();
+        let mut random = ChaCha8Rng::seed_from_u64(params.seed);
+        let rows = sample.len() / dims;
+        let centroids = pick(rows, lists, &mut random)
+            .into_iter()
+            .flat_map(|row| &sample[row * dims..(row + 1) * dims])
+            .copied()
+            .collect();
+        let penalties = vec![0.0; lists];
+        let iterations = params.iterations;
+        Self { sample, binarizer, dims, lists, iterations, random, centroids, penalties }
+    }
+
+    fn run(mut self) -> OwnedCentroids {
+        if self.sample.is_empty() {
+            self.centroids = vec![0.0; self.dims];
+        } else if self.lists == 1 {
+            let assigned = vec![0; self.sample.len() / self.dims];
+            self.move_to_means(&assigned);
+        } else {
+            for _ in 0..self.iterations {
+                let assigned = assign(self.sample, self.dims, &self.encoded(), self.binarizer);
+                self.move_to_means(&assigned);
+            }
+        }
+        self.encoded()
+    }
+
+    fn encoded(&self) -> OwnedCentroids {
+        let (centroids, penalties) = (self.centroids.clone(), self.penalties.clone());
+        OwnedCentroids::new(centroids, penalties, self.binarizer, Nearness::Distance)
+    }
+
+    /// Moves every centroid to the mean of its rows, and an empty one to a row of the longest list.
+    fn move_to_means(&mut self, assigned: &[u32]) {
+        let (layout, order) = super::ListLayout::of(assigned, self.lists);
+        let (sample, dims) = (self.sample, self.dims);
+        let row = |at: u32| &sample[at as usize * dims..(at as usize + 1) * dims];
+        // Each list sums its rows in their order: the same bits for any number of threads.
+        let spreads: Vec<f64> = self
+            .centroids
+            .par_chunks_exact_mut(dims)
+            .enumerate()
+            .map(|(list, centroid)| {
+                let members = layout.rows(list as u32);
+                let members = &order[members.start as usize..members.end as usize];
+                if members.is_empty() {
+                    return 0.0;
+                }
+                let mut sums = vec![0.0_f64; dims];
+                for &member in members {
+                    sums.iter_mut().zip(row(member)).for_each(|(sum, &x)| *sum += f64::from(x));
+                }
+                let count = members.len() as f64;
+                centroid.iter_mut().zip(&sums).for_each(|(c, sum)| *c = (sum / count) as f32);
+                let spread =
+                    |&member| f64::from(bigrain_kernels::l2_squared(row(member), centroid));
+                members.iter().map(spread).sum()
+            })
+            .collect();
+        let spread = (spreads.iter().sum::<f64>() / assigned.len() as f64) as f32;
+        self.update_penalties(&layout, assigned.len(), spread);
+        self.refill_empty(&layout, &order);
+    }
+
+    fn update_penalties(&mut self, layout: &super::ListLayout, rows: usize, spread: f32) {
+        let mean = rows as f32 / self.lists as f32;
+        for (list, penalty) in self.penalties.iter_mut().enumerate() {
+            let excess = (layout.rows(list as u32).len() as f32 / mean - 1.0).clamp(-1.0, 2.0);
+            *penalty = (*penalty + PENALTY_STEP * spread * excess).clamp(0.0, MAX_PENALTY * spread);
+        }
+    }
+
+    fn refill_empty(&mut self, layout: &super::ListLayout, order: &[u32]) {
+        let mut by_length: Vec<u32> = (0..self.lists as u32).collect();
+        by_length.sort_by_key(|&list| (std::cmp::Reverse(layout.rows(list).len()), list));
+        let mut longest = by_length.into_iter();
+        for list in (0..self.lists).filter(|&list| layout.rows(list as u32).is_empty()) {
+            let Some(from) = longest.next().map(|list| layout.rows(list)) else { return };
+            if from.len() < 2 {
+                return;
+            }
+            let at = from.start + (self.random.next_u64() % from.len() as u64) as u32;
+            let row = order[at as usize] as usize * self.dims;
+            self.centroids[list * self.dims..(list + 1) * self.dims]
+                .copy_from_slice(&self.sample[row..row + self.dims]);
+            self.penalties[list] = 0.0;
+        }
+    }
+}
+
+/// Returns `count` different numbers below `limit`, rising.
+#[must_use]
+pub fn pick(limit: usize, count: usize, random: &mut impl RngCore) -> Vec<usize> {
+    // Floyd's sampling: every set is equally likely, and memory is that of the result.
+    let mut picked = std::collections::BTreeSet::new();
+    for last in limit.saturating_sub(count)..limit {
+        let at = (random.next_u64() % (last as u64 + 1)) as usize;
+        if !picked.insert(at) {
+            picked.insert(last);
+        }
+    }
+    picked.into_iter().collect()
+}
