@@ -88,7 +88,12 @@ impl Centroids<'_> {
     }
 
     /// Compares those centroids exactly whose codes promise most, a few times as many as wanted.
-    fn nearest_by_codes(&self, query: &QueryCode, scan: &mut ListScan, wanted: usize) -> Vec<Probe> {
+    fn nearest_by_codes(
+        &self,
+        query: &QueryCode,
+        scan: &mut ListScan,
+        wanted: usize,
+    ) -> Vec<Probe> {
         let (mean, norm_squared) = self.mean;
         let terms = query.terms_about(dot(query.rotated(), mean), norm_squared);
         let mut similarities = Vec::with_capacity(self.len() + BLOCK_ROWS);
