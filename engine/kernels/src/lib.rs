@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | [`scan`], [`score_one`] | integer scores of codes against a query | exact |
 //! | [`dot`], [`l2_squared`] | sums over two `f32` slices | within a stated bound |
+//! | [`dot_f16`], [`l2_squared_f16`], [`dot_i8`], [`l2_squared_i8`] | the same, of an `f32` query and a smaller row | within a stated bound |
 //! | [`quantize`] | numbers to bit planes, with two sums | planes exact, sums within a bound |
 //! | [`hadamard`] | the Walsh-Hadamard transform, in place | bit for bit |
 //! | [`TopK`] | the best `limit` offsets by score | not applicable |
@@ -26,8 +27,10 @@ mod cpu;
 mod float;
 mod hadamard;
 mod planes;
+mod prefetch;
 mod quantize;
 pub mod reference;
+mod rows;
 mod topk;
 
 pub use cpu::Isa;
@@ -37,5 +40,10 @@ pub use planes::{
     MAX_LEVELS, MAX_QUERY_WIDTH, MAX_SCAN_DIMS, QueryPlanes, QueryPlanesError, scan, scan_with,
     score_one,
 };
+pub use prefetch::prefetch;
 pub use quantize::{QuantizeSums, quantize, quantize_sums, quantize_with};
+pub use rows::{
+    dot_f16, dot_f16_with, dot_i8, dot_i8_with, l2_squared_f16, l2_squared_f16_with, l2_squared_i8,
+    l2_squared_i8_with,
+};
 pub use topk::{Scored, TopK};
