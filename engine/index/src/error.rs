@@ -43,4 +43,10 @@ impl IndexError {
             Self::Write(_) => false,
         }
     }
+
+    /// Whether the caller gave up.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Read(ReadError::Cancelled(_)))
+    }
 }

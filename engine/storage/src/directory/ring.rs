@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn more_reads_than_the_ring_is_deep_all_arrive() {
         let Some(mut ring) = ring() else { return };
-        let bytes: Vec<u8> = (0..100_000_u32).map(|i| (i * 31 >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..100_000_u32).map(|i| ((i * 31) >> 3) as u8).collect();
         let file = file(&bytes);
         let places: Vec<usize> = (0..3 * DEPTH as usize + 5).map(|i| i * 7919 % 90_000).collect();
         let read = |&at: &usize| RingRead { file: &file, offset: at as u64, length: 1 + at % 9000 };

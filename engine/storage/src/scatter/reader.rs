@@ -9,8 +9,10 @@ use super::ScatterBatch;
 use super::pread_pool::PreadPool;
 use crate::directory::Ring;
 
-/// Buffers and rings kept for later batches; more exist only while more threads read at once.
-const KEPT_LANES: usize = 64;
+/// Rings and buffers kept for later batches; more exist only while more threads read at once.
+const KEPT_LANES: usize = 16;
+/// Bytes of buffers kept with each; more exist only during a batch of many or large rows.
+const KEPT_BYTES: usize = 2 << 20;
 
 /// Opens a ring, or says why there is none.
 type OpenRing = fn() -> io::Result<Ring>;
@@ -118,7 +120,10 @@ impl ScatterReader {
         self.pool.get_or_init(|| PreadPool::start().ok()).as_ref()
     }
 
-    pub(super) fn take_back(&self, lane: Lane) {
+    pub(super) fn take_back(&self, mut lane: Lane) {
+        if lane.buffers.iter().map(|buffer| 8 * buffer.capacity()).sum::<usize>() > KEPT_BYTES {
+            lane.buffers.clear();
+        }
         let mut lanes = self.lanes.lock();
         if lanes.len() < KEPT_LANES {
             lanes.push(lane);
