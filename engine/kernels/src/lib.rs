@@ -27,7 +27,7 @@ mod cpu;
 mod float;
 mod hadamard;
 mod planes;
-mod prefetch;
+mod prefetch_stream;
 mod quantize;
 pub mod reference;
 mod rows;
@@ -40,7 +40,7 @@ pub use planes::{
     MAX_LEVELS, MAX_QUERY_WIDTH, MAX_SCAN_DIMS, QueryPlanes, QueryPlanesError, scan, scan_with,
     score_one,
 };
-pub use prefetch::prefetch;
+pub use prefetch_stream::prefetch_stream;
 pub use quantize::{QuantizeSums, quantize, quantize_sums, quantize_with};
 pub use rows::{
     dot_f16, dot_f16_with, dot_i8, dot_i8_with, l2_squared_f16, l2_squared_f16_with, l2_squared_i8,
