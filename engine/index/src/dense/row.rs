@@ -1,6 +1,8 @@
 //! A stored row.
 
-use bigrain_kernels::{dot, dot_f16, dot_i8, l2_squared, l2_squared_f16, l2_squared_i8, prefetch};
+use bigrain_kernels::{
+    dot, dot_f16, dot_i8, l2_squared, l2_squared_f16, l2_squared_i8, prefetch_stream,
+};
 use bigrain_types::{DenseFormat, Metric};
 use half::f16;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
@@ -72,13 +74,13 @@ impl<'a> DenseRow<'a> {
         }
     }
 
-    /// Asks for the row's cache lines before it is scored.
+    /// Asks for the row before it is scored.
     #[inline]
     pub(crate) fn prefetch(&self) {
         match *self {
-            Self::F32(row) => prefetch(bytemuck::cast_slice(row)),
-            Self::F16(row) => prefetch(bytemuck::cast_slice(row)),
-            Self::I8 { components, .. } => prefetch(bytemuck::cast_slice(components)),
+            Self::F32(row) => prefetch_stream(bytemuck::cast_slice(row)),
+            Self::F16(row) => prefetch_stream(bytemuck::cast_slice(row)),
+            Self::I8 { components, .. } => prefetch_stream(bytemuck::cast_slice(components)),
         }
     }
 }

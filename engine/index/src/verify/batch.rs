@@ -7,9 +7,6 @@ use super::RowIo;
 use crate::dense::{DenseReader, DenseRow};
 use crate::{Candidate, IndexError};
 
-/// Rows of the map whose cache lines are asked for before the first of them is scored.
-const AHEAD: usize = 4;
-
 /// The dense files of a search, and which of them are read rather than mapped.
 pub(super) struct Sources<'a> {
     pub readers: &'a [&'a DenseReader],
@@ -59,7 +56,8 @@ impl<'a> Batch<'a> {
         Self { places: Vec::new(), extents: Vec::new(), scatter: None }
     }
 
-    /// Fetches the rows of some candidates and returns how many bytes were read from files for it.
+    /// Fetches the rows of some candidates and returns how many bytes were read from files for it. Rows
+    /// in a map are looked up, and asked for all together, so that scoring one does not wait for it.
     pub fn fetch(
         &mut self,
         candidates: &[Candidate],
@@ -72,23 +70,25 @@ impl<'a> Batch<'a> {
             let place = self.place(candidate, sources)?;
             self.places.push(place);
         }
-        self.places.iter().take(AHEAD).for_each(Place::prefetch);
+        // In a loop of its own: a look-up waits for memory now and then, and would hold these up.
+        for place in &self.places {
+            if let Place::Mapped(row) = place {
+                row.prefetch();
+            }
+        }
         if self.extents.is_empty() {
             return Ok(0);
         }
         Ok(self.scatter.get_or_insert_with(|| io.batch()).read(&self.extents)?)
     }
 
-    /// Returns the row of the candidate at `index`. Rows are asked for in order.
+    /// Returns the row of the candidate at `index`.
     pub fn row(
         &self,
         index: usize,
         candidate: &Candidate,
         sources: &Sources<'a>,
     ) -> Result<Fetched<'_>, IndexError> {
-        if let Some(later) = self.places.get(index + AHEAD) {
-            later.prefetch();
-        }
         Ok(match (self.places[index], &self.scatter) {
             (Place::Mapped(row), _) => Fetched::Mapped(row),
             (Place::Read(extent), Some(scatter)) => {
@@ -113,14 +113,5 @@ impl<'a> Batch<'a> {
         }
         self.extents.push(reader.extent(Offset(candidate.offset))?);
         Ok(Place::Read(self.extents.len() - 1))
-    }
-}
-
-impl Place<'_> {
-    #[inline]
-    fn prefetch(&self) {
-        if let Self::Mapped(row) = self {
-            row.prefetch();
-        }
     }
 }

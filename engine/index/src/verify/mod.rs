@@ -14,7 +14,7 @@
 //! ```text
 //!  candidates, best bound first
 //!  ├── batch ────────────────┤── batch ─ ─ ─          only candidates that can still enter
-//!  │ resident file: row in the map, its cache lines asked for a few rows ahead
+//!  │ resident file: rows in the map, the start of each asked of memory
 //!  │ other file:    blocks read together (ScatterReader), checked
 //!  └─> score, score, score, stop
 //! ```

@@ -22,7 +22,7 @@ impl RowIo {
     /// The system's, when io_uring was asked for and there is none.
     pub fn open(io: VerifyIo) -> io::Result<Self> {
         let scatter = match io {
-            VerifyIo::Uring => ScatterReader::uring().map_err(without_uring)?,
+            VerifyIo::Uring => ScatterReader::uring().map_err(|error| without_uring(&error))?,
             VerifyIo::Pread => ScatterReader::pread(),
             VerifyIo::Auto | VerifyIo::Map | _ => ScatterReader::auto(),
         };
@@ -55,6 +55,6 @@ impl RowIo {
     }
 }
 
-fn without_uring(error: io::Error) -> io::Error {
+fn without_uring(error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("verify io uring: io_uring is not available: {error}"))
 }
