@@ -138,7 +138,8 @@ impl Shared {
         id: SegmentId,
     ) -> Result<(Segment, SegmentRow)> {
         let directory = &*self.resources.directory;
-        build_segment(directory, folder, input, &self.binarizer, &self.resources.threads)
+        let (threads, dense) = (&self.resources.threads, self.config.dense);
+        build_segment(directory, folder, input, &self.binarizer, dense, threads)
             .doing(|| format!("build segment {id}"))?;
         let segment = Segment::open(directory, folder, id, &self.binarizer)
             .doing(|| format!("open new segment {id}"))?;

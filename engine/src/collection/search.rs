@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use bigrain_binarize::{QueryCode, QueryWidth};
 use bigrain_index::candidates::flat;
-use bigrain_index::verify::{similarity, verify};
+use bigrain_index::dense::DenseReader;
+use bigrain_index::verify::{Verifier, similarity, verify};
 use bigrain_index::{Candidate, Candidates, scan};
 use bigrain_kernels::TopK;
 use bigrain_types::{
@@ -214,20 +215,18 @@ impl<'a> Search<'a> {
         stats.times.candidates += started.elapsed();
 
         let started = Instant::now();
-        let metric = self.shared.config.metric;
-        let (mut rows_read, mut bytes_read) = (0, 0);
-        let verified = verify(&candidates, self.params.limit(), |candidate| {
-            let Some(view) = segments.get(candidate.source as usize) else {
-                return Ok(candidate.optimistic);
-            };
-            self.query.cancel.check()?;
-            let row = view.segment.dense.row(Offset(candidate.offset))?;
-            rows_read += 1;
-            bytes_read += view.segment.dense.row_bytes();
-            Ok::<_, Error>(similarity(metric, &self.vector, row))
-        })?;
-        stats.rows_read += rows_read;
-        stats.bytes_read += bytes_read;
+        let sources: Vec<&DenseReader> = segments.iter().map(|view| &view.segment.dense).collect();
+        let verifier = Verifier {
+            metric: self.shared.config.metric,
+            query: &self.vector,
+            limit: self.params.limit(),
+            sources: &sources,
+            io: &self.shared.resources.row_io,
+            cancel: &self.query.cancel,
+        };
+        let verified = verifier.run(&candidates)?;
+        stats.rows_read += verified.rows;
+        stats.bytes_read += verified.bytes;
         let hit = |(similarity, index): (f32, usize)| {
             let Candidate { source, offset, .. } = candidates[index];
             let id = match segments.get(source as usize) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use bigrain_binarize::{Binarizer, Factors};
 use bigrain_index::{IndexError, codes, dense::DenseWriter, ids};
 use bigrain_storage::{Directory, FileKind};
-use bigrain_types::PointId;
+use bigrain_types::{DenseFormat, PointId};
 use rayon::prelude::*;
 
 use crate::config::VECTOR_FIELD;
@@ -24,7 +24,7 @@ pub(crate) trait SegmentInput: Sync {
     fn vector(&self, row: usize) -> &[f32];
 }
 
-/// Writes the files of a segment into an existing folder.
+/// Writes the files of a segment into an existing folder, dense rows stored as `format`.
 ///
 /// The same input gives the same bytes, for any number of threads. Memory is bounded by the codes
 /// of the segment; dense rows are streamed.
@@ -38,13 +38,14 @@ pub(crate) fn build_segment(
     folder: &Path,
     input: &dyn SegmentInput,
     binarizer: &Binarizer,
+    format: DenseFormat,
     threads: &Threads,
 ) -> Result<(), IndexError> {
     let path = |kind: FileKind| folder.join(kind.file_name(VECTOR_FIELD));
     let rows = input.rows();
 
-    let mut dense =
-        DenseWriter::create(directory, &path(FileKind::Dense), rows as u64, binarizer.dims())?;
+    let (path_of_dense, dims) = (path(FileKind::Dense), binarizer.dims());
+    let mut dense = DenseWriter::create(directory, &path_of_dense, rows as u64, dims, format)?;
     (0..rows).try_for_each(|row| dense.push(input.vector(row)))?;
     dense.finish()?;
 
@@ -117,7 +118,8 @@ mod tests {
             (0..rows).map(|i| PointId::from(i as u64)).collect(),
             (0..rows).map(vector).collect(),
         );
-        build_segment(&directory, Path::new(""), &input, &binarizer, &threads).unwrap();
+        let (folder, format) = (Path::new(""), DenseFormat::F16);
+        build_segment(&directory, folder, &input, &binarizer, format, &threads).unwrap();
         let segment = Segment::open(&directory, Path::new(""), SegmentId(1), &binarizer).unwrap();
         assert_eq!(segment.rows(), rows as u64);
         directory
