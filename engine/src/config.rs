@@ -1,6 +1,6 @@
 //! What a caller decides: the engine's resources and a collection's shape.
 
-use bigrain_types::{DenseFormat, EmbeddingSpaceId, Levels, MAX_DIMS, Metric};
+use bigrain_types::{DenseFormat, EmbeddingSpaceId, Levels, MAX_DIMS, Metric, VerifyIo};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -40,6 +40,9 @@ pub struct EngineConfig {
     pub block_cache_bytes: u64,
     /// The store's write buffer, in bytes. Default 32 MiB.
     pub write_buffer_bytes: u64,
+    /// How dense rows reach verification. Default auto: through the map while a file is in memory,
+    /// and else by reads of many rows at a time, with io_uring where the system has it.
+    pub verify_io: VerifyIo,
 }
 
 impl Default for EngineConfig {
@@ -50,6 +53,7 @@ impl Default for EngineConfig {
             flush_bytes: 256 << 20,
             block_cache_bytes: 64 << 20,
             write_buffer_bytes: 32 << 20,
+            verify_io: VerifyIo::Auto,
         }
     }
 }
@@ -184,6 +188,19 @@ impl CollectionConfig {
         Ok(())
     }
 
+    /// Refuses a vector that the dense format cannot hold. Under cosine all fit: they have length one.
+    pub(crate) fn check_dense(&self, vector: &[f32]) -> Result<()> {
+        let limit =
+            if self.metric == Metric::Cosine { f32::MAX } else { self.dense.max_component() };
+        let Some(position) = vector.iter().position(|value| value.abs() > limit) else {
+            return Ok(());
+        };
+        Err(Error::invalid(format!(
+            "vector component {position} is {}: {} reaches to {limit}",
+            vector[position], self.dense
+        )))
+    }
+
     /// Refuses a vector stated to be of another embedding space.
     pub(crate) fn check_space(&self, given: Option<EmbeddingSpaceId>) -> Result<()> {
         match (self.space, given) {
@@ -242,6 +259,16 @@ mod tests {
         assert!(config.validate().unwrap_err().to_string().contains("flush_rows"));
         let config = EngineConfig { threads: 1_000_000, ..EngineConfig::default() };
         assert!(config.validate().unwrap_err().to_string().contains("threads"));
+    }
+
+    #[test]
+    fn a_component_beyond_the_dense_format_is_named() {
+        let config = CollectionConfig::new(2, Metric::Dot).with_dense(DenseFormat::F16);
+        let error = config.check_dense(&[1.0, -65_505.0]).unwrap_err();
+        assert_eq!(error.to_string(), "vector component 1 is -65505: f16 reaches to 65504");
+        config.check_dense(&[65_504.0, 0.0]).unwrap();
+        let cosine = CollectionConfig { metric: Metric::Cosine, ..config };
+        cosine.check_dense(&[1e20, 0.0]).unwrap();
     }
 
     #[test]

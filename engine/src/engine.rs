@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bigrain_index::verify::RowIo;
 use bigrain_storage::{
     CollectionKey, CollectionRow, Directory, EntryKind, MmapDirectory, Store, StoreConfig, fs,
 };
@@ -33,6 +34,7 @@ struct Inner {
     store: Arc<Store>,
     directory: Arc<dyn Directory>,
     threads: Threads,
+    row_io: Arc<RowIo>,
     collections: RwLock<BTreeMap<String, Slot>>,
 }
 
@@ -70,6 +72,8 @@ impl Engine {
         let directory: Arc<dyn Directory> = Arc::new(MmapDirectory::open(data_dir)?);
         let threads = Threads::start(config.threads)
             .map_err(|error| Error::new(ErrorKind::Io, format!("start threads: {error}")))?;
+        let row_io = Arc::new(RowIo::open(config.verify_io)?);
+        tracing::debug!(verify_io = %row_io.io(), io_uring = row_io.uses_uring(), "rows are read");
         fs::create_folder(&*directory, collections_folder())?;
         let engine = Self(Arc::new(Inner {
             data_dir: data_dir.to_owned(),
@@ -77,6 +81,7 @@ impl Engine {
             store,
             directory,
             threads,
+            row_io,
             collections: RwLock::new(BTreeMap::new()),
         }));
         engine.open_collections()?;
@@ -114,8 +119,8 @@ impl Engine {
         key: CollectionKey,
         config: CollectionConfig,
     ) -> Opening<'a> {
-        let Inner { store, directory, threads, config: limits, .. } = &*self.0;
-        Opening { name, key, config, store, directory, threads, limits }
+        let Inner { store, directory, threads, row_io, config: limits, .. } = &*self.0;
+        Opening { name, key, config, store, directory, threads, row_io, limits }
     }
 
     /// Creates a collection. When this returns, it is on disk.

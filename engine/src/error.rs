@@ -163,6 +163,8 @@ impl From<IndexError> for Error {
         let disk_full = matches!(&error, IndexError::Write(error) if error.is_disk_full());
         let kind = if error.is_corruption() {
             ErrorKind::Corruption
+        } else if error.is_cancelled() {
+            ErrorKind::Cancelled
         } else if disk_full {
             ErrorKind::ResourceExhausted
         } else {

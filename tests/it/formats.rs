@@ -61,7 +61,7 @@ fn segments_of_version_1_are_read() {
     let (codes, space) = (codes.resident().unwrap(), codes.space());
     for (offset, (id, row)) in rows().iter().enumerate() {
         let offset = bigrain_engine::Offset(offset as u32);
-        assert_eq!(dense.row(offset).unwrap(), row);
+        assert_eq!(&dense.row(offset).unwrap().to_vec(), row);
         assert_eq!(&ids.get(offset).unwrap(), id);
     }
     // The codes still mean what they meant: the nearest code to each row is its own.

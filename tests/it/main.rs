@@ -10,6 +10,7 @@
 mod bad_input;
 mod corruption;
 mod crash;
+mod dense;
 mod formats;
 mod life;
 mod model;

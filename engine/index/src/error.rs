@@ -47,4 +47,10 @@ impl IndexError {
             Self::Write(_) | Self::Binarizer(_) => false,
         }
     }
+
+    /// Whether the caller gave up.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Read(ReadError::Cancelled(_)))
+    }
 }

@@ -10,6 +10,7 @@
 //! | [`bound_blocks`] | similarities, upper bounds and survivors of scores | bit for bit |
 //! | [`pack_blocks`], [`BlockTable`] | codes to blocks, a query to tables | exact |
 //! | [`dot`], [`l2_squared`] | sums over two `f32` slices | within a stated bound |
+//! | [`dot_f16`], [`l2_squared_f16`], [`dot_i8`], [`l2_squared_i8`] | the same, of an `f32` query and a smaller row | within a stated bound |
 //! | [`quantize`] | numbers to bit planes, with two sums | planes exact, sums within a bound |
 //! | [`signed_sum`] | sum of numbers whose signs are bits | bit for bit |
 //! | [`hadamard`] | the Walsh-Hadamard transform, in place | bit for bit |
@@ -31,8 +32,10 @@ mod cpu;
 mod float;
 mod hadamard;
 mod planes;
+mod prefetch_stream;
 mod quantize;
 pub mod reference;
+mod rows;
 mod signed_sum;
 mod topk;
 
@@ -48,6 +51,11 @@ pub use planes::{
     MAX_LEVELS, MAX_QUERY_WIDTH, MAX_SCAN_DIMS, QueryPlanes, QueryPlanesError, scan, scan_with,
     score_one,
 };
+pub use prefetch_stream::prefetch_stream;
 pub use quantize::{QuantizeSums, quantize, quantize_sums, quantize_with};
+pub use rows::{
+    dot_f16, dot_f16_with, dot_i8, dot_i8_with, l2_squared_f16, l2_squared_f16_with, l2_squared_i8,
+    l2_squared_i8_with,
+};
 pub use signed_sum::{signed_sum, signed_sum_with};
 pub use topk::{Scored, TopK};

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use bigrain_index::verify::similarity;
 use bigrain_kernels::{Scored, TopK};
 use bigrain_types::{Offset, SearchStats};
 use rayon::prelude::*;
@@ -64,10 +63,10 @@ impl Search<'_> {
         self.query.cancel.check()?;
         let metric = self.shared.config.metric;
         let mut best = TopK::new(self.params.limit());
-        for offset in task.start..task.end {
+        let rows = task.view.segment.dense.rows_in(task.start..task.end)?;
+        for (offset, row) in (task.start..task.end).zip(rows) {
             if !task.view.deleted.contains(offset) {
-                let row = task.view.segment.dense.row(Offset(offset))?;
-                best.push(similarity(metric, &self.vector, row), offset);
+                best.push(row.similarity(metric, &self.vector), offset);
             }
         }
         Ok(best.into_sorted())

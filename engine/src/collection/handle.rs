@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bigrain_binarize::Binarizer;
+use bigrain_index::verify::RowIo;
 use bigrain_storage::{CollectionKey, Directory, ReadView, SegmentRow, Store, fs};
 use bigrain_types::{Offset, SeqNo};
 use parking_lot::{Mutex, RwLock};
@@ -52,6 +53,7 @@ pub(super) struct Resources {
     pub store: Arc<Store>,
     pub directory: Arc<dyn Directory>,
     pub threads: Threads,
+    pub row_io: Arc<RowIo>,
     pub limits: EngineConfig,
 }
 
@@ -63,6 +65,7 @@ pub(crate) struct Opening<'a> {
     pub store: &'a Arc<Store>,
     pub directory: &'a Arc<dyn Directory>,
     pub threads: &'a Threads,
+    pub row_io: &'a Arc<RowIo>,
     pub limits: &'a EngineConfig,
 }
 
@@ -115,6 +118,7 @@ impl Opening<'_> {
                 store: Arc::clone(self.store),
                 directory: Arc::clone(self.directory),
                 threads: self.threads.clone(),
+                row_io: Arc::clone(self.row_io),
                 limits: self.limits.clone(),
             },
             state: RwLock::new(state),

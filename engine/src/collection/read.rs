@@ -14,6 +14,9 @@ use crate::{Error, ErrorKind, Result, StoredPoint};
 impl Collection {
     /// Returns points by id, in the order asked; `None` for ids that do not exist.
     ///
+    /// Vectors are what the collection stores: of length one under cosine, and once they have left the
+    /// memtable rounded to its [`DenseFormat`](crate::DenseFormat).
+    ///
     /// # Errors
     ///
     /// `InvalidArgument` for more than [`MAX_POINTS_PER_BATCH`](crate::MAX_POINTS_PER_BATCH) ids; `Corruption` when stored

@@ -11,8 +11,9 @@ use std::time::Instant;
 use bigrain_binarize::{QueryCode, QueryWidth};
 use bigrain_index::candidates::ivf::{Ivf, Reach, Scanned};
 use bigrain_index::candidates::list_scan::{Epsilon, ListScan};
+use bigrain_index::dense::DenseReader;
 use bigrain_index::lists::{Effort, Nearness, ResidentLists};
-use bigrain_index::verify::{similarity, verify};
+use bigrain_index::verify::{Verified, Verifier, similarity, verify};
 use bigrain_index::{Candidate, Candidates, scan};
 use bigrain_kernels::TopK;
 use bigrain_types::{
@@ -219,22 +220,15 @@ impl<'a> Search<'a> {
         stats.times.candidates += started.elapsed();
 
         let started = Instant::now();
-        let metric = self.shared.config.metric;
-        if !self.params.verify() {
-            candidates.truncate(self.params.limit());
-        }
-        let (mut rows_read, mut bytes_read) = (0, 0);
-        let verified = verify(&candidates, self.params.limit(), |candidate| {
-            let view = segments.get(candidate.source as usize).filter(|_| self.params.verify());
-            let Some(view) = view else { return Ok(candidate.optimistic) };
-            self.query.cancel.check()?;
-            let row = view.segment.dense.row(Offset(candidate.offset))?;
-            rows_read += 1;
-            bytes_read += view.segment.dense.row_bytes();
-            Ok::<_, Error>(similarity(metric, &self.vector, row))
-        })?;
-        stats.rows_read += rows_read;
-        stats.bytes_read += bytes_read;
+        let verified = if self.params.verify() {
+            self.verify(segments, &candidates)?
+        } else {
+            let best = candidates.iter().take(self.params.limit()).enumerate();
+            let best = best.map(|(index, candidate)| (candidate.optimistic, index)).collect();
+            Verified { best, ..Verified::default() }
+        };
+        stats.rows_read += verified.rows;
+        stats.bytes_read += verified.bytes;
         let hit = |(similarity, index): (f32, usize)| {
             let Candidate { source, offset, .. } = candidates[index];
             let id = match segments.get(source as usize) {
@@ -246,6 +240,19 @@ impl<'a> Search<'a> {
         let hits = verified.best.into_iter().map(hit).collect();
         stats.times.verify += started.elapsed();
         hits
+    }
+
+    fn verify(&self, segments: &[SegmentView], candidates: &[Candidate]) -> Result<Verified> {
+        let sources: Vec<&DenseReader> = segments.iter().map(|view| &view.segment.dense).collect();
+        let verifier = Verifier {
+            metric: self.shared.config.metric,
+            query: &self.vector,
+            limit: self.params.limit(),
+            sources: &sources,
+            io: &self.shared.resources.row_io,
+            cancel: &self.query.cancel,
+        };
+        Ok(verifier.run(candidates)?)
     }
 
     /// Searches the codes of every segment; returns the candidates of all, best bound first.

@@ -147,7 +147,7 @@ impl Shared {
     fn check_point(&self, point: &Point) -> Result<()> {
         self.config.check_space(point.space)?;
         validate_vector(&point.vector, self.config.dims, self.config.metric)?;
-        Ok(())
+        self.config.check_dense(&point.vector)
     }
 
     /// Commits one operation, possibly together with those of other threads.

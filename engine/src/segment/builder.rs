@@ -54,7 +54,7 @@ pub(crate) fn build_segment<I: SegmentInput>(
 
     let rows = input.len() as u64;
     let mut writer =
-        DenseWriter::create(directory, &path(FileKind::Dense), rows, binarizer.dims())?;
+        DenseWriter::create(directory, &path(FileKind::Dense), rows, binarizer.dims(), dense)?;
     built.order.iter().try_for_each(|&row| writer.push(input.row(row as usize)))?;
     writer.finish()?;
 

@@ -4,7 +4,8 @@
 //!
 //! - **Immutable files** ([`Directory`], [`BlockFileWriter`], [`BlockFile`]): the large arrays of a
 //!   segment. A file is written once under a temporary name, made durable, and renamed; every
-//!   4 KiB block of it has a checksum that is checked before its bytes are believed.
+//!   4 KiB block of it has a checksum that is checked before its bytes are believed. A
+//!   [`ScatterReader`] reads many places of them at a time, when they are not in memory.
 //! - **The store** ([`Store`]): one RocksDB per data folder, for everything small that changes. One
 //!   synced batch is the one commit point.
 //!
@@ -20,6 +21,7 @@ mod directory;
 mod footer;
 mod format;
 pub mod fs;
+mod scatter;
 mod store;
 
 pub use block_file::{
@@ -31,6 +33,7 @@ pub use directory::{
 };
 pub use footer::FooterError;
 pub use format::{FileKind, STORE_VERSION};
+pub use scatter::{Extent, ScatterBatch, ScatterReader};
 pub use store::{
     Batch, CollectionKey, CollectionRow, CountsRow, Family, FileRow, HeadRow, HeadRows, Location,
     PointRow, ReadView, SegmentRow, Store, StoreConfig, StoreConfigError, StoreError, StoreMemory,

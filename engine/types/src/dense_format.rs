@@ -5,6 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// How the components of dense vectors are stored on disk.
+///
+/// What is stored is what is scored and what is given back: with fewer bits than `F32`, the vector
+/// after rounding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -12,9 +15,10 @@ pub enum DenseFormat {
     /// 32-bit floats, as they came: verification is exact.
     #[default]
     F32,
-    /// 16-bit floats: half the bytes, 11 significant bits.
+    /// 16-bit floats: half the bytes, 11 significant bits, components up to 65,504.
     F16,
-    /// 8-bit integers with a scale for each vector: a quarter of the bytes.
+    /// 8-bit integers with a scale for each vector: a quarter of the bytes. A component is off by at
+    /// most 1/254 of the vector's largest.
     I8,
 }
 
@@ -26,6 +30,15 @@ impl DenseFormat {
             Self::F32 => dims * 4,
             Self::F16 => dims * 2,
             Self::I8 => dims + 4,
+        }
+    }
+
+    /// Returns the largest magnitude that a component may have.
+    #[must_use]
+    pub fn max_component(self) -> f32 {
+        match self {
+            Self::F16 => 65_504.0,
+            Self::F32 | Self::I8 => f32::MAX,
         }
     }
 }

@@ -12,6 +12,7 @@ mod point_id;
 mod search;
 mod space;
 mod vector;
+mod verify_io;
 
 pub use cancel::{Cancel, Cancelled};
 pub use dense_format::DenseFormat;
@@ -25,3 +26,4 @@ pub use search::{
 };
 pub use space::{CodeSpaceId, EmbeddingSpaceId, SpaceIdError};
 pub use vector::{MAX_DIMS, VectorError, normalize, validate_vector};
+pub use verify_io::VerifyIo;

@@ -23,6 +23,7 @@
 
 mod error;
 mod reader;
+mod residency;
 mod writer;
 
 pub use error::{OpenFileError, ReadError};

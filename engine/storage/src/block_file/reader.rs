@@ -2,11 +2,14 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use bigrain_types::Cancel;
 use bytemuck::AnyBitPattern;
 
+use super::residency::Residency;
 use super::{BLOCK_BYTES, FileIdentity, OpenFileError, ReadError};
 use crate::directory::{Directory, FileReader};
 use crate::footer::{FOOTER_BYTES, Footer, stored_crc};
@@ -23,13 +26,14 @@ const SMALL_READ_BYTES: usize = 4 * BLOCK_BYTES;
 /// Offsets count from the start of the body.
 #[derive(Debug)]
 pub struct BlockFile {
-    reader: Box<dyn FileReader>,
+    reader: Arc<dyn FileReader>,
     body_bytes: u64,
     footer_crc: u32,
     /// The checksum of each block.
     table: Vec<u32>,
     /// One bit per block: set once its bytes have matched its checksum.
     checked: Vec<AtomicU64>,
+    residency: Residency,
 }
 
 impl BlockFile {
@@ -44,7 +48,7 @@ impl BlockFile {
         path: &Path,
         kind: FileKind,
     ) -> Result<Self, OpenFileError> {
-        let reader = directory.open(path)?;
+        let reader: Arc<dyn FileReader> = directory.open(path)?.into();
         let path = || reader.path().to_owned();
         let actual = reader.len();
         let Some(table_end) = actual.checked_sub(FOOTER_BYTES as u64) else {
@@ -69,7 +73,8 @@ impl BlockFile {
         }
         let checked = (0..table.len().div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
         let footer_crc = stored_crc(&footer_bytes);
-        Ok(Self { reader, body_bytes, footer_crc, table, checked })
+        let residency = Residency::default();
+        Ok(Self { reader, body_bytes, footer_crc, table, checked, residency })
     }
 
     /// Returns bytes of the body where they lie, in the memory map.
@@ -153,6 +158,19 @@ impl BlockFile {
         Ok(())
     }
 
+    /// Whether the body lies in the system's page cache, all but a page in fifty, so that reading it
+    /// through the map waits for no disk. Judged by a sample of its pages, and anew every second.
+    #[must_use]
+    pub fn is_resident(&self) -> bool {
+        self.residency.of(&*self.reader, self.body_bytes, Instant::now())
+    }
+
+    /// Tells the system that reads go to and fro, so that it reads nothing ahead. A hint, and none
+    /// for the map.
+    pub fn expect_scattered_reads(&self) {
+        self.reader.expect_scattered_reads();
+    }
+
     /// Returns the length of the body in bytes.
     #[must_use]
     pub fn body_bytes(&self) -> u64 {
@@ -177,6 +195,41 @@ impl BlockFile {
         self.reader.path().to_owned()
     }
 
+    /// Returns what reads the bytes, checked or not.
+    pub(crate) fn reader(&self) -> &Arc<dyn FileReader> {
+        &self.reader
+    }
+
+    /// Returns the numbers of the blocks under a range of the body.
+    pub(crate) fn blocks_under(
+        &self,
+        offset: u64,
+        length: usize,
+    ) -> Result<Range<usize>, ReadError> {
+        Ok(self.blocks_of(&self.range(offset, length as u64)?))
+    }
+
+    /// Returns how many bytes of the body lie in some blocks; the last block may be short.
+    pub(crate) fn bytes_of(&self, blocks: &Range<usize>) -> usize {
+        let start = (blocks.start * BLOCK_BYTES) as u64;
+        let end = ((blocks.end * BLOCK_BYTES) as u64).min(self.body_bytes);
+        end.saturating_sub(start) as usize
+    }
+
+    /// Compares the bytes of some blocks, wherever they were read to, with their checksums.
+    pub(crate) fn check(&self, blocks: Range<usize>, bytes: &[u8]) -> Result<(), ReadError> {
+        for (block, bytes) in blocks.zip(bytes.chunks(BLOCK_BYTES)) {
+            let (expected, actual) = (self.table[block], crc32c::crc32c(bytes));
+            if expected != actual {
+                let offset = (block * BLOCK_BYTES) as u64;
+                return Err(ReadError::Checksum { path: self.path(), offset, expected, actual });
+            }
+            // The bit guards no other memory: whoever sees it reads the file itself.
+            self.checked[block / 64].fetch_or(1 << (block % 64), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     fn range(&self, offset: u64, wanted: u64) -> Result<Range<u64>, ReadError> {
         let end = offset.checked_add(wanted).filter(|&end| end <= self.body_bytes);
         end.map(|end| offset..end).ok_or_else(|| ReadError::OutOfBounds {
@@ -194,23 +247,24 @@ impl BlockFile {
         (range.start / block) as usize..end as usize
     }
 
-    /// Returns how many bytes of the body lie in some blocks; the last block may be short.
-    fn bytes_of(&self, blocks: &Range<usize>) -> usize {
-        let start = (blocks.start * BLOCK_BYTES) as u64;
-        let end = ((blocks.end * BLOCK_BYTES) as u64).min(self.body_bytes);
-        end.saturating_sub(start) as usize
-    }
-
     /// Checks the blocks that have not been checked yet.
     fn check_blocks(&self, blocks: Range<usize>) -> Result<(), ReadError> {
         let mut next = blocks.start;
         while let Some(first) = (next..blocks.end).find(|&block| !self.is_checked(block)) {
             let limit = blocks.end.min(first + RUN_BLOCKS);
             let end = (first..limit).find(|&block| self.is_checked(block)).unwrap_or(limit);
-            self.read_blocks(first..end, &mut vec![0; (end - first) * BLOCK_BYTES])?;
+            self.check_run(first..end)?;
             next = end;
         }
         Ok(())
+    }
+
+    fn check_run(&self, blocks: Range<usize>) -> Result<(), ReadError> {
+        if self.bytes_of(&blocks) <= SMALL_READ_BYTES {
+            return self.read_blocks(blocks, &mut [0; SMALL_READ_BYTES]).map(drop);
+        }
+        let mut buffer = vec![0; blocks.len() * BLOCK_BYTES];
+        self.read_blocks(blocks, &mut buffer).map(drop)
     }
 
     /// Reads some blocks into `buffer`, checks them, and copies the part of the body at `offset`.
@@ -235,15 +289,7 @@ impl BlockFile {
     ) -> Result<&'b [u8], ReadError> {
         let bytes = &mut buffer[..self.bytes_of(&blocks)];
         self.reader.read_at((blocks.start * BLOCK_BYTES) as u64, bytes)?;
-        for (block, bytes) in blocks.zip(bytes.chunks(BLOCK_BYTES)) {
-            let (expected, actual) = (self.table[block], crc32c::crc32c(bytes));
-            if expected != actual {
-                let offset = (block * BLOCK_BYTES) as u64;
-                return Err(ReadError::Checksum { path: self.path(), offset, expected, actual });
-            }
-            // The bit guards no other memory: whoever sees it reads the file itself.
-            self.checked[block / 64].fetch_or(1 << (block % 64), Ordering::Relaxed);
-        }
+        self.check(blocks, bytes)?;
         Ok(bytes)
     }
 

@@ -1,6 +1,7 @@
 //! The trait every directory implements, and the one error they share.
 
 use std::fmt::Debug;
+use std::fs::File;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -127,6 +128,22 @@ pub trait FileReader: Debug + Send + Sync {
     /// A file that *another* program truncates under a map ends the process with a signal at the
     /// next touch of a lost page. See [`crate::BlockFile::read`] for what is done about it.
     fn map(&self) -> Option<&[u8]>;
+
+    /// Whether the page that holds `offset` can be read without waiting for a disk, as far as the
+    /// system tells. True where there is nothing to ask.
+    fn is_cached(&self, offset: u64) -> bool {
+        let _ = offset;
+        true
+    }
+
+    /// Tells the system that reads go to and fro, so that it reads what is asked for and nothing
+    /// ahead of it. A hint; the map is not concerned.
+    fn expect_scattered_reads(&self) {}
+
+    /// Returns the open file, if there is one: for reads handed to the system many at a time.
+    fn file(&self) -> Option<&File> {
+        None
+    }
 }
 
 /// One name in a folder.

@@ -59,7 +59,8 @@ pub enum Fault {
 /// A directory that fails at a chosen step, around one that works. Clones share their state.
 ///
 /// A *step* is a call that changes something: create, append, fsync (of a file or a folder),
-/// rename, delete, create or remove a folder. Reads and lists always work.
+/// rename, delete, create or remove a folder. Lists always work, and reads do unless
+/// [`FaultyDirectory::fail_reads`] says otherwise.
 #[derive(Clone, Debug)]
 pub struct FaultyDirectory {
     inner: Arc<dyn Directory>,
@@ -75,6 +76,7 @@ struct State {
     names: BTreeMap<PathBuf, Node>,
     durable: BTreeMap<PathBuf, Node>,
     synced: HashMap<u64, Vec<u8>>,
+    reads_fail: Option<io::ErrorKind>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +101,12 @@ impl FaultyDirectory {
     /// Plans a fault at a step, counted from 0 at creation. A later plan replaces this one.
     pub fn fail_at(&self, step: u64, fault: Fault) {
         self.state.lock().plan = Some((step, fault));
+    }
+
+    /// Lets every read of a file fail with this kind of error from now on, files that are open
+    /// already included; `None` ends it. Maps cannot fail so and stay as they are.
+    pub fn fail_reads(&self, kind: Option<io::ErrorKind>) {
+        self.state.lock().reads_fail = kind;
     }
 
     /// Returns how many steps were taken or refused so far.
@@ -236,7 +244,8 @@ impl Directory for FaultyDirectory {
     }
 
     fn open(&self, path: &Path) -> Result<Box<dyn FileReader>, DirectoryError> {
-        self.inner.open(path)
+        let inner = self.inner.open(path)?;
+        Ok(Box::new(FaultyReader { inner, state: Arc::clone(&self.state) }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), DirectoryError> {
@@ -279,6 +288,34 @@ impl Directory for FaultyDirectory {
         self.inner.fsync(folder)?;
         self.state.lock().fsync_folder(folder);
         Ok(())
+    }
+}
+
+/// Has no file of its own to give out, so that every read comes through here.
+#[derive(Debug)]
+struct FaultyReader {
+    inner: Box<dyn FileReader>,
+    state: Arc<Mutex<State>>,
+}
+
+impl FileReader for FaultyReader {
+    fn path(&self) -> &Path {
+        self.inner.path()
+    }
+
+    fn len(&self) -> u64 {
+        self.inner.len()
+    }
+
+    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> Result<(), DirectoryError> {
+        if let Some(kind) = self.state.lock().reads_fail {
+            return Err(DirectoryError::new("read", self.path(), kind.into()));
+        }
+        self.inner.read_at(offset, bytes)
+    }
+
+    fn map(&self) -> Option<&[u8]> {
+        self.inner.map()
     }
 }
 
@@ -447,6 +484,19 @@ mod tests {
                 write(&directory, "a", b"again").unwrap();
             }
         }
+    }
+
+    #[test]
+    fn reads_fail_while_they_are_told_to() {
+        let directory = faulty();
+        write(&directory, "a", b"x").unwrap();
+        let reader = directory.open(Path::new("a")).unwrap();
+        directory.fail_reads(Some(io::ErrorKind::TimedOut));
+        let error = reader.read_at(0, &mut [0]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(error.to_string().starts_with("read a: "), "{error}");
+        directory.fail_reads(None);
+        reader.read_at(0, &mut [0]).unwrap();
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! A real folder: preads, memory maps, and fsyncs that are asked for.
 
-#![expect(unsafe_code, reason = "memory maps; see the SAFETY comment")]
+#![expect(unsafe_code, reason = "memory maps and what the kernel knows of them")]
 
 use std::fs::{self as std_fs, File};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+#[cfg(target_os = "linux")]
+use std::sync::OnceLock;
 
 use memmap2::Mmap;
 
@@ -162,6 +164,17 @@ impl MmapReader {
     }
 }
 
+/// Returns the size of a page, which the kernel's questions and answers are about.
+#[cfg(target_os = "linux")]
+fn page_bytes() -> usize {
+    static PAGE_BYTES: OnceLock<usize> = OnceLock::new();
+    *PAGE_BYTES.get_or_init(|| {
+        // SAFETY: asks for a number and touches no memory of ours.
+        let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        usize::try_from(bytes).ok().filter(|&bytes| bytes > 0).unwrap_or(4096)
+    })
+}
+
 fn map_file(file: &File) -> io::Result<Mmap> {
     // SAFETY: the bytes must not change while the map lives. Files get their names after their
     // last write and are never written again, the map keeps a deleted file's bytes, and the lock
@@ -186,5 +199,31 @@ impl FileReader for MmapReader {
 
     fn map(&self) -> Option<&[u8]> {
         self.map.as_deref()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn is_cached(&self, offset: u64) -> bool {
+        let Some(map) = self.map.as_deref().filter(|_| offset < self.length) else {
+            return true;
+        };
+        let page = offset as usize / page_bytes() * page_bytes();
+        let page = map[page..].as_ptr().cast_mut().cast();
+        let mut state = 0;
+        // SAFETY: the page lies in the map, whose start is aligned to pages, and `state` is the one
+        // byte written for it. The page is looked at by the kernel only, not touched.
+        let answer = unsafe { libc::mincore(page, 1, &raw mut state) };
+        answer != 0 || state & 1 == 1
+    }
+
+    #[cfg(target_os = "linux")]
+    fn expect_scattered_reads(&self) {
+        use std::os::fd::AsRawFd;
+        // SAFETY: the descriptor is open as long as `file` lives; the call reads and writes no
+        // memory of ours. It is advice, so a refusal changes nothing.
+        unsafe { libc::posix_fadvise(self.file.as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) };
+    }
+
+    fn file(&self) -> Option<&File> {
+        Some(&self.file)
     }
 }

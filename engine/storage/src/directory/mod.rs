@@ -19,9 +19,15 @@ mod directory;
 mod faulty;
 mod mmap;
 mod ram;
+#[cfg(not(target_os = "linux"))]
+#[path = "no_ring.rs"]
+mod ring;
+#[cfg(target_os = "linux")]
+mod ring;
 
 pub(crate) use directory::parent_of;
 pub use directory::{Directory, DirectoryError, Entry, EntryKind, FileReader, FileWriter};
 pub use faulty::{Fault, FaultyDirectory};
 pub use mmap::MmapDirectory;
 pub use ram::RamDirectory;
+pub(crate) use ring::{Ring, RingRead};

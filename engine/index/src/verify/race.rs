@@ -1,25 +1,8 @@
-//! Verification: candidates' dense vectors are scored exactly, in the order of their bounds.
-//!
-//! BiDR's post verification with RaBitQ's stopping rule. Candidates come ordered by optimistic
-//! similarity, best first. As long as fewer than `limit` are known, or the next bound still beats
-//! the `limit`-th exact similarity, a batch is read and scored; then the rest is left unread.
+//! The stopping rule.
 
-use bigrain_kernels::{TopK, dot, l2_squared};
-use bigrain_types::Metric;
+use bigrain_kernels::TopK;
 
 use crate::Candidate;
-
-/// Dense rows scored between two looks at the stopping rule. Small, because every row past the
-/// point where reading could have stopped is a read wasted.
-const BATCH: usize = 16;
-
-/// The exact similarity of a query and a dense vector under `metric`, larger is better.
-///
-/// Cosine takes vectors of length one, as they are stored.
-#[must_use]
-pub fn similarity(metric: Metric, query: &[f32], row: &[f32]) -> f32 {
-    if metric == Metric::L2 { -l2_squared(query, row) } else { dot(query, row) }
-}
 
 /// What verification found and what it cost.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,12 +11,14 @@ pub struct Verified {
     pub best: Vec<(f32, usize)>,
     /// How many rows were scored.
     pub rows: u64,
+    /// How many bytes of rows were read from files.
+    pub bytes: u64,
 }
 
-/// Scores `candidates` (ordered by `optimistic`, best first) until no unread one can be among the
+/// Scores `candidates` (ordered by `optimistic`, best first) until no further one can be among the
 /// best `limit`.
 ///
-/// `score` returns the exact similarity of one candidate.
+/// `score` returns the exact similarity of one candidate, from wherever its row is; `bytes` stays 0.
 ///
 /// # Errors
 ///
@@ -43,22 +28,57 @@ pub fn verify<E>(
     limit: usize,
     mut score: impl FnMut(&Candidate) -> Result<f32, E>,
 ) -> Result<Verified, E> {
-    debug_assert!(candidates.is_sorted_by(|a, b| a.optimistic >= b.optimistic));
-    let mut best = TopK::new(limit);
+    debug_assert!(is_sorted(candidates));
+    let mut race = Race::new(limit);
     let mut rows = 0;
-    for (batch_number, batch) in candidates.chunks(BATCH).enumerate() {
-        if best.len() >= limit && batch[0].optimistic <= best.threshold() {
+    for (index, candidate) in candidates.iter().enumerate() {
+        if !race.admits(candidate) {
             break;
         }
-        for (position, candidate) in batch.iter().enumerate() {
-            let index = batch_number * BATCH + position;
-            best.push(score(candidate)?, index as u32);
-            rows += 1;
-        }
+        race.enter(score(candidate)?, index);
+        rows += 1;
     }
-    let best = best.into_sorted().into_iter();
-    let best = best.map(|scored| (scored.score, scored.offset as usize)).collect();
-    Ok(Verified { best, rows })
+    Ok(Verified { best: race.finish(), rows, bytes: 0 })
+}
+
+/// The best rows so far, and who may still try.
+pub(super) struct Race {
+    limit: usize,
+    best: TopK,
+}
+
+impl Race {
+    pub fn new(limit: usize) -> Self {
+        Self { limit, best: TopK::new(limit) }
+    }
+
+    /// Whether a candidate can be among the best. After the first that cannot, none can.
+    #[inline]
+    pub fn admits(&self, candidate: &Candidate) -> bool {
+        self.best.len() < self.limit || candidate.optimistic > self.best.threshold()
+    }
+
+    /// Returns how many more rows will be scored whatever their similarities, if there are so many.
+    pub fn certain(&self) -> usize {
+        self.limit - self.best.len()
+    }
+
+    /// Takes the exact similarity of the candidate at `index`.
+    #[inline]
+    pub fn enter(&mut self, similarity: f32, index: usize) {
+        self.best.push(similarity, index as u32);
+    }
+
+    /// Returns similarities and indices, best first.
+    pub fn finish(self) -> Vec<(f32, usize)> {
+        let best = self.best.into_sorted().into_iter();
+        best.map(|scored| (scored.score, scored.offset as usize)).collect()
+    }
+}
+
+/// Whether candidates stand in the order that the rule needs.
+pub(super) fn is_sorted(candidates: &[Candidate]) -> bool {
+    candidates.is_sorted_by(|a, b| a.optimistic >= b.optimistic)
 }
 
 #[cfg(test)]
@@ -81,16 +101,19 @@ mod tests {
     fn reading_stops_when_no_bound_can_enter() {
         let bounds: Vec<f32> = (0..1000).map(|i| 1.0 - i as f32 / 1000.0).collect();
         let verified = verify(&candidates(&bounds), 3, |candidate| {
-            Ok::<_, Infallible>(candidate.optimistic - 0.01)
+            Ok::<_, Infallible>(candidate.optimistic - 0.0095)
         })
         .unwrap();
         assert_eq!(verified.best.iter().map(|best| best.1).collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(verified.rows, BATCH as u64);
+        // The third best is 0.998 - 0.0095, and the bounds of the first twelve are above it.
+        assert_eq!(verified.rows, 12);
     }
 
     #[test]
-    fn no_candidates_is_no_results() {
+    fn no_candidates_or_no_places_is_no_results() {
         let verified = verify(&[], 3, |_| Ok::<_, Infallible>(0.0)).unwrap();
+        assert_eq!(verified, Verified::default());
+        let verified = verify(&candidates(&[1.0]), 0, |_| Ok::<_, Infallible>(0.0)).unwrap();
         assert_eq!(verified, Verified::default());
     }
 

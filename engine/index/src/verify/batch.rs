@@ -1,0 +1,117 @@
+//! Rows fetched together.
+
+use bigrain_storage::{Extent, ScatterBatch};
+use bigrain_types::Offset;
+
+use super::RowIo;
+use crate::dense::{DenseReader, DenseRow};
+use crate::{Candidate, IndexError};
+
+/// The dense files of a search, and which of them are read rather than mapped.
+pub(super) struct Sources<'a> {
+    pub readers: &'a [&'a DenseReader],
+    read: Vec<bool>,
+}
+
+/// Rows fetched together. Reused between batches, it keeps its memory.
+pub(super) struct Batch<'a> {
+    places: Vec<Place<'a>>,
+    extents: Vec<Extent<'a>>,
+    scatter: Option<ScatterBatch<'a>>,
+}
+
+/// Where a candidate's row is.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    /// There is none: its score is known.
+    Known,
+    Mapped(DenseRow<'a>),
+    /// Among the bytes read, in this place.
+    Read(usize),
+}
+
+/// A fetched row.
+pub(super) enum Fetched<'b> {
+    /// There is none: the score is known.
+    Known,
+    /// In a map.
+    Mapped(DenseRow<'b>),
+    /// In a buffer.
+    Read(DenseRow<'b>),
+}
+
+impl<'a> Sources<'a> {
+    pub fn new(readers: &'a [&'a DenseReader], io: &RowIo) -> Self {
+        Self { readers, read: readers.iter().map(|reader| io.reads(reader)).collect() }
+    }
+
+    /// Returns the files that are read.
+    pub fn read(&self) -> impl Iterator<Item = &'a DenseReader> {
+        self.readers.iter().zip(&self.read).filter(|(_, read)| **read).map(|(reader, _)| *reader)
+    }
+}
+
+impl<'a> Batch<'a> {
+    pub fn new() -> Self {
+        Self { places: Vec::new(), extents: Vec::new(), scatter: None }
+    }
+
+    /// Fetches the rows of some candidates and returns how many bytes were read from files for it. Rows
+    /// in a map are looked up, and asked for all together, so that scoring one does not wait for it.
+    pub fn fetch(
+        &mut self,
+        candidates: &[Candidate],
+        sources: &Sources<'a>,
+        io: &'a RowIo,
+    ) -> Result<u64, IndexError> {
+        self.places.clear();
+        self.extents.clear();
+        for candidate in candidates {
+            let place = self.place(candidate, sources)?;
+            self.places.push(place);
+        }
+        // In a loop of its own: a look-up waits for memory now and then, and would hold these up.
+        for place in &self.places {
+            if let Place::Mapped(row) = place {
+                row.prefetch();
+            }
+        }
+        if self.extents.is_empty() {
+            return Ok(0);
+        }
+        Ok(self.scatter.get_or_insert_with(|| io.batch()).read(&self.extents)?)
+    }
+
+    /// Returns the row of the candidate at `index`.
+    pub fn row(
+        &self,
+        index: usize,
+        candidate: &Candidate,
+        sources: &Sources<'a>,
+    ) -> Result<Fetched<'_>, IndexError> {
+        Ok(match (self.places[index], &self.scatter) {
+            (Place::Mapped(row), _) => Fetched::Mapped(row),
+            (Place::Read(extent), Some(scatter)) => {
+                let reader = sources.readers[candidate.source as usize];
+                Fetched::Read(reader.row_in(scatter.bytes(extent))?)
+            }
+            (Place::Known | Place::Read(_), _) => Fetched::Known,
+        })
+    }
+
+    fn place(
+        &mut self,
+        candidate: &Candidate,
+        sources: &Sources<'a>,
+    ) -> Result<Place<'a>, IndexError> {
+        let source = candidate.source as usize;
+        let Some(reader) = sources.readers.get(source).copied() else {
+            return Ok(Place::Known);
+        };
+        if !sources.read[source] {
+            return Ok(Place::Mapped(reader.row(Offset(candidate.offset))?));
+        }
+        self.extents.push(reader.extent(Offset(candidate.offset))?);
+        Ok(Place::Read(self.extents.len() - 1))
+    }
+}

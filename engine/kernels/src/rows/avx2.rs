@@ -1,0 +1,81 @@
+//! AVX2: eight numbers a register, widened by F16C or by sign extension; four registers of partial
+//! sums hide the latency of the fused multiply-add.
+
+#![allow(unsafe_code, reason = "loads of std::arch take pointers")]
+
+use std::arch::x86_64::*;
+
+use super::{SQUARED_DIFFERENCE, Term};
+
+macro_rules! sum {
+    ($name:ident, $element:ty, $widen:ident) => {
+        #[target_feature(enable = "avx2,fma,f16c")]
+        pub(super) fn $name<const TERM: Term>(query: &[f32], row: &[$element], scale: f32) -> f32 {
+            let scale = _mm256_set1_ps(scale);
+            let (query, query_tail) = query.as_chunks::<8>();
+            let (row, row_tail) = row.as_chunks::<8>();
+            let mut sums = [_mm256_setzero_ps(); 4];
+            let (query_quads, query_rest) = query.as_chunks::<4>();
+            let (row_quads, row_rest) = row.as_chunks::<4>();
+            for (q, r) in query_quads.iter().zip(row_quads) {
+                for i in 0..4 {
+                    sums[i] = add_term::<TERM>(sums[i], load(&q[i]), $widen(&r[i]), scale);
+                }
+            }
+            for (q, r) in query_rest.iter().zip(row_rest) {
+                sums[0] = add_term::<TERM>(sums[0], load(q), $widen(r), scale);
+            }
+            if !query_tail.is_empty() {
+                let (mut q, mut r) = ([0.0; 8], [0; 8]);
+                q[..query_tail.len()].copy_from_slice(query_tail);
+                r[..row_tail.len()].copy_from_slice(row_tail);
+                sums[3] = add_term::<TERM>(sums[3], load(&q), $widen(&r), scale);
+            }
+            total(sums)
+        }
+    };
+}
+
+sum!(sum_f16, u16, widen_halves);
+sum!(sum_i8, i8, widen_bytes);
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn add_term<const TERM: Term>(sum: __m256, q: __m256, r: __m256, scale: __m256) -> __m256 {
+    if TERM == SQUARED_DIFFERENCE {
+        let difference = _mm256_fnmadd_ps(scale, r, q);
+        return _mm256_fmadd_ps(difference, difference, sum);
+    }
+    _mm256_fmadd_ps(q, r, sum)
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn total([s0, s1, s2, s3]: [__m256; 4]) -> f32 {
+    let sum = _mm256_add_ps(_mm256_add_ps(s0, s1), _mm256_add_ps(s2, s3));
+    let sum = _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps::<1>(sum));
+    let sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
+    _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn load(values: &[f32; 8]) -> __m256 {
+    // SAFETY: the array is 32 readable bytes; no alignment is asked for.
+    unsafe { _mm256_loadu_ps(values.as_ptr()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn widen_halves(values: &[u16; 8]) -> __m256 {
+    // SAFETY: the array is 16 readable bytes; no alignment is asked for.
+    _mm256_cvtph_ps(unsafe { _mm_loadu_si128(values.as_ptr().cast()) })
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn widen_bytes(values: &[i8; 8]) -> __m256 {
+    // SAFETY: the array is eight readable bytes, all that this load touches.
+    let bytes = unsafe { _mm_loadl_epi64(values.as_ptr().cast()) };
+    _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes))
+}
