@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 pub enum Isa {
     /// Plain Rust, left to the compiler. Runs everywhere.
     Portable,
-    /// x86-64 with AVX2, FMA and POPCNT (Intel since 2013, AMD since 2015).
+    /// x86-64 with AVX2, FMA, F16C and POPCNT (Intel since 2013, AMD since 2015).
     Avx2,
     /// What [`Isa::Avx2`] has, with AVX-512 F, BW, VL and VPOPCNTDQ (Ice Lake, Zen 4 and later).
     Avx512,
@@ -62,6 +62,7 @@ impl Isa {
             Self::Avx2 => {
                 is_x86_feature_detected!("avx2")
                     && is_x86_feature_detected!("fma")
+                    && is_x86_feature_detected!("f16c")
                     && is_x86_feature_detected!("popcnt")
             }
             #[cfg(target_arch = "x86_64")]

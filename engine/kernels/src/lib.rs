@@ -6,6 +6,9 @@
 //! | kernel | does | agreement between instruction sets |
 //! |---|---|---|
 //! | [`scan`], [`score_one`] | integer scores of codes against a query | exact |
+//! | [`scan_blocks`] | integer scores of sign codes in blocks of 32 | exact |
+//! | [`bound_blocks`] | similarities, upper bounds and survivors of scores | bit for bit |
+//! | [`pack_blocks`], [`BlockTable`] | codes to blocks, a query to tables | exact |
 //! | [`dot`], [`l2_squared`] | sums over two `f32` slices | within a stated bound |
 //! | [`quantize`] | numbers to bit planes, with two sums | planes exact, sums within a bound |
 //! | [`hadamard`] | the Walsh-Hadamard transform, in place | bit for bit |
@@ -22,6 +25,7 @@
 //! 2. Call it from the kernel's door, behind [`Isa::is_available`].
 //! 3. The kernel's property test finds it by itself, because it walks [`Isa::ALL`].
 
+mod blocks;
 mod cpu;
 mod float;
 mod hadamard;
@@ -30,6 +34,11 @@ mod quantize;
 pub mod reference;
 mod topk;
 
+pub use blocks::{
+    BLOCK_ROWS, BlockTable, Bounded, Bounds, RowFactors, block_bytes, bound_blocks,
+    bound_blocks_with, pack_blocks, pack_blocks_with, prefetch, scan_blocks, scan_blocks_with,
+    unpack_row,
+};
 pub use cpu::Isa;
 pub use float::{dot, dot_with, l2_squared, l2_squared_with};
 pub use hadamard::{hadamard, hadamard_with};

@@ -3,7 +3,7 @@
 //! The plainest code that says what is computed. It is not fast and it is not called by the
 //! engine: tests compare every implementation with it.
 
-use crate::{QuantizeSums, QueryPlanes};
+use crate::{BLOCK_ROWS, Bounds, QuantizeSums, QueryPlanes, block_bytes};
 
 /// Returns the integer score of one code: `planes` holds its levels, each of `query.words()` words.
 ///
@@ -97,4 +97,39 @@ pub fn quantize(
         norm_squared += f64::from(spelled) * f64::from(spelled);
     }
     QuantizeSums { dot: dot as f32, norm_squared: norm_squared as f32 }
+}
+
+/// Returns the bit of dimension `dim` of row `row` in blocks of codes of `words` words.
+///
+/// A block of 32 rows holds byte 0 of each row, then byte 1 of each, and so on; dimension `dim` is
+/// bit `dim % 8` of byte `dim / 8`.
+#[must_use]
+pub fn block_bit(blocks: &[u8], words: usize, row: usize, dim: usize) -> bool {
+    let block = &blocks[row / BLOCK_ROWS * block_bytes(64 * words)..];
+    let byte = block[dim / 8 * BLOCK_ROWS + row % BLOCK_ROWS];
+    byte >> (dim % 8) & 1 == 1
+}
+
+/// Returns a row's similarity and its upper bound from its score and its factors: `add`, and the
+/// bits of `rescale` and `error` in binary16.
+#[must_use]
+pub fn bound(score: i32, add: f32, rescale: u16, error: u16, bounds: Bounds) -> (f32, f32) {
+    let part = (half(rescale) * bounds.scale) * score as f32;
+    let similarity = (add + bounds.constant) + part;
+    let slack = half(error) * bounds.error + part.abs() * bounds.bias;
+    (similarity, similarity + slack)
+}
+
+/// Returns the number that the bits of an IEEE binary16 stand for.
+#[must_use]
+pub fn half(bits: u16) -> f32 {
+    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
+    let exponent = i32::from(bits >> 10 & 0x1f);
+    let fraction = f32::from(bits & 0x3ff) / 1024.0;
+    match exponent {
+        0 => sign * fraction * 2_f32.powi(-14),
+        31 if fraction == 0.0 => sign * f32::INFINITY,
+        31 => f32::NAN,
+        _ => sign * (1.0 + fraction) * 2_f32.powi(exponent - 15),
+    }
 }

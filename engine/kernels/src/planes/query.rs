@@ -82,7 +82,8 @@ impl<'a> QueryPlanes<'a> {
         ((1 << self.width) - 1) * self.dims as i32
     }
 
-    fn tail_mask(&self) -> u64 {
+    /// Returns the bits of the last word that belong to dimensions.
+    pub(crate) fn tail_mask(&self) -> u64 {
         let used = self.dims - (self.words - 1) * 64;
         u64::MAX >> (64 - used)
     }
