@@ -7,49 +7,44 @@
 
 use std::arch::aarch64::*;
 
-use super::layout::WORD_COLUMNS;
 use super::scan::Pass;
 use super::table::{Group, Magnitudes};
-use super::{BLOCK_ROWS, Column, ColumnTables};
+use super::{BLOCK_ROWS, WordColumns, WordLargest, WordTables};
 
 /// Adds the share of a pass to the scores of each block.
 #[target_feature(enable = "neon")]
-pub(super) fn add_pass(columns: &[Column], pass: &Pass<'_>, out: &mut [[i32; BLOCK_ROWS]]) {
+pub(super) fn add_pass(words: &[WordColumns], pass: &Pass<'_>, out: &mut [[i32; BLOCK_ROWS]]) {
     match pass.group {
-        Group::One => add_groups::<1, 1>(columns, pass, out),
-        Group::Two => add_groups::<1, 2>(columns, pass, out),
-        Group::Four => add_groups::<2, 4>(columns, pass, out),
-        Group::Eight => add_groups::<4, 8>(columns, pass, out),
-        Group::Sixteen => add_groups::<8, 16>(columns, pass, out),
+        Group::One => add_groups::<1>(words, pass, out),
+        Group::Two => add_groups::<2>(words, pass, out),
+        Group::Four => add_groups::<4>(words, pass, out),
+        Group::Eight => add_groups::<8>(words, pass, out),
+        Group::Sixteen => add_groups::<16>(words, pass, out),
     }
 }
 
-/// Adds groups of `G` entries, which are those of `C` columns.
+/// Adds groups of `G` entries.
+#[inline(never)]
 #[target_feature(enable = "neon")]
-fn add_groups<const C: usize, const G: usize>(
-    columns: &[Column],
+fn add_groups<const G: usize>(
+    words: &[WordColumns],
     pass: &Pass<'_>,
     out: &mut [[i32; BLOCK_ROWS]],
 ) {
-    for (block, scores) in columns.chunks_exact(pass.stride).zip(out) {
-        let sums = sum::<C, G>(pass.columns(block), pass.tables);
-        add_to_scores(sums, pass, scores);
+    for (block, scores) in words.chunks_exact(pass.stride).zip(out) {
+        add_to_scores(sum::<G>(pass.words(block), pass.tables), pass, scores);
     }
 }
 
 /// Sums the entries of each row of a block: rows 0..8, 8..16, 16..24, 24..32.
 #[inline]
 #[target_feature(enable = "neon")]
-fn sum<const C: usize, const G: usize>(
-    columns: &[Column],
-    tables: &[ColumnTables],
-) -> [uint16x8_t; 4] {
+fn sum<const G: usize>(words: &[WordColumns], tables: &[WordTables]) -> [uint16x8_t; 4] {
+    let zero = vdupq_n_u8(0);
     let mut sums = [vdupq_n_u16(0); 4];
-    let (groups, _) = columns.as_chunks::<C>();
-    let (tables, _) = tables.as_chunks::<C>();
-    for (columns, tables) in groups.iter().zip(tables) {
-        let mut bytes = [vdupq_n_u8(0); 2];
-        for (column, [low, high]) in columns.iter().zip(tables) {
+    for (columns, tables) in words.iter().zip(tables) {
+        let mut bytes = [zero; 2];
+        for (c, (column, [low, high])) in columns.iter().zip(tables).enumerate() {
             let (low, high) = (load(low), load(high));
             let (halves, _) = column.as_chunks::<16>();
             for (h, half) in halves.iter().enumerate() {
@@ -59,14 +54,14 @@ fn sum<const C: usize, const G: usize>(
                 if G == 1 {
                     add_wide(&mut sums, h, low);
                     add_wide(&mut sums, h, high);
-                } else {
-                    bytes[h] = vaddq_u8(bytes[h], vaddq_u8(low, high));
+                    continue;
+                }
+                bytes[h] = vaddq_u8(bytes[h], vaddq_u8(low, high));
+                if (2 * c + 2) % G == 0 {
+                    add_wide(&mut sums, h, bytes[h]);
+                    bytes[h] = zero;
                 }
             }
-        }
-        if G > 1 {
-            add_wide(&mut sums, 0, bytes[0]);
-            add_wide(&mut sums, 1, bytes[1]);
         }
     }
     sums
@@ -112,21 +107,20 @@ fn add_to_scores(sums: [uint16x8_t; 4], pass: &Pass<'_>, scores: &mut [i32; BLOC
 #[target_feature(enable = "neon")]
 pub(super) fn build_tables(
     query: &Magnitudes<'_>,
-    tables: &mut [ColumnTables],
-    largest: &mut [[u8; 2]],
+    tables: &mut [WordTables],
+    largest: &mut [WordLargest],
 ) {
     const OPPOSITES: [u8; 16] = [15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0];
     let opposites = load(&OPPOSITES);
-    for (p, (tables, largest)) in tables.iter_mut().zip(largest).enumerate() {
-        let nibble = |plane: &[u64], high: usize| {
-            (plane[p / WORD_COLUMNS] >> (8 * (p % WORD_COLUMNS) + 4 * high)) as u8 & 0x0f
-        };
-        for (high, (table, largest)) in tables.iter_mut().zip(largest).enumerate() {
-            let same = veorq_u8(opposites, vdupq_n_u8(nibble(query.signs, high)));
+    for (w, (tables, largest)) in tables.iter_mut().zip(largest).enumerate() {
+        let tables = tables.as_flattened_mut().iter_mut();
+        for (n, (table, largest)) in tables.zip(largest.as_flattened_mut()).enumerate() {
+            let nibble = |plane: &[u64]| (plane[w] >> (4 * n)) as u8 & 0x0f;
+            let same = veorq_u8(opposites, vdupq_n_u8(nibble(query.signs)));
             let mut entries = vdupq_n_u8(0);
             let mut sum = 0;
             for plane in query.planes() {
-                let bits = nibble(plane, high);
+                let bits = nibble(plane);
                 let more = vcntq_u8(vandq_u8(same, vdupq_n_u8(bits)));
                 entries = vaddq_u8(vaddq_u8(entries, entries), more);
                 sum = 2 * sum + bits.count_ones() as u8;

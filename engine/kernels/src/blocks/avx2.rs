@@ -13,55 +13,95 @@
 //!          both - 256 odd                        sum b(2i), once per pass
 //! ```
 //!
-//! Two blocks go together, so that a table is loaded once for both.
+//! Two blocks go together, so that a table is loaded once for both. A word of each row, eight
+//! columns, is unrolled.
 
 #![allow(unsafe_code, reason = "loads and stores of std::arch take pointers")]
 
 use std::arch::x86_64::*;
 
 use super::bounds::{Bounded, Limits, RowBlock, Rows};
-use super::layout::WORD_COLUMNS;
+use super::prefetch::{CACHE_LINE, prefetch_line_of};
 use super::scan::Pass;
 use super::table::{Group, Magnitudes, TABLE_WIDTH};
-use super::{BLOCK_ROWS, Column, ColumnTables, portable};
+use super::{BLOCK_ROWS, Column, ColumnTables, WORD_COLUMNS, WordColumns, WordLargest, WordTables};
+
+/// How far ahead memory is asked for, rounded up to whole pairs of blocks. Less comes too late when
+/// codes are not in the cache, more is lost at the end of a list.
+const PREFETCH_BYTES: usize = 4096;
 
 /// Transposes up to 32 rows of `words` words into the columns of a block.
+///
+/// Two words of each row at a time: row `i` and row `i + 16` share a register, so that a
+/// transposition of 16 by 16 bytes in each lane leaves one column in each register.
 #[target_feature(enable = "avx2")]
-pub(super) fn pack_block(rows: &[u64], words: usize, block: &mut [Column]) {
-    portable::pack_block(rows, words, block);
+pub(super) fn pack_block(rows: &[u64], words: usize, block: &mut [WordColumns]) {
+    for (i, columns) in block.chunks_mut(2).enumerate() {
+        let mut pairs = [[0; 2]; BLOCK_ROWS];
+        for (pair, row) in pairs.iter_mut().zip(rows.chunks_exact(words)) {
+            for (to, word) in pair.iter_mut().zip(&row[2 * i..]) {
+                *to = *word;
+            }
+        }
+        let rows = std::array::from_fn(|i| load_pairs(&pairs[i], &pairs[i + 16]));
+        for (bytes, column) in transpose(rows).into_iter().zip(columns.as_flattened_mut()) {
+            store_column(bytes, column);
+        }
+    }
+}
+
+/// Transposes a matrix of 16 by 16 bytes in each lane; register `i` holds row `i`.
+///
+/// Interleaving register `i` with register `i + 8` moves the highest bit of a byte's row number to
+/// the lowest place of its position. Four times that, and rows and positions have changed places.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn transpose(mut rows: [__m256i; 16]) -> [__m256i; 16] {
+    for _ in 0..4 {
+        rows = std::array::from_fn(|i| {
+            let (a, b) = (rows[i / 2], rows[i / 2 + 8]);
+            if i % 2 == 0 { _mm256_unpacklo_epi8(a, b) } else { _mm256_unpackhi_epi8(a, b) }
+        });
+    }
+    rows
 }
 
 /// Adds the share of a pass to the scores of each block.
 #[target_feature(enable = "avx2")]
-pub(super) fn add_pass(columns: &[Column], pass: &Pass<'_>, out: &mut [[i32; BLOCK_ROWS]]) {
+pub(super) fn add_pass(words: &[WordColumns], pass: &Pass<'_>, out: &mut [[i32; BLOCK_ROWS]]) {
     match pass.group {
-        Group::One => add_groups::<1, 1>(columns, pass, out),
-        Group::Two => add_groups::<1, 2>(columns, pass, out),
-        Group::Four => add_groups::<2, 4>(columns, pass, out),
-        Group::Eight => add_groups::<4, 8>(columns, pass, out),
-        Group::Sixteen => add_groups::<8, 16>(columns, pass, out),
+        Group::One => add_groups::<1>(words, pass, out),
+        Group::Two => add_groups::<2>(words, pass, out),
+        Group::Four => add_groups::<4>(words, pass, out),
+        Group::Eight => add_groups::<8>(words, pass, out),
+        Group::Sixteen => add_groups::<16>(words, pass, out),
     }
 }
 
-/// Adds groups of `G` entries, which are those of `C` columns.
+/// Adds groups of `G` entries. Not inlined, because five copies in one function crowd each other
+/// out of the registers.
+#[inline(never)]
 #[target_feature(enable = "avx2")]
-fn add_groups<const C: usize, const G: usize>(
-    columns: &[Column],
+fn add_groups<const G: usize>(
+    words: &[WordColumns],
     pass: &Pass<'_>,
     out: &mut [[i32; BLOCK_ROWS]],
 ) {
-    let mut pairs = columns.chunks_exact(2 * pass.stride);
+    let pair_words = 2 * pass.stride;
+    let ahead = PREFETCH_BYTES.div_ceil(pair_words * size_of::<WordColumns>()) * pair_words;
     let (pairs_out, last_out) = out.as_chunks_mut::<2>();
-    for (pair, out) in pairs.by_ref().zip(pairs_out) {
-        let (first, second) = pair.split_at(pass.stride);
-        let sums = sum::<C, G, 2>([pass.columns(first), pass.columns(second)], pass.tables);
-        for (sums, scores) in sums.into_iter().zip(out) {
-            add_to_scores(sums, pass, scores);
-        }
+    for (i, [out_a, out_b]) in pairs_out.iter_mut().enumerate() {
+        let pair = &words[i * pair_words..];
+        // Towards the end nothing is left to ask for, and asking for what is there costs nothing.
+        let ahead = pair.get(ahead..ahead + pair_words).unwrap_or(pair);
+        let [a, b] = sum::<G, 2>(pass.pair(pair), pass.pair(ahead), pass.tables);
+        add_to_scores(a, pass, out_a);
+        add_to_scores(b, pass, out_b);
     }
-    for (block, scores) in pairs.remainder().chunks_exact(pass.stride).zip(last_out) {
-        let [sums] = sum::<C, G, 1>([pass.columns(block)], pass.tables);
-        add_to_scores(sums, pass, scores);
+    if let [out] = last_out {
+        let block = [pass.words(&words[words.len() - pass.stride..])];
+        let [sums] = sum::<G, 1>(block, block, pass.tables);
+        add_to_scores(sums, pass, out);
     }
 }
 
@@ -72,35 +112,38 @@ struct WideSums {
     odd: __m256i,
 }
 
-/// Sums the entries of `N` blocks.
+/// Sums the entries of `N` blocks in groups of `G`, and asks for the words of `ahead`.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn sum<const C: usize, const G: usize, const N: usize>(
-    blocks: [&[Column]; N],
-    tables: &[ColumnTables],
+fn sum<const G: usize, const N: usize>(
+    blocks: [&[WordColumns]; N],
+    ahead: [&[WordColumns]; N],
+    tables: &[WordTables],
 ) -> [WideSums; N] {
     let zero = _mm256_setzero_si256();
     let mut sums = [WideSums { both: zero, odd: zero }; N];
-    let groups = blocks.map(|columns| columns.as_chunks::<C>().0);
-    let (tables, _) = tables.as_chunks::<C>();
-    assert!(groups.iter().all(|groups| groups.len() == tables.len()));
-    for (i, tables) in tables.iter().enumerate() {
+    assert!(blocks.iter().chain(&ahead).all(|words| words.len() == tables.len()));
+    for (w, tables) in tables.iter().enumerate() {
+        for ahead in ahead {
+            for line in 0..size_of::<WordColumns>() / CACHE_LINE {
+                prefetch_line_of(&ahead[w][line * CACHE_LINE / BLOCK_ROWS]);
+            }
+        }
         let mut bytes = [zero; N];
         for (c, [low, high]) in tables.iter().enumerate() {
             let (low, high) = (broadcast(low), broadcast(high));
             for n in 0..N {
-                let [low, high] = look_up(load(&groups[n][i][c]), low, high);
+                let [low, high] = look_up(load(&blocks[n][w][c]), low, high);
                 if G == 1 {
                     sums[n].add(low);
                     sums[n].add(high);
-                } else {
-                    bytes[n] = _mm256_add_epi8(bytes[n], _mm256_add_epi8(low, high));
+                    continue;
                 }
-            }
-        }
-        if G > 1 {
-            for n in 0..N {
-                sums[n].add(bytes[n]);
+                bytes[n] = _mm256_add_epi8(bytes[n], _mm256_add_epi8(low, high));
+                if (2 * c + 2) % G == 0 {
+                    sums[n].add(bytes[n]);
+                    bytes[n] = zero;
+                }
             }
         }
     }
@@ -163,51 +206,63 @@ fn add_to_scores(sums: WideSums, pass: &Pass<'_>, scores: &mut [i32; BLOCK_ROWS]
 #[target_feature(enable = "avx2")]
 pub(super) fn build_tables(
     query: &Magnitudes<'_>,
-    tables: &mut [ColumnTables],
-    largest: &mut [[u8; 2]],
+    tables: &mut [WordTables],
+    largest: &mut [WordLargest],
 ) {
-    let counts = counts();
-    let numbers = _mm256_setr_epi8(
-        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, //
-        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
-    );
-    let nibble = _mm256_set1_epi8(0x0f);
-    let (tables, _) = tables.as_chunks_mut::<WORD_COLUMNS>();
-    let (largest, _) = largest.as_chunks_mut::<WORD_COLUMNS>();
+    let counts = weighted_counts(query.planes().len());
     for (w, (tables, largest)) in tables.iter_mut().zip(largest).enumerate() {
-        let mut planes = [_mm256_setzero_si256(); TABLE_WIDTH];
-        let planes = &mut planes[..query.planes().len()];
         let mut sums = _mm_setzero_si128();
-        for (shifted, plane) in planes.iter_mut().zip(query.planes()) {
-            *shifted = shift_high_lane(plane[w]);
-            let more = _mm_shuffle_epi8(_mm256_castsi256_si128(counts), nibbles(plane[w]));
-            sums = _mm_add_epi8(_mm_add_epi8(sums, sums), more);
+        for (counts, plane) in counts.iter().zip(query.planes()) {
+            let more = _mm_shuffle_epi8(_mm256_castsi256_si128(*counts), nibbles(plane[w]));
+            sums = _mm_add_epi8(sums, more);
         }
         store_largest(sums, largest);
-        let negative = shift_high_lane(!query.signs[w]);
-        for (k, tables) in tables.iter_mut().enumerate() {
-            let k = _mm256_set1_epi8(k as i8);
-            let negative = _mm256_shuffle_epi8(negative, k);
-            let same = _mm256_and_si256(_mm256_xor_si256(numbers, negative), nibble);
-            let mut entries = _mm256_setzero_si256();
-            for &plane in planes.iter() {
-                let shared = _mm256_and_si256(same, _mm256_shuffle_epi8(plane, k));
-                let more = _mm256_shuffle_epi8(counts, shared);
-                entries = _mm256_add_epi8(_mm256_add_epi8(entries, entries), more);
+        let (halves, _) = tables.as_chunks_mut::<{ WORD_COLUMNS / 2 }>();
+        for (half, tables) in halves.iter_mut().enumerate() {
+            let byte = |k: usize| _mm256_set1_epi8((half * WORD_COLUMNS / 2 + k) as i8);
+            let negative = shift_high_lane(!query.signs[w]);
+            let same: [_; 4] = std::array::from_fn(|k| same_bits(negative, byte(k)));
+            let mut entries = [_mm256_setzero_si256(); 4];
+            for (counts, plane) in counts.iter().zip(query.planes()) {
+                let plane = shift_high_lane(plane[w]);
+                for (k, entries) in entries.iter_mut().enumerate() {
+                    let shared = _mm256_and_si256(same[k], _mm256_shuffle_epi8(plane, byte(k)));
+                    *entries = _mm256_add_epi8(*entries, _mm256_shuffle_epi8(*counts, shared));
+                }
             }
-            store_tables(entries, tables);
+            for (entries, tables) in entries.into_iter().zip(tables) {
+                store_tables(entries, tables);
+            }
         }
     }
 }
 
-/// Returns the number of bits in each nibble, for a shuffle to look up.
+/// Returns, for each plane of magnitudes, the number of bits in each nibble times the plane's
+/// weight.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn counts() -> __m256i {
-    _mm256_setr_epi8(
+fn weighted_counts(planes: usize) -> [__m256i; TABLE_WIDTH] {
+    let counts = _mm256_setr_epi8(
         0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, //
         0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,
-    )
+    );
+    // At most 4 * 32: no bit crosses into the next byte.
+    let weighted =
+        |b: usize| _mm256_sll_epi16(counts, _mm_cvtsi32_si128(planes as i32 - 1 - b as i32));
+    std::array::from_fn(|b| if b < planes { weighted(b) } else { counts })
+}
+
+/// Returns where the bits of each of the sixteen nibbles are not those of a nibble of `negative`,
+/// in both lanes.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn same_bits(negative: __m256i, byte: __m256i) -> __m256i {
+    let numbers = _mm256_setr_epi8(
+        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, //
+        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
+    );
+    let negative = _mm256_shuffle_epi8(negative, byte);
+    _mm256_and_si256(_mm256_xor_si256(numbers, negative), _mm256_set1_epi8(0x0f))
 }
 
 /// Returns a word in both lanes, such that the low four bits of each byte are its low nibble in the
@@ -269,6 +324,21 @@ fn bound_block(
     survivors
 }
 
+/// Loads two words into each lane.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load_pairs(low: &[u64; 2], high: &[u64; 2]) -> __m256i {
+    // SAFETY: both arrays are 16 readable bytes; no alignment is asked for.
+    unsafe { _mm256_loadu2_m128i(high.as_ptr().cast(), low.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store_column(bytes: __m256i, column: &mut Column) {
+    // SAFETY: the array is 32 writable bytes; no alignment is asked for.
+    unsafe { _mm256_storeu_si256(column.as_mut_ptr().cast(), bytes) }
+}
+
 #[inline]
 #[target_feature(enable = "avx2")]
 fn load(column: &Column) -> __m256i {
@@ -293,7 +363,7 @@ fn store_tables(entries: __m256i, tables: &mut ColumnTables) {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn store_largest(sums: __m128i, largest: &mut [[u8; 2]; WORD_COLUMNS]) {
+fn store_largest(sums: __m128i, largest: &mut WordLargest) {
     // SAFETY: a word's columns have 16 writable bytes; no alignment is asked for.
     unsafe { _mm_storeu_si128(largest.as_mut_ptr().cast(), sums) }
 }

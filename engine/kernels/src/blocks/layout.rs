@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code, reason = "calls into code for one instruction set")]
 
-use super::{Column, portable};
+use super::{WORD_COLUMNS, WordColumns, portable};
 use crate::Isa;
 
 #[cfg(target_arch = "x86_64")]
@@ -10,9 +10,6 @@ use super::avx2;
 
 /// Rows of a block.
 pub const BLOCK_ROWS: usize = 32;
-
-/// Columns that one word of each row fills.
-pub(super) const WORD_COLUMNS: usize = 8;
 
 /// Returns the bytes of one block of codes of `dims` dimensions, rounded up to whole words:
 /// `4 * dims` where `dims` is a multiple of 64.
@@ -59,13 +56,14 @@ pub fn pack_blocks_with(isa: Isa, plane: &[u64], words: usize, out: &mut [u8]) {
     let expected = (plane.len() / words).div_ceil(BLOCK_ROWS) * block_bytes(64 * words);
     assert_eq!(out.len(), expected, "the blocks have another length than the rows fill");
     let (columns, _) = out.as_chunks_mut::<BLOCK_ROWS>();
-    let blocks = columns.chunks_exact_mut(words * WORD_COLUMNS);
+    let (block_words, _) = columns.as_chunks_mut::<WORD_COLUMNS>();
+    let blocks = block_words.chunks_exact_mut(words);
     for (rows, block) in plane.chunks(words * BLOCK_ROWS).zip(blocks) {
         pack_block(isa, rows, words, block);
     }
 }
 
-fn pack_block(isa: Isa, rows: &[u64], words: usize, block: &mut [Column]) {
+fn pack_block(isa: Isa, rows: &[u64], words: usize, block: &mut [WordColumns]) {
     #[cfg(target_arch = "x86_64")]
     if matches!(isa, Isa::Avx2 | Isa::Avx512) && isa.is_available() {
         // SAFETY: `is_available` has just confirmed AVX2, which `Isa::Avx512` includes.
@@ -88,7 +86,8 @@ pub fn unpack_row(blocks: &[u8], dims: usize, row: usize, out: &mut [u64]) {
     assert_eq!(out.len(), dims.div_ceil(64), "the row has another number of words");
     let block = &blocks[row / BLOCK_ROWS * bytes..][..bytes];
     let (columns, _) = block.as_chunks::<BLOCK_ROWS>();
-    for (word, columns) in out.iter_mut().zip(columns.chunks_exact(WORD_COLUMNS)) {
+    let (block_words, _) = columns.as_chunks::<WORD_COLUMNS>();
+    for (word, columns) in out.iter_mut().zip(block_words) {
         *word = u64::from_le_bytes(std::array::from_fn(|k| columns[k][row % BLOCK_ROWS]));
     }
 }

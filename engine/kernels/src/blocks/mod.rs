@@ -71,7 +71,16 @@ pub use prefetch::prefetch;
 pub use scan::{scan_blocks, scan_blocks_with};
 pub use table::BlockTable;
 
+/// Columns that one word of each row fills.
+const WORD_COLUMNS: usize = 8;
+
 /// Byte `p` of each row of a block.
 type Column = [u8; BLOCK_ROWS];
+/// One word of each row of a block.
+type WordColumns = [Column; WORD_COLUMNS];
 /// The table entries of a column's low and high nibbles.
 type ColumnTables = [[u8; 16]; 2];
+/// The tables of the columns of a word.
+type WordTables = [ColumnTables; WORD_COLUMNS];
+/// The largest entry of each table of a word.
+type WordLargest = [[u8; 2]; WORD_COLUMNS];

@@ -2,17 +2,13 @@
 
 use super::bounds::{Bounded, Limits, RowBlock, Rows};
 use super::half;
-use super::layout::WORD_COLUMNS;
 use super::scan::Pass;
 use super::table::Magnitudes;
-use super::{BLOCK_ROWS, Column, ColumnTables};
+use super::{BLOCK_ROWS, WordColumns, WordLargest, WordTables};
 
 /// Transposes up to 32 rows of `words` words into the columns of a block.
-///
-/// Always inlined, so that a caller compiled for wider registers gets them here too.
-#[inline(always)]
-pub(super) fn pack_block(rows: &[u64], words: usize, block: &mut [Column]) {
-    for (w, columns) in block.chunks_exact_mut(WORD_COLUMNS).enumerate() {
+pub(super) fn pack_block(rows: &[u64], words: usize, block: &mut [WordColumns]) {
+    for (w, columns) in block.iter_mut().enumerate() {
         let mut word = [0; BLOCK_ROWS];
         for (word, row) in word.iter_mut().zip(rows.chunks_exact(words)) {
             *word = row[w];
@@ -23,21 +19,24 @@ pub(super) fn pack_block(rows: &[u64], words: usize, block: &mut [Column]) {
     }
 }
 
-/// Writes the tables of each column, and the largest entry of each table.
+/// Writes the tables of each word, and the largest entry of each table.
 pub(super) fn build_tables(
     query: &Magnitudes<'_>,
-    tables: &mut [ColumnTables],
-    largest: &mut [[u8; 2]],
+    tables: &mut [WordTables],
+    largest: &mut [WordLargest],
 ) {
-    for (p, (tables, largest)) in tables.iter_mut().zip(largest).enumerate() {
-        let magnitudes = query.planes().fold(0, |sum, plane| 2 * sum + spread(byte(plane, p)));
-        let magnitudes = magnitudes.to_le_bytes();
-        let (magnitudes, _) = magnitudes.as_chunks::<4>();
-        let signs = byte(query.signs, p);
-        for (nibble, magnitudes) in magnitudes.iter().enumerate() {
-            let differing = !signs >> (4 * nibble) & 0xf;
-            tables[nibble] = build_table(magnitudes, differing);
-            largest[nibble] = magnitudes.iter().sum();
+    for (w, (tables, largest)) in tables.iter_mut().zip(largest).enumerate() {
+        let signs = query.signs[w].to_le_bytes();
+        for (k, (tables, largest)) in tables.iter_mut().zip(largest).enumerate() {
+            let byte = |plane: &[u64]| plane[w].to_le_bytes()[k];
+            let magnitudes = query.planes().fold(0, |sum, plane| 2 * sum + spread(byte(plane)));
+            let magnitudes = magnitudes.to_le_bytes();
+            let (magnitudes, _) = magnitudes.as_chunks::<4>();
+            for (nibble, magnitudes) in magnitudes.iter().enumerate() {
+                let differing = !signs[k] >> (4 * nibble) & 0xf;
+                tables[nibble] = build_table(magnitudes, differing);
+                largest[nibble] = magnitudes.iter().sum();
+            }
         }
     }
 }
@@ -54,11 +53,6 @@ fn build_table(magnitudes: &[u8; 4], differing: u8) -> [u8; 16] {
     std::array::from_fn(|nibble| table[nibble ^ usize::from(differing)])
 }
 
-/// Returns byte `p` of a plane of little-endian words.
-fn byte(plane: &[u64], p: usize) -> u8 {
-    (plane[p / WORD_COLUMNS] >> (8 * (p % WORD_COLUMNS))) as u8
-}
-
 /// Spreads the bits of a byte over the bytes of a word: byte `i` is bit `i`, 0 or 1.
 fn spread(byte: u8) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
@@ -68,10 +62,11 @@ fn spread(byte: u8) -> u64 {
 }
 
 /// Adds the share of a pass to the scores of each block.
-pub(super) fn add_pass(columns: &[Column], pass: &Pass<'_>, out: &mut [[i32; BLOCK_ROWS]]) {
-    for (block, scores) in columns.chunks_exact(pass.stride).zip(out) {
+pub(super) fn add_pass(words: &[WordColumns], pass: &Pass<'_>, out: &mut [[i32; BLOCK_ROWS]]) {
+    for (block, scores) in words.chunks_exact(pass.stride).zip(out) {
         let mut sums = [0_u16; BLOCK_ROWS];
-        for (column, [low, high]) in pass.columns(block).iter().zip(pass.tables) {
+        let columns = pass.words(block).as_flattened();
+        for (column, [low, high]) in columns.iter().zip(pass.tables.as_flattened()) {
             for (sum, &byte) in sums.iter_mut().zip(column) {
                 let entries = [low[usize::from(byte & 0xf)], high[usize::from(byte >> 4)]];
                 *sum += u16::from(entries[0]) + u16::from(entries[1]);

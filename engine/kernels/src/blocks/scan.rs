@@ -3,7 +3,7 @@
 #![allow(unsafe_code, reason = "calls into code for one instruction set")]
 
 use super::table::{BlockTable, Group};
-use super::{BLOCK_ROWS, Column, ColumnTables, portable};
+use super::{BLOCK_ROWS, WORD_COLUMNS, WordColumns, WordTables, portable};
 use crate::Isa;
 
 #[cfg(target_arch = "aarch64")]
@@ -50,43 +50,42 @@ pub fn scan_blocks(blocks: &[u8], table: &BlockTable, out: &mut [i32]) {
 pub fn scan_blocks_with(isa: Isa, blocks: &[u8], table: &BlockTable, out: &mut [i32]) {
     let (scores, rest) = out.as_chunks_mut::<BLOCK_ROWS>();
     assert!(rest.is_empty(), "{} scores past the last block", rest.len());
-    let expected = scores.len() * table.columns() * BLOCK_ROWS;
+    let expected = scores.len() * table.words() * size_of::<WordColumns>();
     assert_eq!(blocks.len(), expected, "the blocks have another length than their scores");
     if blocks.is_empty() {
         return scores.as_flattened_mut().fill(0);
     }
     let (columns, _) = blocks.as_chunks::<BLOCK_ROWS>();
-    let tile = if table.passes().len() > 1 { TILE } else { scores.len().max(1) };
-    for (i, scores) in scores.chunks_mut(tile).enumerate() {
-        let from = i * tile * table.columns();
-        let columns = &columns[from..from + scores.len() * table.columns()];
-        scan_tile(isa, columns, table, scores);
+    let (words, _) = columns.as_chunks::<WORD_COLUMNS>();
+    let tile = if table.passes().len() > 1 { TILE } else { scores.len() };
+    for (words, scores) in words.chunks(tile * table.words()).zip(scores.chunks_mut(tile)) {
+        scan_tile(isa, words, table, scores);
     }
 }
 
-fn scan_tile(isa: Isa, columns: &[Column], table: &BlockTable, out: &mut [[i32; BLOCK_ROWS]]) {
+fn scan_tile(isa: Isa, words: &[WordColumns], table: &BlockTable, out: &mut [[i32; BLOCK_ROWS]]) {
     let mut start = Some(-table.offset());
     for stretch in table.passes() {
         let pass = Pass {
-            stride: table.columns(),
-            first: stretch.columns.start,
+            stride: table.words(),
+            first: stretch.words.start,
             tables: table.tables_of(stretch),
             group: stretch.group,
             shift: stretch.shift,
             start: start.take(),
         };
-        add_pass(isa, columns, &pass, out);
+        add_pass(isa, words, &pass, out);
     }
 }
 
 /// What to add to the scores of some blocks.
 pub(super) struct Pass<'a> {
-    /// Columns of a block.
+    /// Words of a row.
     pub(super) stride: usize,
-    /// The first column to look at, of each block.
-    pub(super) first: usize,
-    /// Tables of that column and those after it.
-    pub(super) tables: &'a [ColumnTables],
+    /// The first word to look at, of each row.
+    first: usize,
+    /// Tables of that word and those after it.
+    pub(super) tables: &'a [WordTables],
     pub(super) group: Group,
     /// The sum of entries counts `2^shift` times.
     pub(super) shift: u32,
@@ -95,25 +94,33 @@ pub(super) struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Returns the columns of the pass in each block.
-    pub(super) fn columns<'b>(&self, block: &'b [Column]) -> &'b [Column] {
-        &block[self.first..self.first + self.tables.len()]
+    /// Returns the words of the pass in the first of some blocks.
+    #[inline]
+    pub(super) fn words<'b>(&self, blocks: &'b [WordColumns]) -> &'b [WordColumns] {
+        &blocks[self.first..self.first + self.tables.len()]
+    }
+
+    /// Returns the words of the pass in the first two of some blocks.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    pub(super) fn pair<'b>(&self, blocks: &'b [WordColumns]) -> [&'b [WordColumns]; 2] {
+        [self.words(blocks), self.words(&blocks[self.stride..])]
     }
 }
 
-fn add_pass(isa: Isa, columns: &[Column], pass: &Pass<'_>, out: &mut [[i32; BLOCK_ROWS]]) {
+fn add_pass(isa: Isa, words: &[WordColumns], pass: &Pass<'_>, out: &mut [[i32; BLOCK_ROWS]]) {
     #[cfg(target_arch = "x86_64")]
     if matches!(isa, Isa::Avx2 | Isa::Avx512) && isa.is_available() {
         // SAFETY: `is_available` has just confirmed AVX2, which `Isa::Avx512` includes.
-        return unsafe { avx2::add_pass(columns, pass, out) };
+        return unsafe { avx2::add_pass(words, pass, out) };
     }
     #[cfg(target_arch = "aarch64")]
     if isa == Isa::Neon && isa.is_available() {
         // SAFETY: `is_available` has just confirmed the CPU's features.
-        return unsafe { aarch64::add_pass(columns, pass, out) };
+        return unsafe { aarch64::add_pass(words, pass, out) };
     }
     let _ = isa;
-    portable::add_pass(columns, pass, out);
+    portable::add_pass(words, pass, out);
 }
 
 #[cfg(test)]

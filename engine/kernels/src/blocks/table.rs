@@ -4,8 +4,7 @@
 
 use std::ops::Range;
 
-use super::layout::WORD_COLUMNS;
-use super::{ColumnTables, portable};
+use super::{WordLargest, WordTables, portable};
 use crate::{Isa, QueryPlanes};
 
 #[cfg(target_arch = "aarch64")]
@@ -28,21 +27,21 @@ const LARGEST_SUM: u32 = u16::MAX as u32;
 #[derive(Clone, Debug, Default)]
 pub struct BlockTable {
     words: usize,
-    /// The tables of every column, for the high part of a wide query and then for the low one.
-    tables: Vec<ColumnTables>,
+    /// The tables of every word, for the low part of a wide query and then for the high one.
+    tables: Vec<WordTables>,
     passes: Vec<Stretch>,
     /// What every score is short of twice the sum of its entries.
     offset: i32,
     scratch: Scratch,
 }
 
-/// Columns whose entries are summed without emptying, all in groups of one size.
+/// Words whose entries are summed without emptying, all in groups of one size.
 #[derive(Clone, Debug)]
 pub(super) struct Stretch {
-    /// Of a block.
-    pub(super) columns: Range<usize>,
-    /// Where the tables of the first column lie among all.
-    pub(super) first_table: usize,
+    /// Of a row.
+    pub(super) words: Range<usize>,
+    /// Where the tables of the first word lie among all.
+    first_table: usize,
     pub(super) group: Group,
     /// The sum counts `2^shift` times.
     pub(super) shift: u32,
@@ -61,7 +60,7 @@ pub(super) enum Group {
 #[derive(Clone, Debug, Default)]
 struct Scratch {
     magnitudes: Vec<u64>,
-    largest: Vec<[u8; 2]>,
+    largest: Vec<WordLargest>,
 }
 
 impl BlockTable {
@@ -74,17 +73,14 @@ impl BlockTable {
     /// of its own. The tables are the same.
     pub fn rebuild_with(&mut self, isa: Isa, query: QueryPlanes<'_>) {
         self.words = query.words();
+        self.tables.clear();
         self.passes.clear();
         self.offset = 0;
         let width = query.width();
-        let low = if width > TABLE_WIDTH { width - LOW_WIDTH..width } else { 0..width };
-        let parts = if low.start > 0 { 2 } else { 1 };
-        let columns = self.columns();
-        self.tables.resize(parts * columns, ColumnTables::default());
-        self.scratch.largest.resize(columns, [0; 2]);
-        self.add_part(isa, query, low.clone(), 0);
-        if low.start > 0 {
-            self.add_part(isa, query, 0..low.start, LOW_WIDTH as u32);
+        let high = if width > TABLE_WIDTH { width - LOW_WIDTH } else { 0 };
+        self.add_part(isa, query, high..width, 0);
+        if high > 0 {
+            self.add_part(isa, query, 0..high, LOW_WIDTH as u32);
         }
     }
 
@@ -92,11 +88,6 @@ impl BlockTable {
     #[must_use]
     pub fn words(&self) -> usize {
         self.words
-    }
-
-    /// Returns the number of columns in a block.
-    pub(super) fn columns(&self) -> usize {
-        self.words * WORD_COLUMNS
     }
 
     pub(super) fn offset(&self) -> i32 {
@@ -107,37 +98,43 @@ impl BlockTable {
         &self.passes
     }
 
-    /// Returns the tables of the columns of a pass.
-    pub(super) fn tables_of(&self, pass: &Stretch) -> &[ColumnTables] {
-        &self.tables[pass.first_table..][..pass.columns.len()]
+    /// Returns the tables of the words of a pass.
+    pub(super) fn tables_of(&self, pass: &Stretch) -> &[WordTables] {
+        &self.tables[pass.first_table..][..pass.words.len()]
     }
 
     /// Adds the tables and passes of some planes of the query, whose sum counts `2^shift` times.
     fn add_part(&mut self, isa: Isa, query: QueryPlanes<'_>, planes: Range<usize>, shift: u32) {
-        let first_table = self.passes.last().map_or(0, |_| self.columns());
+        let first_table = self.tables.len();
+        self.tables.resize(first_table + self.words, WordTables::default());
         let Scratch { magnitudes, largest } = &mut self.scratch;
+        largest.resize(self.words, WordLargest::default());
         let magnitudes = Magnitudes::new(query, planes, magnitudes);
         build_tables(isa, &magnitudes, &mut self.tables[first_table..], largest);
         let mut from = 0;
-        while from < largest.len() {
-            let (to, sum) = stretch(&largest[from..]);
-            let group = Group::of(&largest[from..from + to]);
-            let columns = from..from + to;
-            let first_table = first_table + from;
-            self.passes.push(Stretch { columns, first_table, group, shift: shift + 1 });
+        while from < self.words {
+            let (count, sum) = stretch(&largest[from..]);
+            let words = from..from + count;
+            self.passes.push(Stretch {
+                group: Group::of(&largest[words.clone()]),
+                first_table: first_table + from,
+                words,
+                // A score is twice the sum, less the offset.
+                shift: shift + 1,
+            });
             self.offset += (sum as i32) << shift;
-            from += to;
+            from += count;
         }
     }
 }
 
-/// Returns how many columns, in whole words, can be summed in 16 bits, and their largest sum.
-fn stretch(largest: &[[u8; 2]]) -> (usize, u32) {
+/// Returns how many words can be summed in 16 bits, and their largest sum.
+fn stretch(largest: &[WordLargest]) -> (usize, u32) {
     let mut sum = 0;
-    for (w, word) in largest.chunks(WORD_COLUMNS).enumerate() {
+    for (w, word) in largest.iter().enumerate() {
         let more: u32 = word.as_flattened().iter().map(|&entry| u32::from(entry)).sum();
         if sum + more > LARGEST_SUM {
-            return (w * WORD_COLUMNS, sum);
+            return (w, sum);
         }
         sum += more;
     }
@@ -145,16 +142,16 @@ fn stretch(largest: &[[u8; 2]]) -> (usize, u32) {
 }
 
 impl Group {
-    /// Returns the largest group whose sums are bytes, from the largest entries of each column.
-    fn of(largest: &[[u8; 2]]) -> Self {
-        let largest = largest.as_flattened();
-        if largest_sum::<16>(largest) {
+    /// Returns the largest group whose sums are bytes.
+    fn of(largest: &[WordLargest]) -> Self {
+        let largest = largest.as_flattened().as_flattened();
+        if sums_are_bytes::<16>(largest) {
             Self::Sixteen
-        } else if largest_sum::<8>(largest) {
+        } else if sums_are_bytes::<8>(largest) {
             Self::Eight
-        } else if largest_sum::<4>(largest) {
+        } else if sums_are_bytes::<4>(largest) {
             Self::Four
-        } else if largest_sum::<2>(largest) {
+        } else if sums_are_bytes::<2>(largest) {
             Self::Two
         } else {
             Self::One
@@ -163,7 +160,7 @@ impl Group {
 }
 
 /// Whether every `G` entries add up to a byte.
-fn largest_sum<const G: usize>(largest: &[u8]) -> bool {
+fn sums_are_bytes<const G: usize>(largest: &[u8]) -> bool {
     let (groups, _) = largest.as_chunks::<G>();
     let sums = groups.iter().map(|group| group.iter().map(|&entry| u16::from(entry)).sum());
     sums.max().unwrap_or(0_u16) <= u16::from(u8::MAX)
@@ -206,8 +203,8 @@ impl<'a> Magnitudes<'a> {
 fn build_tables(
     isa: Isa,
     query: &Magnitudes<'_>,
-    tables: &mut [ColumnTables],
-    largest: &mut [[u8; 2]],
+    tables: &mut [WordTables],
+    largest: &mut [WordLargest],
 ) {
     #[cfg(target_arch = "x86_64")]
     if matches!(isa, Isa::Avx2 | Isa::Avx512) && isa.is_available() {
