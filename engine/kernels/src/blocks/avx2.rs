@@ -24,7 +24,7 @@ use super::bounds::{Bounded, Limits, RowBlock, Rows};
 use super::prefetch::{CACHE_LINE, prefetch_line_of};
 use super::scan::Pass;
 use super::table::{Group, Magnitudes, TABLE_WIDTH};
-use super::{BLOCK_ROWS, Column, ColumnTables, WORD_COLUMNS, WordColumns, WordLargest, WordTables};
+use super::{BLOCK_ROWS, Column, ColumnTables, WordColumns, WordLargest, WordTables, portable};
 
 /// How far ahead memory is asked for, rounded up to whole pairs of blocks. Less comes too late when
 /// codes are not in the cache, more is lost at the end of a list.
@@ -32,38 +32,46 @@ const PREFETCH_BYTES: usize = 4096;
 
 /// Transposes up to 32 rows of `words` words into the columns of a block.
 ///
-/// Two words of each row at a time: row `i` and row `i + 16` share a register, so that a
-/// transposition of 16 by 16 bytes in each lane leaves one column in each register.
+/// Two words of 32 rows at a time: row `i` and row `i + 16` share a register, so that a
+/// transposition of 16 by 16 bytes in each lane leaves one column in each register. What does not
+/// fill that is left to the compiler.
 #[target_feature(enable = "avx2")]
 pub(super) fn pack_block(rows: &[u64], words: usize, block: &mut [WordColumns]) {
-    for (i, columns) in block.chunks_mut(2).enumerate() {
-        let mut pairs = [[0; 2]; BLOCK_ROWS];
-        for (pair, row) in pairs.iter_mut().zip(rows.chunks_exact(words)) {
-            for (to, word) in pair.iter_mut().zip(&row[2 * i..]) {
-                *to = *word;
-            }
+    if rows.len() < BLOCK_ROWS * words {
+        return portable::pack_block(rows, words, block);
+    }
+    let (pairs, last) = block.as_chunks_mut::<2>();
+    for (i, columns) in pairs.iter_mut().enumerate() {
+        let mut registers = [_mm256_setzero_si256(); 16];
+        for (row, register) in registers.iter_mut().enumerate() {
+            let low = load_pair(&rows[row * words + 2 * i..]);
+            let high = load_pair(&rows[(row + 16) * words + 2 * i..]);
+            *register = _mm256_set_m128i(high, low);
         }
-        let rows = std::array::from_fn(|i| load_pairs(&pairs[i], &pairs[i + 16]));
-        for (bytes, column) in transpose(rows).into_iter().zip(columns.as_flattened_mut()) {
+        let registers = interleave(interleave(interleave(interleave(registers))));
+        for (bytes, column) in registers.into_iter().zip(columns.as_flattened_mut()) {
             store_column(bytes, column);
         }
     }
+    if let [columns] = last {
+        portable::pack_word(rows, words, words - 1, columns);
+    }
 }
 
-/// Transposes a matrix of 16 by 16 bytes in each lane; register `i` holds row `i`.
+/// One of four steps that transpose 16 by 16 bytes in each lane, where register `i` holds row `i`.
 ///
-/// Interleaving register `i` with register `i + 8` moves the highest bit of a byte's row number to
-/// the lowest place of its position. Four times that, and rows and positions have changed places.
+/// Interleaving registers `i` and `i + 8` moves the highest bit of a byte's row to the lowest bit of
+/// its position, and the highest bit of the position to the lowest of the register. Four times
+/// that, and rows and positions have changed places.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn transpose(mut rows: [__m256i; 16]) -> [__m256i; 16] {
-    for _ in 0..4 {
-        rows = std::array::from_fn(|i| {
-            let (a, b) = (rows[i / 2], rows[i / 2 + 8]);
-            if i % 2 == 0 { _mm256_unpacklo_epi8(a, b) } else { _mm256_unpackhi_epi8(a, b) }
-        });
+fn interleave(rows: [__m256i; 16]) -> [__m256i; 16] {
+    let mut interleaved = rows;
+    for i in 0..8 {
+        interleaved[2 * i] = _mm256_unpacklo_epi8(rows[i], rows[i + 8]);
+        interleaved[2 * i + 1] = _mm256_unpackhi_epi8(rows[i], rows[i + 8]);
     }
-    rows
+    interleaved
 }
 
 /// Adds the share of a pass to the scores of each block.
@@ -217,11 +225,14 @@ pub(super) fn build_tables(
             sums = _mm_add_epi8(sums, more);
         }
         store_largest(sums, largest);
-        let (halves, _) = tables.as_chunks_mut::<{ WORD_COLUMNS / 2 }>();
+        let (halves, _) = tables.as_chunks_mut::<4>();
         for (half, tables) in halves.iter_mut().enumerate() {
-            let byte = |k: usize| _mm256_set1_epi8((half * WORD_COLUMNS / 2 + k) as i8);
+            let byte = |k: usize| _mm256_set1_epi8((4 * half + k) as i8);
             let negative = shift_high_lane(!query.signs[w]);
-            let same: [_; 4] = std::array::from_fn(|k| same_bits(negative, byte(k)));
+            let mut same = [_mm256_setzero_si256(); 4];
+            for (k, same) in same.iter_mut().enumerate() {
+                *same = same_bits(negative, byte(k));
+            }
             let mut entries = [_mm256_setzero_si256(); 4];
             for (counts, plane) in counts.iter().zip(query.planes()) {
                 let plane = shift_high_lane(plane[w]);
@@ -246,10 +257,13 @@ fn weighted_counts(planes: usize) -> [__m256i; TABLE_WIDTH] {
         0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, //
         0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,
     );
-    // At most 4 * 32: no bit crosses into the next byte.
-    let weighted =
-        |b: usize| _mm256_sll_epi16(counts, _mm_cvtsi32_si128(planes as i32 - 1 - b as i32));
-    std::array::from_fn(|b| if b < planes { weighted(b) } else { counts })
+    let mut counts = [counts; TABLE_WIDTH];
+    for (b, counts) in counts.iter_mut().enumerate().take(planes) {
+        let shift = _mm_cvtsi32_si128((planes - 1 - b) as i32);
+        // At most 4 * 32: no bit crosses into the next byte.
+        *counts = _mm256_sll_epi16(*counts, shift);
+    }
+    counts
 }
 
 /// Returns where the bits of each of the sixteen nibbles are not those of a nibble of `negative`,
@@ -324,12 +338,12 @@ fn bound_block(
     survivors
 }
 
-/// Loads two words into each lane.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load_pairs(low: &[u64; 2], high: &[u64; 2]) -> __m256i {
-    // SAFETY: both arrays are 16 readable bytes; no alignment is asked for.
-    unsafe { _mm256_loadu2_m128i(high.as_ptr().cast(), low.as_ptr().cast()) }
+fn load_pair(words: &[u64]) -> __m128i {
+    let pair = &words[..2];
+    // SAFETY: `pair` is 16 readable bytes; no alignment is asked for.
+    unsafe { _mm_loadu_si128(pair.as_ptr().cast()) }
 }
 
 #[inline]

@@ -9,13 +9,19 @@ use super::{BLOCK_ROWS, WordColumns, WordLargest, WordTables};
 /// Transposes up to 32 rows of `words` words into the columns of a block.
 pub(super) fn pack_block(rows: &[u64], words: usize, block: &mut [WordColumns]) {
     for (w, columns) in block.iter_mut().enumerate() {
-        let mut word = [0; BLOCK_ROWS];
-        for (word, row) in word.iter_mut().zip(rows.chunks_exact(words)) {
-            *word = row[w];
-        }
-        for (k, column) in columns.iter_mut().enumerate() {
-            *column = word.map(|word| (word >> (8 * k)) as u8);
-        }
+        pack_word(rows, words, w, columns);
+    }
+}
+
+/// Transposes word `w` of up to 32 rows.
+#[inline(always)]
+pub(super) fn pack_word(rows: &[u64], words: usize, w: usize, columns: &mut WordColumns) {
+    let mut word = [0; BLOCK_ROWS];
+    for (word, row) in word.iter_mut().zip(rows.chunks_exact(words)) {
+        *word = row[w];
+    }
+    for (k, column) in columns.iter_mut().enumerate() {
+        *column = word.map(|word| (word >> (8 * k)) as u8);
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::{WordLargest, WordTables, portable};
+use super::{WORD_COLUMNS, WordLargest, WordTables, portable};
 use crate::{Isa, QueryPlanes};
 
 #[cfg(target_arch = "aarch64")]
@@ -48,7 +48,7 @@ pub(super) struct Stretch {
 }
 
 /// How many entries are added up as bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Group {
     One,
     Two,
@@ -113,12 +113,11 @@ impl BlockTable {
         build_tables(isa, &magnitudes, &mut self.tables[first_table..], largest);
         let mut from = 0;
         while from < self.words {
-            let (count, sum) = stretch(&largest[from..]);
-            let words = from..from + count;
+            let (count, sum, group) = stretch(&largest[from..]);
             self.passes.push(Stretch {
-                group: Group::of(&largest[words.clone()]),
+                words: from..from + count,
                 first_table: first_table + from,
-                words,
+                group,
                 // A score is twice the sum, less the offset.
                 shift: shift + 1,
             });
@@ -128,42 +127,34 @@ impl BlockTable {
     }
 }
 
-/// Returns how many words can be summed in 16 bits, and their largest sum.
-fn stretch(largest: &[WordLargest]) -> (usize, u32) {
-    let mut sum = 0;
-    for (w, word) in largest.iter().enumerate() {
-        let more: u32 = word.as_flattened().iter().map(|&entry| u32::from(entry)).sum();
-        if sum + more > LARGEST_SUM {
-            return (w, sum);
+/// Returns how many words can be summed in 16 bits, their largest sum, and their largest group.
+fn stretch(largest: &[WordLargest]) -> (usize, u32, Group) {
+    let mut all = (0, 0, Group::Sixteen);
+    for word in largest {
+        let (sum, group) = largest_sums(word);
+        if all.1 + sum > LARGEST_SUM {
+            break;
         }
-        sum += more;
+        all = (all.0 + 1, all.1 + sum, group.min(all.2));
     }
-    (largest.len(), sum)
+    all
 }
 
-impl Group {
-    /// Returns the largest group whose sums are bytes.
-    fn of(largest: &[WordLargest]) -> Self {
-        let largest = largest.as_flattened().as_flattened();
-        if sums_are_bytes::<16>(largest) {
-            Self::Sixteen
-        } else if sums_are_bytes::<8>(largest) {
-            Self::Eight
-        } else if sums_are_bytes::<4>(largest) {
-            Self::Four
-        } else if sums_are_bytes::<2>(largest) {
-            Self::Two
-        } else {
-            Self::One
+/// Returns the largest sum of the entries of a word, and the largest group whose sums are bytes.
+fn largest_sums(largest: &WordLargest) -> (u32, Group) {
+    let mut group = Group::One;
+    let mut sums: [u16; 2 * WORD_COLUMNS] = std::array::from_fn(|i| largest[i / 2][i % 2].into());
+    for (larger, count) in
+        [(Group::Two, 8), (Group::Four, 4), (Group::Eight, 2), (Group::Sixteen, 1)]
+    {
+        for i in 0..count {
+            sums[i] = sums[2 * i] + sums[2 * i + 1];
+        }
+        if sums[..count].iter().all(|&sum| sum <= u16::from(u8::MAX)) {
+            group = larger;
         }
     }
-}
-
-/// Whether every `G` entries add up to a byte.
-fn sums_are_bytes<const G: usize>(largest: &[u8]) -> bool {
-    let (groups, _) = largest.as_chunks::<G>();
-    let sums = groups.iter().map(|group| group.iter().map(|&entry| u16::from(entry)).sum());
-    sums.max().unwrap_or(0_u16) <= u16::from(u8::MAX)
+    (u32::from(sums[0]), group)
 }
 
 /// The odd integers of a query as signs and magnitudes: `|w| = sum of 2^(Q-1-b) * plane b`.
