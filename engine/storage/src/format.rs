@@ -34,8 +34,7 @@ pub enum FileKind {
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 5] =
-        [Self::Codes, Self::Lists, Self::Centroids, Self::Dense, Self::Ids];
+    pub const ALL: [Self; 5] = [Self::Codes, Self::Lists, Self::Centroids, Self::Dense, Self::Ids];
 
     /// Returns the last eight bytes of a file of this kind.
     #[must_use]
