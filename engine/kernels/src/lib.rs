@@ -32,7 +32,7 @@ mod cpu;
 mod float;
 mod hadamard;
 mod planes;
-mod prefetch_stream;
+mod prefetch;
 mod quantize;
 pub mod reference;
 mod rows;
@@ -41,8 +41,7 @@ mod topk;
 
 pub use blocks::{
     BLOCK_ROWS, BlockTable, Bounded, Bounds, RowFactors, block_bytes, bound_blocks,
-    bound_blocks_with, pack_blocks, pack_blocks_with, prefetch, scan_blocks, scan_blocks_with,
-    unpack_row,
+    bound_blocks_with, pack_blocks, pack_blocks_with, scan_blocks, scan_blocks_with, unpack_row,
 };
 pub use cpu::Isa;
 pub use float::{dot, dot_with, l2_squared, l2_squared_with};
@@ -51,7 +50,7 @@ pub use planes::{
     MAX_LEVELS, MAX_QUERY_WIDTH, MAX_SCAN_DIMS, QueryPlanes, QueryPlanesError, scan, scan_with,
     score_one,
 };
-pub use prefetch_stream::prefetch_stream;
+pub use prefetch::{prefetch, prefetch_stream};
 pub use quantize::{QuantizeSums, quantize, quantize_sums, quantize_with};
 pub use rows::{
     dot_f16, dot_f16_with, dot_i8, dot_i8_with, l2_squared_f16, l2_squared_f16_with, l2_squared_i8,

@@ -21,10 +21,10 @@
 use std::arch::x86_64::*;
 
 use super::bounds::{Bounded, Limits, RowBlock, Rows};
-use super::prefetch::{CACHE_LINE, prefetch_line_of};
 use super::scan::Pass;
 use super::table::{Group, Magnitudes, TABLE_WIDTH};
 use super::{BLOCK_ROWS, Column, ColumnTables, WordColumns, WordLargest, WordTables, portable};
+use crate::prefetch::{LINE_BYTES, prefetch_line_of};
 
 /// How far ahead memory is asked for, rounded up to whole pairs of blocks. Less comes too late when
 /// codes are not in the cache, more is lost at the end of a list.
@@ -133,8 +133,8 @@ fn sum<const G: usize, const N: usize>(
     assert!(blocks.iter().chain(&ahead).all(|words| words.len() == tables.len()));
     for (w, tables) in tables.iter().enumerate() {
         for ahead in ahead {
-            for line in 0..size_of::<WordColumns>() / CACHE_LINE {
-                prefetch_line_of(&ahead[w][line * CACHE_LINE / BLOCK_ROWS]);
+            for line in 0..size_of::<WordColumns>() / LINE_BYTES {
+                prefetch_line_of(&ahead[w][line * LINE_BYTES / BLOCK_ROWS]);
             }
         }
         let mut bytes = [zero; N];

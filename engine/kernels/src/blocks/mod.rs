@@ -59,7 +59,6 @@ mod bounds;
 mod half;
 mod layout;
 mod portable;
-mod prefetch;
 mod scan;
 #[cfg(test)]
 mod support;
@@ -67,7 +66,6 @@ mod table;
 
 pub use bounds::{Bounded, Bounds, RowFactors, bound_blocks, bound_blocks_with};
 pub use layout::{BLOCK_ROWS, block_bytes, pack_blocks, pack_blocks_with, unpack_row};
-pub use prefetch::prefetch;
 pub use scan::{scan_blocks, scan_blocks_with};
 pub use table::BlockTable;
 

@@ -169,7 +169,7 @@ mod tests {
     }
 
     fn check_f16(query: &[f32], row: &[u16]) {
-        let wide: Vec<f64> = row.iter().map(|&bits| reference::half(bits)).collect();
+        let wide: Vec<f64> = row.iter().map(|&bits| f64::from(reference::half(bits))).collect();
         let (dot_bound, l2_bound) = bounds(query, &wide);
         let (dot, l2) = (reference::dot_f16(query, row), reference::l2_squared_f16(query, row));
         for isa in cpu::tested() {

@@ -65,12 +65,12 @@ fn widen_half(bits: u16) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows::reference::half;
+    use crate::reference::half;
 
     #[test]
     fn every_half_widens_to_its_value() {
         for bits in 0..=u16::MAX {
-            let (widened, expected) = (widen_half(bits), half(bits) as f32);
+            let (widened, expected) = (widen_half(bits), half(bits));
             let same = widened.to_bits() == expected.to_bits();
             assert!(same || widened.is_nan() && expected.is_nan(), "{bits:04x}");
         }

@@ -3,12 +3,32 @@
 #![allow(unsafe_code, reason = "prefetch instructions take pointers")]
 
 /// Bytes of a cache line.
-const LINE_BYTES: usize = 64;
+pub(crate) const LINE_BYTES: usize = 64;
 /// Bytes behind which the CPU does not follow a run of lines on its own, because the next page may
 /// lie anywhere.
 const PAGE_BYTES: usize = 4096;
 /// Lines that tell the CPU's own prefetcher that a run has begun.
 const RUN_LINES: usize = 2;
+
+/// Asks the CPU for every cache line of `bytes`, for scattered bytes and short ones.
+///
+/// A hint: nothing waits for it, and bytes that are not in memory are left where they are.
+#[inline]
+pub fn prefetch(bytes: &[u8]) {
+    for line in bytes.chunks(LINE_BYTES) {
+        touch(line.as_ptr());
+    }
+    // Lines are counted from the first byte, which need not be the first of its line.
+    if let Some(last) = bytes.last() {
+        touch(last);
+    }
+}
+
+/// Asks the CPU for the cache line that `value` begins in.
+#[inline]
+pub(crate) fn prefetch_line_of<T>(value: &T) {
+    touch(std::ptr::from_ref(value).cast());
+}
 
 /// Asks the CPU for the beginning of `bytes`, and of each page they reach into.
 ///
