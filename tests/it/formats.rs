@@ -1,26 +1,32 @@
-//! Files written by released versions stay readable.
+//! Files written before stay readable.
 //!
-//! `tests/data/segment-v1` holds the files of one segment, written by version 1 of each format.
-//! `UPDATE_GOLDEN=1` writes them anew; do that only before version 1 is released.
+//! `tests/data/segment` holds the files of one segment, written by the current version of each
+//! format. `UPDATE_GOLDEN=1` writes them anew; from the first release on, a format that changes keeps
+//! its old files beside the new ones.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use bigrain_binarize::{Binarizer, QueryWidth};
-use bigrain_engine::{CollectionConfig, Levels, Metric, Point, PointId, SegmentId};
+use bigrain_engine::{CollectionConfig, Levels, Metric, Offset, Point, PointId, SegmentId};
+use bigrain_index::Candidates;
+use bigrain_index::candidates::ivf::{Ivf, Reach};
+use bigrain_index::candidates::list_scan::{Epsilon, ListScan};
 use bigrain_index::codes::CodesReader;
 use bigrain_index::dense::DenseReader;
 use bigrain_index::ids::IdsReader;
-use bigrain_index::{Candidates, candidates::flat};
-use bigrain_storage::MmapDirectory;
+use bigrain_index::lists::{ListsReader, Nearness};
+use bigrain_storage::{FileKind, MmapDirectory};
 use bigrain_tests::{Db, Random};
 
 const ROWS: u64 = 40;
 const DIMS: usize = 70;
-const FILES: [&str; 3] = ["codes.vector", "dense.vector", "ids"];
+const LISTS: u32 = 3;
+const FILES: [&str; 5] =
+    ["codes.vector", "lists.vector", "centroids.vector", "dense.vector", "ids"];
 
 fn golden_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/segment-v1")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/segment")
 }
 
 fn rows() -> Vec<(PointId, Vec<f32>)> {
@@ -35,7 +41,7 @@ fn rows() -> Vec<(PointId, Vec<f32>)> {
 
 /// Writes the files through the engine and copies them.
 fn update() {
-    let config = CollectionConfig::new(DIMS, Metric::L2).with_levels(Levels::TWO);
+    let config = CollectionConfig::new(DIMS, Metric::L2).with_levels(Levels::TWO).with_lists(LISTS);
     let db = Db::temp(config, 1000);
     let points = rows().into_iter().map(|(id, row)| Point::new(id, row)).collect();
     db.collection().upsert(points).unwrap();
@@ -49,29 +55,37 @@ fn update() {
 }
 
 #[test]
-fn segments_of_version_1_are_read() {
+fn a_segment_written_before_is_read() {
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         update();
     }
     let directory = MmapDirectory::open(golden_folder()).unwrap();
-    let codes = CodesReader::open(&directory, Path::new(FILES[0])).unwrap();
-    let dense = DenseReader::open(&directory, Path::new(FILES[1])).unwrap();
-    let ids = IdsReader::open(&directory, Path::new(FILES[2])).unwrap();
-    assert_eq!((codes.rows(), dense.rows(), ids.rows()), (ROWS, ROWS, ROWS));
-    let (codes, space) = (codes.resident().unwrap(), codes.space());
-    for (offset, (id, row)) in rows().iter().enumerate() {
-        let offset = bigrain_engine::Offset(offset as u32);
-        assert_eq!(&dense.row(offset).unwrap().to_vec(), row);
-        assert_eq!(&ids.get(offset).unwrap(), id);
-    }
+    let [codes, lists, centroids, dense, ids] = FILES.map(Path::new);
+    let codes = CodesReader::open(&directory, codes, FileKind::Codes).unwrap();
+    let lists = ListsReader::open(&directory, lists, centroids).unwrap();
+    let dense = DenseReader::open(&directory, dense).unwrap();
+    let ids = IdsReader::open(&directory, ids).unwrap();
+    assert_eq!([codes.rows(), lists.rows(), dense.rows(), ids.rows()], [ROWS; 4]);
+    assert_eq!(lists.lists(), LISTS);
+    let offset_of = |id: &PointId| {
+        (0..ROWS as u32).map(Offset).find(|&offset| ids.get(offset).unwrap() == *id).unwrap()
+    };
+    let (space, codes, resident) =
+        (codes.space(), codes.resident().unwrap(), lists.resident().unwrap());
+    let centroids = lists.centroids(&resident, Nearness::Distance).unwrap();
+    let ivf = Ivf { codes: &codes, layout: &resident.layout, centroids };
     // The codes still mean what they meant: the nearest code to each row is its own.
     let binarizer = Binarizer::new_rotation(DIMS, Levels::TWO, Metric::L2, 0x6269_6772_6169_6e31);
     let binarizer = binarizer.unwrap();
     assert_eq!(space, binarizer.id(), "the default code space has changed");
-    for (offset, (_, row)) in rows().iter().enumerate() {
-        let query = binarizer.prepare_query(row, QueryWidth::default_for(Levels::TWO)).unwrap();
+    for (id, row) in rows() {
+        let offset = offset_of(&id);
+        assert_eq!(dense.row(offset).unwrap().to_vec(), row);
+        let query = binarizer.prepare_query(&row, QueryWidth::default_for(Levels::TWO)).unwrap();
         let mut candidates = Candidates::new(1, 10);
-        flat::search(&codes, &query, &Default::default(), &mut candidates);
-        assert_eq!(candidates.into_sorted()[0].offset as usize, offset);
+        let reach = Reach { probes: 1, epsilon: Epsilon { sign: 1.9, full: 1.9 } };
+        let mut scan = ListScan::new(&query);
+        ivf.search(&query, &mut scan, reach, &Default::default(), &mut candidates);
+        assert_eq!(candidates.into_sorted()[0].offset, offset.0);
     }
 }
