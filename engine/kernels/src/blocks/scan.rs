@@ -16,7 +16,9 @@ const TILE: usize = 4;
 
 /// Scores every row of `blocks`, pads included, into `out`.
 ///
-/// The scores are those of [`scan`](crate::scan) for the same rows and query.
+/// The scores are those of [`scan`](crate::scan) for the same rows and query. Memory is asked for
+/// ahead within `blocks`; the first 4 KiB of the list that follows are for the caller to
+/// [`prefetch`](crate::prefetch).
 ///
 /// ```
 /// use bigrain_kernels::{BlockTable, QueryPlanes, block_bytes, pack_blocks, scan_blocks};
