@@ -81,7 +81,7 @@ fn a_segment_written_before_is_read() {
     for (id, row) in rows() {
         let offset = offset_of(&id);
         assert_eq!(dense.row(offset).unwrap().to_vec(), row);
-        let query = binarizer.prepare_query(&row, QueryWidth::default_for(Levels::TWO)).unwrap();
+        let query = binarizer.prepare_query(&row, QueryWidth::DEFAULT).unwrap();
         let mut candidates = Candidates::new(1, 10);
         let reach = Reach { probes: 1, epsilon: Epsilon { sign: 1.9, full: 1.9 } };
         let mut scan = ListScan::new(&query);

@@ -30,7 +30,7 @@
 //! let mut planes = vec![0; binarizer.layout().words()];
 //! let factors = binarizer.encode(&vector, &mut EncodeScratch::default(), &mut planes);
 //!
-//! let query = binarizer.prepare_query(&vector, QueryWidth::default_for(Levels::TWO))?;
+//! let query = binarizer.prepare_query(&vector, QueryWidth::DEFAULT)?;
 //! let levels: Vec<&[u64]> = binarizer.layout().levels_of(&planes).collect();
 //! let estimate = query.estimate(score_one(&levels, query.planes()), factors);
 //!

@@ -120,7 +120,7 @@ mod tests {
             let binarizer = Binarizer::new_rotation(40, levels, metric, 3).unwrap();
             let codes = codes(&binarizer, rows);
             let query: Vec<f32> = (0..40).map(|i| (i as f32 * 0.7).sin()).collect();
-            let query = binarizer.prepare_query(&query, QueryWidth::default_for(levels)).unwrap();
+            let query = binarizer.prepare_query(&query, QueryWidth::DEFAULT).unwrap();
             let expected = plain(&codes, &query, &deleted);
             prop_assert_eq!(best(&codes, &query, &deleted), expected);
         }

@@ -110,7 +110,7 @@ impl<'a> Search<'a> {
         if config.metric == Metric::Cosine {
             normalize(&mut vector);
         }
-        let width = QueryWidth::default_for(config.levels);
+        let width = QueryWidth::DEFAULT;
         let code = shared
             .binarizer
             .prepare_query(&vector, width)

@@ -48,7 +48,7 @@ fn estimates(list: &List, binarizer: &Binarizer, epsilon: f32) -> [Vec<(Estimate
     let mut found = [Vec::new(), Vec::new()];
     let mut code = vec![0; binarizer.layout().words()];
     for query in &list.queries {
-        let width = QueryWidth::default_for(binarizer.layout().levels());
+        let width = QueryWidth::DEFAULT;
         let prepared = binarizer.prepare_query(query, width).unwrap().with_epsilon(epsilon);
         let towards = dot(&centre, prepared.rotated()) as f32;
         let full = prepared.terms_about(towards, norm_squared);

@@ -142,7 +142,7 @@ fn over_many_rotations(
         let binarizer = Binarizer::new_rotation(dims, levels(count), metric, seed).unwrap();
         let codes = Codes::new(binarizer, rows.to_vec()).packed();
         for query in queries {
-            deviations.add(&codes, query, QueryWidth::default_for(levels(count)));
+            deviations.add(&codes, query, QueryWidth::DEFAULT);
         }
     }
     deviations
@@ -231,7 +231,7 @@ fn one_level_finds_the_neighbours_among_a_hundred_candidates() {
                 normalize(query);
             }
             let truth = best(10, codes.exact(query).into_iter().map(|s| s as f32));
-            let width = QueryWidth::default_for(Levels::ONE);
+            let width = QueryWidth::DEFAULT;
             let estimates = codes.estimates(query, width, 1.9);
             let candidates = best(100, estimates.iter().map(|e| e.similarity));
             found += truth.iter().filter(|offset| candidates.contains(offset)).count();

@@ -89,7 +89,7 @@ impl Measured<'_> {
 
     fn probe(&self, offset: u32) -> Option<Probe> {
         let vector = self.row(offset).to_vec();
-        let width = QueryWidth::default_for(self.binarizer.layout().levels());
+        let width = QueryWidth::DEFAULT;
         let code = self.binarizer.prepare_query(&vector, width).ok()?;
         let lists = self.ivf.layout.len();
         let mut scan = ListScan::new(&code);

@@ -135,7 +135,7 @@ impl<'a> NearestCentroid<'a> {
         if centroids.len() == 1 {
             return (0, 0.0);
         }
-        let prepared = self.binarizer.prepare_rotated(row.to_vec(), QueryWidth::Bits(4));
+        let prepared = self.binarizer.prepare_rotated(row.to_vec(), QueryWidth::DEFAULT);
         let Ok(query) = prepared else { return (0, f32::NEG_INFINITY) };
         let scan = self.scan_of(&query);
         let nearest = centroids.nearest(&query, scan, 1);

@@ -43,7 +43,7 @@ impl Searched {
         epsilon: f32,
         deleted: &RoaringBitmap,
     ) -> (Vec<usize>, Scanned) {
-        let width = QueryWidth::default_for(self.binarizer.layout().levels());
+        let width = QueryWidth::DEFAULT;
         let code = self.binarizer.prepare_query(query, width).unwrap();
         let BuiltIndex { codes, layout, centroids, order, .. } = &self.built;
         let ivf = Ivf { codes, layout, centroids: centroids.as_centroids() };

@@ -16,7 +16,9 @@ const TILE: usize = 4;
 
 /// Scores every row of `blocks`, pads included, into `out`.
 ///
-/// The scores are those of [`scan`](crate::scan) for the same rows and query.
+/// The scores are those of [`scan`](crate::scan) for the same rows and query. Memory is asked for
+/// ahead within `blocks`; the first 4 KiB of the list that follows are for the caller to
+/// [`prefetch`](crate::prefetch).
 ///
 /// ```
 /// use bigrain_kernels::{BlockTable, QueryPlanes, block_bytes, pack_blocks, scan_blocks};
@@ -176,14 +178,16 @@ mod tests {
 
     #[test]
     fn the_largest_sums_fit() {
-        for dims in [1024, 1088, 4096, 65_536] {
+        for (dims, kind) in [(64, Kind::Alternating), (1024, Kind::Largest)]
+            .into_iter()
+            .chain([1088, 4096, 65_536].map(|dims| (dims, Kind::Largest)))
+        {
             for width in 1..=8 {
                 let words = dims / 64;
-                let query = Kind::Largest.planes(dims, width, 3);
+                let query = kind.planes(dims, width, 3);
                 let agree = query[..words].to_vec();
                 let oppose: Vec<u64> = agree.iter().map(|word| !word).collect();
-                let plane = [agree, oppose].concat();
-                check(dims, &query, &plane, (dims, width));
+                check(dims, &query, &[agree, oppose].concat(), (dims, width, kind));
                 let ones = vec![u64::MAX; words];
                 check(dims, &ones.repeat(width), &ones, (dims, width));
             }

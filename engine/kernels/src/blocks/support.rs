@@ -28,10 +28,14 @@ pub(super) enum Kind {
     Largest,
     /// Every magnitude is 1.
     Smallest,
+    /// One nibble has the largest magnitudes, the next the smallest: at 3 to 6 bits a group of
+    /// entries can sum up to exactly 256.
+    Alternating,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 3] = [Self::Uniform, Self::Largest, Self::Smallest];
+    pub(super) const ALL: [Self; 4] =
+        [Self::Uniform, Self::Largest, Self::Smallest, Self::Alternating];
 
     /// Returns the planes of a query of this kind; its signs are random.
     pub(super) fn planes(self, dims: usize, width: usize, seed: u64) -> Vec<u64> {
@@ -46,6 +50,7 @@ impl Kind {
                     Self::Uniform => {}
                     Self::Largest => *bits = signs & mask,
                     Self::Smallest => *bits = !signs & mask,
+                    Self::Alternating => *bits = (signs ^ 0xf0f0_f0f0_f0f0_f0f0) & mask,
                 }
             }
         }
