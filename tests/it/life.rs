@@ -198,7 +198,8 @@ fn explain_and_stats_tell_what_was_done() {
     let db = Db::temp(CollectionConfig::new(8, Metric::Dot), 100);
     (0..250).for_each(|id| db.upsert(id, vec![id as f32; 8]));
     let params = SearchParams::new(5).unwrap().with_explain(true);
-    let found = db.collection().search(&Query::new(vec![1.0; 8]), &params).unwrap();
+    // The smallest are nearest to this, and they lie in segments.
+    let found = db.collection().search(&Query::new(vec![-1.0; 8]), &params).unwrap();
     let plan = found.plan.unwrap();
     assert_eq!(plan.sources.iter().map(|source| source.rows).sum::<u64>(), 250);
     assert_eq!(found.stats.segments, 2);

@@ -75,3 +75,18 @@ fn touch(line: *const u8) {
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[inline]
 fn touch(_line: *const u8) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_of_any_length_may_start_anywhere_in_a_page() {
+        let bytes = vec![1_u8; 3 * PAGE_BYTES + 1];
+        for start in (0..PAGE_BYTES).step_by(37).chain([PAGE_BYTES - 1, PAGE_BYTES]) {
+            for length in [0, 1, 63, 64, 65, PAGE_BYTES - 1, PAGE_BYTES, 2 * PAGE_BYTES + 1] {
+                prefetch_stream(&bytes[start..start + length]);
+            }
+        }
+    }
+}

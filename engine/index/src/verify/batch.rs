@@ -17,7 +17,7 @@ pub(super) struct Sources<'a> {
 pub(super) struct Batch<'a> {
     places: Vec<Place<'a>>,
     extents: Vec<Extent<'a>>,
-    scatter: Option<ScatterBatch<'a>>,
+    scatter: ScatterBatch<'a>,
 }
 
 /// Where a candidate's row is.
@@ -30,16 +30,6 @@ enum Place<'a> {
     Read(usize),
 }
 
-/// A fetched row.
-pub(super) enum Fetched<'b> {
-    /// There is none: the score is known.
-    Known,
-    /// In a map.
-    Mapped(DenseRow<'b>),
-    /// In a buffer.
-    Read(DenseRow<'b>),
-}
-
 impl<'a> Sources<'a> {
     pub fn new(readers: &'a [&'a DenseReader], io: &RowIo) -> Self {
         Self { readers, read: readers.iter().map(|reader| io.reads(reader)).collect() }
@@ -49,11 +39,17 @@ impl<'a> Sources<'a> {
     pub fn read(&self) -> impl Iterator<Item = &'a DenseReader> {
         self.readers.iter().zip(&self.read).filter(|(_, read)| **read).map(|(reader, _)| *reader)
     }
+
+    /// Returns the bytes that scoring a source's row takes from a map: none where the file is read.
+    pub fn mapped_bytes(&self, source: u32) -> u64 {
+        let source = source as usize;
+        if self.read[source] { 0 } else { self.readers[source].row_bytes() }
+    }
 }
 
 impl<'a> Batch<'a> {
-    pub fn new() -> Self {
-        Self { places: Vec::new(), extents: Vec::new(), scatter: None }
+    pub fn new(io: &'a RowIo) -> Self {
+        Self { places: Vec::new(), extents: Vec::new(), scatter: io.batch() }
     }
 
     /// Fetches the rows of some candidates and returns how many bytes were read from files for it. Rows
@@ -62,7 +58,6 @@ impl<'a> Batch<'a> {
         &mut self,
         candidates: &[Candidate],
         sources: &Sources<'a>,
-        io: &'a RowIo,
     ) -> Result<u64, IndexError> {
         self.places.clear();
         self.extents.clear();
@@ -79,24 +74,24 @@ impl<'a> Batch<'a> {
         if self.extents.is_empty() {
             return Ok(0);
         }
-        Ok(self.scatter.get_or_insert_with(|| io.batch()).read(&self.extents)?)
+        Ok(self.scatter.read(&self.extents)?)
     }
 
-    /// Returns the row of the candidate at `index`.
+    /// Returns the row of the candidate at `index`; none for one whose score is known.
     pub fn row(
         &self,
         index: usize,
         candidate: &Candidate,
         sources: &Sources<'a>,
-    ) -> Result<Fetched<'_>, IndexError> {
-        Ok(match (self.places[index], &self.scatter) {
-            (Place::Mapped(row), _) => Fetched::Mapped(row),
-            (Place::Read(extent), Some(scatter)) => {
+    ) -> Result<Option<DenseRow<'_>>, IndexError> {
+        match self.places[index] {
+            Place::Known => Ok(None),
+            Place::Mapped(row) => Ok(Some(row)),
+            Place::Read(extent) => {
                 let reader = sources.readers[candidate.source as usize];
-                Fetched::Read(reader.row_in(scatter.bytes(extent))?)
+                reader.row_in(self.scatter.bytes(extent)).map(Some)
             }
-            (Place::Known | Place::Read(_), _) => Fetched::Known,
-        })
+        }
     }
 
     fn place(

@@ -3,7 +3,7 @@
 use bigrain_storage::{BLOCK_BYTES, ReadError};
 use bigrain_types::{Cancel, Metric};
 
-use super::batch::{Batch, Fetched, Sources};
+use super::batch::{Batch, Sources};
 use super::race::{Race, is_sorted};
 use super::{RowIo, Verified};
 use crate::dense::DenseReader;
@@ -54,7 +54,7 @@ impl Verifier<'_> {
         let sources = Sources::new(self.sources, self.io);
         let mut pace = Pace::new(&sources);
         let mut race = Race::new(self.limit);
-        let mut batch = Batch::new();
+        let mut batch = Batch::new(self.io);
         let mut verified = Verified::default();
         let mut start = 0;
         loop {
@@ -64,20 +64,16 @@ impl Verifier<'_> {
             if start == end {
                 break;
             }
-            verified.bytes += batch.fetch(&candidates[start..end], &sources, self.io)?;
+            verified.bytes += batch.fetch(&candidates[start..end], &sources)?;
             for (i, candidate) in candidates[start..end].iter().enumerate() {
                 if !race.admits(candidate) {
                     break;
                 }
                 let similarity = match batch.row(i, candidate, &sources)? {
-                    Fetched::Known => candidate.optimistic,
-                    Fetched::Mapped(row) => {
+                    None => candidate.optimistic,
+                    Some(row) => {
                         verified.rows += 1;
-                        verified.bytes += self.sources[candidate.source as usize].row_bytes();
-                        row.similarity(self.metric, self.query)
-                    }
-                    Fetched::Read(row) => {
-                        verified.rows += 1;
+                        verified.bytes += sources.mapped_bytes(candidate.source);
                         row.similarity(self.metric, self.query)
                     }
                 };
