@@ -51,12 +51,14 @@ bench-peers: $(if $(RENDER),,bench-data) ## compare with other engines (SET=glov
 
 bench-codes: bench-data ## compare codes alone with FAISS RaBitQ
 	@$(ENV)
-	$(BENCH_PYTHON) $(PEERS)/codes.py $(BENCH_FLAGS) --out docs/benchmarks --set $(SET) $(ARGS)
+	$(BENCH_PYTHON) $(PEERS)/codes.py $(BENCH_FLAGS) --out docs/benchmarks --set $(SET) \
+		--command "make bench-codes SET=$(SET)$(if $(ARGS), ARGS='$(ARGS)')" $(ARGS)
 
-bench-cold: ## search ten times as much data as memory, beside a mapped graph
-	@$(MAKE) --no-print-directory bench-data SET=sentences
-	$(ENV)
-	$(BENCH_PYTHON) $(PEERS)/cold.py $(BENCH_FLAGS) --out docs/benchmarks $(ARGS)
+bench-cold: SET = sentences
+bench-cold: bench-data ## search ten times as much data as memory, beside a mapped graph
+	@$(ENV)
+	$(BENCH_PYTHON) $(PEERS)/cold.py $(BENCH_FLAGS) --out docs/benchmarks --set $(SET) \
+		--command "make bench-cold SET=$(SET)$(if $(ARGS), ARGS='$(ARGS)')" $(ARGS)
 
 serve: ## serve the data folder ./bigrain-data on 127.0.0.1
 	@scripts/setup.sh

@@ -21,6 +21,7 @@ from harness.contestant import Contestant
 from harness.peer import Peer, Pythons, current_python
 from harness.results import Results
 from sets.catalog import NAMES, open_set
+from sets.source import sha256
 from sets.vector_set import VectorSet
 
 LIMIT = 10
@@ -72,16 +73,18 @@ def everyone(vectors: VectorSet, folder: Path, options: argparse.Namespace) -> l
 def opened(kept: Path, vectors: VectorSet, options: argparse.Namespace) -> Results:
     """Returns the results to go on with, or empty ones."""
     told = json.loads((vectors.folder / "set.json").read_text())
+    program = sha256(options.bigrain) if options.bigrain.is_file() else "none"
     if options.resume and kept.is_file():
         results = Results.load(kept)
-        if results.set["sha256"] == told["sha256"]:
+        if results.set["sha256"] == told["sha256"] and results.program == program:
             results.skipped.clear()
             return results
-        rounds.say(f"{kept} is of other vectors: starting anew")
+        rounds.say(f"{kept} is of other vectors or another program: starting anew")
     return Results(
         set=told,
         machine=machine.describe(),
         command=options.command or shlex.join(["python", *sys.argv]),
+        program=program,
         date=datetime.date.today().isoformat(),
         limit=LIMIT,
     )

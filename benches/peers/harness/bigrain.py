@@ -27,6 +27,9 @@ from .sweep import ENOUGH, GAIN
 
 PROBES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
+PATIENCE_SECONDS = 3600
+"""After this long an evaluation is given up."""
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -140,7 +143,10 @@ def evaluate(
     command = [*prefix, str(program), "--threads", "1", "eval", "--json"]
     command += ["--vectors", str(vectors.base_path), "--queries", str(vectors.queries_path)]
     command += ["--truth", str(vectors.truth_path), "--metric", vectors.metric, *flags]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"bigrain eval did not finish within {PATIENCE_SECONDS} s") from error
     if done.returncode != 0:
         print(f"{shlex.join(command)} ended with {done.returncode}:\n{done.stderr}", file=sys.stderr)
         raise Failed(f"bigrain eval ended with {done.returncode}: {_reason(done.stderr)}")

@@ -15,6 +15,7 @@ from sets.vector_set import VectorSet
 from .bigrain import Bigrain
 from .contestant import Failed
 from .judge import Judge
+from .page_cold import MAPPED
 from .peer import current_python
 
 PROBES = (2, 4, 8, 16, 32, 64)
@@ -71,7 +72,7 @@ class ColdBigrain(ColdEngine):
 class ColdUsearch(ColdEngine):
     """An HNSW graph and its vectors, mapped and left to the page cache."""
 
-    title = "usearch, index mapped"
+    title = MAPPED
 
     def __init__(self, vectors: VectorSet, folder: Path, limit: int) -> None:
         self.folder, self._vectors, self._limit = folder, vectors, limit

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+from .contestant import Point
+from .curve import read
 from .table import number, table
+
+MAPPED = "usearch, index mapped"
+"""The engine the others are compared with."""
+_TARGET = 0.95
 
 _TEXT = """\
 ## More data than memory
@@ -46,7 +53,24 @@ def sections(figures: Path) -> list[str]:
             for run in told["runs"]
         ]
         made += [_TEXT.format(**told), table(head, rows)]
+        if verdict := _verdict(told["runs"]):
+            made.append(verdict)
     return made
+
+
+def _verdict(runs: list[dict[str, Any]]) -> str:
+    """Returns how the engines compare at one recall, read from between their settings."""
+    points: dict[str, list[Point]] = {}
+    for run in runs:
+        if run["qps"]:
+            points.setdefault(run["title"], []).append(Point({}, run["recall"], run["qps"]))
+    reached = {title: found.qps for title, each in points.items() if (found := read(each, _TARGET))}
+    mapped = reached.get(MAPPED)
+    lines = [f"At recall {_TARGET}:"]
+    for title, speed in reached.items():
+        times = f", {speed / mapped:.1f}x the mapped graph" if mapped and title != MAPPED else ""
+        lines.append(f"- {title}: {number(speed)} QPS{times}")
+    return "\n".join(lines) if len(lines) > 1 else ""
 
 
 def _three(run: dict[str, float | None], key: str) -> str:

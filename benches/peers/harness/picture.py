@@ -61,6 +61,7 @@ def _line(axes: plt.Axes, entry: Entry, number: int) -> None:
         color=f"C{number % 10}",
         linestyle="-" if ours else "--",
         linewidth=2.2 if ours else 1,
+        zorder=3 if ours else 2,
         marker=_MARKS[number % len(_MARKS)],
         markersize=4,
     )

@@ -17,6 +17,8 @@ class Results:
     set: dict[str, Any]
     machine: dict[str, Any]
     command: str
+    program: str
+    """Hash of the bigrain that was compared."""
     date: str
     limit: int
     entries: list[Entry] = field(default_factory=list)

@@ -33,9 +33,10 @@ def run(
 ) -> None:
     """Lets every contestant sweep once a round, in turns of the order, until there are `rounds`.
 
-    A contestant that fails during the rounds is taken out of the results, with the reason.
+    Rounds of an earlier run count as far as everyone finished them, so turns stay turns. A contestant
+    that fails during the rounds is taken out of the results, with the reason.
     """
-    for number in range(results.rounds, rounds):
+    for number in range(_finished(contestants, results), rounds):
         start = time.monotonic()
         results.loads = [*results.loads[:number], round(os.getloadavg()[0], 2)]
         # Whoever goes first meets another state of the machine than who follows: rotate.
@@ -44,7 +45,7 @@ def run(
             if contestant.name in results.skipped:
                 continue
             try:
-                _sweep(contestant, results, number)
+                _sweep(contestant, results)
             except Failed as error:
                 results.skipped[contestant.name] = str(error)
                 results.entries = [e for e in results.entries if e.facts.name != contestant.name]
@@ -53,11 +54,20 @@ def run(
         say(f"round {number + 1} of {rounds} took {time.monotonic() - start:.0f} s")
 
 
-def _sweep(contestant: Contestant, results: Results, number: int) -> None:
+def _finished(contestants: list[Contestant], results: Results) -> int:
+    """Returns how many rounds everyone has finished, and forgets those only some did."""
+    entries = {entry.facts.name: entry for entry in results.entries}
+    done = min((len(entries[c.name].rounds) if c.name in entries else 0 for c in contestants), default=0)
+    names = {contestant.name for contestant in contestants}
+    results.entries = [entry for entry in results.entries if done and entry.facts.name in names]
+    for entry in results.entries:
+        del entry.rounds[done:]
+    return done
+
+
+def _sweep(contestant: Contestant, results: Results) -> None:
     entry = results.entry(contestant.name)
-    if entry is not None and len(entry.rounds) > number:
-        return
-    points = contestant.sweep(entry.rounds[0] if entry is not None and entry.rounds else None)
+    points = contestant.sweep(entry.rounds[0] if entry is not None else None)
     facts = contestant.facts()
     if entry is None:
         entry = Entry(facts)
