@@ -37,7 +37,7 @@ BENCH = scripts/setup.sh && scripts/peers.sh && cargo build --release --locked -
 BENCH_FLAGS = --cache "$$BIGRAIN_CACHE" --bigrain "$$CARGO_TARGET_DIR/release/bigrain"
 BENCH_PYTHON = "$$BIGRAIN_CACHE/peers/bin/python"
 
-bench-data: ## make the vector sets of the comparisons (about half an hour on two cores, once)
+bench-data: ## make the vector sets of the comparisons (once; 305,000 texts are encoded)
 	@$(ENV)
 	$(BENCH)
 	$(BENCH_PYTHON) $(PEERS)/prepare.py $(BENCH_FLAGS) --model "$$BIGRAIN_MODEL" --set $(SET)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Makes the vector sets of the benchmarks, once, in the cache folder: `make bench-data`.
 
-Stopped at any moment, it goes on where it was. The sentences are encoded by `bigrain encode`, which
-takes about 20 minutes on two cores.
+Stopped at any moment, it goes on where it was. The 305,000 sentences are encoded by `bigrain encode`;
+that takes longest, and says how long.
 """
 
 from __future__ import annotations
