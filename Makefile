@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .ONESHELL:
 ENV := . scripts/env.sh
 
-.PHONY: demo test bench serve deny help
+.PHONY: demo test bench bench-data bench-peers bench-codes bench-cold serve deny help
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -29,6 +29,36 @@ bench: ## time the kernels
 	@scripts/setup.sh
 	$(ENV)
 	cargo bench --locked -p bigrain-benches
+
+# What these share: the program, their Python, and where figures go. SET picks a set, ARGS adds flags.
+SET ?= all
+PEERS := benches/peers
+BENCH = scripts/setup.sh && scripts/peers.sh && cargo build --release --locked -p bigrain-tools
+BENCH_FLAGS = --cache "$$BIGRAIN_CACHE" --bigrain "$$CARGO_TARGET_DIR/release/bigrain"
+BENCH_PYTHON = "$$BIGRAIN_CACHE/peers/bin/python"
+
+bench-data: ## make the vector sets of the comparisons (once; 305,000 texts are encoded)
+	@$(ENV)
+	$(BENCH)
+	$(BENCH_PYTHON) $(PEERS)/prepare.py $(BENCH_FLAGS) --model "$$BIGRAIN_MODEL" --set $(SET)
+
+bench-peers: $(if $(RENDER),,bench-data) ## compare with other engines (SET=glove, fashion, sentences; RENDER=1 only draws)
+	@scripts/peers.sh
+	$(ENV)
+	$(BENCH_PYTHON) $(PEERS)/compare.py $(BENCH_FLAGS) --old-python "$$BIGRAIN_CACHE/peers-old/bin/python" \
+		--out docs/benchmarks --set $(SET) $(if $(RENDER),--render-only) \
+		--command "make bench-peers SET=$(SET)$(if $(ARGS), ARGS='$(ARGS)')" $(ARGS)
+
+bench-codes: bench-data ## compare codes alone with FAISS RaBitQ
+	@$(ENV)
+	$(BENCH_PYTHON) $(PEERS)/codes.py $(BENCH_FLAGS) --out docs/benchmarks --set $(SET) \
+		--command "make bench-codes SET=$(SET)$(if $(ARGS), ARGS='$(ARGS)')" $(ARGS)
+
+bench-cold: SET = sentences
+bench-cold: bench-data ## search ten times as much data as memory, beside a mapped graph
+	@$(ENV)
+	$(BENCH_PYTHON) $(PEERS)/cold.py $(BENCH_FLAGS) --out docs/benchmarks --set $(SET) \
+		--command "make bench-cold SET=$(SET)$(if $(ARGS), ARGS='$(ARGS)')" $(ARGS)
 
 serve: ## serve the data folder ./bigrain-data on 127.0.0.1
 	@scripts/setup.sh
