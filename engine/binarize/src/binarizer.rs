@@ -7,6 +7,9 @@ use crate::layout::{CodeLayout, CodeLayoutError};
 use crate::rotation::{Rotation, RotationError};
 use crate::scale::ScaleSearch;
 
+/// With fewer code dimensions than this, centroids get a second level.
+const FEW_DIMS: usize = 256;
+
 /// Encodes embeddings of one dimension under one metric. Immutable and shared between threads.
 #[derive(Clone, Debug)]
 pub struct Binarizer {
@@ -75,8 +78,8 @@ impl Binarizer {
         self
     }
 
-    /// Returns a binarizer with the same rotation and one level, for codes of centroids that are
-    /// compared by `metric`.
+    /// Returns a binarizer with the same rotation, for codes of centroids that are compared by
+    /// `metric`: of one level, or two where dimensions are so few that signs tell little.
     ///
     /// # Errors
     ///
@@ -84,7 +87,9 @@ impl Binarizer {
     pub fn for_centroids(&self, metric: Metric) -> Result<Self, BinarizerError> {
         match &self.model {
             Model::Rotation(rotation) => {
-                Self::from_rotation(rotation.clone(), Levels::ONE, metric, self.seed)
+                let few = self.layout.dims() < FEW_DIMS;
+                let levels = if few { Levels::TWO } else { Levels::ONE };
+                Self::from_rotation(rotation.clone(), levels, metric, self.seed)
             }
         }
     }

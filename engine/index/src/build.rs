@@ -30,6 +30,9 @@ const SAMPLE_PER_LIST: usize = 40;
 /// The sample takes at most this many bytes.
 const MAX_SAMPLE_BYTES: usize = 1 << 29;
 
+/// From so many dimensions on, scanning the signs first saves more than it costs.
+const SIGNS_FIRST_DIMS: usize = 256;
+
 /// Dense rows to be indexed; of length one under cosine.
 pub trait Rows: Sync {
     /// Returns how many there are.
@@ -87,7 +90,7 @@ pub fn build(
 
     let (assigned, codes) = encode(rows, binarizer, &by_distance, &trained);
     let (layout, order) = ListLayout::of(&assigned, trained.len());
-    let codes = codes.finish(&order);
+    let codes = codes.finish(&order, binarizer.layout().dims() >= SIGNS_FIRST_DIMS);
     let nearness = nearness_of(binarizer.metric());
     let centroids = match nearness {
         Nearness::Distance => trained.without_penalties(&by_distance, nearness),

@@ -36,7 +36,7 @@
 //! # Near duplicates
 //!
 //! Where `x` is close to `q`, `u` and `e` are no longer independent: both round the same
-//! coordinates. At a width of four bits this is nothing, but two sign codes of one vector
+//! coordinates. With four bits and more than the codes have this is nothing, but two sign codes of one vector
 //! agree everywhere and `r delta <u, w>` is 1.57 instead of 1. The effect is measured on the query
 //! itself when it is prepared, as the relative error of the estimate of `<q, q>`; the same fraction of
 //! the estimate is added to every error. Estimates stay monotone in the score either way.

@@ -13,6 +13,10 @@ use crate::scale::ScaleSearch;
 /// `1 - rho^2` of the best uniform quantiser of a normal variable, for 1 to 4 bits (Max, 1960).
 const TYPICAL_LOSS: [f32; 4] = [0.363_4, 0.118_8, 0.037_4, 0.011_5];
 
+/// From so many bits on, and with more than the codes have, the estimate of `<q, q>` is as good as any
+/// other.
+const UNBIASED: usize = 4;
+
 impl Binarizer {
     /// Rotates a query and rounds it to odd integers of the given width.
     ///
@@ -55,7 +59,8 @@ impl Binarizer {
         }
         let rounded = Rounded::new(&rotated, norm, bits);
         let levels = self.layout().levels();
-        let bias = rounded.bias(&rotated, norm, levels);
+        let alike = bits < UNBIASED || bits <= levels.count();
+        let bias = if alike { rounded.bias(&rotated, norm, levels) } else { 0.0 };
         Ok(QueryCode {
             planes: rounded.planes,
             metric: self.metric(),
@@ -85,7 +90,7 @@ impl Rounded {
         if norm < SHORTEST {
             return Self { planes, delta: 0.0, loss: 1.0 };
         }
-        let search = ScaleSearch::Grid;
+        let search = ScaleSearch::Fixed;
         let inverse_scale = search.inverse_scale(rotated, norm, bits, &mut Vec::new());
         let sums = quantize(rotated, inverse_scale, bits, &mut planes);
         let dot = f64::from(sums.dot) / f64::from(inverse_scale);

@@ -104,8 +104,8 @@ impl Ivf<'_> {
             }
             let rows = self.layout.rows(probe.list);
             let norm_squared = self.centroids.norms_squared[probe.list as usize];
-            let terms = ListTerms::new(query, probe.dot, norm_squared, self.codes.has_rest())
-                .with_epsilon(query, epsilon);
+            let signs_first = self.codes.signs_first();
+            let terms = ListTerms::new(query, probe.dot, norm_squared, signs_first, epsilon);
             scanned.lists += 1;
             scanned.codes += rows.len() as u64;
             scan.scan(self.codes, &terms, rows, deleted, candidates);

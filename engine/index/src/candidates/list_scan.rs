@@ -1,6 +1,9 @@
-//! Scanning a list: bounds of every row from its signs, whole codes only for what survives them.
+//! Scanning a list: scores of blocks, bounds, survivors.
 //!
 //! ```text
+//!  planes ──scan_blocks──> scores ──bound_blocks──> survivors ──> candidates
+//!
+//!  or, where the signs are scanned first:
 //!  plane 0 ──scan_blocks──> scores ──bound_blocks──> survivors? ──> planes 1.. of the block ──> candidates
 //! ```
 //!
@@ -30,7 +33,7 @@ const PREFETCH_BYTES: usize = 1024;
 /// How many standard deviations bounds cover.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Epsilon {
-    /// Of the signs of codes of several levels.
+    /// Of the signs, where they are scanned first.
     pub sign: f32,
     /// Of whole codes.
     pub full: f32,
@@ -39,36 +42,31 @@ pub struct Epsilon {
 /// What the codes of one list have in common.
 #[derive(Clone, Copy, Debug)]
 pub struct ListTerms {
-    /// For scores of the signs alone; the same as `full` at one level.
-    pub sign: Terms,
+    /// For scores that are bounded first: of the signs alone, or of whole codes.
+    pub first: Terms,
     /// For scores of whole codes.
     pub full: Terms,
 }
 
 impl ListTerms {
     /// Returns the terms of codes about a centre, from its dot product with the rotated query and
-    /// its squared length; `rest` says whether codes have more planes than their signs.
+    /// its squared length; bounds cover `epsilon` deviations.
     #[must_use]
-    pub fn new(query: &QueryCode, dot: f32, norm_squared: f32, rest: bool) -> Self {
-        let full = query.terms_about(dot, norm_squared);
-        let sign = if rest { query.sign_terms_about(dot, norm_squared) } else { full };
-        Self { sign, full }
-    }
-
-    /// Makes bounds of the signs and of whole codes cover so many deviations.
-    #[must_use]
-    pub fn with_epsilon(mut self, query: &QueryCode, epsilon: Epsilon) -> Self {
-        self.sign.error *= epsilon.sign / query.epsilon();
-        self.full.error *= epsilon.full / query.epsilon();
-        self
-    }
-
-    /// Replaces what every similarity contains.
-    #[must_use]
-    pub fn with_constant(mut self, constant: f32) -> Self {
-        self.sign.constant = constant;
-        self.full.constant = constant;
-        self
+    pub fn new(
+        query: &QueryCode,
+        dot: f32,
+        norm_squared: f32,
+        signs_first: bool,
+        epsilon: Epsilon,
+    ) -> Self {
+        let mut full = query.terms_about(dot, norm_squared);
+        full.error *= epsilon.full / query.epsilon();
+        if !signs_first {
+            return Self { first: full, full };
+        }
+        let mut first = query.sign_terms_about(dot, norm_squared);
+        first.error *= epsilon.sign / query.epsilon();
+        Self { first, full }
     }
 }
 
@@ -77,6 +75,8 @@ impl ListTerms {
 pub struct ListScan {
     table: BlockTable,
     scores: [i32; MAX_STEP * BLOCK_ROWS],
+    /// Scores of one of the other planes.
+    plane: [i32; MAX_STEP * BLOCK_ROWS],
     similarities: [f32; MAX_STEP * BLOCK_ROWS],
     uppers: [f32; MAX_STEP * BLOCK_ROWS],
     survivors: [u32; MAX_STEP],
@@ -91,6 +91,7 @@ impl ListScan {
         Self {
             table,
             scores: [0; MAX_STEP * BLOCK_ROWS],
+            plane: [0; MAX_STEP * BLOCK_ROWS],
             similarities: [0.0; MAX_STEP * BLOCK_ROWS],
             uppers: [0.0; MAX_STEP * BLOCK_ROWS],
             survivors: [0; MAX_STEP],
@@ -114,7 +115,8 @@ impl ListScan {
         prefetch(bytemuck::cast_slice(&factors.rescale[..rows]));
     }
 
-    /// Writes the similarity of every code, by its signs, to `similarities`.
+    /// Writes the similarity of every code to `similarities`; by its signs, where they are scanned
+    /// first.
     pub fn similarities(
         &mut self,
         codes: &ResidentCodes,
@@ -146,7 +148,7 @@ impl ListScan {
         let mut step = FIRST_STEP;
         while next < end {
             let blocks = next..end.min(next + step);
-            self.bound(codes, &terms.sign, blocks.clone(), candidates.threshold());
+            self.bound(codes, &terms.first, blocks.clone(), candidates.threshold());
             for (at, block) in blocks.clone().enumerate() {
                 let survivors = self.survivors[at] & rows_of_block(block, &rows);
                 if survivors != 0 {
@@ -168,14 +170,14 @@ impl ListScan {
         deleted: &impl Fn(u32) -> bool,
         candidates: &mut Candidates,
     ) {
-        if codes.has_rest() {
-            self.add_rest(codes, at, block);
+        if codes.signs_first() {
+            self.add_rest(codes, at..at + 1, block..block + 1);
         }
         while survivors != 0 {
             let lane = survivors.trailing_zeros() as usize;
             survivors &= survivors - 1;
             let (row, offset) = (at * BLOCK_ROWS + lane, block * BLOCK_ROWS + lane);
-            let estimate = if codes.has_rest() {
+            let estimate = if codes.signs_first() {
                 terms.full.estimate(self.scores[row], codes.rest_factors(offset))
             } else {
                 let similarity = self.similarities[row];
@@ -188,13 +190,13 @@ impl ListScan {
         }
     }
 
-    /// Adds the other planes of one block to the scores of its signs.
-    fn add_rest(&mut self, codes: &ResidentCodes, at: usize, block: usize) {
-        let scores = &mut self.scores[at * BLOCK_ROWS..(at + 1) * BLOCK_ROWS];
-        let mut plane = [0; BLOCK_ROWS];
+    /// Adds the other planes of some blocks to the scores of their signs, which lie at `at`.
+    fn add_rest(&mut self, codes: &ResidentCodes, at: Range<usize>, blocks: Range<usize>) {
+        let scores = &mut self.scores[at.start * BLOCK_ROWS..at.end * BLOCK_ROWS];
+        let plane = &mut self.plane[..scores.len()];
         for level in 1..codes.layout().levels().count() {
-            scan_blocks(codes.blocks(level, block..block + 1), &self.table, &mut plane);
-            scores.iter_mut().zip(plane).for_each(|(score, more)| *score = 2 * *score + more);
+            scan_blocks(codes.blocks(level, blocks.clone()), &self.table, plane);
+            scores.iter_mut().zip(&*plane).for_each(|(score, more)| *score = 2 * *score + more);
         }
     }
 
@@ -209,6 +211,9 @@ impl ListScan {
         let len = blocks.len();
         let rows = len * BLOCK_ROWS;
         scan_blocks(codes.blocks(0, blocks.clone()), &self.table, &mut self.scores[..rows]);
+        if !codes.signs_first() {
+            self.add_rest(codes, 0..len, blocks.clone());
+        }
         let Terms { constant, scale, error, bias } = *terms;
         let unit = codes.unit();
         let bounds = Bounds { constant, scale: scale * unit, error: error * unit, bias };

@@ -40,9 +40,10 @@ impl CodesBuilder {
         self.factors.extend(other.factors);
     }
 
-    /// Returns the codes in the given order: row `i` is the code that was pushed as `order[i]`.
+    /// Returns the codes in the given order: row `i` is the code that was pushed as `order[i]`. Whether
+    /// the signs are scanned first is up to the caller; codes of one level have nothing else.
     #[must_use]
-    pub fn finish(self, order: &[u32]) -> ResidentCodes {
+    pub fn finish(self, order: &[u32], signs_first: bool) -> ResidentCodes {
         let Self { layout, planes, factors } = self;
         let words = layout.words_per_plane();
         let factors: Vec<CodeFactors> = order.iter().map(|&at| factors[at as usize]).collect();
@@ -57,6 +58,7 @@ impl CodesBuilder {
         let mut codes = ResidentCodes {
             layout,
             rows: order.len(),
+            signs_first: signs_first && layout.levels().count() > 1,
             unit: unit_of(&factors),
             shift_unit: unit_for(largest(factors.iter().map(shift))),
             add: vec![0.0; blocks * BLOCK_ROWS],
@@ -72,13 +74,12 @@ impl CodesBuilder {
 
 impl ResidentCodes {
     fn fill_columns(&mut self, factors: &[CodeFactors]) {
-        let single = !self.has_rest();
-        if single {
+        if !self.signs_first {
             self.error = vec![0; self.add.len()];
         }
         for (row, factors) in factors.iter().enumerate() {
             let packed = factors.full.pack(self.unit, &self.layout);
-            if single {
+            if !self.signs_first {
                 self.add[row] = packed.add();
                 self.rescale[row] = packed.rescale_bits();
                 self.error[row] = packed.error_bits();

@@ -1,25 +1,26 @@
 //! `codes.<field>` and `centroids.<field>`: packed codes and their factors, resident while they
 //! serve.
 //!
-//! Every plane lies in *blocks* of 32 rows, which a list scan reads; what turns the scores of plane
-//! 0 (the signs) into bounds lies in columns beside it. The factors of whole codes, which only the
-//! survivors of that scan need, lie row by row.
+//! Every plane lies in *blocks* of 32 rows, which a list scan reads; what turns scores into bounds
+//! lies in columns beside them. Where codes have several levels of many dimensions, a scan reads the
+//! signs (plane 0) first and the other levels only of blocks where a row survives: the columns then
+//! hold the factors of the signs, and those of whole codes lie row by row, for survivors only.
 //!
 //! ```text
-//! ┌────────────────────────────┬──────────┬──────────┬──────────┬─────────┬ only at 2 levels or more ┐
+//! ┌────────────────────────────┬──────────┬──────────┬──────────┬─────────┬────────────┬─────────────┐
 //! │ header, padded to 4096     │ add      │ rescale  │ error    │ plane 0 │ rest       │ planes 1..  │
 //! │ rows u64, code dims u32,   │ rows' ×  │ rows' ×  │ rows' ×  │ rows'/32│ rows × 3 × │ each        │
-//! │ levels u8, 3 zero bytes,   │ f32      │ f16      │ f16, 1   │ blocks  │ f16        │ rows'/32    │
-//! │ unit f32, shift unit f32,  │          │          │ level    │         │            │ blocks      │
-//! │ code space 16 B            │          │          │ only     │         │            │             │
+//! │ levels u8, signs first u8, │ f32      │ f16      │ f16      │ blocks  │ f16        │ rows'/32    │
+//! │ 2 zero bytes, unit f32,    │          │          │ not if   │         │ only if    │ blocks      │
+//! │ shift unit f32,            │          │          │ signs    │         │ signs      │             │
+//! │ code space 16 B            │          │          │ first    │         │ first      │             │
 //! └────────────────────────────┴──────────┴──────────┴──────────┴─────────┴────────────┴─────────────┘
 //! ```
 //!
 //! `rows'` is `rows` rounded up to 32; what it adds is zero. A block holds byte 0 of each of its rows,
-//! then byte 1 of each, and so on. Every section begins at a multiple of 4096. The columns hold the
-//! factors of the whole code at one level, and above those of the signs alone, whose error follows
-//! from their rescale factor; `rest` then holds `shift` (what the whole code's add has more),
-//! rescale and error of the whole code. Halves count in multiples of `unit`, shifts in multiples of
+//! then byte 1 of each, and so on. Every section begins at a multiple of 4096. The error of signs
+//! follows from their rescale factor. `rest` holds `shift` (what the whole code's add has more than
+//! that of its signs), rescale and error. Halves count in multiples of `unit`, shifts in multiples of
 //! `shift unit`.
 
 mod builder;

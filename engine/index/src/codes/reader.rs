@@ -21,6 +21,7 @@ pub struct CodesReader {
     layout: CodeLayout,
     unit: f32,
     shift_unit: f32,
+    signs_first: bool,
     space: CodeSpaceId,
     resident: Mutex<Option<Arc<ResidentCodes>>>,
 }
@@ -43,6 +44,11 @@ impl CodesReader {
         let rows = u64::from_le_bytes(field(&header, 0));
         let dims = u32::from_le_bytes(field(&header, 8)) as usize;
         let levels = Levels::new(header[12]).map_err(|error| malformed(error.to_string()))?;
+        let signs_first = match header[13] {
+            0 => false,
+            1 if levels.count() > 1 => true,
+            other => return Err(malformed(format!("{other} for whether signs come first"))),
+        };
         let unit = f32::from_le_bytes(field(&header, 16));
         let shift_unit = f32::from_le_bytes(field(&header, 20));
         let space = CodeSpaceId::from_bytes(field(&header, 24));
@@ -51,8 +57,8 @@ impl CodesReader {
             return Err(malformed(format!("units of the factors are {unit} and {shift_unit}")));
         }
         let resident = Mutex::new(None);
-        let reader = Self { file, rows, layout, unit, shift_unit, space, resident };
-        let expected = expected_bytes(rows, layout);
+        let reader = Self { file, rows, layout, unit, shift_unit, signs_first, space, resident };
+        let expected = expected_bytes(rows, layout, signs_first);
         if u32::try_from(rows).is_err() || expected != Some(reader.file.body_bytes()) {
             return Err(IndexError::Malformed {
                 path: reader.file.path(),
@@ -93,7 +99,9 @@ impl CodesReader {
     /// Returns the bytes codes and factors take in memory once resident.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
-        sections(self.rows, self.layout).map(|sections| sections.iter().sum()).unwrap_or_default()
+        sections(self.rows, self.layout, self.signs_first)
+            .map(|sections| sections.iter().sum())
+            .unwrap_or_default()
     }
 
     /// Whether the codes are in memory now; false while they are being read.
@@ -122,18 +130,27 @@ impl CodesReader {
     fn load(&self) -> Result<ResidentCodes, IndexError> {
         let rows = self.rows as usize;
         let padded = rows.next_multiple_of(BLOCK_ROWS);
-        let single = self.layout.levels().count() == 1;
         let plane = padded / BLOCK_ROWS * block_bytes(self.layout.dims());
         let mut sections = Sections { file: &self.file, at: SECTION_BYTES };
         let (add, rescale) = (sections.next(padded)?, sections.next(padded)?);
-        let error = sections.next(if single { padded } else { 0 })?;
+        let error = sections.next(if self.signs_first { 0 } else { padded })?;
         let mut planes = vec![sections.next(plane)?];
-        let rest = sections.next(if single { 0 } else { rows })?;
+        let rest = sections.next(if self.signs_first { rows } else { 0 })?;
         for _ in 1..self.layout.levels().count() {
             planes.push(sections.next(plane)?);
         }
-        let Self { layout, unit, shift_unit, .. } = *self;
-        Ok(ResidentCodes { layout, rows, unit, shift_unit, add, rescale, error, planes, rest })
+        Ok(ResidentCodes {
+            layout: self.layout,
+            rows,
+            signs_first: self.signs_first,
+            unit: self.unit,
+            shift_unit: self.shift_unit,
+            add,
+            rescale,
+            error,
+            planes,
+            rest,
+        })
     }
 }
 
@@ -155,24 +172,24 @@ impl Sections<'_> {
 }
 
 /// Returns the bytes of each section, in the order of the file; nothing when they overflow.
-fn sections(rows: u64, layout: CodeLayout) -> Option<Vec<u64>> {
+fn sections(rows: u64, layout: CodeLayout, signs_first: bool) -> Option<Vec<u64>> {
     let padded = rows.checked_next_multiple_of(BLOCK_ROWS as u64)?;
     let levels = layout.levels().count();
     let plane = (padded / BLOCK_ROWS as u64).checked_mul(block_bytes(layout.dims()) as u64)?;
-    let single = u64::from(levels == 1);
+    let [errors, rest] = if signs_first { [0, rows] } else { [padded, 0] };
     let mut sections = vec![
         padded.checked_mul(4)?,
         padded.checked_mul(2)?,
-        single * padded.checked_mul(2)?,
+        errors.checked_mul(2)?,
         plane,
-        (1 - single) * rows.checked_mul(6)?,
+        rest.checked_mul(6)?,
     ];
     sections.extend((1..levels).map(|_| plane));
     Some(sections)
 }
 
-fn expected_bytes(rows: u64, layout: CodeLayout) -> Option<u64> {
-    sections(rows, layout)?.into_iter().try_fold(SECTION_BYTES, |at, bytes| {
+fn expected_bytes(rows: u64, layout: CodeLayout, signs_first: bool) -> Option<u64> {
+    sections(rows, layout, signs_first)?.into_iter().try_fold(SECTION_BYTES, |at, bytes| {
         at.checked_next_multiple_of(SECTION_BYTES)?.checked_add(bytes)
     })
 }

@@ -7,22 +7,24 @@ use bigrain_kernels::{BLOCK_ROWS, RowFactors, block_bytes};
 
 /// The codes of a segment, or of its centroids, in memory.
 ///
-/// Columns are padded to whole blocks; what is padded is zero.
+/// Columns are padded to whole blocks; what is padded is zero. They hold the factors of whole codes, or,
+/// where the signs are scanned first, those of the signs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResidentCodes {
     pub(super) layout: CodeLayout,
     pub(super) rows: usize,
+    pub(super) signs_first: bool,
     /// What halves of `rescale`, `error` and `rest` count in.
     pub(super) unit: f32,
     /// What the shifts in `rest` count in.
     pub(super) shift_unit: f32,
     pub(super) add: Vec<f32>,
     pub(super) rescale: Vec<u16>,
-    /// Of codes of one level; empty above.
+    /// Of whole codes; empty where the signs are scanned first.
     pub(super) error: Vec<u16>,
     /// One array of blocks per level.
     pub(super) planes: Vec<Vec<u8>>,
-    /// Shift, rescale and error of whole codes; empty at one level.
+    /// Shift, rescale and error of whole codes, where the signs are scanned first; else empty.
     pub(super) rest: Vec<[u16; 3]>,
 }
 
@@ -45,10 +47,10 @@ impl ResidentCodes {
         self.unit
     }
 
-    /// Whether codes have planes besides the signs.
+    /// Whether a scan reads the signs first and the other levels only for what survives them.
     #[must_use]
-    pub fn has_rest(&self) -> bool {
-        self.layout.levels().count() > 1
+    pub fn signs_first(&self) -> bool {
+        self.signs_first
     }
 
     /// Returns the bytes in memory.
@@ -70,7 +72,7 @@ impl ResidentCodes {
     #[must_use]
     pub fn scan_factors(&self, blocks: Range<usize>) -> RowFactors<'_> {
         let rows = blocks.start * BLOCK_ROWS..blocks.end * BLOCK_ROWS;
-        let error = if self.has_rest() { &self.rescale } else { &self.error };
+        let error = if self.signs_first { &self.rescale } else { &self.error };
         RowFactors {
             add: &self.add[rows.clone()],
             rescale: &self.rescale[rows.clone()],
@@ -78,7 +80,7 @@ impl ResidentCodes {
         }
     }
 
-    /// Returns the factors of a whole code of two levels or more.
+    /// Returns the factors of a whole code, where the signs are scanned first.
     #[must_use]
     pub fn rest_factors(&self, row: usize) -> Factors {
         let [shift, rescale, error] = self.rest[row];

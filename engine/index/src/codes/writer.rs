@@ -23,7 +23,7 @@ pub fn write(
     let mut file = BlockFileWriter::create(directory, path, kind)?;
     file.append(&(codes.rows as u64).to_le_bytes())?;
     file.append(&(codes.layout.dims() as u32).to_le_bytes())?;
-    file.append(&[codes.layout.levels().get(), 0, 0, 0])?;
+    file.append(&[codes.layout.levels().get(), u8::from(codes.signs_first), 0, 0])?;
     file.append(&codes.unit.to_le_bytes())?;
     file.append(&codes.shift_unit.to_le_bytes())?;
     file.append(space.as_bytes())?;

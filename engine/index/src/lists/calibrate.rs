@@ -67,8 +67,6 @@ struct Probe {
     code: QueryCode,
     /// Offsets, nearest first, without the row itself.
     neighbours: Vec<u32>,
-    /// The position of every list in the order of probing.
-    ranks: Vec<u32>,
 }
 
 impl Measured<'_> {
@@ -91,15 +89,9 @@ impl Measured<'_> {
         let vector = self.row(offset).to_vec();
         let width = QueryWidth::DEFAULT;
         let code = self.binarizer.prepare_query(&vector, width).ok()?;
-        let lists = self.ivf.layout.len();
-        let mut scan = ListScan::new(&code);
-        let order = self.ivf.centroids.nearest(&code, &mut scan, lists);
-        let mut ranks = vec![0; lists];
-        for (rank, probe) in order.iter().enumerate() {
-            ranks[probe.list as usize] = rank as u32;
-        }
         let most = LIMITS[LIMITS.len() - 1];
-        let mut probe = Probe { offset, vector, code, neighbours: Vec::new(), ranks };
+        let mut probe = Probe { offset, vector, code, neighbours: Vec::new() };
+        let lists = self.ivf.layout.len();
         probe.neighbours = self.find(&probe, lists, TRUTH_EPSILON, most).0;
         Some(probe)
     }
@@ -122,20 +114,23 @@ impl Measured<'_> {
     }
 
     fn efforts(&self, probes: &[Probe], limit: usize) -> Vec<Effort> {
-        let by_lists = ByLists::of(self, probes, limit);
-        let typical = by_lists.first_above(PROBED_SHARE);
-        let by_epsilon: Vec<ByEpsilon> =
-            EPSILONS.iter().map(|&epsilon| self.measure(probes, limit, typical, epsilon)).collect();
+        let by_lists: Vec<ByLists> = rising(self.ivf.layout.len())
+            .into_iter()
+            .map(|lists| self.measure_lists(probes, limit, lists))
+            .collect();
+        let typical = first_above(&by_lists, PROBED_SHARE).map_or(1, |by_lists| by_lists.lists);
+        let by_epsilon: Vec<ByEpsilon> = EPSILONS
+            .iter()
+            .map(|&epsilon| self.measure_bounds(probes, limit, typical, epsilon))
+            .collect();
         let dims = self.binarizer.layout().dims() as f64;
         let effort = |target: f32| {
             let pairs = by_epsilon.iter().filter_map(|bounds| {
-                let at = by_lists.first_above(f64::from(target) / bounds.recall);
-                let at =
-                    (by_lists.recall[at] * bounds.recall >= f64::from(target)).then_some(at)?;
-                let lists = (at + 1) as f64 * cost::LIST;
-                let codes = by_lists.codes[at] * (cost::CODE + dims * cost::CODE_DIM);
+                let found = first_above(&by_lists, f64::from(target) / bounds.recall)?;
+                let lists = found.lists as f64 * cost::LIST;
+                let codes = found.codes * (cost::CODE + dims * cost::CODE_DIM);
                 let rows = bounds.rows * (cost::ROW + dims * cost::ROW_DIM);
-                Some((lists + codes + rows, at as u32 + 1, bounds.epsilon))
+                Some((lists + codes + rows, found.lists as u32, bounds.epsilon))
             });
             let (_, probes, epsilon) = pairs.min_by(|a, b| a.0.total_cmp(&b.0))?;
             Some(Effort { recall: target, limit: limit as u32, probes, epsilon })
@@ -143,15 +138,43 @@ impl Measured<'_> {
         TARGETS.into_iter().filter_map(effort).collect()
     }
 
-    /// Measures what bounds of a width find of the neighbours whose lists are probed.
-    fn measure(&self, probes: &[Probe], limit: usize, last: usize, epsilon: f32) -> ByEpsilon {
+    /// Measures what the nearest `lists` lists hold.
+    fn measure_lists(&self, probes: &[Probe], limit: usize, lists: usize) -> ByLists {
+        let (found, wanted, codes) = probes
+            .par_iter()
+            .map(|probe| {
+                let nearest = self.nearest(probe, lists);
+                let rows = |list: u32| self.ivf.layout.rows(list).len() as u64;
+                let codes: u64 = nearest.iter().map(rows).sum();
+                let wanted = probe.neighbours.iter().take(limit);
+                let found =
+                    wanted.clone().filter(|offset| self.lies_in(**offset, &nearest)).count();
+                (found as u64, wanted.count() as u64, codes)
+            })
+            .reduce(|| (0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
+        ByLists {
+            lists,
+            recall: found as f64 / wanted.max(1) as f64,
+            codes: codes as f64 / probes.len().max(1) as f64,
+        }
+    }
+
+    /// Measures what bounds of a width find of the neighbours in the nearest `lists` lists.
+    fn measure_bounds(
+        &self,
+        probes: &[Probe],
+        limit: usize,
+        lists: usize,
+        epsilon: f32,
+    ) -> ByEpsilon {
         let (found, wanted, rows) = probes
             .par_iter()
             .map(|probe| {
-                let (found, rows) = self.find(probe, last + 1, epsilon, limit);
-                let within = |offset: &&u32| probe.rank_of(self, **offset) <= last;
+                let nearest = self.nearest(probe, lists);
+                let within = |offset: &&u32| self.lies_in(**offset, &nearest);
                 let wanted: RoaringBitmap =
                     probe.neighbours.iter().take(limit).filter(within).collect();
+                let (found, rows) = self.find(probe, lists, epsilon, limit);
                 let found = found.iter().filter(|&&offset| wanted.contains(offset)).count() as u64;
                 (found, wanted.len(), rows)
             })
@@ -163,52 +186,40 @@ impl Measured<'_> {
         }
     }
 
+    /// Returns the lists that a search probes first.
+    fn nearest(&self, probe: &Probe, lists: usize) -> RoaringBitmap {
+        let mut scan = ListScan::new(&probe.code);
+        let nearest = self.ivf.centroids.nearest(&probe.code, &mut scan, lists);
+        nearest.iter().map(|probe| probe.list).collect()
+    }
+
+    fn lies_in(&self, offset: u32, lists: &RoaringBitmap) -> bool {
+        lists.contains(self.ivf.layout.list_of(offset))
+    }
+
     fn row(&self, offset: u32) -> &[f32] {
         self.rows.row(self.order[offset as usize] as usize)
     }
 }
 
-impl Probe {
-    /// Returns at which position the list of an offset is probed.
-    fn rank_of(&self, measured: &Measured<'_>, offset: u32) -> usize {
-        self.ranks[measured.ivf.layout.list_of(offset) as usize] as usize
-    }
+/// Numbers of lists to try, each about a fifth more than the last, up to all.
+fn rising(all: usize) -> Vec<usize> {
+    let next = |lists: &usize| (*lists < all).then(|| (lists + lists.div_ceil(5)).min(all));
+    std::iter::successors(Some(1), next).collect()
 }
 
-/// What the nearest lists hold, in the mean of all probes; entry `p` is for `p + 1` lists.
+/// Returns the fewest lists of at least this recall.
+fn first_above(by_lists: &[ByLists], recall: f64) -> Option<&ByLists> {
+    by_lists.iter().find(|by_lists| by_lists.recall >= recall)
+}
+
+/// What some number of lists holds.
 struct ByLists {
-    recall: Vec<f64>,
-    codes: Vec<f64>,
-}
-
-impl ByLists {
-    fn of(measured: &Measured<'_>, probes: &[Probe], limit: usize) -> Self {
-        let lists = measured.ivf.layout.len();
-        let (mut found, mut codes) = (vec![0_u64; lists], vec![0_u64; lists]);
-        let mut wanted = 0;
-        for probe in probes {
-            for &neighbour in probe.neighbours.iter().take(limit) {
-                found[probe.rank_of(measured, neighbour)] += 1;
-                wanted += 1;
-            }
-            for (list, &rank) in probe.ranks.iter().enumerate() {
-                codes[rank as usize] += measured.ivf.layout.rows(list as u32).len() as u64;
-            }
-        }
-        let running = |counts: Vec<u64>, of: u64| {
-            let sums = counts.into_iter().scan(0, |sum, count| {
-                *sum += count;
-                Some(*sum)
-            });
-            sums.map(|sum| sum as f64 / of.max(1) as f64).collect()
-        };
-        Self { recall: running(found, wanted), codes: running(codes, probes.len() as u64) }
-    }
-
-    /// Returns the first entry of at least this recall, or the last.
-    fn first_above(&self, recall: f64) -> usize {
-        self.recall.partition_point(|&reached| reached < recall).min(self.recall.len() - 1)
-    }
+    lists: usize,
+    /// The share of the true neighbours.
+    recall: f64,
+    /// Codes, in the mean of all probes.
+    codes: f64,
 }
 
 /// What bounds of one width find.

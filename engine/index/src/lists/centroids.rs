@@ -6,12 +6,11 @@ use bigrain_kernels::{BLOCK_ROWS, dot};
 use crate::candidates::list_scan::ListScan;
 use crate::codes::{CodesBuilder, ResidentCodes};
 
-/// Up to so many centroids beyond those wanted, all are compared exactly: their codes would save
-/// nothing.
-const FEW: usize = 48;
-
-/// Centroids are compared exactly about this many times as often as they are wanted, and a few.
-const OVERSAMPLING: usize = 3;
+/// How many centroids are compared exactly when `wanted` are wanted. Not many more: which lists are
+/// probed last hardly matters, and a list is scanned in the time of a few such comparisons.
+fn compared(wanted: usize) -> usize {
+    wanted + wanted / 4 + 8
+}
 
 /// A threshold is judged by about so many values.
 const SAMPLE: usize = 256;
@@ -72,7 +71,7 @@ impl Centroids<'_> {
     /// table of `query`.
     #[must_use]
     pub fn nearest(&self, query: &QueryCode, scan: &mut ListScan, wanted: usize) -> Vec<Probe> {
-        let mut probes: Vec<Probe> = if self.len() <= 2 * wanted + FEW {
+        let mut probes: Vec<Probe> = if self.len() <= 2 * compared(wanted) {
             (0..self.len() as u32).map(|list| self.probe(query, list)).collect()
         } else {
             self.nearest_by_codes(query, scan, wanted)
@@ -98,8 +97,8 @@ impl Centroids<'_> {
         let terms = query.terms_about(dot(query.rotated(), mean), norm_squared);
         let mut similarities = Vec::with_capacity(self.len() + BLOCK_ROWS);
         scan.similarities(self.codes, &terms, &mut similarities);
-        let threshold = about_nth_largest(&similarities, OVERSAMPLING * wanted + FEW / 2);
-        let mut probes = Vec::with_capacity(2 * OVERSAMPLING * wanted + FEW);
+        let threshold = about_nth_largest(&similarities, compared(wanted));
+        let mut probes = Vec::with_capacity(2 * compared(wanted));
         for (list, &similarity) in similarities.iter().enumerate() {
             if similarity >= threshold {
                 probes.push(self.probe(query, list as u32));
@@ -163,7 +162,7 @@ impl OwnedCentroids {
         let order: Vec<u32> = (0..(vectors.len() / dims) as u32).collect();
         Self {
             norms_squared: vectors.chunks_exact(dims).map(|vector| dot(vector, vector)).collect(),
-            codes: builder.finish(&order),
+            codes: builder.finish(&order, false),
             mean_norm_squared: dot(&mean, &mean),
             mean,
             vectors,
