@@ -6,6 +6,7 @@ use anyhow::{Context, anyhow, bail};
 use bigrain_engine::{Collection, CollectionConfig, Engine, Levels, Metric};
 use clap::Args;
 
+use crate::cmd::flags::parse_levels;
 use crate::failure::Usage;
 use crate::footprint::Footprint;
 use crate::human;
@@ -270,9 +271,4 @@ fn write_report(
         writeln!(session.out, "skipped {} more bad rows", human::count(unlisted))?;
     }
     Ok(())
-}
-
-fn parse_levels(text: &str) -> Result<Levels, String> {
-    let levels: u8 = text.parse().map_err(|_| format!("expected 1 to 4, got {text:?}"))?;
-    Levels::new(levels).map_err(|error| error.to_string())
 }

@@ -67,6 +67,12 @@ pub enum Problem {
     /// A matrix header that this program does not read.
     #[error("bad .npy header: {0}")]
     NpyHeader(String),
+    /// A neighbour that is none.
+    #[error("{0} is no row number")]
+    RowNumber(i64),
+    /// An HDF5 file, or a dataset in it, that this program does not read.
+    #[error("bad HDF5: {0}")]
+    Hdf5(String),
     /// The file ends early, or goes on after its last row.
     #[error("file has {actual} bytes, its rows need {expected}")]
     Length {
@@ -74,6 +80,12 @@ pub enum Problem {
         expected: u64,
         /// What is there.
         actual: u64,
+    },
+    /// The file ends before the length it had when it was opened.
+    #[error("file ends before its {expected} bytes")]
+    Shrunk {
+        /// The length it had.
+        expected: u64,
     },
     /// Numbering the rows from the first id would pass the largest number.
     #[error("{rows} rows numbered from {first_id} pass the largest id, {}", u64::MAX)]
@@ -91,9 +103,19 @@ pub enum Problem {
         /// What this row says.
         actual: i32,
     },
+    /// Lines of JSON where vectors of one length are wanted.
+    #[error("expected vectors: .fvecs, .bvecs, .npy, .hdf5 or .h5")]
+    NoMatrix,
+    /// A file without rows.
+    #[error("holds no rows")]
+    NoRows,
+    /// A file that was written between two readings.
+    #[error("was changed while it was in use")]
+    Changed,
     /// A file name that tells no format.
     #[error(
-        "unknown format: expected a name ending in .jsonl, .ndjson, .npy or .fvecs, or --format"
+        "unknown format: expected a name ending in .jsonl, .ndjson, .npy, .fvecs, .bvecs, .hdf5 or \
+         .h5, or --format"
     )]
     UnknownFormat,
 }
@@ -118,9 +140,15 @@ impl InputError {
             Problem::Io(_)
             | Problem::IdRange { .. }
             | Problem::NpyHeader(_)
+            | Problem::Hdf5(_)
+            | Problem::RowNumber(_)
             | Problem::Length { .. }
+            | Problem::Shrunk { .. }
             | Problem::RowLength { .. }
             | Problem::NoModel
+            | Problem::NoMatrix
+            | Problem::NoRows
+            | Problem::Changed
             | Problem::UnknownFormat => false,
             Problem::Json(_)
             | Problem::LongLine
@@ -134,6 +162,13 @@ impl InputError {
         }
     }
 }
+
+/// Says what it means that the file ends inside a read, unless the system refused the read for
+/// another reason.
+pub(super) fn or_io(error: io::Error, cut: Problem) -> Problem {
+    if error.kind() == io::ErrorKind::UnexpectedEof { cut } else { Problem::Io(error) }
+}
+
 /// Refuses rows whose numbers would pass the largest id.
 pub(super) fn check_ids(first_id: u64, rows: u64) -> Result<(), Problem> {
     match first_id.checked_add(rows) {
