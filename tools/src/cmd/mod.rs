@@ -15,3 +15,4 @@ pub mod flags;
 pub mod inspect;
 pub mod search;
 pub mod serve;
+pub mod tune;

@@ -10,11 +10,13 @@
 //! median over the rounds.
 
 mod all_threads;
+mod curve_point;
 mod measurement;
 mod pass;
 mod sweep;
 
 pub use all_threads::search_all;
+pub use curve_point::{CurvePoint, series};
 pub use measurement::{Measurement, Work, measure, warm_up};
 pub use pass::{Found, Pass};
 pub use sweep::{Setting, Sweep};

@@ -6,6 +6,7 @@ use bigrain_engine::{PayloadError, PointIdError, VectorError};
 use thiserror::Error;
 
 use super::{MAX_LINE_BYTES, Place};
+use crate::human;
 
 /// A file or a row that cannot be read: where, and why.
 #[derive(Debug, Error)]
@@ -23,7 +24,7 @@ pub enum Problem {
     #[error("{0}")]
     Io(#[from] io::Error),
     /// A line that is not a JSON object.
-    #[error("not a JSON object: {0}")]
+    #[error("not a JSON object: {}", without_line(.0))]
     Json(#[from] serde_json::Error),
     /// A line above [`MAX_LINE_BYTES`].
     #[error("line is longer than {MAX_LINE_BYTES} bytes")]
@@ -88,7 +89,11 @@ pub enum Problem {
         expected: u64,
     },
     /// Numbering the rows from the first id would pass the largest number.
-    #[error("{rows} rows numbered from {first_id} pass the largest id, {}", u64::MAX)]
+    #[error(
+        "{} numbered from {first_id} pass the largest id, {}",
+        human::counted(*rows, "row", "rows"),
+        u64::MAX
+    )]
     IdRange {
         /// The id of the first row.
         first_id: u64,
@@ -160,6 +165,16 @@ impl InputError {
             | Problem::EmptyText
             | Problem::LongText { .. } => true,
         }
+    }
+}
+
+/// Says what is wrong with a line of JSON, and at which column: which line it is, its place says.
+fn without_line(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let (line, column) = (error.line(), error.column());
+    match text.strip_suffix(&format!(" at line {line} column {column}")) {
+        Some(reason) => format!("{reason} at column {column}"),
+        None => text,
     }
 }
 

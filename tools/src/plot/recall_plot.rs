@@ -1,10 +1,12 @@
-//! Curves as SVG pictures.
+//! Recall against speed.
 
 use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use plotters::prelude::*;
+
+use super::axis::Axis;
 
 /// The size of a picture, in pixels.
 const SIZE: (u32, u32) = (900, 600);
@@ -86,7 +88,7 @@ impl RecallPlot {
             .margin(16)
             .x_label_area_size(48)
             .y_label_area_size(72)
-            .build_cartesian_2d(recall_axis(&recalls), speed_axis(&speeds).log_scale())?;
+            .build_cartesian_2d(Axis::of_recalls(&recalls), Axis::of_speeds(&speeds))?;
         chart
             .configure_mesh()
             .x_desc(&self.recall)
@@ -130,16 +132,6 @@ fn span(values: impl Iterator<Item = f64>) -> Option<Range<f64>> {
     })
 }
 
-/// Leaves room at both sides; recall has none beyond 1, but the last label needs some.
-fn recall_axis(recalls: &Range<f64>) -> Range<f64> {
-    let room = (recalls.end - recalls.start).max(0.01) * 0.08;
-    (recalls.start - room).max(0.0)..recalls.end + room
-}
-
-fn speed_axis(speeds: &Range<f64>) -> Range<f64> {
-    speeds.start / 1.5..speeds.end * 1.5
-}
-
 fn speed_label(speed: f64) -> String {
     if speed >= 1000.0 { format!("{}k", speed / 1000.0) } else { format!("{speed}") }
 }
@@ -163,7 +155,7 @@ mod tests {
     fn a_picture_has_its_title_axes_labels_and_legend() {
         let svg = plot(&[(0.8, 12_000.0), (0.9, 7000.0), (0.99, 900.0)]).to_svg().unwrap();
         assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"), "{svg}");
-        for text in ["glove", "recall@10", "queries a second", "at 0.9", "1k", "1 &lt;thread&gt;"] {
+        for text in ["glove", "recall@10", "queries a second", "at 0.9", "5k", "1 &lt;thread&gt;"] {
             assert!(svg.contains(text), "{text}: {svg}");
         }
         assert_eq!(svg.matches("<circle").count(), 3);

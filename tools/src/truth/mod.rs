@@ -15,6 +15,7 @@
 
 mod brute_force;
 mod cache;
+mod exact_results;
 mod judge;
 mod neighbors;
 mod recall;
@@ -22,6 +23,7 @@ pub mod similarity;
 
 pub use brute_force::BruteForce;
 pub use cache::TruthCache;
+pub use exact_results::ExactResults;
 pub use judge::{FoundRows, Judge};
 pub use neighbors::{Neighbors, NeighborsError};
 pub use recall::Recall;

@@ -15,5 +15,5 @@ mod vectors;
 
 pub use args::{EvalArgs, run};
 pub use corpus::{CorpusArgs, Evaluation, EvaluationRow};
-pub use report::{BuildFigures, CurvePoint, VectorEvaluation};
+pub use report::{BuildFigures, VectorEvaluation};
 pub use vectors::VectorArgs;

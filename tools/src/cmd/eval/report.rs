@@ -5,9 +5,9 @@ use std::io::Write;
 use bigrain_engine::{DenseFormat, Levels, Metric};
 use serde::Serialize;
 
-use crate::curve::{Measurement, Setting, Work};
+use crate::curve::{CurvePoint, series};
 use crate::machine::{Machine, ProcessMemory};
-use crate::plot::{PlotPoint, RecallPlot, Series};
+use crate::plot::RecallPlot;
 use crate::truth::Recall;
 use crate::{human, table};
 
@@ -69,49 +69,6 @@ pub struct BuildFigures {
     /// Memory of the process at that moment, queries and truth included.
     #[serde(flatten)]
     pub memory: ProcessMemory,
-}
-
-/// What was measured at one setting.
-#[derive(Clone, Debug, Serialize)]
-pub struct CurvePoint {
-    /// What was set: `target` or `probes`.
-    pub knob: &'static str,
-    /// To what.
-    pub value: Setting,
-    /// The target recall, where that is what was set.
-    pub target_recall: Option<f32>,
-    /// The recall that came of it.
-    #[serde(flatten)]
-    pub recall: Recall,
-    /// Queries a second on one thread.
-    pub qps_1: f64,
-    /// Queries a second on all threads, where that was measured.
-    pub qps_all: Option<f64>,
-    /// The latency half of the queries stayed within, in microseconds.
-    pub p50_us: f64,
-    /// The latency 99 of 100 queries stayed within, in microseconds.
-    pub p99_us: f64,
-    /// What a query did.
-    #[serde(flatten)]
-    pub work: Work,
-}
-
-impl CurvePoint {
-    /// Puts together what was measured and what it was worth.
-    #[must_use]
-    pub fn new(measured: &Measurement, recall: Recall, qps_all: Option<f64>) -> Self {
-        Self {
-            knob: measured.setting.knob(),
-            value: measured.setting,
-            target_recall: measured.setting.target_recall(),
-            recall,
-            qps_1: measured.queries_per_second,
-            qps_all,
-            p50_us: measured.p50_us,
-            p99_us: measured.p99_us,
-            work: measured.work,
-        }
-    }
 }
 
 impl VectorEvaluation {
@@ -212,8 +169,9 @@ impl VectorEvaluation {
     /// Returns the curve as a picture.
     #[must_use]
     pub fn plot(&self) -> RecallPlot {
-        let one = self.series("1 thread", |point| Some(point.qps_1));
-        let all = self.series(&format!("{} threads", self.threads), |point| point.qps_all);
+        let one = series("1 thread", &self.points, |point| Some(point.qps_1));
+        let all = format!("{} threads", self.threads);
+        let all = series(&all, &self.points, |point| point.qps_all);
         RecallPlot {
             title: format!(
                 "{} x {}, {}, {}-bit codes, {} on disk",
@@ -226,16 +184,5 @@ impl VectorEvaluation {
             recall: format!("recall@{}", self.limit),
             series: [one, all].into_iter().filter(|series| !series.points.is_empty()).collect(),
         }
-    }
-
-    fn series(&self, name: &str, speed: impl Fn(&CurvePoint) -> Option<f64>) -> Series {
-        let point = |point: &CurvePoint| {
-            Some(PlotPoint {
-                recall: point.recall.at_limit,
-                queries_per_second: speed(point)?,
-                label: format!("{} {}", point.knob, point.value),
-            })
-        };
-        Series { name: name.to_owned(), points: self.points.iter().filter_map(point).collect() }
     }
 }

@@ -11,10 +11,11 @@ use rayon::ThreadPoolBuilder;
 
 use super::args::Common;
 use super::index::{BuildTimes, IndexPlace};
-use super::report::{BuildFigures, CurvePoint, VectorEvaluation};
+use super::report::{BuildFigures, VectorEvaluation};
 use crate::cmd::flags::parse_levels;
-use crate::curve::{Found, Measurement, Sweep, measure, search_all, warm_up};
+use crate::curve::{CurvePoint, Found, Measurement, Sweep, measure, search_all, warm_up};
 use crate::failure::Usage;
+use crate::human;
 use crate::input::{Format, Role, VectorFile, read_metric, read_neighbors};
 use crate::machine::{Machine, ProcessMemory};
 use crate::matrix::Matrix;
@@ -37,48 +38,48 @@ pub struct VectorArgs {
     #[arg(long, value_name = "FILE")]
     vectors: Option<PathBuf>,
     /// Vectors to look for [default: those of the HDF5 file]
-    #[arg(long, value_name = "FILE", requires = "vectors")]
+    #[arg(long, value_name = "FILE", conflicts_with = "corpus")]
     queries: Option<PathBuf>,
     /// Row numbers of the true neighbours, nearest first: .ivecs, or .hdf5 [default: those of the
     /// HDF5 file; without one they are computed, and kept beside the data folder if it is kept]
-    #[arg(long, value_name = "FILE", requires = "vectors")]
+    #[arg(long, value_name = "FILE", conflicts_with = "corpus")]
     truth: Option<PathBuf>,
     /// How vectors are compared: cosine, dot or l2 [default: what the HDF5 file says, or cosine]
-    #[arg(long, requires = "vectors")]
+    #[arg(long, conflicts_with = "corpus")]
     metric: Option<Metric>,
     /// Bits a dimension of the codes in memory, 1 to 4
-    #[arg(long, value_parser = parse_levels, default_value = "2", requires = "vectors")]
+    #[arg(long, value_parser = parse_levels, default_value = "2", conflicts_with = "corpus")]
     levels: Levels,
     /// How vectors are stored on disk: f32, f16 or i8
-    #[arg(long, value_name = "FORMAT", default_value_t, requires = "vectors")]
+    #[arg(long, value_name = "FORMAT", default_value_t, conflicts_with = "corpus")]
     dense: DenseFormat,
     /// Lists of codes in the segment [default: about four times the root of its rows]
-    #[arg(long, value_name = "N", requires = "vectors")]
+    #[arg(long, value_name = "N", conflicts_with = "corpus")]
     lists: Option<u32>,
     /// How many results
-    #[arg(long, short = 'n', value_name = "N", default_value_t = DEFAULT_LIMIT, requires = "vectors")]
+    #[arg(long, short = 'n', value_name = "N", default_value_t = DEFAULT_LIMIT, conflicts_with = "corpus")]
     limit: usize,
     /// Build this collection in the data folder once, and use it again the next time [default: a
     /// temporary folder]
-    #[arg(long, short, value_name = "NAME", requires = "vectors")]
+    #[arg(long, short, value_name = "NAME", conflicts_with = "corpus")]
     collection: Option<String>,
     /// What to vary: target=0.8,0.9,.. or probes=1,2,.. [default: target=0.8,0.9,0.95,0.99]
-    #[arg(long, value_name = "KNOB=VALUES", requires = "vectors")]
+    #[arg(long, value_name = "KNOB=VALUES", conflicts_with = "corpus")]
     sweep: Option<Sweep>,
     /// Rank by the codes alone, and read no vectors
-    #[arg(long, requires = "vectors")]
+    #[arg(long, conflicts_with = "corpus")]
     codes_only: bool,
     /// Read the payloads of results too, as a search that shows them does
-    #[arg(long, requires = "vectors")]
+    #[arg(long, conflicts_with = "corpus")]
     payload: bool,
     /// Passes over the queries at each setting; times are medians over them
-    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u16).range(1..), requires = "vectors")]
+    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "corpus")]
     rounds: u16,
     /// Measure on all threads at once too
-    #[arg(long, requires = "vectors")]
+    #[arg(long, conflicts_with = "corpus")]
     threads_all: bool,
     /// Draw the curve into this SVG file
-    #[arg(long, value_name = "FILE", requires = "vectors")]
+    #[arg(long, value_name = "FILE", conflicts_with = "corpus")]
     plot: Option<PathBuf>,
 }
 
@@ -178,7 +179,7 @@ fn build_figures(collection: &Collection, times: BuildTimes) -> BuildFigures {
         rows: info.points,
         dims: info.config.dims,
         segments: info.segments,
-        resident_bytes_per_vector: crate::human::ratio(info.memory_bytes, info.points),
+        resident_bytes_per_vector: human::ratio(info.memory_bytes, info.points),
         disk_bytes: info.disk_bytes,
         memory: ProcessMemory::now(),
     }
@@ -225,11 +226,9 @@ impl Set {
             truth.check(count, rows).with_context(context)?;
             let wanted = args.limit.min(rows as usize);
             if truth.width() < wanted {
-                let line = format!(
-                    "{} has {} neighbours for each query, the limit needs {wanted}",
-                    path.display(),
-                    truth.width()
-                );
+                let has = human::counted(truth.width() as u64, "neighbour", "neighbours");
+                let path = path.display();
+                let line = format!("{path} has {has} for each query, the limit needs {wanted}");
                 return Err(Usage::new(line).into());
             }
             return Ok(truth);
