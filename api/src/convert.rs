@@ -9,7 +9,8 @@ use std::time::Duration;
 use bigrain_encoders::{Embeddings, TextKind};
 use bigrain_engine as engine;
 use bigrain_engine::{
-    CollectionState, EmbeddingSpaceId, Levels, Metric, Payload, PointId, Query, SearchParams,
+    CollectionState, DenseFormat, EmbeddingSpaceId, Levels, Metric, Payload, PointId, Query,
+    SearchParams,
 };
 use tonic::Status;
 
@@ -73,7 +74,22 @@ pub(crate) fn search_params(options: &proto::SearchOptions) -> Result<SearchPara
     if let Some(oversampling) = options.oversampling {
         params = params.with_oversampling(oversampling).map_err(invalid)?;
     }
-    Ok(params.with_exact(options.exact).with_explain(options.explain))
+    if let Some(target) = options.target_recall {
+        params = params.with_target_recall(target).map_err(invalid)?;
+    }
+    if let Some(probes) = options.probes {
+        params = params.with_probes(probes as usize).map_err(invalid)?;
+    }
+    Ok(params
+        .with_exact(options.exact)
+        .with_verify(options.verify.unwrap_or(true))
+        .with_payload(with_payload(options))
+        .with_explain(options.explain))
+}
+
+/// Whether a search is to return payloads.
+pub(crate) fn with_payload(options: &proto::SearchOptions) -> bool {
+    options.with_payload.unwrap_or(true)
 }
 
 /// Reads a query vector.
@@ -93,7 +109,8 @@ pub(crate) fn collection_config(
     space: Option<EmbeddingSpaceId>,
 ) -> Result<engine::CollectionConfig, Status> {
     let metric = metric(config.metric)?;
-    let mut read = engine::CollectionConfig::new(dims, metric);
+    let dense = dense_format(config.dense)?;
+    let mut read = engine::CollectionConfig::new(dims, metric).with_dense(dense);
     if let Some(levels) = config.levels {
         let levels = u8::try_from(levels).unwrap_or(u8::MAX);
         read = read.with_levels(Levels::new(levels).map_err(invalid)?);
@@ -104,7 +121,21 @@ pub(crate) fn collection_config(
     if let Some(model) = config.model {
         read = read.with_model(model);
     }
+    if let Some(lists) = config.lists {
+        read = read.with_lists(lists);
+    }
     Ok(read)
+}
+
+fn dense_format(number: i32) -> Result<DenseFormat, Status> {
+    match proto::DenseFormat::try_from(number) {
+        Ok(proto::DenseFormat::Unspecified | proto::DenseFormat::F32) => Ok(DenseFormat::F32),
+        Ok(proto::DenseFormat::F16) => Ok(DenseFormat::F16),
+        Ok(proto::DenseFormat::I8) => Ok(DenseFormat::I8),
+        Err(_) => Err(Status::invalid_argument(format!(
+            "unknown dense format {number}: expected f32, f16 or i8"
+        ))),
+    }
 }
 
 fn metric(number: i32) -> Result<Metric, Status> {
@@ -220,6 +251,7 @@ fn stats(stats: &engine::SearchStats) -> proto::SearchStats {
         candidates_us: micros(stats.times.candidates),
         verify_us: micros(stats.times.verify),
         payload_us: micros(stats.times.payload),
+        lists: stats.lists,
     }
 }
 
@@ -251,12 +283,21 @@ fn config_message(config: engine::CollectionConfig) -> proto::CollectionConfig {
         // A metric the protocol cannot name yet.
         _ => proto::Metric::Unspecified,
     };
+    let dense = match config.dense {
+        DenseFormat::F32 => proto::DenseFormat::F32,
+        DenseFormat::F16 => proto::DenseFormat::F16,
+        DenseFormat::I8 => proto::DenseFormat::I8,
+        // A format the protocol cannot name yet.
+        _ => proto::DenseFormat::Unspecified,
+    };
     proto::CollectionConfig {
         dims: small(config.dims),
         metric: metric.into(),
         levels: Some(u32::from(config.levels.get())),
         space: config.space.map(|space| space.to_string()),
         model: config.model,
+        dense: dense.into(),
+        lists: config.lists,
     }
 }
 
@@ -356,11 +397,35 @@ mod tests {
     }
 
     #[test]
+    fn every_option_reaches_the_engine() {
+        let options = proto::SearchOptions {
+            limit: Some(3),
+            oversampling: Some(2.0),
+            exact: true,
+            explain: true,
+            with_payload: Some(false),
+            target_recall: Some(0.9),
+            probes: Some(7),
+            verify: Some(false),
+        };
+        let params = SearchParams::new(3)
+            .and_then(|params| params.with_oversampling(2.0))
+            .and_then(|params| params.with_target_recall(0.9))
+            .and_then(|params| params.with_probes(7));
+        let params = params.unwrap().with_exact(true).with_explain(true).with_payload(false);
+        assert_eq!(search_params(&options).unwrap(), params.with_verify(false));
+    }
+
+    #[test]
     fn options_out_of_range_are_refused() {
         let limit = proto::SearchOptions { limit: Some(u32::MAX), ..Default::default() };
         assert!(search_params(&limit).unwrap_err().message().contains("4294967295"));
         let nan = proto::SearchOptions { oversampling: Some(f32::NAN), ..Default::default() };
         assert!(search_params(&nan).unwrap_err().message().contains("NaN"));
+        let target = proto::SearchOptions { target_recall: Some(1.5), ..Default::default() };
+        assert!(search_params(&target).unwrap_err().message().starts_with("target recall out of"));
+        let probes = proto::SearchOptions { probes: Some(0), ..Default::default() };
+        assert!(search_params(&probes).unwrap_err().message().starts_with("probes out of range"));
     }
 
     #[test]
@@ -370,6 +435,8 @@ mod tests {
             let config = engine::CollectionConfig::new(384, metric)
                 .with_levels(Levels::ONE)
                 .with_space(space)
+                .with_dense(DenseFormat::F16)
+                .with_lists(77)
                 .with_model("mini");
             let message = config_message(config.clone());
             let read = super::space(message.space.as_deref()).unwrap();
@@ -386,6 +453,18 @@ mod tests {
         };
         let status = collection_config(config, 2, None).unwrap_err();
         assert!(status.message().starts_with("levels out of range"), "{status:?}");
+    }
+
+    #[test]
+    fn an_unknown_dense_format_is_refused_and_none_is_f32() {
+        let config = |dense| proto::CollectionConfig {
+            metric: proto::Metric::Dot.into(),
+            dense,
+            ..Default::default()
+        };
+        assert_eq!(collection_config(config(0), 2, None).unwrap().dense, DenseFormat::F32);
+        let status = collection_config(config(9), 2, None).unwrap_err();
+        assert_eq!(status.message(), "unknown dense format 9: expected f32, f16 or i8");
     }
 
     #[test]

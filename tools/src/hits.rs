@@ -32,14 +32,15 @@ pub fn to_table(points: &[ScoredPoint]) -> Table {
 pub fn stats_line(stats: &SearchStats, encode: Duration) -> String {
     let times = &stats.times;
     format!(
-        "{} = encode {} + prepare {} + candidates {} + verify {} + payload {}; {} codes scanned, \
-         {} candidates, {} vectors read",
+        "{} = encode {} + prepare {} + candidates {} + verify {} + payload {}; {}, {} codes \
+         scanned, {} candidates, {} vectors read",
         human::duration(encode + times.total()),
         human::duration(encode),
         human::duration(times.prepare),
         human::duration(times.candidates),
         human::duration(times.verify),
         human::duration(times.payload),
+        human::counted(stats.lists, "list", "lists"),
         human::count(stats.codes_scanned),
         human::count(stats.candidates),
         human::count(stats.rows_read),
@@ -108,10 +109,10 @@ mod tests {
 
     #[test]
     fn the_time_is_split_by_stage() {
-        let mut stats = SearchStats { codes_scanned: 6000, ..SearchStats::default() };
+        let mut stats = SearchStats { lists: 1, codes_scanned: 6000, ..SearchStats::default() };
         stats.times.verify = Duration::from_millis(2);
         let line = stats_line(&stats, Duration::from_millis(3));
         assert!(line.starts_with("5.00 ms = encode 3.00 ms + prepare 0 µs"), "{line}");
-        assert!(line.contains("verify 2.00 ms") && line.contains("6,000 codes"), "{line}");
+        assert!(line.contains("verify 2.00 ms") && line.contains("1 list, 6,000 codes"), "{line}");
     }
 }

@@ -49,6 +49,18 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
+/// Writes a number of microseconds with three digits, in the unit that suits it.
+#[must_use]
+pub fn micros(number: f64) -> String {
+    duration(Duration::try_from_secs_f64(number / 1e6).unwrap_or_default())
+}
+
+/// Writes a count and what is counted: `1 row`, `2,000 rows`.
+#[must_use]
+pub fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { many })
+}
+
 /// Returns `amount` per second; 0 when no time has passed.
 #[must_use]
 pub fn rate(amount: u64, time: Duration) -> f64 {
@@ -94,6 +106,8 @@ mod tests {
         assert_eq!(duration(Duration::from_micros(250)), "250 µs");
         assert_eq!(duration(Duration::from_micros(2_500)), "2.50 ms");
         assert_eq!(duration(Duration::from_secs(125)), "2 min 05 s");
+        assert_eq!(micros(250.4), "250 µs");
+        assert_eq!(counted(1, "row", "rows") + &counted(2000, "row", "rows"), "1 row2,000 rows");
         assert_eq!(rate(5, Duration::ZERO), 0.0);
     }
 

@@ -6,6 +6,8 @@
 //! | [`input`] | files of rows become records |
 //! | [`ingest`] | records become points: read, encode, write, side by side |
 //! | [`model`], [`session`] | what a command works with |
+//! | [`curve`], [`truth`] | recall against speed, and what decides it |
+//! | [`matrix`], [`machine`], [`plot`] | vectors in memory, what figures were measured on, pictures of them |
 //! | [`beir`], [`ranking`] | retrieval test collections, and how a ranked list is measured |
 //! | [`functions`], [`rust_sources`] | documented functions in Rust sources |
 //! | [`encode_bench`], [`peer`] | tokens a second, beside another program |
@@ -14,6 +16,7 @@
 
 pub mod beir;
 pub mod cmd;
+pub mod curve;
 pub mod encode_bench;
 pub mod failure;
 pub mod footprint;
@@ -23,10 +26,14 @@ pub mod human;
 pub mod ingest;
 pub mod input;
 pub mod interrupt;
+pub mod machine;
+pub mod matrix;
 pub mod model;
 pub mod peer;
+pub mod plot;
 pub mod progress;
 pub mod ranking;
 pub mod rust_sources;
 pub mod session;
 pub mod table;
+pub mod truth;

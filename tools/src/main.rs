@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bigrain_engine::Cancel;
-use bigrain_tools::cmd::{build, demo, encode, eval, inspect, search, serve};
+use bigrain_tools::cmd::{build, demo, encode, eval, inspect, search, serve, tune};
 use bigrain_tools::session::Session;
 use bigrain_tools::{failure, interrupt};
 use clap::{Parser, Subcommand};
@@ -33,6 +33,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Encode(encode::EncodeArgs),
     Eval(eval::EvalArgs),
+    Tune(tune::TuneArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -55,6 +56,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(args) => serve::run(args, &mut session),
         Command::Encode(args) => encode::run(args, &mut session),
         Command::Eval(args) => eval::run(args, &mut session),
+        Command::Tune(args) => tune::run(args, &mut session),
         Command::Demo(args) => demo::run(args, &mut session),
     };
     let flushed = out.flush();
@@ -94,7 +96,16 @@ mod tests {
             "search q --oversampling x",
             "encode --bench",
             "encode text --file f",
+            "build in.jsonl --collection c --dense f64",
+            "build in.jsonl --collection c --lists many",
+            "search q --probes -1",
             "eval",
+            "eval --corpus a --vectors b",
+            "eval --corpus a --sweep probes=1",
+            "eval --vectors a --queries b --sweep lists=1",
+            "eval --vectors a --queries b --rounds 0",
+            "tune --sample 0",
+            "tune --queries q.npy --sample 5",
             "serve --listen nowhere",
             "demo --cap -1",
         ] {

@@ -36,7 +36,8 @@ impl Model {
     ///
     /// When the folder is not a model that can be run.
     pub fn open(folder: &Path, threads: usize) -> anyhow::Result<Self> {
-        let context = || format!("open model {}", folder.display());
+        let context =
+            || format!("open model {} (expected a sentence-transformers folder)", folder.display());
         let folder = folder.canonicalize().with_context(context)?;
         let runtime = Runtime::new(threads)?;
         let encoder = SentenceEncoder::open(&folder, &OpenOptions::default(), runtime)

@@ -20,6 +20,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Progress {
     label: String,
+    unit: &'static str,
     end: u64,
     rows: u64,
     started: Instant,
@@ -34,30 +35,38 @@ enum Display {
 }
 
 impl Progress {
-    /// Starts at position 0 of `end`.
+    /// Starts at position 0 of `end`; what it counts are points.
     #[must_use]
     pub fn new(label: &str, end: u64) -> Self {
+        Self::counting(label, "points", end)
+    }
+
+    /// Starts at position 0 of `end`; what it counts is called `unit`.
+    #[must_use]
+    pub fn counting(label: &str, unit: &'static str, end: u64) -> Self {
         let display = if io::stderr().is_terminal() {
             Display::Bar(bar(label, end))
         } else {
             Display::Lines { last: Instant::now() }
         };
-        Self { display, ..Self::hidden(label, end) }
+        Self { display, unit, ..Self::hidden(label, end) }
     }
 
     /// Counts and shows nothing.
     #[must_use]
     pub fn hidden(label: &str, end: u64) -> Self {
         let label = label.to_owned();
-        Self { label, end, rows: 0, started: Instant::now(), display: Display::Hidden }
+        let (started, display) = (Instant::now(), Display::Hidden);
+        Self { label, unit: "points", end, rows: 0, started, display }
     }
 
     /// Counts `rows` more rows, after which the source stands at `position`.
     pub fn advance(&mut self, rows: u64, position: u64) {
         self.rows += rows;
         let rate = format!(
-            "{} points, {}/s",
+            "{} {}, {}/s",
             human::count(self.rows),
+            self.unit,
             human::count(human::rate(self.rows, self.started.elapsed()).round() as u64)
         );
         match &mut self.display {

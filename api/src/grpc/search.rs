@@ -68,7 +68,7 @@ impl SearchService {
             let collection = context.collection(&collection)?;
             let query = convert::query(query.vector, query.space).with_cancel(cancel.clone());
             let output = collection.search(&query, &params).map_err(status::from_engine)?;
-            let reply = convert::search_reply(output, options.with_payload.unwrap_or(true))?;
+            let reply = convert::search_reply(output, convert::with_payload(&options))?;
             context.check_reply(reply)
         };
         self.0.runtime.searches.run(search).await

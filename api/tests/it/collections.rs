@@ -2,7 +2,8 @@
 
 use bigrain_api::proto::collection_description::State;
 use bigrain_api::proto::{
-    CollectionConfig, DropCollectionRequest, GetCollectionRequest, ListCollectionsRequest, Metric,
+    CollectionConfig, DenseFormat, DropCollectionRequest, GetCollectionRequest,
+    ListCollectionsRequest, Metric,
 };
 use tonic::Code;
 
@@ -11,7 +12,9 @@ use crate::support::{TOY, TOY_DIMS, TestServer, assert_status, config};
 #[tokio::test]
 async fn a_collection_is_created_described_and_dropped() {
     let server = TestServer::start().await;
-    server.create("b", config(3, Metric::L2)).await.unwrap();
+    let shape =
+        CollectionConfig { dense: DenseFormat::I8.into(), lists: Some(9), ..config(3, Metric::L2) };
+    server.create("b", shape).await.unwrap();
     server.create("a", config(2, Metric::Cosine)).await.unwrap();
     let mut client = server.collections();
 
@@ -26,6 +29,7 @@ async fn a_collection_is_created_described_and_dropped() {
     let config = info.config.unwrap();
     assert_eq!((info.points, config.dims, config.levels), (0, 3, Some(2)));
     assert_eq!(config.metric(), Metric::L2);
+    assert_eq!((config.dense(), config.lists), (DenseFormat::I8, Some(9)));
 
     client.drop(DropCollectionRequest { name: name.clone() }).await.unwrap();
     let status = client.get(GetCollectionRequest { name }).await.unwrap_err();
@@ -40,6 +44,7 @@ async fn a_taken_or_bad_name_and_a_bad_config_are_refused() {
     assert_status(&taken, Code::AlreadyExists, &["docs"]);
 
     let five_levels = CollectionConfig { levels: Some(5), ..config(2, Metric::Dot) };
+    let no_lists = CollectionConfig { lists: Some(0), ..config(2, Metric::Dot) };
     let bad_space = CollectionConfig { space: Some("xyz".to_owned()), ..config(2, Metric::Dot) };
     let unknown_metric = CollectionConfig { metric: 9, ..config(2, Metric::Dot) };
     for (name, config, word) in [
@@ -49,6 +54,7 @@ async fn a_taken_or_bad_name_and_a_bad_config_are_refused() {
         ("x", unknown_metric, "unknown metric 9"),
         ("x", five_levels, "levels out of range: expected 1 to 4, got 5"),
         ("x", bad_space, "\"xyz\""),
+        ("x", no_lists, "lists out of range"),
     ] {
         let status = server.create(name, config).await.unwrap_err();
         assert_status(&status, Code::InvalidArgument, &[word]);

@@ -62,15 +62,34 @@ async fn a_search_returns_the_nearest_with_scores_payloads_and_statistics() {
 }
 
 #[tokio::test]
+async fn a_search_takes_its_target_or_its_probes_and_answers_alike() {
+    let server = three_points().await;
+    for options in [
+        SearchOptions { target_recall: Some(1.0), ..SearchOptions::default() },
+        SearchOptions { probes: Some(5), ..SearchOptions::default() },
+        SearchOptions { verify: Some(false), ..SearchOptions::default() },
+    ] {
+        let reply = server.search().search(search(&[1.0, 0.1], options)).await.unwrap();
+        let points = reply.into_inner().points;
+        assert_eq!(points.len(), 3);
+        assert_eq!(points[0].id, Some(num(1)));
+    }
+}
+
+#[tokio::test]
 async fn bad_searches_are_refused_by_name() {
     let server = three_points().await;
     let limit = |limit| SearchOptions { limit: Some(limit), ..SearchOptions::default() };
+    let target = SearchOptions { target_recall: Some(0.0), ..SearchOptions::default() };
+    let probes = SearchOptions { probes: Some(0), ..SearchOptions::default() };
     let half = SearchOptions { oversampling: Some(0.5), ..SearchOptions::default() };
     let plain = SearchOptions::default;
     for (request, code, words) in [
         (search(&[1.0, 0.0], limit(0)), Code::InvalidArgument, ["limit", "got 0"]),
         (search(&[1.0, 0.0], limit(16_385)), Code::InvalidArgument, ["16384", "16385"]),
         (search(&[1.0, 0.0], half), Code::InvalidArgument, ["oversampling", "0.5"]),
+        (search(&[1.0, 0.0], target), Code::InvalidArgument, ["target recall", "got 0"]),
+        (search(&[1.0, 0.0], probes), Code::InvalidArgument, ["probes", "got 0"]),
         (search(&[1.0], plain()), Code::FailedPrecondition, ["has 2", "has 1"]),
         (search(&[], plain()), Code::FailedPrecondition, ["has 2", "has 0"]),
         (search(&[f32::NAN, 0.0], plain()), Code::InvalidArgument, ["component 0", "NaN"]),

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
-use bigrain_engine::{Collection, CollectionConfig, Engine, Levels, Metric};
+use bigrain_engine::{Collection, CollectionConfig, DenseFormat, Engine, Levels, Metric};
 use clap::Args;
 
+use crate::cmd::flags::parse_levels;
 use crate::failure::Usage;
 use crate::footprint::Footprint;
 use crate::human;
@@ -25,7 +26,7 @@ const MAX_BAD_START: usize = 10_000;
 /// a build that was stopped is taken up by running the same command again.
 #[derive(Args, Debug)]
 pub struct BuildArgs {
-    /// JSON lines (.jsonl), a numpy matrix (.npy) or .fvecs
+    /// JSON lines (.jsonl), or vectors: .npy, .fvecs, .bvecs, .hdf5 (its dataset "train")
     input: PathBuf,
     /// The collection to create, or to go on with
     #[arg(long, short, value_name = "NAME")]
@@ -39,6 +40,12 @@ pub struct BuildArgs {
     /// Bits a dimension of the codes in memory, 1 to 4 [default: 2]
     #[arg(long, value_parser = parse_levels)]
     levels: Option<Levels>,
+    /// How vectors are stored on disk: f32, f16 or i8 [default: f32]
+    #[arg(long, value_name = "FORMAT")]
+    dense: Option<DenseFormat>,
+    /// Lists of codes in each segment [default: about four times the root of its rows]
+    #[arg(long, value_name = "N")]
+    lists: Option<u32>,
     /// The format of the input [default: what its name says]
     #[arg(long)]
     format: Option<Format>,
@@ -105,11 +112,8 @@ pub fn run(args: &BuildArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     }
     write_report(args, session, &collection, &report)?;
     ended.with_context(|| {
-        let rows = human::count(report.rows);
-        format!(
-            "build {:?} ({rows} rows of this run are stored; the same command goes on after them)",
-            args.collection
-        )
+        let rows = human::counted(report.rows, "row of this run is", "rows of this run are");
+        format!("build {:?} ({rows} stored; the same command goes on after that)", args.collection)
     })
 }
 
@@ -175,6 +179,12 @@ impl BuildArgs {
         if let Some(levels) = self.levels {
             config = config.with_levels(levels);
         }
+        if let Some(dense) = self.dense {
+            config = config.with_dense(dense);
+        }
+        if let Some(lists) = self.lists {
+            config = config.with_lists(lists);
+        }
         if let Some(model) = model {
             config = config.with_space(model.encoder().space()).with_model(model.name());
         }
@@ -198,6 +208,13 @@ impl BuildArgs {
         if let Some(levels) = self.levels.filter(|&levels| levels != config.levels) {
             let (has, asked) = (config.levels.get().to_string(), levels.get().to_string());
             return Err(refuse("levels", has, asked).into());
+        }
+        if let Some(dense) = self.dense.filter(|&dense| dense != config.dense) {
+            return Err(refuse("dense", config.dense.to_string(), dense.to_string()).into());
+        }
+        if let Some(lists) = self.lists.filter(|&lists| Some(lists) != config.lists) {
+            let has = config.lists.map_or("default".to_owned(), |lists| lists.to_string());
+            return Err(refuse("lists", has, lists.to_string()).into());
         }
         Ok(collection)
     }
@@ -259,20 +276,16 @@ fn write_report(
     ]);
     writeln!(session.out, "{}", facts.trim_fmt())?;
     if report.truncated > 0 {
-        let truncated = human::count(report.truncated);
-        writeln!(session.out, "{truncated} texts were longer than the model reads")?;
+        let truncated = human::counted(report.truncated, "text was", "texts were");
+        writeln!(session.out, "{truncated} longer than the model reads")?;
     }
     for row in &report.bad_rows {
         writeln!(session.out, "skipped {row}")?;
     }
     let unlisted = report.bad - report.bad_rows.len() as u64;
     if unlisted > 0 {
-        writeln!(session.out, "skipped {} more bad rows", human::count(unlisted))?;
+        let unlisted = human::counted(unlisted, "more bad row", "more bad rows");
+        writeln!(session.out, "skipped {unlisted}")?;
     }
     Ok(())
-}
-
-fn parse_levels(text: &str) -> Result<Levels, String> {
-    let levels: u8 = text.parse().map_err(|_| format!("expected 1 to 4, got {text:?}"))?;
-    Levels::new(levels).map_err(|error| error.to_string())
 }

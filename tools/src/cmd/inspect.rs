@@ -1,5 +1,6 @@
 //! `bigrain inspect`: what a data folder holds, and what it costs.
 
+use anyhow::bail;
 use bigrain_engine::{CollectionInfo, CollectionState, CollectionStatus, Engine, SegmentInfo};
 use clap::Args;
 use serde_json::{Value, json};
@@ -23,23 +24,25 @@ pub struct InspectArgs {
 ///
 /// # Errors
 ///
-/// When the data folder cannot be opened, or there is no such collection.
+/// When the data folder cannot be opened, there is no such collection, or one that was shown is
+/// quarantined: a script that looks should notice.
 pub fn run(args: &InspectArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let engine = session.open_existing()?;
     let mut statuses = engine.collections();
     if let Some(name) = &args.collection {
         statuses.retain(|status| &status.name == name);
         if statuses.is_empty() {
-            anyhow::bail!("unknown collection {name:?} in {}", engine.data_dir().display());
+            bail!("unknown collection {name:?} in {}", engine.data_dir().display());
         }
     }
     if args.json {
         let collections = statuses.iter().map(|status| to_json(&engine, status)).collect();
         let collections: Value = Value::Array(collections);
-        return session.write_json(&json!({
+        session.write_json(&json!({
             "data": engine.data_dir().display().to_string(),
             "collections": collections,
-        }));
+        }))?;
+        return refuse_quarantined(&statuses);
     }
     if statuses.is_empty() {
         writeln!(session.out, "{} holds no collection", engine.data_dir().display())?;
@@ -50,7 +53,18 @@ pub fn run(args: &InspectArgs, session: &mut Session<'_>) -> anyhow::Result<()> 
         }
         write_status(session, &engine, status)?;
     }
-    Ok(())
+    refuse_quarantined(&statuses)
+}
+
+fn refuse_quarantined(statuses: &[CollectionStatus]) -> anyhow::Result<()> {
+    let quarantined =
+        |status: &&CollectionStatus| matches!(status.state, CollectionState::Quarantined(_));
+    match statuses.iter().filter(quarantined).count() as u64 {
+        0 => Ok(()),
+        number => {
+            bail!("{} quarantined", human::counted(number, "collection is", "collections are"))
+        }
+    }
 }
 
 fn write_status(
@@ -82,6 +96,8 @@ fn describe(info: &CollectionInfo) -> comfy_table::Table {
     table::facts([
         ("collection", info.name.clone()),
         ("vectors", format!("{} dims, {}, {levels}-bit codes", config.dims, config.metric)),
+        ("stored as", config.dense.to_string()),
+        ("lists a segment", config.lists.map_or("by its rows".to_owned(), |n| n.to_string())),
         ("model", config.model.clone().unwrap_or_else(unknown)),
         ("embedding space", config.space.map_or_else(unknown, |space| space.to_string())),
         (

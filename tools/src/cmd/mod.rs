@@ -11,6 +11,8 @@ pub mod build;
 pub mod demo;
 pub mod encode;
 pub mod eval;
+pub mod flags;
 pub mod inspect;
 pub mod search;
 pub mod serve;
+pub mod tune;

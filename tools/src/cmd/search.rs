@@ -27,6 +27,15 @@ pub struct SearchArgs {
     /// How many results
     #[arg(long, short = 'n', value_name = "N", default_value_t = bigrain_engine::DEFAULT_LIMIT)]
     limit: usize,
+    /// The share of the true neighbours to aim at, above 0 and at most 1 [default: 0.95]
+    #[arg(long, value_name = "SHARE")]
+    recall: Option<f32>,
+    /// Probe this many lists of each segment, whatever --recall says
+    #[arg(long, value_name = "N")]
+    probes: Option<usize>,
+    /// Rank by the codes alone, and read no vectors
+    #[arg(long, conflicts_with = "exact")]
+    codes_only: bool,
     /// Score every vector instead of asking the codes first
     #[arg(long)]
     exact: bool,
@@ -82,7 +91,14 @@ impl SearchArgs {
         if let Some(oversampling) = self.oversampling {
             params = params.with_oversampling(oversampling).map_err(usage)?;
         }
-        Ok(params.with_exact(self.exact).with_explain(self.explain))
+        if let Some(recall) = self.recall {
+            params = params.with_target_recall(recall).map_err(usage)?;
+        }
+        if let Some(probes) = self.probes {
+            params = params.with_probes(probes).map_err(usage)?;
+        }
+        let params = params.with_verify(!self.codes_only).with_exact(self.exact);
+        Ok(params.with_explain(self.explain))
     }
 }
 

@@ -6,6 +6,7 @@ use bigrain_engine::{PayloadError, PointIdError, VectorError};
 use thiserror::Error;
 
 use super::{MAX_LINE_BYTES, Place};
+use crate::human;
 
 /// A file or a row that cannot be read: where, and why.
 #[derive(Debug, Error)]
@@ -23,7 +24,7 @@ pub enum Problem {
     #[error("{0}")]
     Io(#[from] io::Error),
     /// A line that is not a JSON object.
-    #[error("not a JSON object: {0}")]
+    #[error("not a JSON object: {}", without_line(.0))]
     Json(#[from] serde_json::Error),
     /// A line above [`MAX_LINE_BYTES`].
     #[error("line is longer than {MAX_LINE_BYTES} bytes")]
@@ -67,6 +68,12 @@ pub enum Problem {
     /// A matrix header that this program does not read.
     #[error("bad .npy header: {0}")]
     NpyHeader(String),
+    /// A neighbour that is none.
+    #[error("{0} is no row number")]
+    RowNumber(i64),
+    /// An HDF5 file, or a dataset in it, that this program does not read.
+    #[error("bad HDF5: {0}")]
+    Hdf5(String),
     /// The file ends early, or goes on after its last row.
     #[error("file has {actual} bytes, its rows need {expected}")]
     Length {
@@ -75,8 +82,18 @@ pub enum Problem {
         /// What is there.
         actual: u64,
     },
+    /// The file ends before the length it had when it was opened.
+    #[error("file ends before its {expected} bytes")]
+    Shrunk {
+        /// The length it had.
+        expected: u64,
+    },
     /// Numbering the rows from the first id would pass the largest number.
-    #[error("{rows} rows numbered from {first_id} pass the largest id, {}", u64::MAX)]
+    #[error(
+        "{} numbered from {first_id} pass the largest id, {}",
+        human::counted(*rows, "row", "rows"),
+        u64::MAX
+    )]
     IdRange {
         /// The id of the first row.
         first_id: u64,
@@ -91,9 +108,19 @@ pub enum Problem {
         /// What this row says.
         actual: i32,
     },
+    /// Lines of JSON where vectors of one length are wanted.
+    #[error("expected vectors: .fvecs, .bvecs, .npy, .hdf5 or .h5")]
+    NoMatrix,
+    /// A file without rows.
+    #[error("holds no rows")]
+    NoRows,
+    /// A file that was written between two readings.
+    #[error("was changed while it was in use")]
+    Changed,
     /// A file name that tells no format.
     #[error(
-        "unknown format: expected a name ending in .jsonl, .ndjson, .npy or .fvecs, or --format"
+        "unknown format: expected a name ending in .jsonl, .ndjson, .npy, .fvecs, .bvecs, .hdf5 or \
+         .h5, or --format"
     )]
     UnknownFormat,
 }
@@ -118,9 +145,15 @@ impl InputError {
             Problem::Io(_)
             | Problem::IdRange { .. }
             | Problem::NpyHeader(_)
+            | Problem::Hdf5(_)
+            | Problem::RowNumber(_)
             | Problem::Length { .. }
+            | Problem::Shrunk { .. }
             | Problem::RowLength { .. }
             | Problem::NoModel
+            | Problem::NoMatrix
+            | Problem::NoRows
+            | Problem::Changed
             | Problem::UnknownFormat => false,
             Problem::Json(_)
             | Problem::LongLine
@@ -134,6 +167,23 @@ impl InputError {
         }
     }
 }
+
+/// Says what is wrong with a line of JSON, and at which column: which line it is, its place says.
+fn without_line(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let (line, column) = (error.line(), error.column());
+    match text.strip_suffix(&format!(" at line {line} column {column}")) {
+        Some(reason) => format!("{reason} at column {column}"),
+        None => text,
+    }
+}
+
+/// Says what it means that the file ends inside a read, unless the system refused the read for
+/// another reason.
+pub(super) fn or_io(error: io::Error, cut: Problem) -> Problem {
+    if error.kind() == io::ErrorKind::UnexpectedEof { cut } else { Problem::Io(error) }
+}
+
 /// Refuses rows whose numbers would pass the largest id.
 pub(super) fn check_ids(first_id: u64, rows: u64) -> Result<(), Problem> {
     match first_id.checked_add(rows) {

@@ -6,7 +6,10 @@ use std::{fs, io};
 
 use clap::ValueEnum;
 
-use super::{At, Fields, Fvecs, InputError, Jsonl, Npy, Place, Problem, Record};
+use super::{
+    At, Component, Fields, Hdf5, InputError, Jsonl, Npy, Place, Problem, Record, Role, Shape,
+    Texmex,
+};
 
 /// A file format that `bigrain build` reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -18,6 +21,10 @@ pub enum Format {
     Npy,
     /// Rows of a length word and that many f32, as the TEXMEX data sets have them.
     Fvecs,
+    /// Rows of a length word and that many bytes, as the TEXMEX data sets have them.
+    Bvecs,
+    /// An HDF5 file in the layout of ann-benchmarks; its vectors are `train`.
+    Hdf5,
 }
 
 impl Format {
@@ -31,6 +38,8 @@ impl Format {
             Some("jsonl" | "ndjson") => Ok(Self::Jsonl),
             Some("npy") => Ok(Self::Npy),
             Some("fvecs") => Ok(Self::Fvecs),
+            Some("bvecs") => Ok(Self::Bvecs),
+            Some("hdf5" | "h5") => Ok(Self::Hdf5),
             _ => Err(Place::new(&Arc::from(path), At::Start).error(Problem::UnknownFormat)),
         }
     }
@@ -44,7 +53,9 @@ pub enum Input {
     /// A numpy matrix.
     Npy(Npy<io::BufReader<fs::File>>),
     /// Rows with length words.
-    Fvecs(Fvecs<io::BufReader<fs::File>>),
+    Texmex(Texmex<io::BufReader<fs::File>>),
+    /// A matrix of an HDF5 file.
+    Hdf5(Box<Hdf5>),
 }
 
 impl Input {
@@ -60,6 +71,21 @@ impl Input {
         fields: Fields,
         first_id: u64,
     ) -> Result<Self, InputError> {
+        Self::open_role(path, format, fields, first_id, Role::Base)
+    }
+
+    /// Opens a file; of one that holds several matrices, the one for `role`.
+    ///
+    /// # Errors
+    ///
+    /// [`InputError`] for a file that is missing or whose header is refused.
+    pub fn open_role(
+        path: &Path,
+        format: Format,
+        fields: Fields,
+        first_id: u64,
+        role: Role,
+    ) -> Result<Self, InputError> {
         let name: Arc<Path> = Arc::from(path);
         let place = Place::new(&name, At::Start);
         let file = fs::File::open(path).map_err(|error| place.error(error))?;
@@ -68,10 +94,18 @@ impl Input {
             return Err(place.error(io::Error::from(io::ErrorKind::IsADirectory)));
         }
         let reader = io::BufReader::with_capacity(1 << 20, file);
+        let texmex = |reader, component| {
+            Texmex::new(reader, Arc::clone(&name), meta.len(), component, first_id)
+                .map(Self::Texmex)
+        };
         match format {
             Format::Jsonl => Ok(Self::Jsonl(Jsonl::new(reader, name, meta.len(), fields))),
             Format::Npy => Npy::new(reader, name, meta.len(), first_id).map(Self::Npy),
-            Format::Fvecs => Fvecs::new(reader, name, meta.len(), first_id).map(Self::Fvecs),
+            Format::Fvecs => texmex(reader, Component::F32),
+            Format::Bvecs => texmex(reader, Component::U8),
+            Format::Hdf5 => {
+                Hdf5::open(&name, role, first_id).map(|input| Self::Hdf5(Box::new(input)))
+            }
         }
     }
 
@@ -81,7 +115,19 @@ impl Input {
         match self {
             Self::Jsonl(input) => input.len_bytes(),
             Self::Npy(input) => input.len_bytes(),
-            Self::Fvecs(input) => input.len_bytes(),
+            Self::Texmex(input) => input.len_bytes(),
+            Self::Hdf5(input) => input.len_bytes(),
+        }
+    }
+
+    /// Returns how many rows a matrix has and how long each is; `None` for lines.
+    #[must_use]
+    pub fn shape(&self) -> Option<Shape> {
+        match self {
+            Self::Jsonl(_) => None,
+            Self::Npy(input) => Some(input.shape()),
+            Self::Texmex(input) => Some(input.shape()),
+            Self::Hdf5(input) => Some(input.shape()),
         }
     }
 }
@@ -93,7 +139,8 @@ impl Iterator for Input {
         match self {
             Self::Jsonl(input) => input.next(),
             Self::Npy(input) => input.next(),
-            Self::Fvecs(input) => input.next(),
+            Self::Texmex(input) => input.next(),
+            Self::Hdf5(input) => input.next(),
         }
     }
 }
@@ -107,6 +154,8 @@ mod tests {
         assert_eq!(Format::of(Path::new("a/b.jsonl")).unwrap(), Format::Jsonl);
         assert_eq!(Format::of(Path::new("b.npy")).unwrap(), Format::Npy);
         assert_eq!(Format::of(Path::new("b.fvecs")).unwrap(), Format::Fvecs);
+        assert_eq!(Format::of(Path::new("b.hdf5")).unwrap(), Format::Hdf5);
+        assert_eq!(Format::of(Path::new("b.bvecs")).unwrap(), Format::Bvecs);
         let error = Format::of(Path::new("notes.txt")).unwrap_err().to_string();
         assert!(error.starts_with("notes.txt: unknown format"), "{error}");
     }

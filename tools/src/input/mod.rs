@@ -3,7 +3,9 @@
 //! ```text
 //! corpus.jsonl ─┐
 //! vectors.npy  ─┼─ Input (an iterator) ─► Record { place, id, content, payload, position }
-//! base.fvecs   ─┘
+//! base.fvecs   ─┤
+//! base.bvecs   ─┤
+//! set.hdf5     ─┘
 //! ```
 //!
 //! A reader holds one row in memory, whatever the size of its file. It trusts nothing: lengths are
@@ -19,14 +21,20 @@
 
 mod error;
 mod format;
-mod fvecs;
+mod hdf5;
 mod jsonl;
 mod npy;
 mod record;
+mod shape;
+mod texmex;
+mod vectors;
 
 pub use error::{InputError, Problem};
 pub use format::{Format, Input};
-pub use fvecs::Fvecs;
+pub use hdf5::{Hdf5, read_metric, read_neighbors};
 pub use jsonl::{Fields, Jsonl, MAX_LINE_BYTES};
 pub use npy::{MAX_NPY_HEADER_BYTES, Npy};
 pub use record::{At, Content, Place, Record};
+pub use shape::Shape;
+pub use texmex::{Component, Frames, Texmex};
+pub use vectors::{Role, VectorFile};

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use bigrain_engine::{MAX_DIMS, Payload, PointId};
 use half::f16;
 
-use super::error::check_ids;
-use super::{At, Content, InputError, Place, Problem, Record};
+use super::error::{check_ids, or_io};
+use super::{At, Content, InputError, Place, Problem, Record, Shape};
 
 /// The longest header, in bytes; numpy's are below 200.
 pub const MAX_NPY_HEADER_BYTES: usize = 64 << 10;
@@ -96,8 +96,15 @@ impl<R: Read> Npy<R> {
         self.len_bytes
     }
 
+    /// Returns how many rows there are, and how long each is.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        Shape { rows: self.header.rows, dims: self.header.dims }
+    }
+
     fn record(&mut self, place: Place) -> Result<Record, Problem> {
-        self.reader.read_exact(&mut self.bytes)?;
+        let shrunk = Problem::Shrunk { expected: self.len_bytes };
+        self.reader.read_exact(&mut self.bytes).map_err(|error| or_io(error, shrunk))?;
         let id = PointId::from(self.first_id + self.row);
         self.row += 1;
         Ok(Record {
@@ -208,19 +215,19 @@ fn matrix(shape: &[u64]) -> Result<(u64, usize), Problem> {
 /// Reads magic, version and header; returns the header and where the rows begin.
 fn read_header(reader: &mut impl Read) -> Result<(Header, u64), Problem> {
     let mut start = [0; 8];
-    reader.read_exact(&mut start)?;
+    fill(reader, &mut start)?;
     let Some([major, _]) = start.strip_prefix(MAGIC) else {
         return Err(bad("the file does not begin with \"\\x93NUMPY\""));
     };
     let (len, len_bytes) = match major {
         1 => {
             let mut len = [0; 2];
-            reader.read_exact(&mut len)?;
+            fill(reader, &mut len)?;
             (usize::from(u16::from_le_bytes(len)), 2)
         }
         2 | 3 => {
             let mut len = [0; 4];
-            reader.read_exact(&mut len)?;
+            fill(reader, &mut len)?;
             (usize::try_from(u32::from_le_bytes(len)).unwrap_or(usize::MAX), 4)
         }
         other => return Err(bad(format!("expected version 1, 2 or 3, got {other}"))),
@@ -229,8 +236,13 @@ fn read_header(reader: &mut impl Read) -> Result<(Header, u64), Problem> {
         return Err(bad(format!("{len} bytes, the limit is {MAX_NPY_HEADER_BYTES}")));
     }
     let mut text = vec![0; len];
-    reader.read_exact(&mut text)?;
+    fill(reader, &mut text)?;
     Ok((Header::parse(&text)?, (start.len() + len_bytes + len) as u64))
+}
+
+/// Reads a part of the header.
+fn fill(reader: &mut impl Read, part: &mut [u8]) -> Result<(), Problem> {
+    reader.read_exact(part).map_err(|error| or_io(error, bad("the file ends inside it")))
 }
 
 fn bad(message: impl Into<String>) -> Problem {
@@ -386,6 +398,7 @@ mod tests {
             assert!(error.contains(expected), "{header}: {error}");
         }
         assert!(read(b"\x93NUMPY\x09\0").unwrap_err().contains("got 9"));
+        assert!(read(b"\x93NUMPY\x01").unwrap_err().contains("the file ends inside it"));
         assert!(read(b"PK\x03\x04....").unwrap_err().contains("does not begin"));
     }
 

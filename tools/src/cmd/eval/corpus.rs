@@ -1,6 +1,6 @@
-//! `bigrain eval`: what codes cost in retrieval quality, on a test collection.
+//! What codes cost in retrieval quality, on texts of a judged test collection.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -12,6 +12,7 @@ use bigrain_engine::{
 use clap::Args;
 use serde::Serialize;
 
+use super::args::Common;
 use crate::beir::{Beir, JudgedQuery};
 use crate::footprint::Footprint;
 use crate::human;
@@ -25,23 +26,27 @@ use crate::table;
 /// As many results as the deepest measure, Recall@100, looks at.
 const LIMIT: usize = 100;
 
-/// Measures retrieval quality on a folder in BEIR layout: exact, and through codes of 1 and 2
-/// levels.
+/// Texts to search, and what encodes them.
 #[derive(Args, Debug)]
-pub struct EvalArgs {
-    /// The folder: corpus.jsonl, queries.jsonl, qrels.tsv
-    #[arg(long, value_name = "DIR")]
-    corpus: PathBuf,
-    /// The folder of the model [default: all-MiniLM-L6-v2]
+pub struct CorpusArgs {
+    /// The folder in BEIR layout: corpus.jsonl, queries.jsonl, qrels.tsv
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "vectors",
+        conflicts_with = "vectors"
+    )]
+    corpus: Option<PathBuf>,
+    /// The folder of the model that encodes the corpus [default: all-MiniLM-L6-v2]
     #[arg(long, value_name = "DIR", env = "BIGRAIN_MODEL")]
     model: Option<PathBuf>,
-    /// Verify at most this many candidates for each result, 1 to 1000 [default: what suits the
-    /// codes]
-    #[arg(long, value_name = "X")]
-    oversampling: Option<f32>,
-    /// Write the result as JSON
-    #[arg(long)]
-    json: bool,
+}
+
+impl CorpusArgs {
+    /// Returns the folder, if texts are what is measured.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.corpus.as_deref()
+    }
 }
 
 /// What an evaluation found.
@@ -79,21 +84,27 @@ pub struct EvaluationRow {
     pub queries_per_second: f64,
 }
 
-/// Runs the command. Nothing is left behind: the index lives in a temporary folder.
+/// Measures. Nothing is left behind: the index lives in a temporary folder.
 ///
 /// # Errors
 ///
 /// When the corpus or the model is refused, or the caller stops it.
-pub fn run(args: &EvalArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
-    let beir = Beir::open(&args.corpus)?;
+pub(super) fn run(
+    folder: &Path,
+    args: &CorpusArgs,
+    common: Common,
+    session: &mut Session<'_>,
+) -> anyhow::Result<()> {
+    let corpus = folder.display().to_string();
+    let beir = Beir::open(folder)?;
     let model = Model::open_or_default(args.model.as_deref(), session.threads)?;
-    let params = params(args.oversampling)?;
+    let params = params(common.oversampling)?;
     let folder = tempfile::tempdir().context("create a temporary folder")?;
     let config = EngineConfig { threads: session.threads, ..EngineConfig::default() };
     let engine = Engine::open(folder.path(), config)?;
     let index = Index::build(&engine, &beir, model.encoder(), &session.cancel)?;
     let evaluation = Evaluation {
-        corpus: args.corpus.display().to_string(),
+        corpus,
         model: model.name().to_owned(),
         documents: index.report.inserted,
         skipped_documents: index.report.bad,
@@ -101,14 +112,15 @@ pub fn run(args: &EvalArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
         skipped_queries: beir.unjudged(),
         rows: index.measure(&beir, model.encoder(), params, &session.cancel)?,
     };
-    if args.json {
+    if common.json {
         return session.write_json(&evaluation);
     }
     write_table(session, &evaluation, &index.report)
 }
 
 fn params(oversampling: Option<f32>) -> anyhow::Result<SearchParams> {
-    let params = SearchParams::new(LIMIT)?;
+    // Payloads decide nothing here.
+    let params = SearchParams::new(LIMIT)?.with_payload(false);
     match oversampling {
         Some(oversampling) => Ok(params.with_oversampling(oversampling)?),
         None => Ok(params),

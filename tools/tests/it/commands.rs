@@ -1,71 +1,10 @@
-//! The program as a user meets it: command lines in, text and exit codes out.
-
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that fails says so")]
+//! Building, inspecting, searching, serving.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
-use serde_json::Value;
-
-/// A folder with input files and a data folder.
-struct Desk(tempfile::TempDir);
-
-impl Desk {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> &Self {
-        fs::write(self.path(name), bytes).unwrap();
-        self
-    }
-
-    /// Runs `bigrain` with the words of `line`.
-    fn run(&self, line: &str) -> Output {
-        self.command(line).output().unwrap()
-    }
-
-    /// `bigrain` with the words of `line`, where no model is to be found.
-    fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bigrain"));
-        command.current_dir(self.0.path()).args(line.split_whitespace());
-        command.env("BIGRAIN_DATA", self.path("data")).env("BIGRAIN_CACHE", self.path("cache"));
-        command.env_remove("BIGRAIN_MODEL").stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
-    fn succeed(&self, line: &str) -> String {
-        let output = self.run(line);
-        let (out, err) = texts(&output);
-        assert!(output.status.success(), "{line}: {out}{err}");
-        out
-    }
-
-    fn json(&self, line: &str) -> Value {
-        serde_json::from_str(&self.succeed(line)).unwrap()
-    }
-
-    /// Expects a failure of exit code `code`, and returns its one line.
-    fn fail(&self, line: &str, code: i32) -> String {
-        let output = self.run(line);
-        let (out, err) = texts(&output);
-        assert_eq!(output.status.code(), Some(code), "{line}: {out}{err}");
-        let last = err.lines().last().unwrap_or_default().to_owned();
-        assert!(code == 2 || last.starts_with("error: "), "{line}: {err}");
-        last
-    }
-}
-
-fn texts(output: &Output) -> (String, String) {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (text(&output.stdout), text(&output.stderr))
-}
+use crate::desk::{Desk, fvecs, model_folder, npy, texts};
 
 fn vectors(rows: usize) -> String {
     let line = |row: usize| {
@@ -77,16 +16,6 @@ fn vectors(rows: usize) -> String {
         )
     };
     (0..rows).map(line).collect()
-}
-
-fn npy(rows: &[[f32; 3]]) -> Vec<u8> {
-    let header =
-        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, 3), }}", rows.len());
-    let mut bytes = b"\x93NUMPY\x01\0".to_vec();
-    bytes.extend_from_slice(&(header.len() as u16).to_le_bytes());
-    bytes.extend_from_slice(header.as_bytes());
-    rows.iter().flatten().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
-    bytes
 }
 
 fn points(desk: &Desk, collection: &str) -> u64 {
@@ -104,6 +33,35 @@ fn vectors_from_json_lines_become_a_collection_that_inspect_shows() {
     let shown = desk.succeed("inspect");
     assert!(shown.contains("3 dims, cosine, 1-bit codes"), "{shown}");
     assert_eq!(points(&desk, "rows"), 50);
+}
+
+#[test]
+fn a_shape_that_is_asked_for_is_the_shape_that_is_made() {
+    let desk = Desk::new();
+    desk.write("in.jsonl", vectors(9));
+    desk.succeed("build in.jsonl --collection rows --dense f16 --lists 3");
+    let config = &desk.json("inspect --json")["collections"][0]["config"];
+    assert_eq!((&config["dense"], &config["lists"]), (&"f16".into(), &3.into()));
+    let shown = desk.succeed("inspect");
+    assert!(shown.contains("f16"), "{shown}");
+    let error = desk.fail("build in.jsonl --collection more --lists 0", 1);
+    assert!(error.contains("lists out of range"), "{error}");
+}
+
+#[test]
+fn a_quarantined_collection_is_shown_and_is_a_failure() {
+    let desk = Desk::new();
+    desk.write("in.jsonl", vectors(9));
+    desk.succeed("build in.jsonl --collection rows");
+    let collections = desk.path("data/collections");
+    let collection = fs::read_dir(collections).unwrap().next().unwrap().unwrap().path();
+    let segment = fs::read_dir(collection).unwrap().next().unwrap().unwrap().path();
+    fs::remove_file(segment.join("ids")).unwrap();
+    let error = desk.fail("inspect", 1);
+    assert_eq!(error, "error: 1 collection is quarantined");
+    let output = desk.run("inspect --json");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(texts(&output).0.contains(r#""state":"quarantined""#));
 }
 
 #[test]
@@ -125,11 +83,7 @@ fn building_again_passes_over_what_is_stored() {
 fn matrices_get_counted_ids() {
     let desk = Desk::new();
     desk.write("a.npy", npy(&[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]));
-    let row = |values: [f32; 3]| {
-        let values = values.into_iter().flat_map(f32::to_le_bytes);
-        3i32.to_le_bytes().into_iter().chain(values).collect::<Vec<u8>>()
-    };
-    desk.write("b.fvecs", [row([0.0, 0.0, 1.0]), row([1.0, 1.0, 0.0])].concat());
+    desk.write("b.fvecs", fvecs(&[[0.0, 0.0, 1.0], [1.0, 1.0, 0.0]]));
     desk.succeed("build a.npy --collection rows --metric l2");
     let built = desk.json("build b.fvecs --collection rows --first-id 1 --json");
     assert_eq!((&built["report"]["inserted"], &built["report"]["updated"]), (&1.into(), &1.into()));
@@ -143,7 +97,7 @@ fn a_bad_line_stops_the_build_with_its_place_and_keeps_the_rows_before_it() {
     desk.write("in.jsonl", text);
     let error = desk.fail("build in.jsonl --collection rows", 1);
     assert!(error.contains("in.jsonl line 21: dimension mismatch"), "{error}");
-    assert!(error.contains("20 rows of this run are stored"), "{error}");
+    assert!(error.contains("20 rows of this run are stored;"), "{error}");
     assert_eq!(points(&desk, "rows"), 20);
     let output = desk.run("build in.jsonl --collection rows --skip-bad");
     let (out, err) = texts(&output);
@@ -184,6 +138,10 @@ fn flags_must_fit_the_collection_that_is_there() {
     assert!(error.contains("has metric dot, metric l2 was asked for"), "{error}");
     let error = desk.fail("build in.jsonl --collection rows --levels 4", 2);
     assert!(error.contains("has levels 2"), "{error}");
+    let error = desk.fail("build in.jsonl --collection rows --dense i8", 2);
+    assert!(error.contains("has dense f32, dense i8 was asked for"), "{error}");
+    let error = desk.fail("build in.jsonl --collection rows --lists 7", 2);
+    assert!(error.contains("has lists default, lists 7 was asked for"), "{error}");
 }
 
 #[test]
@@ -199,6 +157,8 @@ fn searches_and_inspections_of_nothing_say_so() {
     assert!(desk.fail("search words", 2).contains("--collection: a, b"));
     assert!(desk.fail("search words --limit 0", 2).contains("limit out of range"));
     assert!(desk.fail("search words --oversampling 0.5", 2).contains("oversampling out of range"));
+    assert!(desk.fail("search words --recall 0", 2).contains("target recall out of range"));
+    assert!(desk.fail("search words --probes 0", 2).contains("probes out of range"));
     assert!(desk.fail("search words -c none", 1).contains("none"));
     assert!(desk.fail("inspect -c none", 1).contains("unknown collection \"none\""));
 }
@@ -216,7 +176,9 @@ fn a_model_folder_that_is_none_is_named() {
         let error = desk.fail(line, 1);
         assert!(error.contains("open model ") && error.contains("model"), "{line}: {error}");
     }
-    assert!(desk.fail("encode words --model none", 1).contains("open model none"));
+    let error = desk.fail("encode words --model none", 1);
+    let expected = "open model none (expected a sentence-transformers folder): No such file";
+    assert!(error.contains(expected), "{error}");
     assert!(desk.fail("encode", 2).contains("nothing to encode"));
     assert!(desk.fail("eval --corpus none", 1).contains("no qrels.tsv"));
 }
@@ -242,6 +204,10 @@ fn a_real_model_answers_from_the_index() {
     assert!(found["plan"].is_object() && found["stats"].is_object());
     let table = desk.succeed("search baking --limit 1 --exact");
     assert!(table.contains("bread") && table.contains("encode "), "{table}");
+    for flags in ["--recall 1", "--probes 3", "--codes-only"] {
+        let table = desk.succeed(&format!("search baking --limit 1 {flags}"));
+        assert!(table.contains("bread") && table.contains(" codes scanned"), "{table}");
+    }
     let again = desk.json(&format!("build in.jsonl --collection tips --model {model} --json"));
     assert_eq!(again["report"]["unchanged"], 3);
     let encoded = desk.json(&format!("encode words --model {model} --json"));
@@ -273,17 +239,4 @@ fn a_server_is_not_opened_to_other_machines_by_accident() {
     desk.write("settings.json", "{\"lisen\": 1}");
     let error = desk.fail("serve --config settings.json", 1);
     assert!(error.contains("settings.json") && error.contains("lisen"), "{error}");
-}
-
-/// The model that `make test` fetches; without it a test says that it did nothing, unless
-/// `REQUIRE_MODEL=1` forbids that.
-fn model_folder() -> Option<PathBuf> {
-    let folder = std::env::var_os("BIGRAIN_MODEL").map(PathBuf::from);
-    let found = folder.filter(|folder| Path::new(folder).is_dir());
-    if found.is_none() {
-        let required = std::env::var_os("REQUIRE_MODEL").is_some_and(|value| value == "1");
-        assert!(!required, "REQUIRE_MODEL=1, but BIGRAIN_MODEL names no model folder");
-        println!("skipped: BIGRAIN_MODEL names no model folder");
-    }
-    found
 }

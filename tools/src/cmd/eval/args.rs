@@ -1,0 +1,44 @@
+//! The command line of both evaluations.
+
+use clap::Args;
+
+use super::corpus::{self, CorpusArgs};
+use super::vectors::{self, VectorArgs};
+use crate::session::Session;
+
+/// Measures retrieval quality: of texts on a folder in BEIR layout (--corpus), or of vectors with
+/// true neighbours (--vectors), as recall against speed.
+#[derive(Args, Debug)]
+pub struct EvalArgs {
+    #[command(flatten)]
+    corpus: CorpusArgs,
+    #[command(flatten)]
+    vectors: VectorArgs,
+    /// Verify at most this many candidates for each result, 1 to 1000 [default: what suits the
+    /// codes]
+    #[arg(long, value_name = "X")]
+    oversampling: Option<f32>,
+    /// Write the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What both evaluations are asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Common {
+    pub oversampling: Option<f32>,
+    pub json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// When the input or the model is refused, or the caller stops it.
+pub fn run(args: &EvalArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
+    let common = Common { oversampling: args.oversampling, json: args.json };
+    match args.corpus.folder() {
+        Some(folder) => corpus::run(folder, &args.corpus, common, session),
+        None => vectors::run(&args.vectors, common, session),
+    }
+}

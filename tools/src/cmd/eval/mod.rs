@@ -1,0 +1,19 @@
+//! `bigrain eval`: what codes cost in quality, on texts or on vectors.
+//!
+//! | file | measures |
+//! |---|---|
+//! | `corpus.rs` | texts of a judged test collection: nDCG, recall, MRR |
+//! | `vectors.rs` | vectors with true neighbours: recall against speed |
+//! | `index.rs` | where the vectors are indexed: a temporary folder, or one that is kept |
+//! | `report.rs` | what came of the vectors: JSON, table, picture |
+
+mod args;
+mod corpus;
+mod index;
+mod report;
+mod vectors;
+
+pub use args::{EvalArgs, run};
+pub use corpus::{CorpusArgs, Evaluation, EvaluationRow};
+pub use report::{BuildFigures, VectorEvaluation};
+pub use vectors::VectorArgs;

@@ -1,0 +1,129 @@
+//! The queries of a tuning.
+
+use std::path::Path;
+
+use anyhow::bail;
+use bigrain_engine::{Cancel, Collection, PointId, Query};
+
+use crate::curve::Found;
+use crate::failure::Usage;
+use crate::human;
+use crate::input::{Role, VectorFile};
+use crate::progress::Progress;
+
+/// Points read at a time while stored points are sampled.
+const PAGE: usize = 1000;
+
+/// Queries, and which stored points they are, if they are stored points.
+#[derive(Debug)]
+pub(super) struct Asked {
+    source: String,
+    queries: Vec<Query>,
+    /// One for each query, or none at all.
+    themselves: Vec<PointId>,
+}
+
+impl Asked {
+    /// Reads the vectors of a file.
+    pub fn read(path: &Path, collection: &Collection, cancel: &Cancel) -> anyhow::Result<Self> {
+        let file = VectorFile::open(path, Role::Queries)?;
+        let (has, asks) = (collection.config().dims, file.shape().dims);
+        if has != asks {
+            let (name, path) = (collection.name(), path.display());
+            let line =
+                format!("dimension mismatch: collection {name:?} has {has}, {path} has {asks}");
+            return Err(Usage::new(line).into());
+        }
+        let query = |row: &[f32]| Query::new(row.to_vec()).with_cancel(cancel.clone());
+        let queries = file.to_matrix()?.rows().map(query).collect();
+        Ok(Self { source: path.display().to_string(), queries, themselves: Vec::new() })
+    }
+
+    /// Takes stored points, evenly spaced in the order of their ids. All points are read for it:
+    /// the store cannot jump to the n-th.
+    pub fn sample(collection: &Collection, wanted: usize, cancel: &Cancel) -> anyhow::Result<Self> {
+        let count = collection.count();
+        if count < 2 {
+            let (name, points) = (collection.name(), human::counted(count, "point", "points"));
+            bail!("collection {name:?} holds {points}: there is nothing to find");
+        }
+        let (mut queries, mut themselves) = (Vec::new(), Vec::new());
+        let mut progress = Progress::counting("sample", "points", count);
+        let (mut seen, mut after) = (0_u64, None);
+        loop {
+            cancel.check()?;
+            let page = collection.scroll(after.as_ref(), PAGE)?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.id.clone());
+            let rows = page.len() as u64;
+            for point in page {
+                if is_sampled(seen, count, wanted as u64) {
+                    queries.push(Query::new(point.vector).with_cancel(cancel.clone()));
+                    themselves.push(point.id);
+                }
+                seen += 1;
+            }
+            progress.advance(rows, seen);
+        }
+        progress.finish();
+        Ok(Self { source: "stored points".to_owned(), queries, themselves })
+    }
+
+    /// Returns where the queries come from.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Returns the queries.
+    pub fn queries(&self) -> &[Query] {
+        &self.queries
+    }
+
+    /// Whether each query is a point that it finds itself.
+    pub fn of_stored_points(&self) -> bool {
+        !self.themselves.is_empty()
+    }
+
+    /// Returns the first `limit` results of each query, the point itself not among them.
+    pub fn without_themselves(&self, found: &[Vec<Found>], limit: usize) -> Vec<Vec<Found>> {
+        let others = |(query, found): (usize, &Vec<Found>)| {
+            let itself = self.themselves.get(query);
+            let others = found.iter().filter(|found| Some(&found.id) != itself);
+            others.take(limit).cloned().collect()
+        };
+        found.iter().enumerate().map(others).collect()
+    }
+}
+
+/// Whether the point at `position` of `count` is one of `wanted` that are evenly spaced.
+fn is_sampled(position: u64, count: u64, wanted: u64) -> bool {
+    let before = |position: u64| u128::from(position) * u128::from(wanted) / u128::from(count);
+    wanted >= count || before(position + 1) > before(position)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_as_many_as_wanted_and_spread() {
+        for (count, wanted) in [(10, 3), (1000, 7), (5, 5), (5, 9), (2, 1)] {
+            let sampled: Vec<u64> =
+                (0..count).filter(|&position| is_sampled(position, count, wanted)).collect();
+            assert_eq!(sampled.len() as u64, count.min(wanted), "{count} {wanted}");
+            let gaps = sampled.windows(2).map(|pair| pair[1] - pair[0]);
+            assert!(gaps.into_iter().all(|gap| gap <= count / wanted + 1), "{sampled:?}");
+        }
+    }
+
+    #[test]
+    fn a_point_is_not_its_own_result() {
+        let found = |id: u64| Found { id: id.into(), score: 0.5 };
+        let mut asked =
+            Asked { source: String::new(), queries: Vec::new(), themselves: vec![2.into()] };
+        let results = [vec![found(2), found(1), found(3)]];
+        assert_eq!(asked.without_themselves(&results, 2), [[found(1), found(3)]]);
+        asked.themselves.clear();
+        assert_eq!(asked.without_themselves(&results, 2), [[found(2), found(1)]]);
+    }
+}

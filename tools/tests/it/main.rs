@@ -1,0 +1,8 @@
+//! The program as a user meets it: command lines in, text and exit codes out.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that fails says so")]
+
+mod commands;
+mod desk;
+mod tuning;
+mod vectors;
