@@ -26,6 +26,10 @@ from .contestant import Facts, Failed, Point
 from .sweep import ENOUGH, GAIN
 
 PROBES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+"""Numbers of lists, for the comparison list by list; bounds are those of the default target."""
+
+TARGETS = (0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995)
+"""Target recalls: the knob that users have. Each is a number of lists and a width of bounds."""
 
 PATIENCE_SECONDS = 3600
 """After this long an evaluation is given up."""
@@ -80,7 +84,7 @@ class Bigrain:
             shutil.rmtree(stale)
         self.folder.mkdir(parents=True)
         load, cpu = os.getloadavg()[0], _cpu_of_children()
-        told = self.evaluate([1])["build"]
+        told = self.evaluate("probes", [1])["build"]
         self._built = {
             "seconds": told["import_seconds"] + told["index_seconds"],
             # The few queries of this first evaluation are in it too.
@@ -90,16 +94,17 @@ class Bigrain:
         note.write_text(json.dumps(self._built, indent=2) + "\n")
 
     def sweep(self, first: list[Point] | None) -> list[Point]:
-        """Measures every number of lists in the first round, those that gained in later ones."""
-        probes = [n for n in PROBES if n <= self._lists]
-        if first is not None:
-            probes = _worth_repeating(first)
-        told = self.evaluate(probes)
-        self._seen = told["build"]
-        return [
-            Point({"probes": point["value"]}, point["recall_at_10"], point["qps_1"])
-            for point in told["points"]
-        ]
+        """Measures every setting of both knobs in the first round, those that gained in later ones."""
+        points = []
+        for knob, values in (("probes", [n for n in PROBES if n <= self._lists]), ("target", TARGETS)):
+            wanted = values if first is None else _worth_repeating(first, knob)
+            told = self.evaluate(knob, wanted)
+            self._seen = told["build"]
+            points += [
+                Point({knob: point["value"]}, point["recall_at_10"], point["qps_1"])
+                for point in told["points"]
+            ]
+        return points
 
     def facts(self) -> Facts:
         """Returns what the program told of the collection."""
@@ -121,7 +126,9 @@ class Bigrain:
     def close(self) -> None:
         """Has no process to end."""
 
-    def evaluate(self, probes: Sequence[int], prefix: tuple[str, ...] = ()) -> dict[str, Any]:
+    def evaluate(
+        self, knob: str, values: Sequence[float], prefix: tuple[str, ...] = ()
+    ) -> dict[str, Any]:
         """Runs one evaluation, behind a command where one is given, and returns its JSON."""
         return evaluate(
             self._program,
@@ -130,7 +137,7 @@ class Bigrain:
                 *("--levels", str(self._variant.levels), "--dense", self._variant.dense),
                 *("--lists", str(self._lists), "--limit", str(self._limit)),
                 *("--data", str(self.folder), "--collection", self.name, "--rounds", "1"),
-                *("--sweep", f"probes={','.join(map(str, probes))}"),
+                *("--sweep", f"{knob}={','.join(map(str, values))}"),
             ],
             prefix,
         )
@@ -154,14 +161,15 @@ def evaluate(
     return told
 
 
-def _worth_repeating(first: list[Point]) -> list[int]:
-    probes, last = [], 0.0
-    for point in sorted(first, key=lambda point: point.knob["probes"]):
-        probes.append(int(point.knob["probes"]))
+def _worth_repeating(first: list[Point], knob: str) -> list[float]:
+    values, last = [], 0.0
+    for point in sorted((p for p in first if knob in p.knob), key=lambda point: point.knob[knob]):
+        value = point.knob[knob]
+        values.append(int(value) if knob == "probes" else value)
         if point.recall >= ENOUGH or (last > 0.5 and point.recall - last < GAIN):
             break
         last = point.recall
-    return probes
+    return values
 
 
 def _reason(stderr: str) -> str:

@@ -18,7 +18,7 @@ from .judge import Judge
 from .page_cold import MAPPED
 from .peer import current_python
 
-PROBES = (2, 4, 8, 16, 32, 64)
+TARGETS = (0.8, 0.9, 0.95, 0.98)
 WIDTHS = (10, 20, 40, 80, 160, 320)
 
 
@@ -57,7 +57,7 @@ class ColdBigrain(ColdEngine):
     def round(self, prefix: tuple[str, ...]) -> list[ColdPoint]:
         return [
             ColdPoint(
-                f"probes={point['value']}",
+                f"target={point['value']}",
                 point["recall_at_10"],
                 point["qps_1"],
                 point["p50_us"] / 1000,
@@ -65,7 +65,7 @@ class ColdBigrain(ColdEngine):
                 None,
                 point["rows_read"],
             )
-            for point in self._bigrain.evaluate(PROBES, prefix)["points"]
+            for point in self._bigrain.evaluate("target", TARGETS, prefix)["points"]
         ]
 
 

@@ -60,7 +60,8 @@ impl Binarizer {
         let mut rotated = std::mem::take(&mut scratch.rotated);
         rotated.resize(self.layout().dims(), 0.0);
         self.rotate(vector, &mut rotated);
-        let factors = self.encode_residual(&rotated, None, &mut scratch.changes, planes).full;
+        let residual = Residual::new(&rotated, None);
+        let factors = self.encode_residual(&residual, &mut scratch.changes, planes).full;
         scratch.rotated = rotated;
         factors
     }
@@ -82,36 +83,35 @@ impl Binarizer {
         let mut residual = std::mem::take(&mut scratch.residual);
         residual.clear();
         residual.extend(rotated.iter().zip(centre).map(|(x, c)| x - c));
-        let changes = &mut scratch.changes;
-        let factors = self.encode_residual(&residual, Some(centre), changes, planes);
+        let about = Residual::new(&residual, Some(centre));
+        let factors = self.encode_residual(&about, &mut scratch.changes, planes);
         scratch.residual = residual;
         factors
     }
 
     fn encode_residual(
         &self,
-        residual: &[f32],
-        centre: Option<&[f32]>,
+        residual: &Residual<'_>,
         changes: &mut Vec<(f32, u32)>,
         planes: &mut [u64],
     ) -> CodeFactors {
         let (levels, dims) = (self.layout().levels().count(), self.layout().dims());
-        assert_eq!(residual.len(), dims, "vector differs from the code's dimensions");
+        let Residual { values, norm, .. } = *residual;
+        assert_eq!(values.len(), dims, "vector differs from the code's dimensions");
         assert_eq!(planes.len(), self.layout().words(), "code has the wrong number of words");
-        let norm = length(residual);
         let (full, sign) = if norm < SHORTEST {
-            quantize(residual, 1.0, levels, planes);
+            quantize(values, 1.0, levels, planes);
             let none = Deviation { rescale: 0.0, error: norm as f32 };
             (none, none)
         } else {
-            let inverse_scale = self.scale_search().inverse_scale(residual, norm, levels, changes);
-            let sums = quantize(residual, inverse_scale, levels, planes);
+            let inverse_scale = self.scale_search().inverse_scale(values, norm, levels, changes);
+            let sums = quantize(values, inverse_scale, levels, planes);
             let full = Deviation::of(norm, inverse_scale, sums, dims);
-            let sign = if levels == 1 { full } else { Deviation::of_signs(norm, residual) };
+            let sign = if levels == 1 { full } else { Deviation::of_signs(norm, values) };
             (full, sign)
         };
-        let full = self.factors(full, levels, norm, residual, centre, planes);
-        let Factors { add, rescale, .. } = self.factors(sign, 1, norm, residual, centre, planes);
+        let full = self.factors(full, levels, residual, planes);
+        let Factors { add, rescale, .. } = self.factors(sign, 1, residual, planes);
         CodeFactors { full, sign: SignFactors { add, rescale } }
     }
 
@@ -120,15 +120,14 @@ impl Binarizer {
         &self,
         deviation: Deviation,
         levels: usize,
-        norm: f64,
-        residual: &[f32],
-        centre: Option<&[f32]>,
+        residual: &Residual<'_>,
         planes: &[u64],
     ) -> Factors {
         let Deviation { rescale, error } = deviation;
+        let Residual { values, norm, centre } = *residual;
         // <r, c> and R <u, c>
         let (towards, seen) = centre.map_or((0.0, 0.0), |centre| {
-            (dot(residual, centre), rescale * self.dot_of_levels(planes, levels, centre))
+            (dot(values, centre), rescale * self.dot_of_levels(planes, levels, centre))
         });
         if self.metric() != Metric::L2 {
             return Factors { add: towards - seen, rescale, error };
@@ -182,6 +181,20 @@ impl Binarizer {
         let mut vector = vec![0.0; self.dims()];
         self.rotate_back(&mut rotated, &mut vector);
         vector
+    }
+}
+
+/// What is encoded: a rotated vector, less its centre.
+struct Residual<'a> {
+    values: &'a [f32],
+    norm: f64,
+    /// Nothing is the origin.
+    centre: Option<&'a [f32]>,
+}
+
+impl<'a> Residual<'a> {
+    fn new(values: &'a [f32], centre: Option<&'a [f32]>) -> Self {
+        Self { values, norm: length(values), centre }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::candidates::ivf::Ivf;
 use crate::codes::{CodesBuilder, ResidentCodes};
 use crate::lists::{
     Calibration, KMeans, ListLayout, Measured, NearestCentroid, Nearness, OwnedCentroids,
-    default_lists, nearness_of, pick, train,
+    default_lists, pick, train,
 };
 
 /// Rows encoded by one task. Fixed, so that the work is cut alike for any number of threads.
@@ -91,7 +91,7 @@ pub fn build(
     let (assigned, codes) = encode(rows, binarizer, &by_distance, &trained);
     let (layout, order) = ListLayout::of(&assigned, trained.len());
     let codes = codes.finish(&order, binarizer.layout().dims() >= SIGNS_FIRST_DIMS);
-    let nearness = nearness_of(binarizer.metric());
+    let nearness = Nearness::of(binarizer.metric());
     let centroids = match nearness {
         Nearness::Distance => trained.without_penalties(&by_distance, nearness),
         Nearness::Dot => {

@@ -1,11 +1,12 @@
 //! Scanning codes that lie plane by plane: those of a memtable, which grows row by row.
 //!
 //! A chunk of codes is scored by the integer kernel into one small buffer; each score becomes an
-//! estimate with its bound, and the promising ones are kept. Only those ask whether they are deleted.
+//! estimate with its bound, and the promising ones are kept.
 
 use bigrain_binarize::{Factors, QueryCode};
 
 use crate::Candidates;
+use crate::candidates::Offers;
 
 /// Codes scored per round: the buffers stay in the first-level cache.
 const CHUNK: usize = 512;
@@ -35,6 +36,7 @@ pub fn scan(
 ) -> u64 {
     let levels = codes.planes.len().min(MAX_LEVELS);
     let terms = query.terms();
+    let mut offers = Offers::new(candidates, deleted);
     let mut scores = [0; CHUNK];
     let mut planes: [&[u64]; MAX_LEVELS] = [&[]; MAX_LEVELS];
     for (chunk, factors) in codes.factors.chunks(CHUNK).enumerate() {
@@ -45,13 +47,7 @@ pub fn scan(
         let scores = &mut scores[..factors.len()];
         bigrain_kernels::scan(&planes[..levels], query.planes(), scores);
         for (row, (&score, &factors)) in scores.iter().zip(factors).enumerate() {
-            let estimate = terms.estimate(score, factors);
-            let offset = (start + row) as u32;
-            // Written so that NaN, which says nothing, stays in the race.
-            let hopeless = estimate.upper() < candidates.threshold();
-            if !hopeless && !deleted(offset) {
-                candidates.push(estimate, offset);
-            }
+            offers.push(terms.estimate(score, factors), (start + row) as u32);
         }
     }
     codes.factors.len() as u64

@@ -306,10 +306,7 @@ impl<'a> Search<'a> {
         let segment = &view.segment;
         let codes = segment.codes.resident()?;
         let lists = segment.lists.resident()?;
-        let nearness = match self.shared.config.metric {
-            Metric::Dot => Nearness::Dot,
-            _ => Nearness::Distance,
-        };
+        let nearness = Nearness::of(self.shared.config.metric);
         let centroids = segment.lists.centroids(&lists, nearness)?;
         let ivf = Ivf { codes: &codes, layout: &lists.layout, centroids };
         candidates.begin_source(source as u32);

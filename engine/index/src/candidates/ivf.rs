@@ -3,6 +3,7 @@
 use bigrain_binarize::QueryCode;
 use roaring::RoaringBitmap;
 
+use super::Offers;
 use super::list_scan::{Epsilon, ListScan, ListTerms};
 use crate::Candidates;
 use crate::codes::ResidentCodes;
@@ -58,19 +59,20 @@ impl Ivf<'_> {
         candidates: &mut Candidates,
     ) -> Scanned {
         if deleted.is_empty() {
-            self.search_except(query, scan, reach, &|_| false, candidates)
+            let mut offers = Offers::new(candidates, |_| false);
+            self.search_offering(query, scan, reach, &mut offers)
         } else {
-            self.search_except(query, scan, reach, &|offset| deleted.contains(offset), candidates)
+            let mut offers = Offers::new(candidates, |offset| deleted.contains(offset));
+            self.search_offering(query, scan, reach, &mut offers)
         }
     }
 
-    fn search_except(
+    fn search_offering(
         &self,
         query: &QueryCode,
         scan: &mut ListScan,
         reach: Reach,
-        deleted: &impl Fn(u32) -> bool,
-        candidates: &mut Candidates,
+        offers: &mut Offers<'_, impl Fn(u32) -> bool>,
     ) -> Scanned {
         let mut scanned = Scanned::default();
         let mut wanted = reach.probes.clamp(1, self.layout.len());
@@ -79,8 +81,8 @@ impl Ivf<'_> {
             let nearest = self.centroids.nearest(query, scan, wanted);
             let fresh: Vec<Probe> =
                 nearest.into_iter().filter(|probe| !done.contains(probe.list)).collect();
-            self.scan_lists(query, scan, reach.epsilon, &fresh, deleted, candidates, &mut scanned);
-            if wanted >= self.layout.len() || candidates.has_enough() {
+            scanned += self.scan_lists(query, scan, reach.epsilon, &fresh, offers);
+            if wanted >= self.layout.len() || offers.has_enough() {
                 return scanned;
             }
             done.extend(fresh.iter().map(|probe| probe.list));
@@ -94,10 +96,9 @@ impl Ivf<'_> {
         scan: &mut ListScan,
         epsilon: Epsilon,
         probes: &[Probe],
-        deleted: &impl Fn(u32) -> bool,
-        candidates: &mut Candidates,
-        scanned: &mut Scanned,
-    ) {
+        offers: &mut Offers<'_, impl Fn(u32) -> bool>,
+    ) -> Scanned {
+        let mut scanned = Scanned::default();
         for (at, probe) in probes.iter().enumerate() {
             if let Some(next) = probes.get(at + 1) {
                 ListScan::fetch_ahead(self.codes, &self.layout.rows(next.list));
@@ -106,9 +107,9 @@ impl Ivf<'_> {
             let norm_squared = self.centroids.norms_squared[probe.list as usize];
             let signs_first = self.codes.signs_first();
             let terms = ListTerms::new(query, probe.dot, norm_squared, signs_first, epsilon);
-            scanned.lists += 1;
-            scanned.codes += rows.len() as u64;
-            scan.scan(self.codes, &terms, rows, deleted, candidates);
+            scanned += Scanned { lists: 1, codes: rows.len() as u64 };
+            scan.scan(self.codes, &terms, rows, offers);
         }
+        scanned
     }
 }

@@ -17,7 +17,7 @@ use bigrain_kernels::{
     BLOCK_ROWS, BlockTable, Bounded, Bounds, bound_blocks, prefetch, scan_blocks,
 };
 
-use crate::Candidates;
+use super::Offers;
 use crate::codes::ResidentCodes;
 
 /// Blocks scored before the threshold is read again, at most: their scores stay in the first-level
@@ -134,25 +134,24 @@ impl ListScan {
         similarities.truncate(codes.rows());
     }
 
-    /// Offers the rows of one list to `candidates`, except those for which `deleted` is true.
+    /// Offers the rows of one list.
     pub fn scan(
         &mut self,
         codes: &ResidentCodes,
         terms: &ListTerms,
         rows: Range<u32>,
-        deleted: &impl Fn(u32) -> bool,
-        candidates: &mut Candidates,
+        offers: &mut Offers<'_, impl Fn(u32) -> bool>,
     ) {
         let end = (rows.end as usize).div_ceil(BLOCK_ROWS);
         let mut next = rows.start as usize / BLOCK_ROWS;
         let mut step = FIRST_STEP;
         while next < end {
             let blocks = next..end.min(next + step);
-            self.bound(codes, &terms.first, blocks.clone(), candidates.threshold());
+            self.bound(codes, &terms.first, blocks.clone(), offers.threshold());
             for (at, block) in blocks.clone().enumerate() {
                 let survivors = self.survivors[at] & rows_of_block(block, &rows);
                 if survivors != 0 {
-                    self.offer(codes, terms, (at, block), survivors, deleted, candidates);
+                    self.offer(codes, terms, (at, block), survivors, offers);
                 }
             }
             next = blocks.end;
@@ -167,8 +166,7 @@ impl ListScan {
         terms: &ListTerms,
         (at, block): (usize, usize),
         mut survivors: u32,
-        deleted: &impl Fn(u32) -> bool,
-        candidates: &mut Candidates,
+        offers: &mut Offers<'_, impl Fn(u32) -> bool>,
     ) {
         if codes.signs_first() {
             self.add_rest(codes, at..at + 1, block..block + 1);
@@ -183,10 +181,7 @@ impl ListScan {
                 let similarity = self.similarities[row];
                 Estimate { similarity, error: self.uppers[row] - similarity }
             };
-            let hopeless = estimate.upper() < candidates.threshold();
-            if !hopeless && !deleted(offset as u32) {
-                candidates.push(estimate, offset as u32);
-            }
+            offers.push(estimate, offset as u32);
         }
     }
 

@@ -126,6 +126,43 @@ impl Candidates {
     }
 }
 
+/// Candidates that leave out deleted offsets.
+#[derive(Debug)]
+pub struct Offers<'a, F> {
+    candidates: &'a mut Candidates,
+    deleted: F,
+}
+
+impl<'a, F: Fn(u32) -> bool> Offers<'a, F> {
+    /// Offers to `candidates`, except offsets for which `deleted` is true.
+    pub fn new(candidates: &'a mut Candidates, deleted: F) -> Self {
+        Self { candidates, deleted }
+    }
+
+    /// Returns the optimistic similarity below which nothing is kept.
+    #[inline]
+    #[must_use]
+    pub fn threshold(&self) -> f32 {
+        self.candidates.threshold()
+    }
+
+    /// Whether as many are kept as results are wanted.
+    #[must_use]
+    pub fn has_enough(&self) -> bool {
+        self.candidates.has_enough()
+    }
+
+    /// Offers one offset; only one that would be kept is asked whether it is deleted.
+    #[inline]
+    pub fn push(&mut self, estimate: Estimate, offset: u32) {
+        // Written so that NaN, which says nothing, stays in the race.
+        let hopeless = estimate.upper() < self.threshold();
+        if !hopeless && !(self.deleted)(offset) {
+            self.candidates.push(estimate, offset);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -1,7 +1,6 @@
 //! Measuring a segment: how many probes and how wide bounds each recall takes.
 
 use bigrain_binarize::{Binarizer, QueryCode, QueryWidth};
-use bigrain_types::Metric;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
@@ -228,10 +227,4 @@ struct ByEpsilon {
     recall: f64,
     /// Rows verified for a query, in the mean.
     rows: f64,
-}
-
-/// Returns what "near" means for the lists of a metric.
-#[must_use]
-pub(crate) fn nearness_of(metric: Metric) -> super::Nearness {
-    if metric == Metric::Dot { super::Nearness::Dot } else { super::Nearness::Distance }
 }

@@ -91,7 +91,7 @@ impl Calibration {
     pub fn effort(&self, target: f32, limit: usize, lists: u32) -> Effort {
         let of = |limit: u32| -> Option<Effort> {
             let entries = self.entries.iter().filter(|entry| entry.limit == limit);
-            let best = entries.clone().last()?;
+            let best = entries.clone().next_back()?;
             let all = Effort { probes: lists, epsilon: best.epsilon.max(WIDEST), ..*best };
             Some(entries.into_iter().find(|entry| entry.recall >= target).copied().unwrap_or(all))
         };

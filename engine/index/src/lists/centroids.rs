@@ -2,6 +2,7 @@
 
 use bigrain_binarize::{Binarizer, EncodeScratch, QueryCode};
 use bigrain_kernels::{BLOCK_ROWS, dot};
+use bigrain_types::Metric;
 
 use crate::candidates::list_scan::ListScan;
 use crate::codes::{CodesBuilder, ResidentCodes};
@@ -22,6 +23,15 @@ pub enum Nearness {
     Distance,
     /// The larger the dot product the nearer.
     Dot,
+}
+
+impl Nearness {
+    /// Returns what "near" means for the lists of a metric. Under cosine rows have length one, but
+    /// their means do not: lists are nearest by distance.
+    #[must_use]
+    pub fn of(metric: Metric) -> Self {
+        if metric == Metric::Dot { Self::Dot } else { Self::Distance }
+    }
 }
 
 /// A list to probe.

@@ -23,7 +23,7 @@ mod file;
 mod kmeans;
 mod layout;
 
-pub(crate) use calibrate::{Measured, nearness_of};
+pub(crate) use calibrate::Measured;
 pub use calibration::{Calibration, Effort};
 pub use centroids::{Centroids, Nearness, OwnedCentroids, Probe};
 pub use file::{ListsReader, ResidentLists, write};

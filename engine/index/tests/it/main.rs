@@ -1,5 +1,7 @@
 //! The index of a segment, from rows to results.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod building;
 mod data;
 mod files;
