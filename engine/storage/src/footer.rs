@@ -35,7 +35,7 @@ pub(crate) struct Footer {
 #[non_exhaustive]
 pub enum FooterError {
     /// The file ends in another magic number.
-    #[error("expected a {expected} file, found {found}")]
+    #[error("expected a file of {expected}, found {found}")]
     Kind {
         /// The kind that was asked for.
         expected: &'static str,
@@ -163,11 +163,11 @@ mod tests {
     #[test]
     fn another_kind_is_called_by_its_name() {
         let error = Footer::from_bytes(&footer().to_bytes(), FileKind::Codes).unwrap_err();
-        assert_eq!(error.to_string(), "expected a codes file, found dense");
+        assert_eq!(error.to_string(), "expected a file of codes, found dense");
         let mut bytes = footer().to_bytes();
         bytes[24..].copy_from_slice(b"PAR1\0\0\0\0");
         let error = Footer::from_bytes(&bytes, FileKind::Codes).unwrap_err();
-        assert_eq!(error.to_string(), "expected a codes file, found \"PAR1\\x00\\x00\\x00\\x00\"");
+        assert_eq!(error.to_string(), "expected a file of codes, found \"PAR1\\x00\\x00\\x00\\x00\"");
     }
 
     #[test]

@@ -12,8 +12,6 @@ use crate::session::Session;
 pub struct EvalArgs {
     #[command(flatten)]
     corpus: CorpusArgs,
-    #[command(flatten)]
-    vectors: VectorArgs,
     /// Verify at most this many candidates for each result, 1 to 1000 [default: what suits the
     /// codes]
     #[arg(long, value_name = "X")]
@@ -21,6 +19,8 @@ pub struct EvalArgs {
     /// Write the result as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    vectors: VectorArgs,
 }
 
 /// What both evaluations are asked.

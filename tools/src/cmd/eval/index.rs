@@ -143,9 +143,10 @@ fn announce(shape: Shape, config: &CollectionConfig) {
     let row_bytes = (shape.dims * size_of::<f32>() + code_bytes) as u64 + ID_BYTES;
     let needed = human::bytes(2 * shape.rows.saturating_mul(row_bytes));
     let rows = human::count(shape.rows);
-    let line = format!("indexing {rows} vectors of {} dims takes up to {needed}", shape.dims);
+    let what = format!("{rows} vectors of {} dims", shape.dims);
     // Whoever cannot read it loses nothing.
-    let _ = writeln!(io::stderr(), "{line} of memory");
+    let _ =
+        writeln!(io::stderr(), "the memtable of {what} takes up to {needed} while it is filled");
 }
 
 fn check_shape(

@@ -1,9 +1,10 @@
 //! `bigrain eval`: what codes cost in quality, on texts or on vectors.
 //!
-//! | file | measures |
+//! | file | holds |
 //! |---|---|
 //! | `corpus.rs` | texts of a judged test collection: nDCG, recall, MRR |
 //! | `vectors.rs` | vectors with true neighbours: recall against speed |
+//! | `test_set.rs` | what is searched, what is looked for, and what should be found |
 //! | `index.rs` | where the vectors are indexed: a temporary folder, or one that is kept |
 //! | `report.rs` | what came of the vectors: JSON, table, picture |
 
@@ -11,6 +12,7 @@ mod args;
 mod corpus;
 mod index;
 mod report;
+mod test_set;
 mod vectors;
 
 pub use args::{EvalArgs, run};

@@ -2,9 +2,10 @@
 
 use std::io::Write;
 
-use bigrain_engine::{DenseFormat, Levels, Metric};
+use bigrain_engine::{CollectionInfo, DenseFormat, Levels, Metric};
 use serde::Serialize;
 
+use super::index::BuildTimes;
 use crate::curve::{CurvePoint, series};
 use crate::machine::{Machine, ProcessMemory};
 use crate::plot::RecallPlot;
@@ -69,6 +70,24 @@ pub struct BuildFigures {
     /// Memory of the process at that moment, queries and truth included.
     #[serde(flatten)]
     pub memory: ProcessMemory,
+}
+
+impl BuildFigures {
+    /// Puts together how long building took, what there is now, and the memory of the process.
+    #[must_use]
+    pub(super) fn new(times: BuildTimes, info: &CollectionInfo, memory: ProcessMemory) -> Self {
+        Self {
+            import_seconds: times.import_seconds,
+            index_seconds: times.index_seconds,
+            reused: times.import_seconds.is_none(),
+            rows: info.points,
+            dims: info.config.dims,
+            segments: info.segments,
+            resident_bytes_per_vector: human::ratio(info.memory_bytes, info.points),
+            disk_bytes: info.disk_bytes,
+            memory,
+        }
+    }
 }
 
 impl VectorEvaluation {
@@ -169,8 +188,10 @@ impl VectorEvaluation {
     /// Returns the curve as a picture.
     #[must_use]
     pub fn plot(&self) -> RecallPlot {
-        let one = series("1 thread", &self.points, |point| Some(point.qps_1));
-        let all = format!("{} threads", self.threads);
+        let knob = self.points.first().map_or("target", |point| point.knob);
+        let one = format!("1 thread, by {knob}");
+        let one = series(&one, &self.points, |point| Some(point.qps_1));
+        let all = format!("{} threads, by {knob}", self.threads);
         let all = series(&all, &self.points, |point| point.qps_all);
         RecallPlot {
             title: format!(

@@ -102,10 +102,11 @@ impl Tuning {
     /// Returns the curve as a picture.
     #[must_use]
     pub fn plot(&self) -> RecallPlot {
+        let name = format!("1 thread, by {}", self.knob());
         RecallPlot {
             title: format!("{}, {} x {}", self.collection, human::count(self.rows), self.dims),
             recall: format!("recall@{}", self.limit),
-            series: vec![series("1 thread", &self.points, |point| Some(point.qps_1))],
+            series: vec![series(&name, &self.points, |point| Some(point.qps_1))],
         }
     }
 }
