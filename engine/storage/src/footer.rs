@@ -167,7 +167,10 @@ mod tests {
         let mut bytes = footer().to_bytes();
         bytes[24..].copy_from_slice(b"PAR1\0\0\0\0");
         let error = Footer::from_bytes(&bytes, FileKind::Codes).unwrap_err();
-        assert_eq!(error.to_string(), "expected a file of codes, found \"PAR1\\x00\\x00\\x00\\x00\"");
+        assert_eq!(
+            error.to_string(),
+            "expected a file of codes, found \"PAR1\\x00\\x00\\x00\\x00\""
+        );
     }
 
     #[test]

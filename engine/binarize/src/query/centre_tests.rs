@@ -58,7 +58,7 @@ fn estimates(list: &List, binarizer: &Binarizer, epsilon: f32) -> [Vec<(Estimate
             let factors = binarizer.encode_about(&rotated(row), &centre, &mut scratch, &mut code);
             let exact = match binarizer.metric() {
                 Metric::L2 => -l2_squared(row, query),
-                _ => dot(row, query),
+                Metric::Cosine | Metric::Dot | _ => dot(row, query),
             };
             let planes: Vec<&[u64]> = binarizer.layout().levels_of(&code).collect();
             let score = score_one(&planes, prepared.planes());
