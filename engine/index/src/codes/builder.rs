@@ -4,6 +4,7 @@ use bigrain_binarize::{CodeFactors, CodeLayout, Factors, to_half, unit_for};
 use bigrain_kernels::{BLOCK_ROWS, block_bytes, pack_blocks};
 
 use super::ResidentCodes;
+use super::large::Large;
 
 /// Codes as they come from a binarizer, in any order, on their way to [`ResidentCodes`].
 #[derive(Clone, Debug)]
@@ -51,7 +52,7 @@ impl CodesBuilder {
         let in_blocks = |plane: Vec<u64>| {
             let row = |at: u32| &plane[at as usize * words..(at as usize + 1) * words];
             let rows: Vec<u64> = order.iter().flat_map(|&at| row(at)).copied().collect();
-            let mut packed = vec![0; blocks * block_bytes(layout.dims())];
+            let mut packed = Large::zeroed(blocks * block_bytes(layout.dims()));
             pack_blocks(&rows, words, &mut packed);
             packed
         };
@@ -61,11 +62,11 @@ impl CodesBuilder {
             signs_first: signs_first && layout.levels().count() > 1,
             unit: unit_of(&factors),
             shift_unit: unit_for(largest(factors.iter().map(shift))),
-            add: vec![0.0; blocks * BLOCK_ROWS],
-            rescale: vec![0; blocks * BLOCK_ROWS],
-            error: Vec::new(),
+            add: Large::zeroed(blocks * BLOCK_ROWS),
+            rescale: Large::zeroed(blocks * BLOCK_ROWS),
+            error: Large::default(),
             planes: planes.into_iter().map(in_blocks).collect(),
-            rest: Vec::new(),
+            rest: Large::default(),
         };
         codes.fill_columns(&factors);
         codes
@@ -74,8 +75,10 @@ impl CodesBuilder {
 
 impl ResidentCodes {
     fn fill_columns(&mut self, factors: &[CodeFactors]) {
-        if !self.signs_first {
-            self.error = vec![0; self.add.len()];
+        if self.signs_first {
+            self.rest = Large::zeroed(factors.len());
+        } else {
+            self.error = Large::zeroed(self.add.len());
         }
         for (row, factors) in factors.iter().enumerate() {
             let packed = factors.full.pack(self.unit, &self.layout);
@@ -88,7 +91,7 @@ impl ResidentCodes {
                 let sign = Factors { rescale: factors.sign.rescale, ..Factors::default() };
                 self.rescale[row] = sign.pack(self.unit, &self.layout).rescale_bits();
                 let shift = to_half(shift(factors), self.shift_unit);
-                self.rest.push([shift, packed.rescale_bits(), packed.error_bits()]);
+                self.rest[row] = [shift, packed.rescale_bits(), packed.error_bits()];
             }
         }
     }

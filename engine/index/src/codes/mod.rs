@@ -24,6 +24,7 @@
 //! `shift unit`.
 
 mod builder;
+mod large;
 mod reader;
 mod resident;
 mod writer;

@@ -10,6 +10,7 @@ use bigrain_types::{CodeSpaceId, Levels};
 use bytemuck::Pod;
 use parking_lot::Mutex;
 
+use super::large::Large;
 use super::{HEADER_BYTES, ResidentCodes};
 use crate::IndexError;
 
@@ -162,8 +163,8 @@ struct Sections<'a> {
 
 impl Sections<'_> {
     /// Reads and checks the next section, of `len` values.
-    fn next<T: Pod>(&mut self, len: usize) -> Result<Vec<T>, IndexError> {
-        let mut values = vec![T::zeroed(); len];
+    fn next<T: Pod>(&mut self, len: usize) -> Result<Large<T>, IndexError> {
+        let mut values = Large::<T>::zeroed(len);
         self.file.read_into(self.at, bytemuck::cast_slice_mut(&mut values))?;
         let bytes = (len * size_of::<T>()) as u64;
         self.at = (self.at + bytes).next_multiple_of(SECTION_BYTES);

@@ -5,6 +5,8 @@ use std::ops::Range;
 use bigrain_binarize::{CodeLayout, Factors, from_half};
 use bigrain_kernels::{BLOCK_ROWS, RowFactors, block_bytes};
 
+use super::large::Large;
+
 /// The codes of a segment, or of its centroids, in memory.
 ///
 /// Columns are padded to whole blocks; what is padded is zero. They hold the factors of whole codes, or,
@@ -18,14 +20,14 @@ pub struct ResidentCodes {
     pub(super) unit: f32,
     /// What the shifts in `rest` count in.
     pub(super) shift_unit: f32,
-    pub(super) add: Vec<f32>,
-    pub(super) rescale: Vec<u16>,
+    pub(super) add: Large<f32>,
+    pub(super) rescale: Large<u16>,
     /// Of whole codes; empty where the signs are scanned first.
-    pub(super) error: Vec<u16>,
+    pub(super) error: Large<u16>,
     /// One array of blocks per level.
-    pub(super) planes: Vec<Vec<u8>>,
+    pub(super) planes: Vec<Large<u8>>,
     /// Shift, rescale and error of whole codes, where the signs are scanned first; else empty.
-    pub(super) rest: Vec<[u16; 3]>,
+    pub(super) rest: Large<[u16; 3]>,
 }
 
 impl ResidentCodes {
@@ -56,7 +58,7 @@ impl ResidentCodes {
     /// Returns the bytes in memory.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        let planes: usize = self.planes.iter().map(Vec::len).sum();
+        let planes: usize = self.planes.iter().map(|plane| plane.len()).sum();
         let halves = self.rescale.len() + self.error.len() + 3 * self.rest.len();
         planes + 4 * self.add.len() + 2 * halves
     }

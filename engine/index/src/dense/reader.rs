@@ -131,6 +131,16 @@ impl DenseReader {
         Ok(Extent { file: &self.file, offset, length: self.format.row_bytes(self.dims) })
     }
 
+    /// Whether a row's pages lie in memory now.
+    ///
+    /// # Errors
+    ///
+    /// As [`DenseReader::extent`].
+    pub(crate) fn is_cached(&self, offset: Offset) -> Result<bool, IndexError> {
+        let Extent { file, offset, length } = self.extent(offset)?;
+        Ok(file.is_cached(offset, length))
+    }
+
     /// Reads the bytes of a row, wherever they were brought to.
     #[inline]
     pub(crate) fn row_in<'b>(&self, bytes: &'b [u8]) -> Result<DenseRow<'b>, IndexError> {

@@ -4,13 +4,14 @@ use bigrain_storage::{Extent, ScatterBatch};
 use bigrain_types::Offset;
 
 use super::RowIo;
+use super::row_io::Way;
 use crate::dense::{DenseReader, DenseRow};
 use crate::{Candidate, IndexError};
 
-/// The dense files of a search, and which of them are read rather than mapped.
+/// The dense files of a search, and how their rows are to be had.
 pub(super) struct Sources<'a> {
     pub readers: &'a [&'a DenseReader],
-    read: Vec<bool>,
+    ways: Vec<Way>,
 }
 
 /// Rows fetched together. Reused between batches, it keeps its memory.
@@ -32,18 +33,13 @@ enum Place<'a> {
 
 impl<'a> Sources<'a> {
     pub fn new(readers: &'a [&'a DenseReader], io: &RowIo) -> Self {
-        Self { readers, read: readers.iter().map(|reader| io.reads(reader)).collect() }
+        Self { readers, ways: readers.iter().map(|reader| io.way(reader)).collect() }
     }
 
-    /// Returns the files that are read.
+    /// Returns the files that may be read.
     pub fn read(&self) -> impl Iterator<Item = &'a DenseReader> {
-        self.readers.iter().zip(&self.read).filter(|(_, read)| **read).map(|(reader, _)| *reader)
-    }
-
-    /// Returns the bytes that scoring a source's row takes from a map: none where the file is read.
-    pub fn mapped_bytes(&self, source: u32) -> u64 {
-        let source = source as usize;
-        if self.read[source] { 0 } else { self.readers[source].row_bytes() }
+        let read = self.readers.iter().zip(&self.ways).filter(|(_, way)| **way != Way::Map);
+        read.map(|(reader, _)| *reader)
     }
 }
 
@@ -94,6 +90,14 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// Returns the bytes that scoring the candidate at `index` takes from a map.
+    pub fn mapped_bytes(&self, index: usize, candidate: &Candidate, sources: &Sources<'a>) -> u64 {
+        match self.places[index] {
+            Place::Mapped(_) => sources.readers[candidate.source as usize].row_bytes(),
+            Place::Known | Place::Read(_) => 0,
+        }
+    }
+
     fn place(
         &mut self,
         candidate: &Candidate,
@@ -103,10 +107,16 @@ impl<'a> Batch<'a> {
         let Some(reader) = sources.readers.get(source).copied() else {
             return Ok(Place::Known);
         };
-        if !sources.read[source] {
-            return Ok(Place::Mapped(reader.row(Offset(candidate.offset))?));
+        let offset = Offset(candidate.offset);
+        let mapped = match sources.ways[source] {
+            Way::Map => true,
+            Way::Ask => reader.is_cached(offset)?,
+            Way::Read => false,
+        };
+        if mapped {
+            return Ok(Place::Mapped(reader.row(offset)?));
         }
-        self.extents.push(reader.extent(Offset(candidate.offset))?);
+        self.extents.push(reader.extent(offset)?);
         Ok(Place::Read(self.extents.len() - 1))
     }
 }

@@ -15,7 +15,7 @@
 //!  candidates, best bound first
 //!  ├── batch ────────────────┤── batch ─ ─ ─          only candidates that can still enter
 //!  │ resident file: rows in the map, the start of each asked of memory
-//!  │ other file:    blocks read together (ScatterReader), checked
+//!  │ other file:    rows in memory in the map, the blocks of the others read together, checked
 //!  └─> score, score, score, stop
 //! ```
 //!

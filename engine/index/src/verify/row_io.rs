@@ -14,6 +14,18 @@ pub struct RowIo {
     scatter: ScatterReader,
 }
 
+/// How the rows of one file are to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// In the map.
+    Map,
+    /// In the map where a row's pages are in memory, else read: a file that is too large for memory
+    /// still has most of what is searched for there.
+    Ask,
+    /// Read.
+    Read,
+}
+
 impl RowIo {
     /// Prepares for `io`. With [`VerifyIo::Auto`] on a system without io_uring, threads read.
     ///
@@ -41,12 +53,13 @@ impl RowIo {
         self.scatter.uses_uring()
     }
 
-    /// Whether a file's rows are read rather than scored in its map.
-    pub(super) fn reads(&self, rows: &DenseReader) -> bool {
+    /// Returns how a file's rows are to be had.
+    pub(super) fn way(&self, rows: &DenseReader) -> Way {
         match self.io {
-            VerifyIo::Map => false,
-            VerifyIo::Uring | VerifyIo::Pread => true,
-            VerifyIo::Auto | _ => !rows.file().is_resident(),
+            VerifyIo::Map => Way::Map,
+            VerifyIo::Uring | VerifyIo::Pread => Way::Read,
+            VerifyIo::Auto | _ if rows.file().is_resident() => Way::Map,
+            VerifyIo::Auto | _ => Way::Ask,
         }
     }
 

@@ -73,7 +73,7 @@ impl Verifier<'_> {
                     None => candidate.optimistic,
                     Some(row) => {
                         verified.rows += 1;
-                        verified.bytes += sources.mapped_bytes(candidate.source);
+                        verified.bytes += batch.mapped_bytes(i, candidate, &sources);
                         row.similarity(self.metric, self.query)
                     }
                 };
