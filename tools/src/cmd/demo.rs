@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use bigrain_engine::{
-    Collection, CollectionConfig, Engine, Metric, Payload, PointId, Query, SearchParams,
+    Collection, CollectionConfig, CollectionState, Engine, Metric, Payload, PointId, Query,
+    SearchParams,
 };
 use clap::Args;
 
@@ -112,9 +113,13 @@ fn find_functions(
     Ok(found.functions)
 }
 
-/// Opens the demo's collection, or a new one in place of one that another model made.
+/// Opens the demo's collection, or a new one in place of one that another model made or that cannot
+/// be opened: it holds nothing that the sources do not.
 fn open_or_create(engine: &Engine, model: &Model) -> anyhow::Result<Collection> {
     let space = model.encoder().space();
+    if is_quarantined(engine) {
+        engine.drop_collection(COLLECTION)?;
+    }
     if let Some(collection) = find_collection(engine, COLLECTION)? {
         if collection.config().space == Some(space) {
             return Ok(collection);
@@ -126,6 +131,13 @@ fn open_or_create(engine: &Engine, model: &Model) -> anyhow::Result<Collection> 
         .with_space(space)
         .with_model(model.name());
     Ok(engine.create_collection(COLLECTION, config)?)
+}
+
+/// Whether the demo's collection is damaged, or of another format version.
+fn is_quarantined(engine: &Engine) -> bool {
+    let quarantined = |state: &CollectionState| matches!(state, CollectionState::Quarantined(_));
+    let statuses = engine.collections();
+    statuses.iter().any(|status| status.name == COLLECTION && quarantined(&status.state))
 }
 
 fn build(
