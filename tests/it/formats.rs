@@ -26,7 +26,7 @@ const FILES: [&str; 5] =
     ["codes.vector", "lists.vector", "centroids.vector", "dense.vector", "ids"];
 
 fn golden_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/segment")
+    PathBuf::from("data/segment")
 }
 
 fn rows() -> Vec<(PointId, Vec<f32>)> {

@@ -14,7 +14,7 @@ use crate::weights::Tensors;
 const LENGTH: usize = 31;
 
 fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+    Path::new("tests/data").join(name)
 }
 
 fn model(name: &str) -> BertModel {

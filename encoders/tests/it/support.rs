@@ -11,7 +11,7 @@ pub struct ModelFolder(tempfile::TempDir);
 impl ModelFolder {
     pub fn new(golden: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(golden);
+        let from = Path::new("tests/data").join(golden);
         for name in ["config.json", "model.safetensors"] {
             fs::copy(from.join(name), folder.path().join(name)).unwrap();
         }

@@ -6,7 +6,8 @@
 //!         | f32    | f16      | f16    |      little-endian; halves in multiples of `unit`
 //! ```
 //!
-//! * `add`: what the similarity starts from. `-||x||^2` under L2, else 0.
+//! * `add`: what the similarity starts from. About the origin `-||x||^2` under L2, else 0; about a
+//!   centre see the query's page, where `x` is the difference to it.
 //! * `rescale`: `||x||^2 / <u, x'>`, twice that under L2. Times the query's `delta` and the integer
 //!   score it gives the dot product.
 //! * `error`: one standard deviation of the estimate for a query of length one,
@@ -23,6 +24,7 @@
 //! file (then it is accounted for in the same way), only rounds `error` *up*, and a search gives the
 //! same scores before and after codes are written to a file. Bounds stay bounds.
 
+use bigrain_kernels::half_to_f32;
 use half::f16;
 
 use crate::CodeLayout;
@@ -111,8 +113,8 @@ impl PackedFactors {
     pub fn unpack(self, unit: f32) -> Factors {
         Factors {
             add: self.add,
-            rescale: half_to_f32(self.rescale) * unit,
-            error: half_to_f32(self.error) * unit,
+            rescale: from_half(self.rescale, unit),
+            error: from_half(self.error, unit),
         }
     }
 
@@ -166,20 +168,6 @@ pub fn to_half(value: f32, unit: f32) -> u16 {
 #[must_use]
 pub fn from_half(half: u16, unit: f32) -> f32 {
     half_to_f32(half) * unit
-}
-
-/// Converts the bits of a half without a branch on the CPU's features: shifted into place, they are
-/// the number times `2^-112`, subnormal halves included.
-#[inline]
-fn half_to_f32(half: u16) -> f32 {
-    let magnitude = half & 0x7fff;
-    let sign = u32::from(half & 0x8000) << 16;
-    if magnitude >= 0x7c00 {
-        // The mantissa is not zero for NaN, and lands in the mantissa.
-        return f32::from_bits(sign | 0x7f80_0000 | u32::from(magnitude & 0x03ff) << 13);
-    }
-    let exact = f32::from_bits(sign | u32::from(magnitude) << 13);
-    exact * f32::from_bits((127 + 112) << 23)
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ pub fn build(
     drop(sample);
 
     let (assigned, codes) = encode(rows, binarizer, &by_distance, &trained);
-    let (layout, order) = ListLayout::of(&assigned, trained.len());
+    let (layout, order) = ListLayout::of(&assigned, trained.as_centroids().len());
     let codes = codes.finish(&order, binarizer.layout().dims() >= SIGNS_FIRST_DIMS);
     let nearness = Nearness::of(binarizer.metric());
     let centroids = match nearness {
@@ -137,7 +137,7 @@ fn encode(
             let mut scratch = EncodeScratch::default();
             for at in start..end {
                 binarizer.rotate(rows.row(at), &mut rotated);
-                let (list, _) = nearest.of(&rotated);
+                let list = nearest.of(&rotated);
                 let centre = centroids.vector(list);
                 let factors = binarizer.encode_about(&rotated, centre, &mut scratch, &mut code);
                 codes.push(&code, factors);

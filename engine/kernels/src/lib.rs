@@ -31,6 +31,7 @@ mod blocks;
 mod cpu;
 mod float;
 mod hadamard;
+mod half;
 mod planes;
 mod prefetch;
 mod quantize;
@@ -46,6 +47,7 @@ pub use blocks::{
 pub use cpu::Isa;
 pub use float::{dot, dot_with, l2_squared, l2_squared_with};
 pub use hadamard::{hadamard, hadamard_with};
+pub use half::half_to_f32;
 pub use planes::{
     MAX_LEVELS, MAX_QUERY_WIDTH, MAX_SCAN_DIMS, QueryPlanes, QueryPlanesError, scan, scan_with,
     score_one,

@@ -17,8 +17,10 @@ fn desk() -> Desk {
     desk
 }
 
+/// Tests run in the folder of their package; the program runs elsewhere.
 fn data(name: &str) -> String {
-    format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"))
+    let path = std::path::absolute(format!("tests/data/{name}")).unwrap();
+    path.display().to_string()
 }
 
 fn recalls(evaluation: &Value) -> Vec<f64> {

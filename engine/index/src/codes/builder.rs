@@ -1,6 +1,6 @@
 //! Collecting codes until they are whole.
 
-use bigrain_binarize::{CodeFactors, CodeLayout, Factors, to_half, unit_for};
+use bigrain_binarize::{CodeFactors, CodeLayout, to_half, unit_for};
 use bigrain_kernels::{BLOCK_ROWS, block_bytes, pack_blocks};
 
 use super::ResidentCodes;
@@ -88,8 +88,7 @@ impl ResidentCodes {
                 self.error[row] = packed.error_bits();
             } else {
                 self.add[row] = factors.sign.add;
-                let sign = Factors { rescale: factors.sign.rescale, ..Factors::default() };
-                self.rescale[row] = sign.pack(self.unit, &self.layout).rescale_bits();
+                self.rescale[row] = to_half(factors.sign.rescale, self.unit);
                 let shift = to_half(shift(factors), self.shift_unit);
                 self.rest[row] = [shift, packed.rescale_bits(), packed.error_bits()];
             }

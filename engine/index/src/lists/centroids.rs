@@ -181,18 +181,6 @@ impl OwnedCentroids {
         }
     }
 
-    /// Returns how many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.norms_squared.len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.norms_squared.is_empty()
-    }
-
     /// Returns one rotated centroid.
     #[must_use]
     pub fn vector(&self, list: u32) -> &[f32] {

@@ -108,7 +108,7 @@ pub fn assign(
     rows.par_chunks(CHUNK * dims)
         .flat_map_iter(|rows| {
             let mut nearest = NearestCentroid::new(centroids, binarizer);
-            rows.chunks_exact(dims).map(move |row| nearest.of(row).0).collect::<Vec<_>>()
+            rows.chunks_exact(dims).map(move |row| nearest.of(row)).collect::<Vec<_>>()
         })
         .collect()
 }
@@ -128,18 +128,17 @@ impl<'a> NearestCentroid<'a> {
         Self { centroids, binarizer, scan: None }
     }
 
-    /// Returns the nearest centroid of a rotated row, and how near it is (minus the squared
-    /// distance and the penalty).
-    pub fn of(&mut self, row: &[f32]) -> (u32, f32) {
+    /// Returns the nearest centroid of a rotated row, penalties counted.
+    pub fn of(&mut self, row: &[f32]) -> u32 {
         let centroids = self.centroids.as_centroids();
         if centroids.len() == 1 {
-            return (0, 0.0);
+            return 0;
         }
         let prepared = self.binarizer.prepare_rotated(row.to_vec(), QueryWidth::DEFAULT);
-        let Ok(query) = prepared else { return (0, f32::NEG_INFINITY) };
+        let Ok(query) = prepared else { return 0 };
         let scan = self.scan_of(&query);
         let nearest = centroids.nearest(&query, scan, 1);
-        nearest.first().map_or((0, f32::NEG_INFINITY), |probe| (probe.list, probe.nearness))
+        nearest.first().map_or(0, |probe| probe.list)
     }
 
     fn scan_of(&mut self, query: &QueryCode) -> &mut ListScan {

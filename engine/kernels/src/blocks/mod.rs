@@ -56,7 +56,6 @@ mod aarch64;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod bounds;
-mod half;
 mod layout;
 mod portable;
 mod scan;

@@ -1,10 +1,10 @@
 //! Plain Rust, left to the compiler.
 
 use super::bounds::{Bounded, Limits, RowBlock, Rows};
-use super::half;
 use super::scan::Pass;
 use super::table::Magnitudes;
 use super::{BLOCK_ROWS, WordColumns, WordLargest, WordTables};
+use crate::half_to_f32;
 
 /// Transposes up to 32 rows of `words` words into the columns of a block.
 pub(super) fn pack_block(rows: &[u64], words: usize, block: &mut [WordColumns]) {
@@ -98,8 +98,8 @@ fn bound_block(
     uppers: &mut [f32; BLOCK_ROWS],
 ) -> u32 {
     for i in 0..BLOCK_ROWS {
-        let part = half::to_f32(rows.rescale[i]) * bounds.scale * rows.scores[i] as f32;
-        let slack = half::to_f32(rows.error[i]) * bounds.error + part.abs() * bounds.bias;
+        let part = half_to_f32(rows.rescale[i]) * bounds.scale * rows.scores[i] as f32;
+        let slack = half_to_f32(rows.error[i]) * bounds.error + part.abs() * bounds.bias;
         similarities[i] = rows.add[i] + bounds.constant + part;
         uppers[i] = similarities[i] + slack;
     }

@@ -19,15 +19,15 @@
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
 mod door;
-mod portable;
+pub(crate) mod portable;
 #[cfg(target_arch = "x86_64")]
-mod x86_64;
+pub(crate) mod x86_64;
 
 pub use door::{dot, dot_with, l2_squared, l2_squared_with};
 
 /// What is summed: a constant argument of every implementation.
-type Term = u8;
+pub(crate) type Term = u8;
 /// `a_i * b_i`.
-const PRODUCT: Term = 0;
+pub(crate) const PRODUCT: Term = 0;
 /// `(a_i - b_i)^2`.
-const SQUARED_DIFFERENCE: Term = 1;
+pub(crate) const SQUARED_DIFFERENCE: Term = 1;

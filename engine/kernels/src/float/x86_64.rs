@@ -27,7 +27,12 @@ pub(super) fn sum_avx2<const TERM: Term>(a: &[f32], b: &[f32]) -> f32 {
         b[..b_tail.len()].copy_from_slice(b_tail);
         sums[3] = add_term_256::<TERM>(sums[3], load_256(&a), load_256(&b));
     }
-    let [s0, s1, s2, s3] = sums;
+    total_256(sums)
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub(crate) fn total_256([s0, s1, s2, s3]: [__m256; 4]) -> f32 {
     let sum = _mm256_add_ps(_mm256_add_ps(s0, s1), _mm256_add_ps(s2, s3));
     let sum = _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps::<1>(sum));
     let sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
@@ -46,7 +51,7 @@ fn add_term_256<const TERM: Term>(sum: __m256, x: __m256, y: __m256) -> __m256 {
 
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn load_256(values: &[f32; 8]) -> __m256 {
+pub(crate) fn load_256(values: &[f32; 8]) -> __m256 {
     // SAFETY: the array is 32 readable bytes; no alignment is asked for.
     unsafe { _mm256_loadu_ps(values.as_ptr()) }
 }

@@ -6,6 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::{SQUARED_DIFFERENCE, Term};
+use crate::float::x86_64::{load_256, total_256};
 
 macro_rules! sum {
     ($name:ident, $element:ty, $widen:ident) => {
@@ -19,19 +20,19 @@ macro_rules! sum {
             let (row_quads, row_rest) = row.as_chunks::<4>();
             for (q, r) in query_quads.iter().zip(row_quads) {
                 for i in 0..4 {
-                    sums[i] = add_term::<TERM>(sums[i], load(&q[i]), $widen(&r[i]), scale);
+                    sums[i] = add_term::<TERM>(sums[i], load_256(&q[i]), $widen(&r[i]), scale);
                 }
             }
             for (q, r) in query_rest.iter().zip(row_rest) {
-                sums[0] = add_term::<TERM>(sums[0], load(q), $widen(r), scale);
+                sums[0] = add_term::<TERM>(sums[0], load_256(q), $widen(r), scale);
             }
             if !query_tail.is_empty() {
                 let (mut q, mut r) = ([0.0; 8], [0; 8]);
                 q[..query_tail.len()].copy_from_slice(query_tail);
                 r[..row_tail.len()].copy_from_slice(row_tail);
-                sums[3] = add_term::<TERM>(sums[3], load(&q), $widen(&r), scale);
+                sums[3] = add_term::<TERM>(sums[3], load_256(&q), $widen(&r), scale);
             }
-            total(sums)
+            total_256(sums)
         }
     };
 }
@@ -47,22 +48,6 @@ fn add_term<const TERM: Term>(sum: __m256, q: __m256, r: __m256, scale: __m256) 
         return _mm256_fmadd_ps(difference, difference, sum);
     }
     _mm256_fmadd_ps(q, r, sum)
-}
-
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn total([s0, s1, s2, s3]: [__m256; 4]) -> f32 {
-    let sum = _mm256_add_ps(_mm256_add_ps(s0, s1), _mm256_add_ps(s2, s3));
-    let sum = _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps::<1>(sum));
-    let sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
-    _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)))
-}
-
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn load(values: &[f32; 8]) -> __m256 {
-    // SAFETY: the array is 32 readable bytes; no alignment is asked for.
-    unsafe { _mm256_loadu_ps(values.as_ptr()) }
 }
 
 #[inline]

@@ -42,9 +42,6 @@ pub use door::{
     l2_squared_i8_with,
 };
 
-/// What is summed: a constant argument of every implementation.
-type Term = u8;
-/// `q_i * row[i]`, without the scale.
-const PRODUCT: Term = 0;
-/// `(q_i - scale * row[i])^2`.
-const SQUARED_DIFFERENCE: Term = 1;
+// A product leaves the row's scale out, for the door to multiply with once; a difference is
+// `q_i - scale * row[i]`.
+use crate::float::{PRODUCT, SQUARED_DIFFERENCE, Term};

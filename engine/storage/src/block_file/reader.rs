@@ -258,13 +258,28 @@ impl BlockFile {
     /// Checks the blocks that have not been checked yet.
     fn check_blocks(&self, blocks: Range<usize>) -> Result<(), ReadError> {
         let mut next = blocks.start;
-        while let Some(first) = (next..blocks.end).find(|&block| !self.is_checked(block)) {
+        while let Some(first) = self.next_unchecked(next..blocks.end) {
             let limit = blocks.end.min(first + RUN_BLOCKS);
             let end = (first..limit).find(|&block| self.is_checked(block)).unwrap_or(limit);
             self.check_run(first..end)?;
             next = end;
         }
         Ok(())
+    }
+
+    /// Returns the first block that has not been checked yet. Asks 64 at a time: a search looks at
+    /// whole arrays of blocks that were all checked long ago.
+    fn next_unchecked(&self, blocks: Range<usize>) -> Option<usize> {
+        let mut block = blocks.start;
+        while block < blocks.end {
+            let left = !self.checked[block / 64].load(Ordering::Relaxed) >> (block % 64);
+            if left != 0 {
+                let found = block + left.trailing_zeros() as usize;
+                return (found < blocks.end).then_some(found);
+            }
+            block = (block / 64 + 1) * 64;
+        }
+        None
     }
 
     fn check_run(&self, blocks: Range<usize>) -> Result<(), ReadError> {

@@ -24,10 +24,12 @@ mod ram;
 mod ring;
 #[cfg(target_os = "linux")]
 mod ring;
+mod ring_read;
 
 pub(crate) use directory::parent_of;
 pub use directory::{Directory, DirectoryError, Entry, EntryKind, FileReader, FileWriter};
 pub use faulty::{Fault, FaultyDirectory};
 pub use mmap::MmapDirectory;
 pub use ram::RamDirectory;
-pub(crate) use ring::{Ring, RingRead};
+pub(crate) use ring::Ring;
+pub(crate) use ring_read::RingRead;

@@ -1,18 +1,11 @@
 //! What stands in for io_uring where there is none: a ring that cannot be opened.
 
-use std::fs::File;
 use std::io;
+
+use super::ring_read::RingRead;
 
 /// A ring that does not exist.
 pub(crate) enum Ring {}
-
-/// One read: `length` bytes of a file from `offset` on.
-#[expect(dead_code, reason = "made for a ring and read by none")]
-pub(crate) struct RingRead<'f> {
-    pub file: &'f File,
-    pub offset: u64,
-    pub length: usize,
-}
 
 impl Ring {
     /// Refuses.

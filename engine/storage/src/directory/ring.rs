@@ -10,7 +10,6 @@
 
 #![expect(unsafe_code, reason = "hands the kernel pointers to buffers")]
 
-use std::fs::File;
 use std::io;
 use std::mem::{self, ManuallyDrop};
 use std::os::fd::AsRawFd;
@@ -18,18 +17,13 @@ use std::os::fd::AsRawFd;
 use io_uring::types::Fd;
 use io_uring::{IoUring, Probe, opcode, squeue};
 
+use super::ring_read::RingRead;
+
 /// The most reads under way at a time; more go in rounds.
 const DEPTH: u32 = 64;
 
 /// Reads files many places at a time.
 pub(crate) struct Ring(IoUring);
-
-/// One read: `length` bytes of a file from `offset` on.
-pub(crate) struct RingRead<'f> {
-    pub file: &'f File,
-    pub offset: u64,
-    pub length: usize,
-}
 
 impl Ring {
     /// Opens a ring.
@@ -115,6 +109,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use std::fs::File;
 
     /// Returns a ring, unless this machine has none.
     fn ring() -> Option<Ring> {

@@ -110,7 +110,7 @@ mod tests {
     const FILES: [&str; 4] = ["contiguous.hdf5", "chunked.hdf5", "latest.hdf5", "big_endian.hdf5"];
 
     fn path(name: &str) -> Arc<Path> {
-        Arc::from(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name))
+        Arc::from(Path::new("tests/data").join(name))
     }
 
     fn read(file: &Arc<Path>, role: Role) -> Result<Vec<Vec<f32>>, String> {

@@ -3,8 +3,13 @@
 /// Returns the number that the bits of an IEEE binary16 stand for; exact.
 ///
 /// Without a branch on the bits, so that the compiler can do many at once.
+///
+/// ```
+/// assert_eq!(bigrain_kernels::half_to_f32(0x3c00), 1.0);
+/// ```
 #[inline(always)]
-pub(super) fn to_f32(bits: u16) -> f32 {
+#[must_use]
+pub fn half_to_f32(bits: u16) -> f32 {
     /// Moves a binary16 exponent, which is biased by 15, to where binary32 has it.
     const REBIAS: f32 = f32::from_bits((127 + 127 - 15) << 23);
     const INFINITY: u32 = 0x7c00 << 13;
@@ -23,7 +28,7 @@ mod tests {
     #[test]
     fn every_half_is_the_number_that_the_standard_says() {
         for bits in 0..=u16::MAX {
-            let (actual, expected) = (to_f32(bits), reference::half(bits));
+            let (actual, expected) = (half_to_f32(bits), reference::half(bits));
             let same = actual.to_bits() == expected.to_bits();
             assert!(same || actual.is_nan() && expected.is_nan(), "{bits:#06x}: {actual}");
         }
