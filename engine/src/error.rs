@@ -25,6 +25,8 @@ pub enum ErrorKind {
     AlreadyExists,
     /// A right request in the wrong state, such as a vector of another dimension or space.
     FailedPrecondition,
+    /// A condition of a write did not hold: read again, and decide anew.
+    Aborted,
     /// A limit was reached.
     ResourceExhausted,
     /// The caller gave up.

@@ -23,20 +23,26 @@
 //! there is no async in this crate.
 
 mod collection;
+mod condition;
 mod config;
 mod engine;
 mod error;
 mod memtable;
 mod plan;
 mod point;
+mod scroll;
 mod segment;
 mod threads;
+mod update;
 
 pub use bigrain_types::*;
 
 pub use collection::{Collection, CollectionInfo, CollectionState, CollectionStatus, SegmentInfo};
+pub use condition::{Condition, Conditions};
 pub use config::{CollectionConfig, EngineConfig, MAX_COLLECTION_NAME_BYTES, MAX_POINTS_PER_BATCH};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use plan::{SearchPlan, SourcePlan};
 pub use point::{DeleteOutput, Point, Query, ScoredPoint, SearchOutput, StoredPoint, UpsertOutput};
+pub use scroll::{Cursor, ScrollPage, ScrollParams};
+pub use update::{PayloadUpdate, UpdateOutput};

@@ -15,3 +15,4 @@ mod formats;
 mod life;
 mod model;
 mod recall;
+mod updates;

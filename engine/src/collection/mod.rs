@@ -20,6 +20,7 @@ mod flush;
 mod handle;
 mod info;
 mod read;
+mod rewrite;
 mod search;
 mod state;
 mod writer;

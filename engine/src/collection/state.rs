@@ -39,11 +39,6 @@ pub(crate) struct Frozen {
 }
 
 impl State {
-    /// Returns a segment by its id.
-    pub fn segment(&self, id: SegmentId) -> Option<&SegmentView> {
-        self.segments.iter().find(|view| view.segment.id == id)
-    }
-
     /// Adds committed points to the memtable.
     pub fn append(&mut self, points: &EncodedPoints, seq: SeqNo) {
         points.ids.iter().for_each(|id| self.bury_frozen(id));

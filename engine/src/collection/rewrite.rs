@@ -1,0 +1,197 @@
+//! Changing a part of a point: read it, change it, and write it on the condition that it is still
+//! what was read.
+//!
+//! A point that changed in between is read again. After a few rounds writers wait for one: the last
+//! round reads and writes under the commit lock. So an update is an upsert like any other, whose
+//! row leaves its segment for the head with vectors and payload in one batch; and no segment ever
+//! holds a payload that is not the point's.
+
+use std::collections::{HashMap, HashSet};
+
+use bigrain_storage::Batch;
+use bigrain_types::{Metric, PointId, SeqNo, normalize};
+
+use super::Collection;
+use super::handle::Shared;
+use super::read::{Moment, no_segment};
+use super::writer::{Operation, at_point};
+use crate::config::check_batch;
+use crate::memtable::EncodedPoints;
+use crate::scroll::PointParts;
+use crate::{
+    Condition, Conditions, Error, ErrorKind, PayloadUpdate, Point, Result, StoredPoint,
+    UpdateOutput,
+};
+
+/// Rounds that may find a point changed before writers wait for one.
+const MAX_ROUNDS: usize = 4;
+
+impl Collection {
+    /// Changes the payloads of points and leaves their vectors; ids that do not exist are not an
+    /// error. When this returns, the changes are on disk and every later search sees them.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for more than [`MAX_POINTS_PER_BATCH`](crate::MAX_POINTS_PER_BATCH) ids
+    /// or a payload that becomes too large; and as [`upsert`](Self::upsert).
+    pub fn update_payload(&self, ids: &[PointId], update: &PayloadUpdate) -> Result<UpdateOutput> {
+        self.update_payload_if(ids, update, &Conditions::default())
+    }
+
+    /// Changes the payloads of points if conditions hold, and else changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// `Aborted` when a condition does not hold, naming the point; and as
+    /// [`update_payload`](Self::update_payload).
+    pub fn update_payload_if(
+        &self,
+        ids: &[PointId],
+        update: &PayloadUpdate,
+        conditions: &Conditions,
+    ) -> Result<UpdateOutput> {
+        let shared = &*self.0;
+        shared.run("update", || {
+            check_batch(ids.len())?;
+            let mut seen = HashSet::new();
+            let ids: Vec<PointId> = ids.iter().filter(|id| seen.insert(*id)).cloned().collect();
+            shared.rewrite(&Rewrite {
+                ids: &ids,
+                conditions,
+                edit: &|_, point| point.payload = update.apply(std::mem::take(&mut point.payload)),
+            })
+        })
+    }
+
+    /// Replaces the vectors of points and leaves their payloads; ids that do not exist are not an
+    /// error. When this returns, the changes are on disk and every later search sees them.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for a point that has a payload; and as [`upsert`](Self::upsert).
+    pub fn update_vectors(&self, points: &[Point]) -> Result<UpdateOutput> {
+        self.update_vectors_if(points, &Conditions::default())
+    }
+
+    /// Replaces the vectors of points if conditions hold, and else changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// `Aborted` when a condition does not hold, naming the point; and as
+    /// [`update_vectors`](Self::update_vectors).
+    pub fn update_vectors_if(
+        &self,
+        points: &[Point],
+        conditions: &Conditions,
+    ) -> Result<UpdateOutput> {
+        let shared = &*self.0;
+        shared.run("update", || {
+            check_batch(points.len())?;
+            let mut seen = HashSet::new();
+            for point in points {
+                shared.check_vector_update(point).map_err(|error| at_point(&point.id, &error))?;
+                if !seen.insert(&point.id) {
+                    return Err(Error::invalid(format!("duplicate id {} in one batch", point.id)));
+                }
+            }
+            let ids: Vec<PointId> = points.iter().map(|point| point.id.clone()).collect();
+            let normalized = shared.config.metric == Metric::Cosine;
+            let edit = |at: usize, stored: &mut StoredPoint| {
+                stored.vector.clone_from(&points[at].vector);
+                if normalized {
+                    normalize(&mut stored.vector);
+                }
+            };
+            shared.rewrite(&Rewrite { ids: &ids, conditions, edit: &edit })
+        })
+    }
+}
+
+/// A change of points that exist.
+struct Rewrite<'a> {
+    /// Each once.
+    ids: &'a [PointId],
+    conditions: &'a Conditions,
+    /// Changes the point at a position of `ids`.
+    edit: &'a dyn Fn(usize, &mut StoredPoint),
+}
+
+/// A change that is worked out.
+struct Prepared {
+    operation: Operation,
+    /// That every point still is what was read.
+    unchanged: Conditions,
+    output: UpdateOutput,
+}
+
+impl Shared {
+    fn check_vector_update(&self, point: &Point) -> Result<()> {
+        if !point.payload.is_empty() {
+            return Err(Error::invalid("expected no payload in an update of vectors"));
+        }
+        self.check_point(point)
+    }
+
+    fn rewrite(&self, rewrite: &Rewrite<'_>) -> Result<UpdateOutput> {
+        self.make_room()?;
+        let output = self.rewrite_in_rounds(rewrite)?;
+        self.flush_if_full();
+        Ok(output)
+    }
+
+    fn rewrite_in_rounds(&self, rewrite: &Rewrite<'_>) -> Result<UpdateOutput> {
+        for _ in 0..MAX_ROUNDS {
+            let Prepared { operation, unchanged, output } =
+                self.read(|moment| self.prepare_rewrite(moment, rewrite))?;
+            if output.updated == 0 {
+                return Ok(output);
+            }
+            match self.write(operation, unchanged) {
+                Ok(applied) => return Ok(UpdateOutput { seq: applied.seq, ..output }),
+                Err(error) if error.kind() == ErrorKind::Aborted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mut commit = self.commit.lock();
+        let prepared = self.prepare_rewrite(&self.moment(), rewrite)?.ok_or_else(no_segment)?;
+        let Prepared { operation, output, .. } = prepared;
+        if output.updated == 0 {
+            return Ok(output);
+        }
+        let applied = self.write_locked(&mut commit, operation)?;
+        Ok(UpdateOutput { seq: applied.seq, ..output })
+    }
+
+    /// Reads the points and changes them; nothing when the moment lacks one of their segments.
+    fn prepare_rewrite(
+        &self,
+        moment: &Moment<'_>,
+        rewrite: &Rewrite<'_>,
+    ) -> Result<Option<Prepared>> {
+        let &Rewrite { ids, conditions, edit } = rewrite;
+        let Some(stored) = moment.points(ids, PointParts::ALL)? else { return Ok(None) };
+        let mut versions: HashMap<PointId, Option<SeqNo>> = moment.versions(conditions.named())?;
+        let version = |point: &Option<StoredPoint>| point.as_ref().map(|point| point.seq);
+        versions.extend(ids.iter().cloned().zip(stored.iter().map(version)));
+        conditions.check(ids, |id| versions.get(id).copied().flatten())?;
+        let unchanged = versions.into_iter().fold(Conditions::default(), |all, (id, version)| {
+            all.with(id, version.map_or(Condition::Absent, Condition::Version))
+        });
+        let missing = stored.iter().filter(|point| point.is_none()).count() as u64;
+        let (mut kept, mut rows, mut payloads) = (Vec::new(), Vec::new(), Batch::new());
+        for (at, point) in stored.into_iter().enumerate() {
+            let Some(mut point) = point else { continue };
+            edit(at, &mut point);
+            payloads.put_payload(self.key, &point.id, &point.payload);
+            if let Some(reason) = payloads.refusal() {
+                return Err(at_point(&point.id, &Error::invalid(reason)));
+            }
+            rows.extend_from_slice(&point.vector);
+            kept.push(point.id);
+        }
+        let updated = kept.len() as u64;
+        let points = EncodedPoints::encode(&self.binarizer, kept, rows);
+        let output = UpdateOutput { seq: self.state.read().seq, updated, missing };
+        Ok(Some(Prepared { operation: Operation::Upsert { points, payloads }, unchanged, output }))
+    }
+}
