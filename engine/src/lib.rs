@@ -22,12 +22,15 @@
 //! of one shape; both are cheap handles to clone and share between threads. Everything here blocks;
 //! there is no async in this crate.
 
+mod background;
 mod collection;
 mod condition;
 mod config;
 mod engine;
 mod error;
+mod memory;
 mod memtable;
+mod merge_policy;
 mod plan;
 mod point;
 mod scroll;
@@ -37,11 +40,13 @@ mod update;
 
 pub use bigrain_types::*;
 
+pub use background::BackgroundPause;
 pub use collection::{Collection, CollectionInfo, CollectionState, CollectionStatus, SegmentInfo};
 pub use condition::{Condition, Conditions};
 pub use config::{CollectionConfig, EngineConfig, MAX_COLLECTION_NAME_BYTES, MAX_POINTS_PER_BATCH};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
+pub use memory::MemoryInfo;
 pub use plan::{SearchPlan, SourcePlan};
 pub use point::{DeleteOutput, Point, Query, ScoredPoint, SearchOutput, StoredPoint, UpsertOutput};
 pub use scroll::{Cursor, ScrollPage, ScrollParams};

@@ -144,8 +144,8 @@ impl Shared {
         let segment = Segment::open(directory, folder, id, &self.binarizer)
             .doing(|| format!("open new segment {id}"))?;
         let files = segment.files().map(|(name, file)| FileRow::new(name, file.identity()));
-        let row =
-            SegmentRow { id, rows: segment.rows(), files: files.into(), seq: input.table.newest() };
+        let (rows, seq) = (segment.rows(), input.table.newest());
+        let row = SegmentRow { id, rows, files: files.into(), seq, arrived: rows };
         Ok(Built { segment, row, order })
     }
 

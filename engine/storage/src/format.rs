@@ -7,7 +7,7 @@
 compile_error!("bigrain reads little-endian files in place, so it needs a little-endian machine");
 
 /// The version of keys and values in the store.
-pub const STORE_VERSION: u32 = 1;
+pub const STORE_VERSION: u32 = 2;
 
 /// The folder of RocksDB inside a data folder.
 pub(crate) const STORE_FOLDER: &str = "store";
