@@ -63,6 +63,8 @@ struct Book {
     /// By time, and by the order in which they were made.
     due: BTreeMap<(Instant, u64), Weak<dyn Chores>>,
     made: u64,
+    /// Everybody who may have chores.
+    known: Vec<Weak<dyn Chores>>,
     /// Chores that run.
     running: usize,
     /// Those who want no chore to begin.
@@ -152,6 +154,21 @@ impl Appointments {
         book.due.insert(at, who);
         drop(book);
         self.changed.notify_all();
+    }
+
+    /// Makes somebody known, to be woken with all others.
+    pub fn introduce(&self, who: Weak<dyn Chores>) {
+        let mut book = self.book.lock();
+        if book.workers > 0 {
+            book.known.retain(|known| known.strong_count() > 0);
+            book.known.push(who);
+        }
+    }
+
+    /// Asks everybody for chores now.
+    pub fn wake_all(&self) {
+        let known = self.book.lock().known.clone();
+        known.into_iter().for_each(|who| self.add(who, Duration::ZERO));
     }
 
     /// What a worker does.

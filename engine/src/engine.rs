@@ -11,14 +11,16 @@ use bigrain_storage::{
 };
 use parking_lot::RwLock;
 
+use crate::background::Background;
 use crate::collection::{
     Collection, CollectionState, CollectionStatus, Opening, collections_folder,
     remove_collection_folder,
 };
 use crate::config::{CollectionConfig, EngineConfig, check_collection_name};
 use crate::error::Doing;
+use crate::memory::{Charge, Memory, Purpose};
 use crate::threads::Threads;
-use crate::{Error, ErrorKind, Result};
+use crate::{BackgroundPause, Error, ErrorKind, MemoryInfo, Result};
 
 /// An open data folder; a cheap handle that threads share.
 ///
@@ -35,6 +37,10 @@ struct Inner {
     directory: Arc<dyn Directory>,
     threads: Threads,
     row_io: Arc<RowIo>,
+    memory: Arc<Memory>,
+    /// What the store may take, for as long as it is open.
+    _store_memory: Charge,
+    background: Arc<Background>,
     collections: RwLock<BTreeMap<String, Slot>>,
 }
 
@@ -75,6 +81,11 @@ impl Engine {
         let row_io = Arc::new(RowIo::open(config.verify_io)?);
         tracing::debug!(verify_io = %row_io.io(), io_uring = row_io.uses_uring(), "rows are read");
         fs::create_folder(&*directory, collections_folder())?;
+        let memory = Memory::new(config.memory_budget_bytes);
+        let store_memory =
+            memory.charge(Purpose::Store, config.block_cache_bytes + config.write_buffer_bytes);
+        let background = Background::start(config.background_threads)
+            .map_err(|error| Error::new(ErrorKind::Io, format!("start threads: {error}")))?;
         let engine = Self(Arc::new(Inner {
             data_dir: data_dir.to_owned(),
             config,
@@ -82,6 +93,9 @@ impl Engine {
             directory,
             threads,
             row_io,
+            memory,
+            _store_memory: store_memory,
+            background: Arc::new(background),
             collections: RwLock::new(BTreeMap::new()),
         }));
         engine.open_collections()?;
@@ -119,8 +133,9 @@ impl Engine {
         key: CollectionKey,
         config: CollectionConfig,
     ) -> Opening<'a> {
-        let Inner { store, directory, threads, row_io, config: limits, .. } = &*self.0;
-        Opening { name, key, config, store, directory, threads, row_io, limits }
+        let Inner { store, directory, threads, row_io, config: limits, memory, background, .. } =
+            &*self.0;
+        Opening { name, key, config, store, directory, threads, row_io, limits, memory, background }
     }
 
     /// Creates a collection. When this returns, it is on disk.
@@ -201,6 +216,18 @@ impl Engine {
         .doing(doing)?;
         collections.remove(name);
         Ok(())
+    }
+
+    /// Returns the memory in use, by what it is taken for.
+    #[must_use]
+    pub fn memory(&self) -> MemoryInfo {
+        self.0.memory.info()
+    }
+
+    /// Lets no flush or merge begin in the background until the pause is dropped, and waits for
+    /// those that run. Writers that fill their memtables twice over flush by themselves meanwhile.
+    pub fn pause_background(&self) -> BackgroundPause {
+        self.0.background.pause()
     }
 
     /// Returns the data folder.

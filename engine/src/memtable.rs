@@ -34,6 +34,14 @@ impl EncodedPoints {
         Self { ids, rows, planes, factors }
     }
 
+    /// Returns about how much memory the points take in a memtable.
+    pub fn memory_bytes(&self) -> u64 {
+        let words: usize = self.planes.iter().map(Vec::len).sum();
+        let codes = words * size_of::<u64>() + self.factors.len() * size_of::<Factors>();
+        (codes + self.rows.len() * size_of::<f32>() + self.ids.len() * size_of::<PointId>() * 2)
+            as u64
+    }
+
     /// Returns the row of the point at `index`.
     pub fn row(&self, index: usize) -> &[f32] {
         let dims = self.rows.len() / self.ids.len();

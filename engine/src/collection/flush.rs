@@ -12,6 +12,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bigrain_index::build::{BuildParams, Rows};
 use bigrain_storage::{Batch, FileRow, Location, PointRow, SegmentRow, fs};
@@ -26,8 +27,14 @@ use crate::memtable::Memtable;
 use crate::segment::{Segment, SegmentInput, SegmentParams, build_segment};
 use crate::{Error, ErrorKind, Result};
 
+/// After this time a flush that failed may succeed.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
 /// Writers wait for a running flush once the memtable is this many times its limit.
 const MAX_OVERFILL: usize = 2;
+
+/// When memory is short, a memtable is flushed from this part of its limit on.
+const WORTH_FLUSHING: usize = 16;
 
 impl Collection {
     /// Turns the memtable into a segment now, however small it is.
@@ -50,14 +57,18 @@ impl Collection {
 }
 
 impl Shared {
-    /// Flushes when the memtable has reached its limit. If another thread is at it already, goes
-    /// on, unless the memtable has grown far past its limit meanwhile: then it waits.
+    /// Sees to a memtable that has reached its limit: in the background if there are threads for
+    /// it, and else here. If another thread is at it already, goes on. A memtable that has grown
+    /// far past its limit meanwhile is waited for, whoever flushes it.
     ///
     /// A flush that fails is logged and not the caller's error: its points are on disk and stay
     /// searchable, and the next flush tries again.
     pub fn flush_if_full(&self) {
         if !self.is_fuller_than(1) {
             return;
+        }
+        if self.resources.appointments.are_kept() && !self.is_fuller_than(MAX_OVERFILL) {
+            return self.ask_for_chores();
         }
         let guard = self.flush.try_lock();
         let _flush = match guard {
@@ -72,8 +83,31 @@ impl Shared {
         }
     }
 
-    /// Refuses further points when flushing keeps failing and memory is full.
-    pub fn make_room(&self) -> Result<()> {
+    /// Refuses further points when flushing keeps failing and the memtable is full, and when they
+    /// do not fit the memory budget.
+    pub fn make_room(&self, bytes: u64) -> Result<()> {
+        self.make_room_in_memtable()?;
+        let memory = &self.resources.memory;
+        if !memory.has_room(bytes) {
+            if self.is_worth_flushing() {
+                let _flush = self.flush.lock();
+                self.flush_locked()?;
+            }
+            // Other collections may have memtables to flush too.
+            self.resources.appointments.wake_all();
+        }
+        memory.admit(bytes)
+    }
+
+    /// Whether flushing frees enough memory to be worth a segment, however small.
+    pub fn is_worth_flushing(&self) -> bool {
+        let limits = &self.resources.limits;
+        let state = self.state.read();
+        state.active.len() * WORTH_FLUSHING >= limits.flush_rows
+            || state.active.memory_bytes() * WORTH_FLUSHING >= limits.flush_bytes
+    }
+
+    fn make_room_in_memtable(&self) -> Result<()> {
         if self.state.read().frozen.is_none() || !self.is_fuller_than(MAX_OVERFILL) {
             return Ok(());
         }
@@ -81,13 +115,13 @@ impl Shared {
         if self.is_fuller_than(MAX_OVERFILL) {
             self.flush_locked().map_err(|error| {
                 let reason = format!("the memtable is full and cannot be flushed: {error}");
-                Error::new(ErrorKind::ResourceExhausted, reason)
+                Error::new(ErrorKind::ResourceExhausted, reason).retry_after(RETRY_AFTER)
             })?;
         }
         Ok(())
     }
 
-    fn is_fuller_than(&self, times: usize) -> bool {
+    pub fn is_fuller_than(&self, times: usize) -> bool {
         let limits = &self.resources.limits;
         let state = self.state.read();
         state.active.len() >= limits.flush_rows.saturating_mul(times)
@@ -95,7 +129,7 @@ impl Shared {
     }
 
     /// Flushes; the caller holds the flush lock.
-    fn flush_locked(&self) -> Result<()> {
+    pub fn flush_locked(&self) -> Result<()> {
         // The collection may have been dropped while this thread waited for the lock.
         self.check_usable()?;
         let Some((frozen, id)) = self.freeze() else { return Ok(()) };
@@ -115,6 +149,7 @@ impl Shared {
             let table = std::mem::replace(&mut state.active, Memtable::new(&self.binarizer));
             let dead = Arc::new(table.dead().clone());
             state.frozen = Some(Frozen { table: Arc::new(table), dead });
+            self.chores.forget_age();
         }
         let frozen = state.frozen.clone()?;
         Some((frozen, commit.next_segment()))
@@ -187,6 +222,9 @@ impl Shared {
             state.segments.push(SegmentView { segment, deleted });
         }
         state.frozen = None;
+        drop(state);
+        drop(commit);
+        self.note_change();
         Ok(())
     }
 }

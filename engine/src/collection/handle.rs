@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bigrain_binarize::Binarizer;
 use bigrain_index::verify::RowIo;
@@ -11,10 +11,13 @@ use bigrain_types::{Offset, SeqNo};
 use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
 
+use super::chores::ChoreState;
 use super::state::{SegmentView, State};
 use super::writer::{CommitState, Request};
+use crate::background::{Appointments, Background};
 use crate::config::{CollectionConfig, EngineConfig};
 use crate::error::Doing;
+use crate::memory::{Memory, Purpose};
 use crate::memtable::{EncodedPoints, Memtable};
 use crate::segment::Segment;
 use crate::threads::Threads;
@@ -29,7 +32,7 @@ const REBUILD_BATCH: usize = 1024;
 
 /// A named set of points of one shape; a cheap handle that threads share.
 #[derive(Clone, Debug)]
-pub struct Collection(pub(super) Arc<Shared>);
+pub struct Collection(pub(super) Arc<Shared>, pub(super) Arc<Background>);
 
 /// What all handles of one collection share.
 #[derive(Debug)]
@@ -43,6 +46,7 @@ pub(super) struct Shared {
     pub queue: Mutex<Vec<Request>>,
     pub commit: Mutex<CommitState>,
     pub flush: Mutex<()>,
+    pub chores: ChoreState,
     quarantined: OnceLock<String>,
     dropped: AtomicBool,
 }
@@ -55,6 +59,8 @@ pub(super) struct Resources {
     pub threads: Threads,
     pub row_io: Arc<RowIo>,
     pub limits: EngineConfig,
+    pub memory: Arc<Memory>,
+    pub appointments: Arc<Appointments>,
 }
 
 /// How to open a collection.
@@ -67,6 +73,8 @@ pub(crate) struct Opening<'a> {
     pub threads: &'a Threads,
     pub row_io: &'a Arc<RowIo>,
     pub limits: &'a EngineConfig,
+    pub memory: &'a Arc<Memory>,
+    pub background: &'a Arc<Background>,
 }
 
 /// Returns where the folders of collections lie, below the data folder.
@@ -109,7 +117,7 @@ impl Opening<'_> {
         let active = rebuild_memtable(&view, self.key, &binarizer)?;
         let (live, seq) = (counts.live, counts.last_seq);
         let state = State { segments, frozen: None, active, live, seq };
-        Ok(Collection(Arc::new(Shared {
+        let shared = Arc::new_cyclic(|me: &Weak<Shared>| Shared {
             name: self.name.to_owned(),
             key: self.key,
             config,
@@ -120,14 +128,19 @@ impl Opening<'_> {
                 threads: self.threads.clone(),
                 row_io: Arc::clone(self.row_io),
                 limits: self.limits.clone(),
+                memory: Arc::clone(self.memory),
+                appointments: Arc::clone(self.background.appointments()),
             },
+            chores: ChoreState::new(Weak::clone(me), self.memory.charge(Purpose::Memtables, 0)),
             state: RwLock::new(state),
             queue: Mutex::new(Vec::new()),
             commit: Mutex::new(CommitState::new(counts)),
             flush: Mutex::new(()),
             quarantined: OnceLock::new(),
             dropped: AtomicBool::new(false),
-        })))
+        });
+        shared.begin_chores();
+        Ok(Collection(shared, Arc::clone(self.background)))
     }
 }
 

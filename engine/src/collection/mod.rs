@@ -15,6 +15,7 @@
 //!
 //! A thread that holds one may take a later one, never an earlier one.
 
+mod chores;
 mod exact;
 mod flush;
 mod handle;

@@ -67,6 +67,14 @@ impl Operation {
             Self::Delete(ids) => ids,
         }
     }
+
+    /// Returns about how much memory it takes once it is applied.
+    pub fn memory_bytes(&self) -> u64 {
+        match self {
+            Self::Upsert { points, .. } => points.memory_bytes(),
+            Self::Delete(_) => 0,
+        }
+    }
 }
 
 /// What one write did.
@@ -104,7 +112,7 @@ impl Collection {
         shared.run("upsert into", || {
             let given = points.len() as u64;
             let operation = shared.prepare_upsert(points)?;
-            shared.make_room()?;
+            shared.make_room(operation.memory_bytes())?;
             let applied = shared.write(operation, conditions)?;
             shared.flush_if_full();
             Ok(UpsertOutput {
@@ -281,6 +289,8 @@ impl Shared {
             state.bury(segment, offset);
         }
         state.live = applied.live;
+        drop(state);
+        self.note_change();
     }
 }
 
