@@ -16,8 +16,9 @@ use crate::collection::{
     Collection, CollectionState, CollectionStatus, Opening, collections_folder,
     remove_collection_folder,
 };
-use crate::config::{CollectionConfig, EngineConfig, check_collection_name};
+use crate::config::{EngineConfig, check_collection_name};
 use crate::error::Doing;
+use crate::field::{CollectionConfig, Schema};
 use crate::memory::{Charge, Memory, Purpose};
 use crate::threads::Threads;
 use crate::{BackgroundPause, Error, ErrorKind, MemoryInfo, Result};
@@ -36,6 +37,8 @@ struct Inner {
     store: Arc<Store>,
     directory: Arc<dyn Directory>,
     threads: Threads,
+    /// Builds segments: the background's share of the machine, or all of it where there is none.
+    builders: Threads,
     row_io: Arc<RowIo>,
     memory: Arc<Memory>,
     /// What the store may take, for as long as it is open.
@@ -78,6 +81,11 @@ impl Engine {
         let directory: Arc<dyn Directory> = Arc::new(MmapDirectory::open(data_dir)?);
         let threads = Threads::start(config.threads)
             .map_err(|error| Error::new(ErrorKind::Io, format!("start threads: {error}")))?;
+        let builders = match config.background_threads {
+            0 => threads.clone(),
+            count => Threads::start(count)
+                .map_err(|error| Error::new(ErrorKind::Io, format!("start threads: {error}")))?,
+        };
         let row_io = Arc::new(RowIo::open(config.verify_io)?);
         tracing::debug!(verify_io = %row_io.io(), io_uring = row_io.uses_uring(), "rows are read");
         fs::create_folder(&*directory, collections_folder())?;
@@ -92,6 +100,7 @@ impl Engine {
             store,
             directory,
             threads,
+            builders,
             row_io,
             memory,
             _store_memory: store_memory,
@@ -120,22 +129,26 @@ impl Engine {
     }
 
     fn open_collection(&self, key: CollectionKey, row: &CollectionRow) -> Result<Collection> {
-        let config: CollectionConfig = serde_json::from_str(&row.config).map_err(|error| {
-            Error::new(ErrorKind::Corruption, format!("stored configuration: {error}"))
-        })?;
-        config.validate()?;
-        self.opening(&row.name, key, config).open()
+        let schema = Schema::from_json(&row.config)?;
+        self.opening(&row.name, key, schema).open()
     }
 
-    fn opening<'a>(
-        &'a self,
-        name: &'a str,
-        key: CollectionKey,
-        config: CollectionConfig,
-    ) -> Opening<'a> {
-        let Inner { store, directory, threads, row_io, config: limits, memory, background, .. } =
-            &*self.0;
-        Opening { name, key, config, store, directory, threads, row_io, limits, memory, background }
+    fn opening<'a>(&'a self, name: &'a str, key: CollectionKey, schema: Schema) -> Opening<'a> {
+        let Inner { store, directory, threads, builders, row_io, .. } = &*self.0;
+        let Inner { config: limits, memory, background, .. } = &*self.0;
+        Opening {
+            name,
+            key,
+            schema,
+            store,
+            directory,
+            threads,
+            builders,
+            row_io,
+            limits,
+            memory,
+            background,
+        }
     }
 
     /// Creates a collection. When this returns, it is on disk.
@@ -149,16 +162,14 @@ impl Engine {
 
     fn create_checked(&self, name: &str, config: CollectionConfig) -> Result<Collection> {
         check_collection_name(name)?;
-        config.validate()?;
+        let schema = Schema::new(config)?;
         // Held over the commit, so that two creations of one name cannot both succeed.
         let mut collections = self.0.collections.write();
         if collections.contains_key(name) {
             return Err(Error::new(ErrorKind::AlreadyExists, "collection exists"));
         }
-        let json = serde_json::to_string(&config)
-            .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
-        let key = self.0.store.create_collection(name, &json, unix_ms())?;
-        let opened = self.opening(name, key, config).open();
+        let key = self.0.store.create_collection(name, &schema.to_json()?, unix_ms())?;
+        let opened = self.opening(name, key, schema).open();
         let slot = match &opened {
             Ok(collection) => Slot::Ready(collection.clone()),
             Err(error) => Slot::Quarantined { key, reason: error.to_string() },

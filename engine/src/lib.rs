@@ -24,10 +24,13 @@
 
 mod background;
 mod collection;
+mod column;
 mod condition;
 mod config;
+mod encoded_points;
 mod engine;
 mod error;
+mod field;
 mod memory;
 mod memtable;
 mod merge_policy;
@@ -41,13 +44,20 @@ mod update;
 pub use bigrain_types::*;
 
 pub use background::BackgroundPause;
-pub use collection::{Collection, CollectionInfo, CollectionState, CollectionStatus, SegmentInfo};
+pub use collection::{
+    Collection, CollectionInfo, CollectionState, CollectionStatus, FieldInfo, MergeInfo,
+    SegmentInfo,
+};
 pub use condition::{Condition, Conditions};
-pub use config::{CollectionConfig, EngineConfig, MAX_COLLECTION_NAME_BYTES, MAX_POINTS_PER_BATCH};
+pub use config::{EngineConfig, MAX_COLLECTION_NAME_BYTES, MAX_POINTS_PER_BATCH};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
+pub use field::{CollectionConfig, DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES, MAX_FIELDS};
 pub use memory::MemoryInfo;
 pub use plan::{SearchPlan, SourcePlan};
-pub use point::{DeleteOutput, Point, Query, ScoredPoint, SearchOutput, StoredPoint, UpsertOutput};
+pub use point::{
+    DeleteOutput, Point, PointVector, Query, ScoredPoint, SearchOutput, StoredPoint, StoredVector,
+    UpsertOutput,
+};
 pub use scroll::{Cursor, ScrollPage, ScrollParams};
 pub use update::{PayloadUpdate, UpdateOutput};

@@ -12,6 +12,10 @@ fn point(id: u64, value: f32) -> Point {
     Point::new(id, vec![value, 1.0, 0.0]).with_payload(Payload::new().with("n", id))
 }
 
+fn vector(point: &StoredPoint) -> &[f32] {
+    point.vector("vector").unwrap()
+}
+
 fn stored(db: &Db, id: u64) -> Option<StoredPoint> {
     db.collection().get(&[id.into()]).unwrap().remove(0)
 }
@@ -33,7 +37,11 @@ fn a_write_happens_only_if_its_condition_holds_wherever_the_point_lies() {
         assert_eq!(error.kind(), ErrorKind::Aborted);
         let expected = format!("point 1: expected version {}, found version {}", seq.0 + 1, seq.0);
         assert!(error.to_string().ends_with(&expected), "{error}");
-        assert_eq!(stored(&db, 2).unwrap().vector, [2.0, 1.0, 0.0], "the batch is all or nothing");
+        assert_eq!(
+            vector(&stored(&db, 2).unwrap()),
+            [2.0, 1.0, 0.0],
+            "the batch is all or nothing"
+        );
         let error = db.collection().delete_if(&[2.into(), 1.into()], wrong.clone()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Aborted);
         let clear = PayloadUpdate::Clear;
@@ -46,7 +54,7 @@ fn a_write_happens_only_if_its_condition_holds_wherever_the_point_lies() {
         assert!(output.unwrap().seq > first);
         let again = db.collection().upsert_if(vec![point(1, 7.0)], right).unwrap_err();
         assert_eq!(again.kind(), ErrorKind::Aborted, "the version was used up");
-        assert_eq!(stored(&db, 1).unwrap().vector[0], 5.0 + round as f32);
+        assert_eq!(vector(&stored(&db, 1).unwrap())[0], 5.0 + round as f32);
     }
 }
 
@@ -62,7 +70,7 @@ fn insert_only_and_update_only() {
     assert_eq!(db.collection().upsert_if(both, insert).unwrap_err().kind(), ErrorKind::Aborted);
     assert_eq!(db.collection().count(), 1);
     db.collection().upsert_if(vec![point(1, 3.0)], update).unwrap();
-    assert_eq!(stored(&db, 1).unwrap().vector[0], 3.0);
+    assert_eq!(vector(&stored(&db, 1).unwrap())[0], 3.0);
 }
 
 #[test]
@@ -76,7 +84,7 @@ fn of_writers_that_read_the_same_version_one_wins() {
                 let mut done = 0;
                 while done < increments {
                     let read = stored(&db, 1).unwrap();
-                    let next = point(1, read.vector[0] + 1.0);
+                    let next = point(1, vector(&read)[0] + 1.0);
                     let unchanged = Conditions::default().with(1, Condition::Version(read.seq));
                     match db.collection().upsert_if(vec![next], unchanged) {
                         Ok(_) => done += 1,
@@ -86,7 +94,7 @@ fn of_writers_that_read_the_same_version_one_wins() {
             });
         }
     });
-    assert_eq!(stored(&db, 1).unwrap().vector[0], 4.0 * increments as f32);
+    assert_eq!(vector(&stored(&db, 1).unwrap())[0], 4.0 * increments as f32);
 }
 
 #[test]
@@ -108,7 +116,7 @@ fn a_payload_changes_and_the_vector_stays() {
         for _ in 0..2 {
             let after = stored(&db, 3).unwrap();
             assert_eq!(after.payload, Payload::new().with("a", 2).with("b", "x"));
-            assert_eq!(after.vector, before.vector, "{format}");
+            assert_eq!(after.vectors, before.vectors, "{format}");
             assert!(stored(&db, 5).unwrap().payload.is_empty());
             assert_eq!(db.collection().count(), 20);
             assert_eq!(db.nearest(&[4.0, 3.0, -7.0], 30).len(), 20);
@@ -138,7 +146,7 @@ fn a_vector_changes_and_the_payload_stays() {
     assert_eq!(db.nearest(&[0.0, 0.0, 1.0], 1), [PointId::from(2)]);
     let after = stored(&db, 2).unwrap();
     assert_eq!(after.payload, Payload::new().with("n", 2));
-    assert_eq!(after.vector, [0.0, 0.0, 50.0]);
+    assert_eq!(vector(&after), [0.0, 0.0, 50.0]);
     let refused = [
         vec![point(2, 1.0)],
         vec![Point::new(2, vec![1.0; 3]), Point::new(2, vec![1.0; 3])],
@@ -184,11 +192,11 @@ fn pages_hold_what_was_asked_for_and_end() {
     db.collection().upsert((0..10).map(|id| point(id, id as f32)).collect()).unwrap();
     let page = db.collection().scroll_page(&ScrollParams::new(10).unwrap()).unwrap();
     assert_eq!((page.points.len(), page.next), (10, None));
-    assert!(page.points[3].vector.is_empty() && !page.points[3].payload.is_empty());
+    assert!(page.points[3].vectors.is_empty() && !page.points[3].payload.is_empty());
     let params = ScrollParams::new(7).unwrap().with_vectors(true).with_payload(false);
     let page = db.collection().scroll_page(&params).unwrap();
     assert_eq!(page.points.len(), 7);
-    assert!(!page.points[3].vector.is_empty() && page.points[3].payload.is_empty());
+    assert!(!page.points[3].vectors.is_empty() && page.points[3].payload.is_empty());
     let page = db.collection().scroll_page(&params.from_cursor(page.next.unwrap())).unwrap();
     assert_eq!((page.points.len(), page.next), (3, None));
     assert!(ScrollParams::new(0).is_err());

@@ -10,21 +10,22 @@
 //! When building or committing fails, the frozen memtable stays as it is, searchable and safe in
 //! the store, and the next flush tries again.
 
-use std::path::Path;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bigrain_index::build::{BuildParams, Rows};
-use bigrain_storage::{Batch, FileRow, Location, PointRow, SegmentRow, fs};
-use bigrain_types::{Offset, PointId, SegmentId};
+use bigrain_index::IndexError;
+use bigrain_storage::{Batch, Location, PointRow};
+use bigrain_types::{FieldId, Offset, PointId, SegmentId};
 use roaring::RoaringBitmap;
 
 use super::Collection;
+use super::building::{Built, NewSegment};
 use super::handle::Shared;
 use super::state::{Frozen, SegmentView};
 use crate::error::Doing;
 use crate::memtable::Memtable;
-use crate::segment::{Segment, SegmentInput, SegmentParams, build_segment};
+use crate::segment::SegmentInput;
 use crate::{Error, ErrorKind, Result};
 
 /// After this time a flush that failed may succeed.
@@ -134,7 +135,8 @@ impl Shared {
         self.check_usable()?;
         let Some((frozen, id)) = self.freeze() else { return Ok(()) };
         let input = FrozenRows::new(&frozen);
-        let built = if input.slots.is_empty() { None } else { Some(self.build(&input, id)?) };
+        let new = NewSegment { id, seq: frozen.table.newest() };
+        let built = if input.slots.is_empty() { None } else { Some(self.build(&input, &new)?) };
         self.commit_flush(built, &input)
     }
 
@@ -146,42 +148,14 @@ impl Shared {
             if state.active.is_empty() {
                 return None;
             }
-            let table = std::mem::replace(&mut state.active, Memtable::new(&self.binarizer));
+            let empty = Memtable::new(&state.fields);
+            let table = std::mem::replace(&mut state.active, empty);
             let dead = Arc::new(table.dead().clone());
             state.frozen = Some(Frozen { table: Arc::new(table), dead });
             self.chores.forget_age();
         }
         let frozen = state.frozen.clone()?;
         Some((frozen, commit.next_segment()))
-    }
-
-    fn build(&self, input: &FrozenRows<'_>, id: SegmentId) -> Result<Built> {
-        let directory = &*self.resources.directory;
-        let folder = self.folder().join(id.to_string());
-        fs::create_folder(directory, &folder)?;
-        self.build_in(&folder, input, id).inspect_err(|_| {
-            // Unfinished files would take the room that the next try needs.
-            if let Err(error) = fs::remove_folder(directory, &folder) {
-                tracing::warn!(folder = %folder.display(), %error, "unfinished segment stays");
-            }
-        })
-    }
-
-    fn build_in(&self, folder: &Path, input: &FrozenRows<'_>, id: SegmentId) -> Result<Built> {
-        let directory = &*self.resources.directory;
-        let params = SegmentParams {
-            binarizer: &self.binarizer,
-            dense: self.config.dense,
-            index: BuildParams { lists: self.config.lists, seed: id.0 },
-        };
-        let order = build_segment(directory, folder, input, &params, &self.resources.threads)
-            .doing(|| format!("build segment {id}"))?;
-        let segment = Segment::open(directory, folder, id, &self.binarizer)
-            .doing(|| format!("open new segment {id}"))?;
-        let files = segment.files().map(|(name, file)| FileRow::new(name, file.identity()));
-        let (rows, seq) = (segment.rows(), input.table.newest());
-        let row = SegmentRow { id, rows, files: files.into(), seq, arrived: rows };
-        Ok(Built { segment, row, order })
     }
 
     fn commit_flush(&self, built: Option<Built>, input: &FrozenRows<'_>) -> Result<()> {
@@ -218,8 +192,9 @@ impl Shared {
         let mut state = self.state.write();
         if let Some(Built { segment, .. }) = built {
             tracing::info!(collection = %self.name, segment = %segment.id, rows = segment.rows(), "flushed");
-            let (segment, deleted) = (Arc::new(segment), Arc::new(deleted));
-            state.segments.push(SegmentView { segment, deleted });
+            // Fields may have been dropped while it was built.
+            let segment = Arc::new(segment.with_only(&state.fields));
+            state.segments.push(SegmentView { segment, deleted: Arc::new(deleted) });
         }
         state.frozen = None;
         drop(state);
@@ -229,15 +204,7 @@ impl Shared {
     }
 }
 
-/// A segment that no manifest names yet.
-struct Built {
-    segment: Segment,
-    row: SegmentRow,
-    /// For each offset, the row of the input that lies there.
-    order: Vec<u32>,
-}
-
-/// The live rows of a frozen memtable, in slot order.
+/// The live points of a frozen memtable, in slot order.
 struct FrozenRows<'a> {
     table: &'a Memtable,
     slots: Vec<u32>,
@@ -257,18 +224,22 @@ impl<'a> FrozenRows<'a> {
     }
 }
 
-impl Rows for FrozenRows<'_> {
+impl SegmentInput for FrozenRows<'_> {
     fn len(&self) -> usize {
         self.slots.len()
     }
 
-    fn row(&self, at: usize) -> &[f32] {
-        self.table.row(self.slots[at])
+    fn id(&self, point: usize) -> Result<Cow<'_, PointId>, IndexError> {
+        Ok(Cow::Borrowed(self.table.id(self.slots[point])))
     }
-}
 
-impl SegmentInput for FrozenRows<'_> {
-    fn id(&self, row: usize) -> &PointId {
-        self.table.id(self.slots[row])
+    fn has(&self, point: usize, field: FieldId) -> Result<bool, IndexError> {
+        Ok(self.vector(point, field)?.is_some())
+    }
+
+    fn vector(&self, point: usize, field: FieldId) -> Result<Option<Cow<'_, [f32]>>, IndexError> {
+        let column = self.table.column(field);
+        let vector = column.and_then(|column| column.vector(self.slots[point]));
+        Ok(vector.map(Cow::Borrowed))
     }
 }

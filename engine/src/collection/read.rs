@@ -4,14 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bigrain_storage::{Location, PointRow, ReadView};
-use bigrain_types::{Offset, Payload, PointId, SegmentId, SeqNo};
+use bigrain_types::{FieldId, Offset, Payload, PointId, SegmentId, SeqNo};
 
 use super::Collection;
 use super::handle::Shared;
 use crate::config::check_batch;
+use crate::field::Fields;
 use crate::scroll::PointParts;
 use crate::segment::Segment;
-use crate::{Cursor, Error, ErrorKind, Result, ScrollPage, ScrollParams, StoredPoint};
+use crate::{
+    Cursor, Error, ErrorKind, Result, ScrollPage, ScrollParams, StoredPoint, StoredVector,
+};
 
 impl Collection {
     /// Returns points by id, in the order asked; `None` for ids that do not exist.
@@ -57,11 +60,15 @@ impl Collection {
     }
 }
 
+/// Vectors with the fields they belong to.
+type FieldVectors = Vec<(FieldId, Vec<f32>)>;
+
 /// What is stored, at one moment: the rows of the store, and the segments that they point into.
 pub(super) struct Moment<'a> {
     shared: &'a Shared,
     view: ReadView<'a>,
     segments: Vec<Arc<Segment>>,
+    pub fields: Fields,
 }
 
 impl Shared {
@@ -82,7 +89,7 @@ impl Shared {
         let view = self.resources.store.view();
         let state = self.state.read();
         let segments = state.segments.iter().map(|view| Arc::clone(&view.segment)).collect();
-        Moment { shared: self, view, segments }
+        Moment { shared: self, view, segments, fields: state.fields.clone() }
     }
 }
 
@@ -140,28 +147,43 @@ impl Moment<'_> {
             let missing = |what: &str| {
                 Error::new(ErrorKind::Corruption, format!("point {id} has no stored {what}"))
             };
-            let vector = match location {
+            let vectors = match location {
                 _ if !parts.vectors => Vec::new(),
-                Location::Head => head.ok_or_else(|| missing("vector"))?.vectors,
-                Location::Segment(segment, offset) => match self.row(segment, offset)? {
-                    Some(row) => row,
+                Location::Head => head.ok_or_else(|| missing("vectors"))?.vectors,
+                Location::Segment(segment, offset) => match self.vectors(segment, offset)? {
+                    Some(vectors) => vectors,
                     None => return Ok(None),
                 },
             };
+            let vectors = named(&self.fields, vectors);
             let payload = if parts.payload {
                 payload.ok_or_else(|| missing("payload"))?
             } else {
                 Payload::new()
             };
-            points.push(Some(StoredPoint { id: id.clone(), vector, payload, seq }));
+            points.push(Some(StoredPoint { id: id.clone(), vectors, payload, seq }));
         }
         Ok(Some(points))
     }
 
-    fn row(&self, id: SegmentId, offset: Offset) -> Result<Option<Vec<f32>>> {
+    fn vectors(&self, id: SegmentId, offset: Offset) -> Result<Option<FieldVectors>> {
         let segment = self.segments.iter().find(|segment| segment.id == id);
-        Ok(segment.map(|segment| segment.dense.row(offset).map(|row| row.to_vec())).transpose()?)
+        let Some(segment) = segment else { return Ok(None) };
+        let mut vectors = Vec::new();
+        for files in segment.fields() {
+            vectors.extend(files.vector(offset)?.map(|vector| (files.id(), vector)));
+        }
+        Ok(Some(vectors))
     }
+}
+
+/// Names the fields of vectors; vectors of fields that were dropped are left out.
+fn named(fields: &Fields, vectors: FieldVectors) -> Vec<StoredVector> {
+    let named = |(field, values)| {
+        let field = Arc::clone(&fields.get(field)?.name);
+        Some(StoredVector { field, values })
+    };
+    vectors.into_iter().filter_map(named).collect()
 }
 
 /// What is wrong when rows point into a segment that nobody is about to publish.

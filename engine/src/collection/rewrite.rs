@@ -7,20 +7,22 @@
 //! holds a payload that is not the point's.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use bigrain_storage::Batch;
-use bigrain_types::{Metric, PointId, SeqNo, normalize};
+use bigrain_types::{PointId, SeqNo};
 
 use super::Collection;
 use super::handle::Shared;
 use super::read::{Moment, no_segment};
 use super::writer::{Operation, at_point};
 use crate::config::check_batch;
-use crate::memtable::EncodedPoints;
+use crate::encoded_points::EncodedPoints;
+use crate::field::Fields;
 use crate::scroll::PointParts;
 use crate::{
-    Condition, Conditions, Error, ErrorKind, PayloadUpdate, Point, Result, StoredPoint,
-    UpdateOutput,
+    Condition, Conditions, Error, ErrorKind, PayloadUpdate, Point, PointVector, Result,
+    StoredPoint, StoredVector, UpdateOutput,
 };
 
 /// Rounds that may find a point changed before writers wait for one.
@@ -58,13 +60,17 @@ impl Collection {
             shared.rewrite(&Rewrite {
                 ids: &ids,
                 conditions,
-                edit: &|_, point| point.payload = update.apply(std::mem::take(&mut point.payload)),
+                edit: &|_, stored| {
+                    let payload = &mut stored.point.payload;
+                    *payload = update.apply(std::mem::take(payload));
+                    Ok(())
+                },
             })
         })
     }
 
-    /// Replaces the vectors of points and leaves their payloads; ids that do not exist are not an
-    /// error. When this returns, the changes are on disk and every later search sees them.
+    /// Replaces vectors of points and leaves their payloads and their vectors in other fields; ids
+    /// that do not exist are not an error. When this returns, the changes are on disk and every later search sees them.
     ///
     /// # Errors
     ///
@@ -73,7 +79,7 @@ impl Collection {
         self.update_vectors_if(points, &Conditions::default())
     }
 
-    /// Replaces the vectors of points if conditions hold, and else changes nothing.
+    /// Replaces vectors of points if conditions hold, and else changes nothing.
     ///
     /// # Errors
     ///
@@ -87,20 +93,20 @@ impl Collection {
         let shared = &*self.0;
         shared.run("update", || {
             check_batch(points.len())?;
+            let fields = shared.fields();
             let mut seen = HashSet::new();
             for point in points {
-                shared.check_vector_update(point).map_err(|error| at_point(&point.id, &error))?;
+                check_vector_update(&fields, point).map_err(|error| at_point(&point.id, &error))?;
                 if !seen.insert(&point.id) {
                     return Err(Error::invalid(format!("duplicate id {} in one batch", point.id)));
                 }
             }
             let ids: Vec<PointId> = points.iter().map(|point| point.id.clone()).collect();
-            let normalized = shared.config.metric == Metric::Cosine;
-            let edit = |at: usize, stored: &mut StoredPoint| {
-                stored.vector.clone_from(&points[at].vector);
-                if normalized {
-                    normalize(&mut stored.vector);
+            let edit = |at: usize, stored: &mut Stored| {
+                for PointVector { field, values, .. } in &points[at].vectors {
+                    stored.put(field.as_deref(), values)?;
                 }
+                Ok(())
             };
             shared.rewrite(&Rewrite { ids: &ids, conditions, edit: &edit })
         })
@@ -113,7 +119,28 @@ struct Rewrite<'a> {
     ids: &'a [PointId],
     conditions: &'a Conditions,
     /// Changes the point at a position of `ids`.
-    edit: &'a dyn Fn(usize, &mut StoredPoint),
+    edit: &'a dyn Fn(usize, &mut Stored) -> Result<()>,
+}
+
+/// A stored point, and the fields of its collection when it was read.
+struct Stored {
+    point: StoredPoint,
+    fields: Fields,
+}
+
+impl Stored {
+    /// Puts a vector in place of the one in a field, or adds it where there is none.
+    fn put(&mut self, field: Option<&str>, values: &[f32]) -> Result<()> {
+        // The field may be another one than was checked, under the same name.
+        let field = self.fields.named(field)?;
+        field.check(values, None).map_err(|error| self.fields.at(field, error))?;
+        let mut values = values.to_vec();
+        field.normalize(&mut values);
+        let name = Arc::clone(&field.name);
+        self.point.vectors.retain(|vector| vector.field != name);
+        self.point.vectors.push(StoredVector { field: name, values });
+        Ok(())
+    }
 }
 
 /// A change that is worked out.
@@ -125,13 +152,6 @@ struct Prepared {
 }
 
 impl Shared {
-    fn check_vector_update(&self, point: &Point) -> Result<()> {
-        if !point.payload.is_empty() {
-            return Err(Error::invalid("expected no payload in an update of vectors"));
-        }
-        self.check_point(point)
-    }
-
     fn rewrite(&self, rewrite: &Rewrite<'_>) -> Result<UpdateOutput> {
         self.make_room(0)?;
         let output = self.rewrite_in_rounds(rewrite)?;
@@ -178,20 +198,45 @@ impl Shared {
             all.with(id, version.map_or(Condition::Absent, Condition::Version))
         });
         let missing = stored.iter().filter(|point| point.is_none()).count() as u64;
-        let (mut kept, mut rows, mut payloads) = (Vec::new(), Vec::new(), Batch::new());
+        let (mut points, mut payloads) = (EncodedPoints::new(&moment.fields), Batch::new());
         for (at, point) in stored.into_iter().enumerate() {
-            let Some(mut point) = point else { continue };
-            edit(at, &mut point);
+            let Some(point) = point else { continue };
+            let mut stored = Stored { point, fields: moment.fields.clone() };
+            edit(at, &mut stored).map_err(|error| at_point(&ids[at], &error))?;
+            let point = stored.point;
             payloads.put_payload(self.key, &point.id, &point.payload);
             if let Some(reason) = payloads.refusal() {
                 return Err(at_point(&point.id, &Error::invalid(reason)));
             }
-            rows.extend_from_slice(&point.vector);
-            kept.push(point.id);
+            let slot = points.ids.len() as u32;
+            for StoredVector { field, values } in &point.vectors {
+                let field = moment.fields.named(Some(field))?.id;
+                points.column_mut(field).into_iter().for_each(|column| column.push(slot, values));
+            }
+            points.ids.push(point.id);
         }
-        let updated = kept.len() as u64;
-        let points = EncodedPoints::encode(&self.binarizer, kept, rows);
+        let points = points.encoded();
+        let updated = points.ids.len() as u64;
         let output = UpdateOutput { seq: self.state.read().seq, updated, missing };
         Ok(Some(Prepared { operation: Operation::Upsert { points, payloads }, unchanged, output }))
     }
+}
+
+/// Refuses what an update of vectors cannot be, whatever is stored.
+fn check_vector_update(fields: &Fields, point: &Point) -> Result<()> {
+    if !point.payload.is_empty() {
+        return Err(Error::invalid("expected no payload in an update of vectors"));
+    }
+    if point.vectors.is_empty() {
+        return Err(Error::invalid("no vectors: expected one in at least one field"));
+    }
+    let mut seen = HashSet::new();
+    for PointVector { field, values, space } in &point.vectors {
+        let field = fields.named(field.as_deref())?;
+        field.check(values, *space).map_err(|error| fields.at(field, error))?;
+        if !seen.insert(field.id) {
+            return Err(Error::invalid(format!("two vectors in field {:?}", field.name)));
+        }
+    }
+    Ok(())
 }

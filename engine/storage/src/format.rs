@@ -28,13 +28,16 @@ pub enum FileKind {
     Centroids,
     /// Dense rows of one vector field.
     Dense,
+    /// Where the vectors of one field lie, if they do not lie in the segment's order: both ways.
+    Order,
     /// The point ids of a segment, both ways.
     Ids,
 }
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Codes, Self::Lists, Self::Centroids, Self::Dense, Self::Ids];
+    pub const ALL: [Self; 6] =
+        [Self::Codes, Self::Lists, Self::Centroids, Self::Dense, Self::Order, Self::Ids];
 
     /// Returns the last eight bytes of a file of this kind.
     #[must_use]
@@ -44,6 +47,7 @@ impl FileKind {
             Self::Lists => b"bgLISTS\n",
             Self::Centroids => b"bgCENTR\n",
             Self::Dense => b"bgDENSE\n",
+            Self::Order => b"bgORDER\n",
             Self::Ids => b"bgIDS.V\n",
         }
     }
@@ -53,7 +57,7 @@ impl FileKind {
     pub fn version(self) -> u32 {
         match self {
             Self::Codes => 2,
-            Self::Lists | Self::Centroids | Self::Dense | Self::Ids => 1,
+            Self::Lists | Self::Centroids | Self::Dense | Self::Order | Self::Ids => 1,
         }
     }
 
@@ -65,6 +69,7 @@ impl FileKind {
             Self::Lists => format!("lists.{field}"),
             Self::Centroids => format!("centroids.{field}"),
             Self::Dense => format!("dense.{field}"),
+            Self::Order => format!("order.{field}"),
             Self::Ids => "ids".to_owned(),
         }
     }
@@ -83,6 +88,7 @@ impl FileKind {
             Self::Lists => "lists",
             Self::Centroids => "centroids",
             Self::Dense => "dense",
+            Self::Order => "order",
             Self::Ids => "ids",
         }
     }
