@@ -277,9 +277,11 @@ mod tests {
         begun.recv().unwrap();
         let pause = std::thread::scope(|scope| {
             let pausing = scope.spawn(|| background.pause());
-            next.send(Next::Now).unwrap();
-            // It may begin once more before the pause does.
-            next.send(Next::Now).unwrap();
+            // It may begin some times more before the pause does.
+            while !pausing.is_finished() {
+                next.send(Next::Now).unwrap();
+                std::thread::yield_now();
+            }
             pausing.join().unwrap()
         });
         assert!(!background.appointments().are_kept());

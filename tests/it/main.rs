@@ -13,6 +13,7 @@ mod crash;
 mod dense;
 mod formats;
 mod life;
+mod merging;
 mod model;
 mod recall;
 mod updates;

@@ -30,6 +30,14 @@ impl Db {
         Self { folder, config: engine_config, open: Some((engine, collection)) }
     }
 
+    /// Opens the collection `c` of a folder that something else has filled.
+    #[must_use]
+    pub fn at(folder: TempDir, config: EngineConfig) -> Self {
+        let mut db = Self { folder, config, open: None };
+        db.reopen();
+        db
+    }
+
     /// Returns a collection of three dimensions under dot product.
     #[must_use]
     pub fn tiny() -> Self {

@@ -33,10 +33,25 @@ impl Shared {
     /// merge lock.
     pub fn merge_locked(&self, choose: Choose, cancel: &Cancel) -> Result<bool> {
         self.check_usable()?;
-        let Some(chosen) = self.choose(choose) else { return Ok(false) };
+        let merged = self.with_merge_input(choose, cancel, |input| self.merge(input))?;
+        Ok(merged.unwrap_or(false))
+    }
+
+    /// Calls `with` on the rows of the segments to be merged next, if there are any.
+    pub fn with_merge_input<T>(
+        &self,
+        choose: Choose,
+        cancel: &Cancel,
+        with: impl FnOnce(&MergeInput<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let Some(chosen) = self.choose(choose) else { return Ok(None) };
         let sources: Vec<Source> = chosen.iter().map(Source::new).collect();
         let work = self.chores.begin_work(Progress::merge(&sources));
         let input = MergeInput::new(sources, Watch { shared: self, cancel, work: &work });
+        with(&input).map(Some)
+    }
+
+    fn merge(&self, input: &MergeInput<'_>) -> Result<bool> {
         if input.len() == 0 {
             self.remove_segments(&input.ids())?;
             return Ok(true);
@@ -47,10 +62,10 @@ impl Shared {
             return Ok(false);
         };
         let new = NewSegment { id: self.commit.lock().next_segment(), seq: self.state.read().seq };
-        let built = self.build(&input, &new)?;
+        let built = self.build(input, &new)?;
         let rows = built.row.rows;
-        self.move_points(built, &input)?;
-        tracing::info!(collection = %self.name, segment = %new.id, from = chosen.len(), rows, "merged");
+        self.move_points(built, input)?;
+        tracing::info!(collection = %self.name, segment = %new.id, from = input.sources.len(), rows, "merged");
         self.note_change();
         Ok(true)
     }
