@@ -11,6 +11,7 @@ mod bad_input;
 mod corruption;
 mod crash;
 mod dense;
+mod field_crash;
 mod fields;
 mod formats;
 mod life;
