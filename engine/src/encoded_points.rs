@@ -11,13 +11,27 @@ pub(crate) struct EncodedPoints {
     pub ids: Vec<PointId>,
     /// One column per field in which any of the points has a vector; slots are positions in `ids`.
     pub columns: Vec<Column>,
+    expected: usize,
 }
 
 impl EncodedPoints {
     /// Starts an empty batch for points of some fields.
     pub fn new(fields: &Fields) -> Self {
         let columns = fields.iter().map(|field| Column::new(field.clone())).collect();
-        Self { ids: Vec::new(), columns }
+        Self { ids: Vec::new(), columns, expected: 0 }
+    }
+
+    /// States how many points there will be.
+    #[must_use]
+    pub fn expecting(mut self, points: usize) -> Self {
+        self.ids.reserve(points);
+        self.expected = points;
+        self
+    }
+
+    /// Returns how many points are still expected.
+    pub fn missing(&self) -> usize {
+        self.expected.saturating_sub(self.ids.len())
     }
 
     /// Returns the column of a field, if the batch was started with it.
