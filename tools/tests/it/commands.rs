@@ -240,3 +240,27 @@ fn a_server_is_not_opened_to_other_machines_by_accident() {
     let error = desk.fail("serve --config settings.json", 1);
     assert!(error.contains("settings.json") && error.contains("lisen"), "{error}");
 }
+
+#[test]
+fn points_are_paged_through_updated_and_deleted() {
+    let desk = Desk::new();
+    desk.write("in.jsonl", vectors(9));
+    desk.succeed("build in.jsonl --collection rows");
+    let page = desk.succeed("scroll --limit 4");
+    let ids: Vec<serde_json::Value> =
+        page.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(ids.len(), 4);
+    assert_eq!((&ids[1]["id"], &ids[1]["payload"]["row"]), (&"r1".into(), &1.into()));
+    assert!(ids[1]["vectors"].is_null());
+    let version = &ids[1]["version"];
+    let updated = desk.succeed("update r1 r99 --merge {\"row\":7}");
+    assert!(updated.starts_with("1 point updated, 1 missing"), "{updated}");
+    let error = desk.fail(&format!("delete r1 --if-version {version}"), 1);
+    assert!(error.contains("point r1: expected version"), "{error}");
+    assert!(desk.succeed("scroll").contains("\"row\":7"));
+    assert!(desk.succeed("delete r1 r2 r99").starts_with("2 points deleted"));
+    assert_eq!(points(&desk, "rows"), 7);
+    let compacted = desk.succeed("compact");
+    assert!(compacted.contains("-> 1 segment, 0 rows deleted"), "{compacted}");
+    assert_eq!(desk.succeed("scroll --vectors").lines().count(), 7);
+}
