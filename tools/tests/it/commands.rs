@@ -40,7 +40,7 @@ fn a_shape_that_is_asked_for_is_the_shape_that_is_made() {
     let desk = Desk::new();
     desk.write("in.jsonl", vectors(9));
     desk.succeed("build in.jsonl --collection rows --dense f16 --lists 3");
-    let config = &desk.json("inspect --json")["collections"][0]["config"];
+    let config = &desk.json("inspect --json")["collections"][0]["config"]["fields"][0];
     assert_eq!((&config["dense"], &config["lists"]), (&"f16".into(), &3.into()));
     let shown = desk.succeed("inspect");
     assert!(shown.contains("f16"), "{shown}");
