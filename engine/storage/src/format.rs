@@ -30,11 +30,14 @@ pub enum FileKind {
     Dense,
     /// The point ids of a segment, both ways.
     Ids,
+    /// Which rows of a segment have which payload values: the files of a tantivy index.
+    Lexical,
 }
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Codes, Self::Lists, Self::Centroids, Self::Dense, Self::Ids];
+    pub const ALL: [Self; 6] =
+        [Self::Codes, Self::Lists, Self::Centroids, Self::Dense, Self::Ids, Self::Lexical];
 
     /// Returns the last eight bytes of a file of this kind.
     #[must_use]
@@ -45,6 +48,7 @@ impl FileKind {
             Self::Centroids => b"bgCENTR\n",
             Self::Dense => b"bgDENSE\n",
             Self::Ids => b"bgIDS.V\n",
+            Self::Lexical => b"bgLEXIC\n",
         }
     }
 
@@ -53,11 +57,12 @@ impl FileKind {
     pub fn version(self) -> u32 {
         match self {
             Self::Codes => 2,
-            Self::Lists | Self::Centroids | Self::Dense | Self::Ids => 1,
+            Self::Lists | Self::Centroids | Self::Dense | Self::Ids | Self::Lexical => 1,
         }
     }
 
-    /// Returns the name of the file within its segment's folder. Ids belong to no field.
+    /// Returns the name of the file within its segment's folder. Ids and the lexical index belong to
+    /// no field.
     #[must_use]
     pub fn file_name(self, field: &str) -> String {
         match self {
@@ -66,6 +71,7 @@ impl FileKind {
             Self::Centroids => format!("centroids.{field}"),
             Self::Dense => format!("dense.{field}"),
             Self::Ids => "ids".to_owned(),
+            Self::Lexical => "lexical".to_owned(),
         }
     }
 
@@ -84,6 +90,7 @@ impl FileKind {
             Self::Centroids => "centroids",
             Self::Dense => "dense",
             Self::Ids => "ids",
+            Self::Lexical => "lexical",
         }
     }
 }
