@@ -1,6 +1,6 @@
-//! What a caller decides: the engine's resources and a collection's shape.
+//! What a caller decides about an engine: its resources, and the limits of requests.
 
-use bigrain_types::{DenseFormat, EmbeddingSpaceId, Levels, MAX_DIMS, Metric, VerifyIo};
+use bigrain_types::VerifyIo;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -11,17 +11,11 @@ pub const MAX_COLLECTION_NAME_BYTES: usize = 255;
 /// The most points of one upsert, and the most ids of one delete or get.
 pub const MAX_POINTS_PER_BATCH: usize = 10_000;
 
-/// The name of a collection's only vector field, as it appears in file names.
-pub(crate) const VECTOR_FIELD: &str = "vector";
-
 /// The most rows of one segment: offsets are `u32`, and a segment is rewritten as a whole.
 const MAX_FLUSH_ROWS: usize = 1 << 24;
 
 /// The most threads of an engine: far past any use, and far below what would stall a machine.
 const MAX_THREADS: usize = 1024;
-
-/// The most lists of a segment.
-const MAX_LISTS: u32 = 1 << 20;
 
 /// The fewest bytes of a memtable worth a segment.
 const MIN_FLUSH_BYTES: usize = 1 << 20;
@@ -87,132 +81,6 @@ impl EngineConfig {
     }
 }
 
-/// The shape of a [`Collection`](crate::Collection), fixed when it is created.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CollectionConfig {
-    /// Components of each vector.
-    pub dims: usize,
-    /// What "near" means.
-    pub metric: Metric,
-    /// Bits per dimension of the codes in memory. Default 2.
-    #[serde(default = "default_levels")]
-    pub levels: Levels,
-    /// How dense vectors are stored on disk. Default f32.
-    #[serde(default)]
-    pub dense: DenseFormat,
-    /// Lists of codes in each segment; without it about four times the root of its rows.
-    #[serde(default)]
-    pub lists: Option<u32>,
-    /// Which embedding space the vectors come from; vectors stated to be of another are refused.
-    #[serde(default)]
-    pub space: Option<EmbeddingSpaceId>,
-    /// The encoder that makes the vectors, as a folder or a name. bigrain's tools and service use
-    /// it to encode text; the engine only keeps it.
-    #[serde(default)]
-    pub model: Option<String>,
-}
-
-fn default_levels() -> Levels {
-    Levels::TWO
-}
-
-impl CollectionConfig {
-    /// Returns the shape of a collection with codes of two levels.
-    #[must_use]
-    pub fn new(dims: usize, metric: Metric) -> Self {
-        Self {
-            dims,
-            metric,
-            levels: default_levels(),
-            dense: DenseFormat::F32,
-            lists: None,
-            space: None,
-            model: None,
-        }
-    }
-
-    /// Sets how dense vectors are stored on disk.
-    #[must_use]
-    pub fn with_dense(mut self, dense: DenseFormat) -> Self {
-        self.dense = dense;
-        self
-    }
-
-    /// Sets the lists of codes in each segment; a segment never has more than rows.
-    #[must_use]
-    pub fn with_lists(mut self, lists: u32) -> Self {
-        self.lists = Some(lists);
-        self
-    }
-
-    /// Sets the bits per dimension of the codes in memory.
-    #[must_use]
-    pub fn with_levels(mut self, levels: Levels) -> Self {
-        self.levels = levels;
-        self
-    }
-
-    /// States which embedding space the vectors come from.
-    #[must_use]
-    pub fn with_space(mut self, space: EmbeddingSpaceId) -> Self {
-        self.space = Some(space);
-        self
-    }
-
-    /// States which encoder makes the vectors.
-    #[must_use]
-    pub fn with_model(mut self, model: impl Into<String>) -> Self {
-        self.model = Some(model.into());
-        self
-    }
-
-    /// Checks every value.
-    ///
-    /// # Errors
-    ///
-    /// An error of kind [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the value.
-    pub fn validate(&self) -> Result<()> {
-        if self.dims == 0 || self.dims > MAX_DIMS {
-            return Err(Error::invalid(format!(
-                "dims out of range: expected 1 to {MAX_DIMS}, got {}",
-                self.dims
-            )));
-        }
-        if self.lists.is_some_and(|lists| lists == 0 || lists > MAX_LISTS) {
-            return Err(Error::invalid(format!(
-                "lists out of range: expected 1 to {MAX_LISTS}, got {}",
-                self.lists.unwrap_or_default()
-            )));
-        }
-        Ok(())
-    }
-
-    /// Refuses a vector that the dense format cannot hold. Under cosine all fit: they have length one.
-    pub(crate) fn check_dense(&self, vector: &[f32]) -> Result<()> {
-        let limit =
-            if self.metric == Metric::Cosine { f32::MAX } else { self.dense.max_component() };
-        let Some(position) = vector.iter().position(|value| value.abs() > limit) else {
-            return Ok(());
-        };
-        Err(Error::invalid(format!(
-            "vector component {position} is {}: {} reaches to {limit}",
-            vector[position], self.dense
-        )))
-    }
-
-    /// Refuses a vector stated to be of another embedding space.
-    pub(crate) fn check_space(&self, given: Option<EmbeddingSpaceId>) -> Result<()> {
-        match (self.space, given) {
-            (Some(own), Some(given)) if own != given => Err(Error::new(
-                crate::ErrorKind::FailedPrecondition,
-                format!("embedding space mismatch: collection has {own}, vector has {given}"),
-            )),
-            _ => Ok(()),
-        }
-    }
-}
-
 /// Refuses more points or ids than one request may have.
 pub(crate) fn check_batch(len: usize) -> Result<()> {
     if len > MAX_POINTS_PER_BATCH {
@@ -253,31 +121,9 @@ mod tests {
 
     #[test]
     fn bad_values_are_named() {
-        let error = CollectionConfig::new(0, Metric::Dot).validate().unwrap_err();
-        assert!(error.to_string().contains("dims"), "{error}");
         let config = EngineConfig { flush_rows: 0, ..EngineConfig::default() };
         assert!(config.validate().unwrap_err().to_string().contains("flush_rows"));
         let config = EngineConfig { threads: 1_000_000, ..EngineConfig::default() };
         assert!(config.validate().unwrap_err().to_string().contains("threads"));
-    }
-
-    #[test]
-    fn a_component_beyond_the_dense_format_is_named() {
-        let config = CollectionConfig::new(2, Metric::Dot).with_dense(DenseFormat::F16);
-        let error = config.check_dense(&[1.0, -65_505.0]).unwrap_err();
-        assert_eq!(error.to_string(), "vector component 1 is -65505: f16 reaches to 65504");
-        config.check_dense(&[65_504.0, 0.0]).unwrap();
-        let cosine = CollectionConfig { metric: Metric::Cosine, ..config };
-        cosine.check_dense(&[1e20, 0.0]).unwrap();
-    }
-
-    #[test]
-    fn an_old_config_without_the_newer_fields_reads() {
-        let config: CollectionConfig =
-            serde_json::from_str(r#"{"dims": 4, "metric": "cosine"}"#).unwrap();
-        assert_eq!(config, CollectionConfig::new(4, Metric::Cosine));
-        assert!(
-            serde_json::from_str::<CollectionConfig>(r#"{"dims":4,"metric":"dot","x":1}"#).is_err()
-        );
     }
 }

@@ -15,8 +15,9 @@ use crate::collection::{
     Collection, CollectionState, CollectionStatus, Opening, collections_folder,
     remove_collection_folder,
 };
-use crate::config::{CollectionConfig, EngineConfig, check_collection_name};
+use crate::config::{EngineConfig, check_collection_name};
 use crate::error::Doing;
+use crate::field::{CollectionConfig, Schema};
 use crate::threads::Threads;
 use crate::{Error, ErrorKind, Result};
 
@@ -106,21 +107,13 @@ impl Engine {
     }
 
     fn open_collection(&self, key: CollectionKey, row: &CollectionRow) -> Result<Collection> {
-        let config: CollectionConfig = serde_json::from_str(&row.config).map_err(|error| {
-            Error::new(ErrorKind::Corruption, format!("stored configuration: {error}"))
-        })?;
-        config.validate()?;
-        self.opening(&row.name, key, config).open()
+        let schema = Schema::from_json(&row.config)?;
+        self.opening(&row.name, key, schema).open()
     }
 
-    fn opening<'a>(
-        &'a self,
-        name: &'a str,
-        key: CollectionKey,
-        config: CollectionConfig,
-    ) -> Opening<'a> {
+    fn opening<'a>(&'a self, name: &'a str, key: CollectionKey, schema: Schema) -> Opening<'a> {
         let Inner { store, directory, threads, row_io, config: limits, .. } = &*self.0;
-        Opening { name, key, config, store, directory, threads, row_io, limits }
+        Opening { name, key, schema, store, directory, threads, row_io, limits }
     }
 
     /// Creates a collection. When this returns, it is on disk.
@@ -134,16 +127,14 @@ impl Engine {
 
     fn create_checked(&self, name: &str, config: CollectionConfig) -> Result<Collection> {
         check_collection_name(name)?;
-        config.validate()?;
+        let schema = Schema::new(config)?;
         // Held over the commit, so that two creations of one name cannot both succeed.
         let mut collections = self.0.collections.write();
         if collections.contains_key(name) {
             return Err(Error::new(ErrorKind::AlreadyExists, "collection exists"));
         }
-        let json = serde_json::to_string(&config)
-            .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
-        let key = self.0.store.create_collection(name, &json, unix_ms())?;
-        let opened = self.opening(name, key, config).open();
+        let key = self.0.store.create_collection(name, &schema.to_json()?, unix_ms())?;
+        let opened = self.opening(name, key, schema).open();
         let slot = match &opened {
             Ok(collection) => Slot::Ready(collection.clone()),
             Err(error) => Slot::Quarantined { key, reason: error.to_string() },

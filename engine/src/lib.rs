@@ -23,9 +23,12 @@
 //! there is no async in this crate.
 
 mod collection;
+mod column;
 mod config;
+mod encoded_points;
 mod engine;
 mod error;
+mod field;
 mod memtable;
 mod plan;
 mod point;
@@ -34,9 +37,15 @@ mod threads;
 
 pub use bigrain_types::*;
 
-pub use collection::{Collection, CollectionInfo, CollectionState, CollectionStatus, SegmentInfo};
-pub use config::{CollectionConfig, EngineConfig, MAX_COLLECTION_NAME_BYTES, MAX_POINTS_PER_BATCH};
+pub use collection::{
+    Collection, CollectionInfo, CollectionState, CollectionStatus, FieldInfo, SegmentInfo,
+};
+pub use config::{EngineConfig, MAX_COLLECTION_NAME_BYTES, MAX_POINTS_PER_BATCH};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
+pub use field::{CollectionConfig, DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES, MAX_FIELDS};
 pub use plan::{SearchPlan, SourcePlan};
-pub use point::{DeleteOutput, Point, Query, ScoredPoint, SearchOutput, StoredPoint, UpsertOutput};
+pub use point::{
+    DeleteOutput, Point, PointVector, Query, ScoredPoint, SearchOutput, StoredPoint, StoredVector,
+    UpsertOutput,
+};

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct SearchPlan {
     /// `codes, then verify` or `exact`.
     pub method: String,
+    /// The field that was searched.
+    pub field: String,
     /// Levels of the stored codes.
     pub levels: u8,
     /// Bits per dimension of the query.
@@ -28,9 +30,9 @@ pub struct SourcePlan {
     pub source: String,
     /// How its candidates were found.
     pub index: String,
-    /// Rows it holds, deleted ones included.
+    /// Vectors of the field that it holds, deleted ones included.
     pub rows: u64,
-    /// Rows that are deleted.
+    /// Those of them that are deleted.
     pub deleted: u64,
 }
 
@@ -38,8 +40,8 @@ impl fmt::Display for SearchPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} ({} levels, query {} bits, at most {} candidates)",
-            self.method, self.levels, self.query_bits, self.max_candidates
+            "{} in {} ({} levels, query {} bits, at most {} candidates)",
+            self.method, self.field, self.levels, self.query_bits, self.max_candidates
         )?;
         for source in &self.sources {
             writeln!(

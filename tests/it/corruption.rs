@@ -46,7 +46,10 @@ fn subfolders(folder: &Path) -> Vec<PathBuf> {
 fn use_everything(db: &Db, expected: &[PointId]) -> Option<String> {
     let engine = Engine::open(db.path(), EngineConfig::default()).unwrap();
     let healthy = engine.collection("healthy").unwrap();
-    assert_eq!(healthy.get(&[1.into()]).unwrap()[0].as_ref().unwrap().vector, [1.0, 1.0]);
+    assert_eq!(
+        healthy.get(&[1.into()]).unwrap()[0].as_ref().unwrap().vector("vector").unwrap(),
+        [1.0, 1.0]
+    );
     let error = touch_all(&engine, expected).err();
     if let Some(error) = &error {
         assert_eq!(error.kind(), ErrorKind::Corruption, "{error}");

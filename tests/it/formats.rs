@@ -85,7 +85,7 @@ fn a_segment_written_before_is_read() {
         let mut candidates = Candidates::new(1, 10);
         let reach = Reach { probes: 1, epsilon: Epsilon { sign: 1.9, full: 1.9 } };
         let mut scan = ListScan::new(&query);
-        ivf.search(&query, &mut scan, reach, &Default::default(), &mut candidates);
+        ivf.search(&query, &mut scan, reach, |_| false, &mut candidates);
         assert_eq!(candidates.into_sorted()[0].offset, offset.0);
     }
 }

@@ -4,6 +4,7 @@
 //! ```text
 //!  QueryCode ──> candidates (codes.<field>, resident) ──> offsets, best bound first
 //!  query     ──> verify     (dense.<field>, on disk)  ──> exact similarities, the best k
+//!  positions ──> order      (order.<field>)           ──> offsets, where a field has its own order
 //!  offsets   ──> ids        (ids)                     ──> PointIds
 //! ```
 //!
@@ -25,6 +26,7 @@ pub mod dense;
 mod error;
 pub mod ids;
 pub mod lists;
+pub mod order;
 mod scanner;
 pub mod verify;
 

@@ -10,12 +10,13 @@
 //! When building or committing fails, the frozen memtable stays as it is, searchable and safe in
 //! the store, and the next flush tries again.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
-use bigrain_index::build::{BuildParams, Rows};
+use bigrain_index::IndexError;
 use bigrain_storage::{Batch, FileRow, Location, PointRow, SegmentRow, fs};
-use bigrain_types::{Offset, PointId, SegmentId};
+use bigrain_types::{FieldId, Offset, PointId, SegmentId};
 use roaring::RoaringBitmap;
 
 use super::Collection;
@@ -23,7 +24,7 @@ use super::handle::Shared;
 use super::state::{Frozen, SegmentView};
 use crate::error::Doing;
 use crate::memtable::Memtable;
-use crate::segment::{Segment, SegmentInput, SegmentParams, build_segment};
+use crate::segment::{BuiltSegment, Segment, SegmentInput, SegmentParams, build_segment};
 use crate::{Error, ErrorKind, Result};
 
 /// Writers wait for a running flush once the memtable is this many times its limit.
@@ -112,7 +113,8 @@ impl Shared {
             if state.active.is_empty() {
                 return None;
             }
-            let table = std::mem::replace(&mut state.active, Memtable::new(&self.binarizer));
+            let empty = Memtable::new(&state.fields);
+            let table = std::mem::replace(&mut state.active, empty);
             let dead = Arc::new(table.dead().clone());
             state.frozen = Some(Frozen { table: Arc::new(table), dead });
         }
@@ -134,18 +136,15 @@ impl Shared {
 
     fn build_in(&self, folder: &Path, input: &FrozenRows<'_>, id: SegmentId) -> Result<Built> {
         let directory = &*self.resources.directory;
-        let params = SegmentParams {
-            binarizer: &self.binarizer,
-            dense: self.config.dense,
-            index: BuildParams { lists: self.config.lists, seed: id.0 },
-        };
-        let order = build_segment(directory, folder, input, &params, &self.resources.threads)
-            .doing(|| format!("build segment {id}"))?;
-        let segment = Segment::open(directory, folder, id, &self.binarizer)
+        let fields: Vec<_> = self.fields().iter().cloned().collect();
+        let params = SegmentParams { fields: &fields, seed: id.0 };
+        let built = build_segment(directory, folder, input, &params, &self.resources.threads);
+        let BuiltSegment { order, fields } = built.doing(|| format!("build segment {id}"))?;
+        let segment = Segment::open(directory, folder, id, &fields)
             .doing(|| format!("open new segment {id}"))?;
-        let files = segment.files().map(|(name, file)| FileRow::new(name, file.identity()));
-        let row =
-            SegmentRow { id, rows: segment.rows(), files: files.into(), seq: input.table.newest() };
+        let files = segment.files().into_iter();
+        let files = files.map(|(name, file)| FileRow::new(name, file.identity())).collect();
+        let row = SegmentRow { id, rows: segment.rows(), files, seq: input.table.newest() };
         Ok(Built { segment, row, order })
     }
 
@@ -183,8 +182,9 @@ impl Shared {
         let mut state = self.state.write();
         if let Some(Built { segment, .. }) = built {
             tracing::info!(collection = %self.name, segment = %segment.id, rows = segment.rows(), "flushed");
-            let (segment, deleted) = (Arc::new(segment), Arc::new(deleted));
-            state.segments.push(SegmentView { segment, deleted });
+            // Fields may have been dropped while it was built.
+            let segment = Arc::new(segment.with_only(&state.fields));
+            state.segments.push(SegmentView { segment, deleted: Arc::new(deleted) });
         }
         state.frozen = None;
         Ok(())
@@ -199,7 +199,7 @@ struct Built {
     order: Vec<u32>,
 }
 
-/// The live rows of a frozen memtable, in slot order.
+/// The live points of a frozen memtable, in slot order.
 struct FrozenRows<'a> {
     table: &'a Memtable,
     slots: Vec<u32>,
@@ -219,18 +219,22 @@ impl<'a> FrozenRows<'a> {
     }
 }
 
-impl Rows for FrozenRows<'_> {
+impl SegmentInput for FrozenRows<'_> {
     fn len(&self) -> usize {
         self.slots.len()
     }
 
-    fn row(&self, at: usize) -> &[f32] {
-        self.table.row(self.slots[at])
+    fn id(&self, point: usize) -> Result<Cow<'_, PointId>, IndexError> {
+        Ok(Cow::Borrowed(self.table.id(self.slots[point])))
     }
-}
 
-impl SegmentInput for FrozenRows<'_> {
-    fn id(&self, row: usize) -> &PointId {
-        self.table.id(self.slots[row])
+    fn has(&self, point: usize, field: FieldId) -> Result<bool, IndexError> {
+        Ok(self.vector(point, field)?.is_some())
+    }
+
+    fn vector(&self, point: usize, field: FieldId) -> Result<Option<Cow<'_, [f32]>>, IndexError> {
+        let column = self.table.column(field);
+        let vector = column.and_then(|column| column.vector(self.slots[point]));
+        Ok(vector.map(Cow::Borrowed))
     }
 }

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use bigrain_binarize::Binarizer;
 use bigrain_index::verify::RowIo;
 use bigrain_storage::{CollectionKey, Directory, ReadView, SegmentRow, Store, fs};
 use bigrain_types::{Offset, SeqNo};
@@ -13,16 +12,14 @@ use roaring::RoaringBitmap;
 
 use super::state::{SegmentView, State};
 use super::writer::{CommitState, Request};
-use crate::config::{CollectionConfig, EngineConfig};
+use crate::config::EngineConfig;
+use crate::encoded_points::EncodedPoints;
 use crate::error::Doing;
-use crate::memtable::{EncodedPoints, Memtable};
+use crate::field::{CollectionConfig, Fields, Schema};
+use crate::memtable::Memtable;
 use crate::segment::Segment;
 use crate::threads::Threads;
 use crate::{Error, ErrorKind, Result};
-
-/// The seed of every collection's rotation. Codes of equal shape share one code space, so that
-/// their segments can be copied from one collection to another.
-const ROTATION_SEED: u64 = 0x6269_6772_6169_6e31;
 
 /// Points encoded at a time while the memtable is rebuilt.
 const REBUILD_BATCH: usize = 1024;
@@ -36,8 +33,6 @@ pub struct Collection(pub(super) Arc<Shared>);
 pub(super) struct Shared {
     pub name: String,
     pub key: CollectionKey,
-    pub config: CollectionConfig,
-    pub binarizer: Binarizer,
     pub resources: Resources,
     pub state: RwLock<State>,
     pub queue: Mutex<Vec<Request>>,
@@ -61,7 +56,7 @@ pub(super) struct Resources {
 pub(crate) struct Opening<'a> {
     pub name: &'a str,
     pub key: CollectionKey,
-    pub config: CollectionConfig,
+    pub schema: Schema,
     pub store: &'a Arc<Store>,
     pub directory: &'a Arc<dyn Directory>,
     pub threads: &'a Threads,
@@ -83,10 +78,7 @@ impl Opening<'_> {
     }
 
     fn open_parts(self) -> Result<Collection> {
-        let config = self.config;
-        let binarizer =
-            Binarizer::new_rotation(config.dims, config.levels, config.metric, ROTATION_SEED)
-                .map_err(|error| Error::invalid(error.to_string()))?;
+        let fields = Fields::new(&self.schema)?;
         let view = self.store.view();
         let missing = || Error::new(ErrorKind::Corruption, "store has no counts");
         let counts = view.counts(self.key)?.ok_or_else(missing)?;
@@ -96,8 +88,10 @@ impl Opening<'_> {
         let mut segments = Vec::with_capacity(rows.len());
         for row in &rows {
             let path = folder.join(row.id.to_string());
-            let segment = Segment::open(&**self.directory, &path, row.id, &binarizer)?;
+            let present = Segment::fields_in(row, &fields);
+            let segment = Segment::open(&**self.directory, &path, row.id, &present)?;
             check_against_manifest(&segment, row)?;
+            let segment = segment.with_left_over_of(row);
             let deleted = view.tombstones(self.key, row.id)?;
             let deleted: RoaringBitmap = deleted.into_iter().map(|Offset(offset)| offset).collect();
             if deleted.max().is_some_and(|last| u64::from(last) >= row.rows) {
@@ -106,14 +100,12 @@ impl Opening<'_> {
             }
             segments.push(SegmentView { segment: Arc::new(segment), deleted: Arc::new(deleted) });
         }
-        let active = rebuild_memtable(&view, self.key, &binarizer)?;
+        let active = rebuild_memtable(&view, self.key, &self.schema, &fields)?;
         let (live, seq) = (counts.live, counts.last_seq);
-        let state = State { segments, frozen: None, active, live, seq };
+        let state = State { fields, segments, frozen: None, active, live, seq };
         Ok(Collection(Arc::new(Shared {
             name: self.name.to_owned(),
             key: self.key,
-            config,
-            binarizer,
             resources: Resources {
                 store: Arc::clone(self.store),
                 directory: Arc::clone(self.directory),
@@ -123,7 +115,7 @@ impl Opening<'_> {
             },
             state: RwLock::new(state),
             queue: Mutex::new(Vec::new()),
-            commit: Mutex::new(CommitState::new(counts)),
+            commit: Mutex::new(CommitState::new(counts, self.schema)),
             flush: Mutex::new(()),
             quarantined: OnceLock::new(),
             dropped: AtomicBool::new(false),
@@ -138,10 +130,10 @@ impl Collection {
         &self.0.name
     }
 
-    /// Returns the shape.
+    /// Returns the shape, as it is now: fields may be added and dropped.
     #[must_use]
-    pub fn config(&self) -> &CollectionConfig {
-        &self.0.config
+    pub fn config(&self) -> CollectionConfig {
+        self.0.fields().config()
     }
 
     /// Returns how many points there are, exactly.
@@ -173,6 +165,11 @@ impl Collection {
 impl Shared {
     pub fn folder(&self) -> PathBuf {
         collection_folder(self.key)
+    }
+
+    /// Returns the fields as they are now.
+    pub fn fields(&self) -> Fields {
+        self.state.read().fields.clone()
     }
 
     /// Runs one operation: refuses when the collection is gone or quarantined, names the operation
@@ -250,31 +247,37 @@ fn check_against_manifest(segment: &Segment, row: &SegmentRow) -> Result<()> {
     Ok(())
 }
 
+/// Reads the points that are in no segment. Vectors of fields that were dropped are passed over.
 fn rebuild_memtable(
     view: &ReadView<'_>,
     key: CollectionKey,
-    binarizer: &Binarizer,
+    schema: &Schema,
+    fields: &Fields,
 ) -> Result<Memtable> {
-    let mut table = Memtable::new(binarizer);
-    let (mut ids, mut rows, mut newest) = (Vec::new(), Vec::new(), SeqNo::default());
+    let mut table = Memtable::new(fields);
+    let (mut points, mut newest) = (EncodedPoints::new(fields), SeqNo::default());
     for row in view.head_rows(key)? {
         let (id, row) = row?;
-        if row.vectors.len() != binarizer.dims() {
-            return Err(Error::new(
-                ErrorKind::Corruption,
-                format!("stored vector of {id} has {} dimensions", row.vectors.len()),
-            ));
+        let slot = points.ids.len() as u32;
+        for (field, vector) in row.vectors {
+            if field >= schema.next_field {
+                let reason = format!("stored vector of {id} is of field {field}, which never was");
+                return Err(Error::new(ErrorKind::Corruption, reason));
+            }
+            let Some(column) = points.column_mut(field) else { continue };
+            if vector.len() != column.field().config.dims {
+                let reason = format!("stored vector of {id} has {} dimensions", vector.len());
+                return Err(Error::new(ErrorKind::Corruption, reason));
+            }
+            column.push(slot, &vector);
         }
-        ids.push(id);
-        rows.extend_from_slice(&row.vectors);
+        points.ids.push(id);
         newest = newest.max(row.seq);
-        if ids.len() == REBUILD_BATCH {
-            let (ids, rows) = (std::mem::take(&mut ids), std::mem::take(&mut rows));
-            table.append(&EncodedPoints::encode(binarizer, ids, rows), newest);
+        if points.ids.len() == REBUILD_BATCH {
+            let full = std::mem::replace(&mut points, EncodedPoints::new(fields));
+            table.append(&full.encoded(), newest);
         }
     }
-    if !ids.is_empty() {
-        table.append(&EncodedPoints::encode(binarizer, ids, rows), newest);
-    }
+    table.append(&points.encoded(), newest);
     Ok(table)
 }

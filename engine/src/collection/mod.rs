@@ -15,6 +15,7 @@
 //!
 //! A thread that holds one may take a later one, never an earlier one.
 
+mod alter;
 mod exact;
 mod flush;
 mod handle;
@@ -26,4 +27,4 @@ mod writer;
 
 pub use handle::Collection;
 pub(crate) use handle::{Opening, collections_folder, remove_collection_folder};
-pub use info::{CollectionInfo, CollectionState, CollectionStatus, SegmentInfo};
+pub use info::{CollectionInfo, CollectionState, CollectionStatus, FieldInfo, SegmentInfo};

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bigrain_storage::{Location, PointRow, ReadView};
-use bigrain_types::{MAX_LIMIT, Offset, PointId, SegmentId};
+use bigrain_types::{FieldId, MAX_LIMIT, Offset, PointId, SegmentId};
 
 use super::Collection;
 use super::handle::Shared;
 use crate::config::check_batch;
+use crate::field::Fields;
 use crate::segment::Segment;
-use crate::{Error, ErrorKind, Result, StoredPoint};
+use crate::{Error, ErrorKind, Result, StoredPoint, StoredVector};
 
 impl Collection {
     /// Returns points by id, in the order asked; `None` for ids that do not exist.
@@ -62,6 +63,7 @@ impl Shared {
         ids: &[PointId],
         rows: Vec<Option<PointRow>>,
     ) -> Result<Vec<Option<StoredPoint>>> {
+        let fields = self.fields();
         let payloads = view.payloads(self.key, ids)?;
         let heads = view.heads(self.key, ids)?;
         let mut points = Vec::with_capacity(ids.len());
@@ -73,17 +75,18 @@ impl Shared {
             let missing = |what: &str| {
                 Error::new(ErrorKind::Corruption, format!("point {id} has no stored {what}"))
             };
-            let vector = match location {
-                Location::Head => head.ok_or_else(|| missing("vector"))?.vectors,
-                Location::Segment(segment, offset) => self.segment_row(segment, offset)?,
+            let vectors = match location {
+                Location::Head => head.ok_or_else(|| missing("vectors"))?.vectors,
+                Location::Segment(segment, offset) => self.segment_vectors(segment, offset)?,
             };
+            let vectors = named(&fields, vectors);
             let payload = payload.ok_or_else(|| missing("payload"))?;
-            points.push(Some(StoredPoint { id: id.clone(), vector, payload, seq }));
+            points.push(Some(StoredPoint { id: id.clone(), vectors, payload, seq }));
         }
         Ok(points)
     }
 
-    fn segment_row(&self, id: SegmentId, offset: Offset) -> Result<Vec<f32>> {
+    fn segment_vectors(&self, id: SegmentId, offset: Offset) -> Result<Vec<(FieldId, Vec<f32>)>> {
         let found = self.find_segment(id).or_else(|| {
             // A flush has committed the segment and is about to publish it: wait for that.
             drop(self.commit.lock());
@@ -91,10 +94,24 @@ impl Shared {
         });
         let missing =
             || Error::new(ErrorKind::Corruption, format!("manifest does not name segment {id}"));
-        Ok(found.ok_or_else(missing)?.dense.row(offset)?.to_vec())
+        let segment = found.ok_or_else(missing)?;
+        let mut vectors = Vec::new();
+        for files in segment.fields() {
+            vectors.extend(files.vector(offset)?.map(|vector| (files.id(), vector)));
+        }
+        Ok(vectors)
     }
 
     fn find_segment(&self, id: SegmentId) -> Option<Arc<Segment>> {
         self.state.read().segment(id).map(|view| Arc::clone(&view.segment))
     }
+}
+
+/// Names the fields of vectors; vectors of fields that were dropped meanwhile are left out.
+fn named(fields: &Fields, vectors: Vec<(FieldId, Vec<f32>)>) -> Vec<StoredVector> {
+    let named = |(field, values)| {
+        let field = Arc::clone(&fields.get(field)?.name);
+        Some(StoredVector { field, values })
+    };
+    vectors.into_iter().filter_map(named).collect()
 }

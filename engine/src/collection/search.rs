@@ -1,11 +1,12 @@
 //! Searching: candidates from codes, verification from dense vectors, ids and payloads last.
 //!
-//! A search takes its view in one step: under the state lock it copies the list of segments with
-//! their deleted rows, and scans and scores the memtable, which may grow as soon as the lock is
+//! A search looks at one field. It takes its view in one step: under the state lock it copies the
+//! list of segments that have files of the field, with their deleted rows, and scans and scores the memtable, which may grow as soon as the lock is
 //! released. Everything else happens without a lock. Candidates of all sources compete in one
 //! list, so that rows are read in the order of their bounds whatever segment they lie in.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bigrain_binarize::{QueryCode, QueryWidth};
@@ -16,15 +17,14 @@ use bigrain_index::lists::{Effort, Nearness, ResidentLists};
 use bigrain_index::verify::{Verified, Verifier, similarity, verify};
 use bigrain_index::{Candidate, Candidates, scan};
 use bigrain_kernels::TopK;
-use bigrain_types::{
-    Metric, Offset, Payload, PointId, SearchParams, SearchStats, SeqNo, normalize, validate_vector,
-};
+use bigrain_types::{Payload, PointId, SearchParams, SearchStats, SeqNo};
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
 use super::Collection;
 use super::handle::Shared;
-use super::state::{Frozen, SegmentView, State};
+use super::state::{FieldView, Frozen, State};
+use crate::field::Field;
 use crate::memtable::Memtable;
 use crate::plan::{SearchPlan, SourcePlan};
 use crate::{Error, ErrorKind, Query, Result, ScoredPoint, SearchOutput};
@@ -43,11 +43,12 @@ const PARALLEL_CODES: u64 = 200_000;
 const SIGN_EPSILON: f32 = 2.6;
 
 impl Collection {
-    /// Returns the points nearest to a query, nearest first: `min(limit, count)` of them.
+    /// Returns the points nearest to a query, nearest first: `limit` of them, or all that have a vector
+    /// in the query's field.
     ///
     /// # Errors
     ///
-    /// `FailedPrecondition` for a query of another dimension or embedding space;
+    /// `NotFound` for a field that the collection does not have; `FailedPrecondition` for a query of another dimension or embedding space;
     /// `InvalidArgument` for one that is not finite, or zero under cosine; `Cancelled`;
     /// `Corruption` when a stored block fails its check, which names the file.
     pub fn search(&self, query: &Query, params: &SearchParams) -> Result<SearchOutput> {
@@ -78,6 +79,7 @@ pub(super) struct Search<'a> {
     pub shared: &'a Shared,
     pub params: &'a SearchParams,
     pub query: &'a Query,
+    pub field: Arc<Field>,
     /// Of length one under cosine.
     pub vector: Vec<f32>,
     code: QueryCode,
@@ -86,11 +88,11 @@ pub(super) struct Search<'a> {
 
 /// What a search looks at, taken in one step.
 struct View {
-    segments: Vec<SegmentView>,
+    segments: Vec<FieldView>,
     frozen: Option<Frozen>,
     /// The memtable's best, already scored exactly: it may change once the lock is released.
     active: Vec<Hit>,
-    active_plan: SourcePlan,
+    active_plan: Option<SourcePlan>,
     /// The last write that the view shows.
     seq: SeqNo,
 }
@@ -103,20 +105,19 @@ pub(super) struct Hit {
 
 impl<'a> Search<'a> {
     fn prepare(shared: &'a Shared, query: &'a Query, params: &'a SearchParams) -> Result<Self> {
-        let config = &shared.config;
-        config.check_space(query.space)?;
-        validate_vector(&query.vector, config.dims, config.metric)?;
+        let fields = shared.fields();
+        let field = Arc::clone(fields.named(query.field.as_deref())?);
+        let checked = field.check_query(&query.vector, query.space);
+        checked.map_err(|error| fields.at(&field, error))?;
         let mut vector = query.vector.clone();
-        if config.metric == Metric::Cosine {
-            normalize(&mut vector);
-        }
+        field.normalize(&mut vector);
         let width = QueryWidth::DEFAULT;
-        let code = shared
+        let code = field
             .binarizer
             .prepare_query(&vector, width)
             .map_err(|error| Error::invalid(error.to_string()))?;
-        let max_candidates = max_candidates(params, config.levels.get());
-        Ok(Self { shared, params, query, vector, code, max_candidates })
+        let max_candidates = max_candidates(params, field.config.levels.get());
+        Ok(Self { shared, params, query, field, vector, code, max_candidates })
     }
 
     /// Returns the results, or nothing when a result was deleted while it was being fetched.
@@ -142,11 +143,16 @@ impl<'a> Search<'a> {
 
     fn view(&self, stats: &mut SearchStats) -> Result<View> {
         let state: &State = &self.shared.state.read();
+        if state.fields.get(self.field.id).is_none() {
+            let reason = format!("field {:?} was dropped", self.field.name);
+            return Err(Error::new(ErrorKind::NotFound, reason));
+        }
+        let (active, dead) = (&state.active, state.active.dead());
         let view = View {
-            segments: state.segments.clone(),
+            segments: state.segments_with(self.field.id).collect(),
             frozen: state.frozen.clone(),
-            active: self.timed_memtable_hits(&state.active, state.active.dead(), stats),
-            active_plan: memtable_plan(&state.active, state.active.dead()),
+            active: self.timed_memtable_hits(active, dead, stats),
+            active_plan: self.params.explain().then(|| self.memtable_plan(active, dead)),
             seq: state.seq,
         };
         self.query.cancel.check()?;
@@ -174,35 +180,36 @@ impl<'a> Search<'a> {
         dead: &RoaringBitmap,
         stats: &mut SearchStats,
     ) -> Vec<(f32, u32)> {
-        let metric = self.shared.config.metric;
+        let Some(column) = table.column(self.field.id) else { return Vec::new() };
+        let metric = self.field.config.metric;
         let limit = self.params.limit();
-        let score = |slot: u32| similarity(metric, &self.vector, table.row(slot));
+        let score = |row: u32| similarity(metric, &self.vector, column.row(row));
+        let is_dead = |row: u32| dead.contains(column.slot(row));
         if self.params.exact() {
             let mut best = TopK::new(limit);
-            for slot in (0..table.len() as u32).filter(|&slot| !dead.contains(slot)) {
-                best.push(score(slot), slot);
+            for row in (0..column.len() as u32).filter(|&row| !is_dead(row)) {
+                best.push(score(row), row);
                 stats.rows_read += 1;
             }
             let best = best.into_sorted().into_iter();
-            return best.map(|scored| (scored.score, scored.offset)).collect();
+            return best.map(|scored| (scored.score, column.slot(scored.offset))).collect();
         }
         let mut candidates = Candidates::new(limit, self.max_candidates);
-        stats.codes_scanned += table.with_codes(|codes| {
-            scan(codes, &self.code, |slot| dead.contains(slot), &mut candidates)
-        });
+        stats.codes_scanned +=
+            column.with_codes(|codes| scan(codes, &self.code, is_dead, &mut candidates));
         let candidates = candidates.into_sorted();
         stats.candidates += candidates.len() as u64;
         let Ok(verified) =
             verify(&candidates, limit, |candidate| Ok::<_, Infallible>(score(candidate.offset)));
         stats.rows_read += verified.rows;
-        let slot = |index: usize| candidates[index].offset;
+        let slot = |index: usize| column.slot(candidates[index].offset);
         verified.best.into_iter().map(|(score, index)| (score, slot(index))).collect()
     }
 
     /// Candidates of every source compete; the best bounds are verified.
     fn approximate(
         &self,
-        segments: &[SegmentView],
+        segments: &[FieldView],
         in_memory: &[Hit],
         stats: &mut SearchStats,
     ) -> Result<Vec<Hit>> {
@@ -232,7 +239,7 @@ impl<'a> Search<'a> {
         let hit = |(similarity, index): (f32, usize)| {
             let Candidate { source, offset, .. } = candidates[index];
             let id = match segments.get(source as usize) {
-                Some(view) => view.segment.ids.get(Offset(offset))?,
+                Some(view) => view.id(offset)?,
                 None => in_memory[offset as usize].id.clone(),
             };
             Ok(Hit { similarity, id })
@@ -242,10 +249,10 @@ impl<'a> Search<'a> {
         hits
     }
 
-    fn verify(&self, segments: &[SegmentView], candidates: &[Candidate]) -> Result<Verified> {
-        let sources: Vec<&DenseReader> = segments.iter().map(|view| &view.segment.dense).collect();
+    fn verify(&self, segments: &[FieldView], candidates: &[Candidate]) -> Result<Verified> {
+        let sources: Vec<&DenseReader> = segments.iter().map(|view| &view.files.dense).collect();
         let verifier = Verifier {
-            metric: self.shared.config.metric,
+            metric: self.field.config.metric,
             query: &self.vector,
             limit: self.params.limit(),
             sources: &sources,
@@ -258,13 +265,13 @@ impl<'a> Search<'a> {
     /// Searches the codes of every segment; returns the candidates of all, best bound first.
     fn segment_candidates(
         &self,
-        segments: &[SegmentView],
+        segments: &[FieldView],
         stats: &mut SearchStats,
     ) -> Result<Vec<Candidate>> {
         let empty = || Candidates::new(self.params.limit(), self.max_candidates);
         let codes: u64 = segments.iter().map(|view| self.expected_codes(view)).sum();
         let (scanned, candidates) = if segments.len() > 1 && codes > PARALLEL_CODES {
-            let search_one = |(source, view): (usize, &SegmentView)| {
+            let search_one = |(source, view): (usize, &FieldView)| {
                 let mut candidates = empty();
                 let scan = &mut ListScan::new(&self.code);
                 Ok::<_, Error>((
@@ -298,20 +305,25 @@ impl<'a> Search<'a> {
     fn search_segment(
         &self,
         source: usize,
-        view: &SegmentView,
+        view: &FieldView,
         scan: &mut ListScan,
         candidates: &mut Candidates,
     ) -> Result<Scanned> {
         self.query.cancel.check()?;
-        let segment = &view.segment;
-        let codes = segment.codes.resident()?;
-        let lists = segment.lists.resident()?;
-        let nearness = Nearness::of(self.shared.config.metric);
-        let centroids = segment.lists.centroids(&lists, nearness)?;
+        let files = &view.files;
+        let codes = files.codes.resident()?;
+        let lists = files.lists.resident()?;
+        let nearness = Nearness::of(self.field.config.metric);
+        let centroids = files.lists.centroids(&lists, nearness)?;
         let ivf = Ivf { codes: &codes, layout: &lists.layout, centroids };
         candidates.begin_source(source as u32);
         let reach = self.reach(&lists);
-        Ok(ivf.search(&self.code, scan, reach, &view.deleted, candidates))
+        let deleted = files.by_position(&view.deleted)?;
+        Ok(if deleted.is_empty() {
+            ivf.search(&self.code, scan, reach, |_| false, candidates)
+        } else {
+            ivf.search(&self.code, scan, reach, |position| deleted.contains(position), candidates)
+        })
     }
 
     /// Turns what the caller wants into how hard to look in one segment.
@@ -329,10 +341,10 @@ impl<'a> Search<'a> {
     }
 
     /// About how many codes a search of a segment scans.
-    fn expected_codes(&self, view: &SegmentView) -> u64 {
-        let lists = u64::from(view.segment.lists.lists());
+    fn expected_codes(&self, view: &FieldView) -> u64 {
+        let lists = u64::from(view.files.lists.lists());
         let probes = self.params.probes().map_or(lists, |probes| probes as u64);
-        view.segment.rows() * probes.min(lists) / lists
+        view.files.rows() * probes.min(lists) / lists
     }
 
     /// Reads the payloads of the results; nothing when one of them was deleted or replaced since
@@ -340,7 +352,7 @@ impl<'a> Search<'a> {
     ///
     /// Without payloads nothing is read, and the results are those of the view.
     fn fetch(&self, hits: Vec<Hit>, seq: SeqNo) -> Result<Option<Vec<ScoredPoint>>> {
-        let metric = self.shared.config.metric;
+        let metric = self.field.config.metric;
         let point = |hit: Hit, payload| {
             let (id, score) = (hit.id, metric.score(hit.similarity));
             ScoredPoint { id, score, payload }
@@ -360,8 +372,8 @@ impl<'a> Search<'a> {
         Ok(points.map(|(hit, payload)| payload.map(|payload| point(hit, payload))).collect())
     }
 
-    fn index_plan(&self, exact: bool, view: &SegmentView) -> String {
-        let lists = match view.segment.lists.resident() {
+    fn index_plan(&self, exact: bool, view: &FieldView) -> String {
+        let lists = match view.files.lists.resident() {
             Ok(lists) if !exact => lists,
             Ok(_) | Err(_) => return "exact scan".into(),
         };
@@ -378,12 +390,13 @@ impl<'a> Search<'a> {
             .map(|view| SourcePlan {
                 source: format!("segment {}", view.segment.id),
                 index: self.index_plan(exact, view),
-                rows: view.segment.rows(),
-                deleted: view.deleted.len(),
+                rows: view.files.rows(),
+                deleted: view.deleted_rows(),
             })
             .collect();
-        sources.extend(view.frozen.iter().map(|frozen| memtable_plan(&frozen.table, &frozen.dead)));
-        sources.push(view.active_plan.clone());
+        let frozen = view.frozen.iter();
+        sources.extend(frozen.map(|frozen| self.memtable_plan(&frozen.table, &frozen.dead)));
+        sources.extend(view.active_plan.clone());
         SearchPlan {
             method: match (exact, self.params.verify()) {
                 (true, _) => "exact",
@@ -391,10 +404,21 @@ impl<'a> Search<'a> {
                 (false, false) => "codes alone",
             }
             .into(),
-            levels: self.shared.config.levels.get(),
+            field: self.field.name.to_string(),
+            levels: self.field.config.levels.get(),
             query_bits: self.code.width() as u8,
             max_candidates: self.max_candidates,
             sources,
+        }
+    }
+
+    fn memtable_plan(&self, table: &Memtable, dead: &RoaringBitmap) -> SourcePlan {
+        let column = table.column(self.field.id);
+        SourcePlan {
+            source: "memtable".into(),
+            index: "flat scan".into(),
+            rows: column.map_or(0, |column| column.len() as u64),
+            deleted: column.map_or(0, |column| column.count_in(dead)),
         }
     }
 }
@@ -411,13 +435,4 @@ fn max_candidates(params: &SearchParams, levels: u8) -> usize {
         None => ((params.limit() as f32 * oversampling) as usize).max(least),
     };
     wanted.min(MAX_CANDIDATES)
-}
-
-fn memtable_plan(table: &Memtable, dead: &RoaringBitmap) -> SourcePlan {
-    SourcePlan {
-        source: "memtable".into(),
-        index: "flat scan".into(),
-        rows: table.len() as u64,
-        deleted: dead.len(),
-    }
 }

@@ -8,24 +8,26 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bigrain_storage::{Batch, CollectionKey, CountsRow, HeadRow, Location, PointRow};
-use bigrain_types::{Metric, Offset, PointId, SegmentId, SeqNo, normalize, validate_vector};
+use bigrain_types::{FieldId, Offset, PointId, SegmentId, SeqNo};
 use parking_lot::Mutex;
 
 use super::Collection;
 use super::handle::Shared;
 use crate::config::check_batch;
-use crate::memtable::EncodedPoints;
-use crate::{DeleteOutput, Error, ErrorKind, Point, Result, UpsertOutput};
+use crate::encoded_points::EncodedPoints;
+use crate::field::{Fields, Schema};
+use crate::{DeleteOutput, Error, ErrorKind, Point, PointVector, Result, UpsertOutput};
 
-/// What the commit lock guards: the counters of the next batch.
+/// What the commit lock guards: the counters of the next batch, and the fields as the store has them.
 #[derive(Debug)]
 pub(crate) struct CommitState {
     pub counts: CountsRow,
+    pub schema: Schema,
 }
 
 impl CommitState {
-    pub fn new(counts: CountsRow) -> Self {
-        Self { counts }
+    pub fn new(counts: CountsRow, schema: Schema) -> Self {
+        Self { counts, schema }
     }
 
     /// Gives out a segment id. Ids of builds that fail are not used again while this process
@@ -73,9 +75,11 @@ impl Collection {
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` for a vector component that is not finite, a zero vector under cosine,
-    /// two points of one id, or more than [`MAX_POINTS_PER_BATCH`](crate::MAX_POINTS_PER_BATCH) points;
-    /// `FailedPrecondition` for a vector of another dimension or embedding space;
+    /// `InvalidArgument` for a vector component that is not finite, a zero vector under cosine, a
+    /// point without vectors or with two in one field, two points of one id, or more than
+    /// [`MAX_POINTS_PER_BATCH`](crate::MAX_POINTS_PER_BATCH) points; `NotFound` for a field that the
+    /// collection does not have; `FailedPrecondition` for a vector of another dimension or embedding
+    /// space;
     /// `ResourceExhausted` while segments cannot be built and the memtable is full; `Poisoned` after
     /// an earlier write failed.
     pub fn upsert(&self, points: Vec<Point>) -> Result<UpsertOutput> {
@@ -124,30 +128,21 @@ impl Shared {
             }
         }
         drop(seen);
-        let mut ids = Vec::with_capacity(points.len());
-        let mut rows = Vec::with_capacity(points.len() * self.config.dims);
+        // A field that is dropped before the commit takes its vectors with it, as if this write had
+        // come before; one that is added has none here.
+        let fields = self.fields();
+        let mut encoded = EncodedPoints::new(&fields);
         let mut payloads = Batch::new();
         for point in points {
-            self.check_point(&point).map_err(|error| at_point(&point.id, &error))?;
-            payloads.put_payload(self.key, &point.id, &point.payload);
+            let Point { id, vectors, payload } = point;
+            push_vectors(&mut encoded, &fields, vectors).map_err(|error| at_point(&id, &error))?;
+            payloads.put_payload(self.key, &id, &payload);
             if let Some(reason) = payloads.refusal() {
-                return Err(at_point(&point.id, &Error::invalid(reason)));
+                return Err(at_point(&id, &Error::invalid(reason)));
             }
-            let start = rows.len();
-            rows.extend_from_slice(&point.vector);
-            if self.config.metric == Metric::Cosine {
-                normalize(&mut rows[start..]);
-            }
-            ids.push(point.id);
+            encoded.ids.push(id);
         }
-        let points = EncodedPoints::encode(&self.binarizer, ids, rows);
-        Ok(Operation::Upsert { points, payloads })
-    }
-
-    fn check_point(&self, point: &Point) -> Result<()> {
-        self.config.check_space(point.space)?;
-        validate_vector(&point.vector, self.config.dims, self.config.metric)?;
-        self.config.check_dense(&point.vector)
+        Ok(Operation::Upsert { points: encoded.encoded(), payloads })
     }
 
     /// Commits one operation, possibly together with those of other threads.
@@ -275,7 +270,8 @@ impl GroupWork {
             let old = self.locations.insert(id.clone(), Location::Head);
             existed += u64::from(self.bury(old));
             self.batch.put_point(self.key, id, &PointRow { seq, location: Location::Head });
-            let row = HeadRow { seq, vectors: points.row(index).to_vec() };
+            let owned = |(field, vector): (FieldId, &[f32])| (field, vector.to_vec());
+            let row = HeadRow { seq, vectors: points.vectors(index).map(owned).collect() };
             self.batch.put_head(self.key, id, &row);
         }
         existed
@@ -305,6 +301,28 @@ impl GroupWork {
         }
         old.is_some()
     }
+}
+
+/// Checks the vectors of the batch's next point and adds them.
+fn push_vectors(
+    points: &mut EncodedPoints,
+    fields: &Fields,
+    vectors: Vec<PointVector>,
+) -> Result<()> {
+    if vectors.is_empty() {
+        return Err(Error::invalid("no vectors: expected one in at least one field"));
+    }
+    let slot = points.ids.len() as u32;
+    for PointVector { field, mut values, space } in vectors {
+        let field = fields.named(field.as_deref())?;
+        field.check(&values, space).map_err(|error| fields.at(field, error))?;
+        field.normalize(&mut values);
+        let column = points.column_mut(field.id);
+        let column = column.filter(|column| column.slots().last() != Some(&slot));
+        let twice = || Error::invalid(format!("two vectors in field {:?}", field.name));
+        column.ok_or_else(twice)?.push(slot, &values);
+    }
+    Ok(())
 }
 
 /// Names the point an error is about.

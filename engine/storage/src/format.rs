@@ -7,7 +7,7 @@
 compile_error!("bigrain reads little-endian files in place, so it needs a little-endian machine");
 
 /// The version of keys and values in the store.
-pub const STORE_VERSION: u32 = 1;
+pub const STORE_VERSION: u32 = 2;
 
 /// The folder of RocksDB inside a data folder.
 pub(crate) const STORE_FOLDER: &str = "store";
@@ -28,6 +28,8 @@ pub enum FileKind {
     Centroids,
     /// Dense rows of one vector field.
     Dense,
+    /// Where the vectors of one field lie, if they do not lie in the segment's order: both ways.
+    Order,
     /// The point ids of a segment, both ways.
     Ids,
     /// Which rows of a segment have which payload values: the files of a tantivy index.
@@ -36,8 +38,15 @@ pub enum FileKind {
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Codes, Self::Lists, Self::Centroids, Self::Dense, Self::Ids, Self::Lexical];
+    pub const ALL: [Self; 7] = [
+        Self::Codes,
+        Self::Lists,
+        Self::Centroids,
+        Self::Dense,
+        Self::Order,
+        Self::Ids,
+        Self::Lexical,
+    ];
 
     /// Returns the last eight bytes of a file of this kind.
     #[must_use]
@@ -47,6 +56,7 @@ impl FileKind {
             Self::Lists => b"bgLISTS\n",
             Self::Centroids => b"bgCENTR\n",
             Self::Dense => b"bgDENSE\n",
+            Self::Order => b"bgORDER\n",
             Self::Ids => b"bgIDS.V\n",
             Self::Lexical => b"bgLEXIC\n",
         }
@@ -57,7 +67,12 @@ impl FileKind {
     pub fn version(self) -> u32 {
         match self {
             Self::Codes => 2,
-            Self::Lists | Self::Centroids | Self::Dense | Self::Ids | Self::Lexical => 1,
+            Self::Lists
+            | Self::Centroids
+            | Self::Dense
+            | Self::Order
+            | Self::Ids
+            | Self::Lexical => 1,
         }
     }
 
@@ -70,6 +85,7 @@ impl FileKind {
             Self::Lists => format!("lists.{field}"),
             Self::Centroids => format!("centroids.{field}"),
             Self::Dense => format!("dense.{field}"),
+            Self::Order => format!("order.{field}"),
             Self::Ids => "ids".to_owned(),
             Self::Lexical => "lexical".to_owned(),
         }
@@ -89,6 +105,7 @@ impl FileKind {
             Self::Lists => "lists",
             Self::Centroids => "centroids",
             Self::Dense => "dense",
+            Self::Order => "order",
             Self::Ids => "ids",
             Self::Lexical => "lexical",
         }

@@ -46,7 +46,8 @@ impl std::ops::AddAssign for Scanned {
 }
 
 impl Ivf<'_> {
-    /// Offers the rows of the nearest lists within `reach` to `candidates`, except deleted ones.
+    /// Offers the rows of the nearest lists within `reach` to `candidates`, except those for which
+    /// `deleted` is true.
     ///
     /// As long as these hold fewer rows than results are wanted, more lists are scanned: a search
     /// finds `limit` rows wherever there are that many.
@@ -55,25 +56,10 @@ impl Ivf<'_> {
         query: &QueryCode,
         scan: &mut ListScan,
         reach: Reach,
-        deleted: &RoaringBitmap,
+        deleted: impl Fn(u32) -> bool,
         candidates: &mut Candidates,
     ) -> Scanned {
-        if deleted.is_empty() {
-            let mut offers = Offers::new(candidates, |_| false);
-            self.search_offering(query, scan, reach, &mut offers)
-        } else {
-            let mut offers = Offers::new(candidates, |offset| deleted.contains(offset));
-            self.search_offering(query, scan, reach, &mut offers)
-        }
-    }
-
-    fn search_offering(
-        &self,
-        query: &QueryCode,
-        scan: &mut ListScan,
-        reach: Reach,
-        offers: &mut Offers<'_, impl Fn(u32) -> bool>,
-    ) -> Scanned {
+        let offers = &mut Offers::new(candidates, deleted);
         let mut scanned = Scanned::default();
         let mut wanted = reach.probes.clamp(1, self.layout.len());
         let mut done = RoaringBitmap::new();

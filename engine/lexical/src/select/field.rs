@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use bigrain_types::{FieldTest, GeoBox, GeoPoint, Range, Scalar, Step, words};
+use bigrain_types::filter::{FieldTest, GeoBox, GeoPoint, Range, Scalar, Step, words};
 use roaring::RoaringBitmap;
 
 use super::bounds::Bounds;

@@ -1,6 +1,7 @@
 //! The rows of a filter.
 
-use bigrain_types::{Condition, FieldTest, Filter};
+use bigrain_types::Filter;
+use bigrain_types::filter::{Condition, FieldTest};
 use roaring::RoaringBitmap;
 
 use super::Selection;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use bigrain_types::{GeoPoint, Moment, Number, Payload, PointId, words};
+use bigrain_types::filter::{GeoPoint, Moment, Number, words};
+use bigrain_types::{Payload, PointId};
 use serde_json::Value;
 
 use super::{

@@ -4,7 +4,7 @@
 //! key interleaves their bits, so that every square of cells whose sides are a power of two is one
 //! range of keys.
 
-use bigrain_types::{GeoBox, GeoPoint};
+use bigrain_types::filter::{GeoBox, GeoPoint};
 
 /// Bits of a cell along each axis.
 const BITS: u32 = 16;

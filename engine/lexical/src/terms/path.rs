@@ -1,6 +1,6 @@
 //! Paths as the beginnings of terms.
 
-use bigrain_types::Step;
+use bigrain_types::filter::Step;
 
 use super::{Tag, hash_of};
 

@@ -1,6 +1,6 @@
 //! Words are those of tantivy's default tokenizer.
 
-use bigrain_types::words;
+use bigrain_types::filter::words;
 use proptest::prelude::*;
 use tantivy::tokenizer::{TokenStream, TokenizerManager};
 

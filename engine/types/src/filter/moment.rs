@@ -12,7 +12,7 @@ use time::format_description::well_known::Rfc3339;
 /// are equal.
 ///
 /// ```
-/// use bigrain_types::Moment;
+/// use bigrain_types::filter::Moment;
 ///
 /// let noon = Moment::parse("2024-02-29T12:00:00Z").unwrap();
 /// assert_eq!(Moment::parse("2024-02-29T14:00:00+02:00"), Some(noon));

@@ -18,7 +18,7 @@ use serde_json::Value;
 /// ```
 ///
 /// ```
-/// use bigrain_types::Number;
+/// use bigrain_types::filter::Number;
 ///
 /// let float = Number::from_f64(9_007_199_254_740_992.0).unwrap();
 /// assert_eq!(Number::from(9_007_199_254_740_992_i64), float);

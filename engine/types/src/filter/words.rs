@@ -7,7 +7,7 @@ pub const MAX_WORD_BYTES: usize = 40;
 /// [`MAX_WORD_BYTES`] bytes or more are left out. This is what tantivy's default tokenizer does.
 ///
 /// ```
-/// use bigrain_types::words;
+/// use bigrain_types::filter::words;
 ///
 /// let found: Vec<String> = words("Don't panic, Été 42!").collect();
 /// assert_eq!(found, ["don", "t", "panic", "été", "42"]);

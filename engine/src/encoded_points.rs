@@ -1,0 +1,43 @@
+//! Validated points with their codes, ready to be committed and then appended.
+
+use bigrain_types::{FieldId, PointId};
+
+use crate::column::Column;
+use crate::field::Fields;
+
+/// Points of one write: checked, normalised, encoded.
+#[derive(Debug)]
+pub(crate) struct EncodedPoints {
+    pub ids: Vec<PointId>,
+    /// One column per field in which any of the points has a vector; slots are positions in `ids`.
+    pub columns: Vec<Column>,
+}
+
+impl EncodedPoints {
+    /// Starts an empty batch for points of some fields.
+    pub fn new(fields: &Fields) -> Self {
+        let columns = fields.iter().map(|field| Column::new(field.clone())).collect();
+        Self { ids: Vec::new(), columns }
+    }
+
+    /// Returns the column of a field, if the batch was started with it.
+    pub fn column_mut(&mut self, field: FieldId) -> Option<&mut Column> {
+        self.columns.iter_mut().find(|column| column.field().id == field)
+    }
+
+    /// Encodes what has been pushed into the columns.
+    #[must_use]
+    pub fn encoded(mut self) -> Self {
+        self.columns.retain(|column| !column.is_empty());
+        self.columns.iter_mut().for_each(Column::encode);
+        self
+    }
+
+    /// Returns the vectors of the point at a position, in the order of the fields.
+    pub fn vectors(&self, position: usize) -> impl Iterator<Item = (FieldId, &[f32])> {
+        self.columns.iter().filter_map(move |column| {
+            let vector = column.vector(position as u32)?;
+            Some((column.field().id, vector))
+        })
+    }
+}
