@@ -34,6 +34,8 @@ pub struct EngineConfig {
     pub block_cache_bytes: u64,
     /// The store's write buffer, in bytes. Default 32 MiB.
     pub write_buffer_bytes: u64,
+    /// Rows that matched filters, kept to answer the same filters again, in bytes. Default 64 MiB.
+    pub filter_cache_bytes: u64,
     /// How dense rows reach verification. Default auto: through the map while a file is in memory,
     /// and else by reads of many rows at a time, with io_uring where the system has it.
     pub verify_io: VerifyIo,
@@ -47,6 +49,7 @@ impl Default for EngineConfig {
             flush_bytes: 256 << 20,
             block_cache_bytes: 64 << 20,
             write_buffer_bytes: 32 << 20,
+            filter_cache_bytes: 64 << 20,
             verify_io: VerifyIo::Auto,
         }
     }

@@ -18,6 +18,7 @@ use crate::collection::{
 use crate::config::{EngineConfig, check_collection_name};
 use crate::error::Doing;
 use crate::field::{CollectionConfig, Schema};
+use crate::filtering::FilterCache;
 use crate::threads::Threads;
 use crate::{Error, ErrorKind, Result};
 
@@ -36,6 +37,7 @@ struct Inner {
     directory: Arc<dyn Directory>,
     threads: Threads,
     row_io: Arc<RowIo>,
+    filters: Arc<FilterCache>,
     collections: RwLock<BTreeMap<String, Slot>>,
 }
 
@@ -74,6 +76,7 @@ impl Engine {
         let threads = Threads::start(config.threads)
             .map_err(|error| Error::new(ErrorKind::Io, format!("start threads: {error}")))?;
         let row_io = Arc::new(RowIo::open(config.verify_io)?);
+        let filters = Arc::new(FilterCache::new(config.filter_cache_bytes));
         tracing::debug!(verify_io = %row_io.io(), io_uring = row_io.uses_uring(), "rows are read");
         fs::create_folder(&*directory, collections_folder())?;
         let engine = Self(Arc::new(Inner {
@@ -83,6 +86,7 @@ impl Engine {
             directory,
             threads,
             row_io,
+            filters,
             collections: RwLock::new(BTreeMap::new()),
         }));
         engine.open_collections()?;
@@ -112,8 +116,8 @@ impl Engine {
     }
 
     fn opening<'a>(&'a self, name: &'a str, key: CollectionKey, schema: Schema) -> Opening<'a> {
-        let Inner { store, directory, threads, row_io, config: limits, .. } = &*self.0;
-        Opening { name, key, schema, store, directory, threads, row_io, limits }
+        let Inner { store, directory, threads, row_io, filters, config: limits, .. } = &*self.0;
+        Opening { name, key, schema, store, directory, threads, row_io, filters, limits }
     }
 
     /// Creates a collection. When this returns, it is on disk.

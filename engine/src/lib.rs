@@ -29,6 +29,7 @@ mod encoded_points;
 mod engine;
 mod error;
 mod field;
+mod filtering;
 mod memtable;
 mod plan;
 mod point;
@@ -46,6 +47,6 @@ pub use error::{Error, ErrorKind, Result};
 pub use field::{CollectionConfig, DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES, MAX_FIELDS};
 pub use plan::{SearchPlan, SourcePlan};
 pub use point::{
-    DeleteOutput, Point, PointVector, Query, ScoredPoint, SearchOutput, StoredPoint, StoredVector,
-    UpsertOutput,
+    DeleteOutput, MatchingPoints, Point, PointVector, Query, ScoredPoint, SearchOutput,
+    StoredPoint, StoredVector, UpsertOutput,
 };

@@ -17,9 +17,11 @@
 
 mod alter;
 mod exact;
+mod filtered;
 mod flush;
 mod handle;
 mod info;
+mod matching;
 mod read;
 mod search;
 mod state;

@@ -140,7 +140,7 @@ impl Shared {
             if let Some(reason) = payloads.refusal() {
                 return Err(at_point(&id, &Error::invalid(reason)));
             }
-            encoded.ids.push(id);
+            encoded.push(id, payload);
         }
         Ok(Operation::Upsert { points: encoded.encoded(), payloads })
     }
@@ -194,7 +194,7 @@ impl Shared {
                 Operation::Upsert { points, payloads } => {
                     let existed = work.upsert(points, seq);
                     work.batch.append(std::mem::take(payloads));
-                    counts.live = (counts.live + points.ids.len() as u64).saturating_sub(existed);
+                    counts.live = (counts.live + points.len() as u64).saturating_sub(existed);
                     existed
                 }
                 Operation::Delete(ids) => {
@@ -252,7 +252,7 @@ impl GroupWork {
         let ids: Vec<PointId> = group
             .iter()
             .flat_map(|request| match &request.operation {
-                Operation::Upsert { points, .. } => points.ids.iter(),
+                Operation::Upsert { points, .. } => points.ids().iter(),
                 Operation::Delete(ids) => ids.iter(),
             })
             .cloned()
@@ -266,7 +266,7 @@ impl GroupWork {
     /// Adds points to the batch; returns how many existed.
     fn upsert(&mut self, points: &EncodedPoints, seq: SeqNo) -> u64 {
         let mut existed = 0;
-        for (index, id) in points.ids.iter().enumerate() {
+        for (index, id) in points.ids().iter().enumerate() {
             let old = self.locations.insert(id.clone(), Location::Head);
             existed += u64::from(self.bury(old));
             self.batch.put_point(self.key, id, &PointRow { seq, location: Location::Head });
@@ -312,7 +312,7 @@ fn push_vectors(
     if vectors.is_empty() {
         return Err(Error::invalid("no vectors: expected one in at least one field"));
     }
-    let slot = points.ids.len() as u32;
+    let slot = points.len() as u32;
     for PointVector { field, mut values, space } in vectors {
         let field = fields.named(field.as_deref())?;
         field.check(&values, space).map_err(|error| fields.at(field, error))?;

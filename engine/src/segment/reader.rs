@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bigrain_index::IndexError;
 use bigrain_index::ids::IdsReader;
+use bigrain_lexical::LexicalReader;
 use bigrain_storage::{BlockFile, Directory, FileKind, SegmentRow};
 use bigrain_types::{FieldId, SegmentId};
 
@@ -16,6 +17,8 @@ use crate::field::{Field, Fields};
 pub(crate) struct Segment {
     pub id: SegmentId,
     pub ids: Arc<IdsReader>,
+    /// Which points have which payload values.
+    pub lexical: Arc<LexicalReader>,
     /// The fields it has vectors of, in the order of the collection's.
     fields: Vec<Arc<FieldFiles>>,
     /// Files of fields that were dropped, with their lengths: they take room, and nobody reads them.
@@ -29,14 +32,19 @@ impl Segment {
         folder: &Path,
         id: SegmentId,
         fields: &[(Arc<Field>, Placement)],
-    ) -> Result<Self, IndexError> {
-        let path = folder.join(FileKind::Ids.file_name(""));
-        let ids = Arc::new(IdsReader::open(directory, &path)?);
+    ) -> crate::Result<Self> {
+        let path = |kind: FileKind| folder.join(kind.file_name(""));
+        let ids = Arc::new(IdsReader::open(directory, &path(FileKind::Ids))?);
+        let lexical = Arc::new(LexicalReader::open(directory, &path(FileKind::Lexical))?);
+        if lexical.rows() != ids.rows() {
+            let reason = format!("rows differ: {} ids, {} here", ids.rows(), lexical.rows());
+            return Err(IndexError::Malformed { path: lexical.file().path(), reason }.into());
+        }
         let open = |(field, placement): &(Arc<Field>, Placement)| {
             FieldFiles::open(directory, folder, field, *placement, ids.rows()).map(Arc::new)
         };
         let fields: Vec<Arc<FieldFiles>> = fields.iter().map(open).collect::<Result<_, _>>()?;
-        Ok(Self { id, ids, fields, left_over: Vec::new() })
+        Ok(Self { id, ids, lexical, fields, left_over: Vec::new() })
     }
 
     /// Notes which other files the manifest names.
@@ -71,7 +79,8 @@ impl Segment {
         let dropped = dropped.iter().flat_map(|files| files.files());
         let dropped = dropped.map(|(name, file)| (name, file.identity().length));
         let left_over = self.left_over.iter().cloned().chain(dropped).collect();
-        Self { id: self.id, ids: Arc::clone(&self.ids), fields, left_over }
+        let (ids, lexical) = (Arc::clone(&self.ids), Arc::clone(&self.lexical));
+        Self { id: self.id, ids, lexical, fields, left_over }
     }
 
     /// Returns the number of points, deleted ones included.
@@ -93,6 +102,7 @@ impl Segment {
     pub fn files(&self) -> Vec<(String, &BlockFile)> {
         let mut files: Vec<_> = self.fields.iter().flat_map(|files| files.files()).collect();
         files.push((FileKind::Ids.file_name(""), self.ids.file()));
+        files.push((FileKind::Lexical.file_name(""), self.lexical.file()));
         files
     }
 

@@ -209,7 +209,11 @@ fn test(name: &str, value: &Value) -> Result<(FieldTest, bool)> {
 fn scalar(value: &Value) -> Result<Scalar> {
     Scalar::from_json(value).ok_or_else(|| match value {
         Value::Null => FilterError::new("expected a string, number or bool, got null: ask is_null"),
-        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => wrong("a string, number or bool", value),
+        Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_) => wrong("a string, number or bool", value),
     })
 }
 
