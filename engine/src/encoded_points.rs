@@ -15,13 +15,14 @@ pub(crate) struct EncodedPoints {
     payloads: Vec<Arc<Payload>>,
     /// One column per field in which any of the points has a vector; slots are positions in `ids`.
     pub columns: Vec<Column>,
+    expected: usize,
 }
 
 impl EncodedPoints {
     /// Starts an empty batch for points of some fields.
     pub fn new(fields: &Fields) -> Self {
         let columns = fields.iter().map(|field| Column::new(field.clone())).collect();
-        Self { ids: Vec::new(), payloads: Vec::new(), columns }
+        Self { ids: Vec::new(), payloads: Vec::new(), columns, expected: 0 }
     }
 
     /// Adds a point, whose vectors are pushed into the columns with [`EncodedPoints::len`] as their
@@ -44,6 +45,20 @@ impl EncodedPoints {
     /// Returns the payloads, one per id.
     pub fn payloads(&self) -> &[Arc<Payload>] {
         &self.payloads
+    }
+
+    /// States how many points there will be.
+    #[must_use]
+    pub fn expecting(mut self, points: usize) -> Self {
+        self.ids.reserve(points);
+        self.payloads.reserve(points);
+        self.expected = points;
+        self
+    }
+
+    /// Returns how many points are still expected.
+    pub fn missing(&self) -> usize {
+        self.expected.saturating_sub(self.ids.len())
     }
 
     /// Returns the column of a field, if the batch was started with it.

@@ -11,6 +11,8 @@ mod bad_input;
 mod corruption;
 mod crash;
 mod dense;
+mod field_crash;
+mod fields;
 mod filters;
 mod formats;
 mod life;

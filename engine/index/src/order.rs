@@ -5,12 +5,12 @@
 //! has no position. This file says both ways what belongs together.
 //!
 //! ```text
-//! ┌────────────┬─────────────┬───────────────────────┬──────────────────────────┐
-//! │ rows u32   │ points u32  │ offsets: rows × u32   │ positions: points × u32  │
-//! └────────────┴─────────────┴───────────────────────┴──────────────────────────┘
+//! ┌──────────┬────────────┬─────────────────────┬─────────────────────────┐
+//! │ rows u32 │ points u32 │ offsets: rows × u32 │ positions: points × u32 │
+//! └──────────┴────────────┴─────────────────────┴─────────────────────────┘
 //! ```
 //!
-//! `positions` doubles as the field's presence: [`ABSENT`] stands for a point without a vector. Both
+//! `positions` doubles as the field's presence: `2^32 - 1` stands for a point without a vector. Both
 //! arrays are read where they lie, in the map, whose blocks are checked when they are first touched.
 
 use std::path::Path;

@@ -131,7 +131,7 @@ impl Shared {
         // A field that is dropped before the commit takes its vectors with it, as if this write had
         // come before; one that is added has none here.
         let fields = self.fields();
-        let mut encoded = EncodedPoints::new(&fields);
+        let mut encoded = EncodedPoints::new(&fields).expecting(points.len());
         let mut payloads = Batch::new();
         for point in points {
             let Point { id, vectors, payload } = point;
@@ -312,7 +312,7 @@ fn push_vectors(
     if vectors.is_empty() {
         return Err(Error::invalid("no vectors: expected one in at least one field"));
     }
-    let slot = points.len() as u32;
+    let (slot, expected) = (points.len() as u32, points.missing());
     for PointVector { field, mut values, space } in vectors {
         let field = fields.named(field.as_deref())?;
         field.check(&values, space).map_err(|error| fields.at(field, error))?;
@@ -320,7 +320,11 @@ fn push_vectors(
         let column = points.column_mut(field.id);
         let column = column.filter(|column| column.slots().last() != Some(&slot));
         let twice = || Error::invalid(format!("two vectors in field {:?}", field.name));
-        column.ok_or_else(twice)?.push(slot, &values);
+        let column = column.ok_or_else(twice)?;
+        if column.is_empty() {
+            column.reserve(expected);
+        }
+        column.push(slot, &values);
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ pub mod build;
 pub mod demo;
 pub mod encode;
 pub mod eval;
+pub mod field_spec;
 pub mod flags;
 pub mod inspect;
 pub mod search;
