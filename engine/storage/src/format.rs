@@ -32,12 +32,21 @@ pub enum FileKind {
     Order,
     /// The point ids of a segment, both ways.
     Ids,
+    /// Inverted lists and rows of one sparse vector field.
+    Sparse,
 }
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Codes, Self::Lists, Self::Centroids, Self::Dense, Self::Order, Self::Ids];
+    pub const ALL: [Self; 7] = [
+        Self::Codes,
+        Self::Lists,
+        Self::Centroids,
+        Self::Dense,
+        Self::Order,
+        Self::Ids,
+        Self::Sparse,
+    ];
 
     /// Returns the last eight bytes of a file of this kind.
     #[must_use]
@@ -49,6 +58,7 @@ impl FileKind {
             Self::Dense => b"bgDENSE\n",
             Self::Order => b"bgORDER\n",
             Self::Ids => b"bgIDS.V\n",
+            Self::Sparse => b"bgSPARS\n",
         }
     }
 
@@ -57,7 +67,12 @@ impl FileKind {
     pub fn version(self) -> u32 {
         match self {
             Self::Codes => 2,
-            Self::Lists | Self::Centroids | Self::Dense | Self::Order | Self::Ids => 1,
+            Self::Lists
+            | Self::Centroids
+            | Self::Dense
+            | Self::Order
+            | Self::Ids
+            | Self::Sparse => 1,
         }
     }
 
@@ -71,6 +86,7 @@ impl FileKind {
             Self::Dense => format!("dense.{field}"),
             Self::Order => format!("order.{field}"),
             Self::Ids => "ids".to_owned(),
+            Self::Sparse => format!("sparse.{field}"),
         }
     }
 
@@ -90,6 +106,7 @@ impl FileKind {
             Self::Dense => "dense",
             Self::Order => "order",
             Self::Ids => "ids",
+            Self::Sparse => "sparse",
         }
     }
 }
