@@ -25,11 +25,13 @@
 mod collection;
 mod column;
 mod config;
+mod diversity;
 mod encoded_points;
 mod engine;
 mod error;
 mod field;
 mod filtering;
+mod fusion;
 mod memtable;
 mod plan;
 mod point;
@@ -42,9 +44,11 @@ pub use collection::{
     Collection, CollectionInfo, CollectionState, CollectionStatus, FieldInfo, SegmentInfo,
 };
 pub use config::{EngineConfig, MAX_COLLECTION_NAME_BYTES, MAX_POINTS_PER_BATCH};
+pub use diversity::diversify;
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use field::{CollectionConfig, DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES, MAX_FIELDS};
+pub use fusion::{Fusion, FusionError, RankedList, fuse};
 pub use plan::{SearchPlan, SourcePlan};
 pub use point::{
     DeleteOutput, MatchingPoints, Point, PointVector, Query, ScoredPoint, SearchOutput,
