@@ -103,9 +103,16 @@ impl Points for PointsService {
 
     async fn count(&self, request: Request<CountRequest>) -> Result<Response<CountReply>, Status> {
         let arrival = Arrival::of(&request);
-        let name = request.into_inner().collection;
+        let CountRequest { collection, filter_json } = request.into_inner();
+        let filter = convert::filter(filter_json.as_deref())?;
         let context = Arc::clone(&self.0);
-        let count = move |_: &_| Ok(context.collection(&name)?.count());
+        let count = move |_: &_| {
+            let collection = context.collection(&collection)?;
+            match &filter {
+                Some(filter) => collection.count_matching(filter).map_err(status::from_engine),
+                None => Ok(collection.count()),
+            }
+        };
         let count = self.0.runtime.searches.run(count).await?;
         Ok(Response::new(CountReply { count, server_time_us: arrival.server_time_us() }))
     }
