@@ -1,6 +1,6 @@
-//! What a caller decides: the engine's resources and a collection's shape.
+//! What a caller decides about an engine: its resources, and the limits of requests.
 
-use bigrain_types::{DenseFormat, EmbeddingSpaceId, Levels, MAX_DIMS, Metric, VerifyIo};
+use bigrain_types::VerifyIo;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -11,17 +11,15 @@ pub const MAX_COLLECTION_NAME_BYTES: usize = 255;
 /// The most points of one upsert, and the most ids of one delete or get.
 pub const MAX_POINTS_PER_BATCH: usize = 10_000;
 
-/// The name of a collection's only vector field, as it appears in file names.
-pub(crate) const VECTOR_FIELD: &str = "vector";
-
 /// The most rows of one segment: offsets are `u32`, and a segment is rewritten as a whole.
 const MAX_FLUSH_ROWS: usize = 1 << 24;
 
+/// The most rows of a segment that merging may be allowed, and the fewest: small ones are for tests.
+const MAX_SEGMENT_ROWS: usize = 1 << 30;
+const MIN_SEGMENT_ROWS: usize = 16;
+
 /// The most threads of an engine: far past any use, and far below what would stall a machine.
 const MAX_THREADS: usize = 1024;
-
-/// The most lists of a segment.
-const MAX_LISTS: u32 = 1 << 20;
 
 /// The fewest bytes of a memtable worth a segment.
 const MIN_FLUSH_BYTES: usize = 1 << 20;
@@ -36,10 +34,24 @@ pub struct EngineConfig {
     pub flush_rows: usize,
     /// A memtable of this many bytes becomes a segment. Default 256 MiB.
     pub flush_bytes: usize,
+    /// A memtable whose first point is this old becomes a segment, if there are background threads;
+    /// 0 is never. Default 0: points in a memtable are as safe, and small segments serve nobody.
+    pub flush_age_seconds: u64,
+    /// Threads that flush and merge in the background; with 0, the writer that fills a memtable
+    /// flushes it, and merges run only when asked for. Default half of the cores. Builds take no
+    /// other threads than these, so this is their share of the machine.
+    pub background_threads: usize,
+    /// A segment does not grow beyond this many rows by merging. Default 4,194,304.
+    pub max_segment_rows: usize,
+    /// Bytes of memory for memtables, codes, builds and the store's caches together; past it writes
+    /// are refused until there is room, and searches and deletes go on. Default none.
+    pub memory_budget_bytes: Option<u64>,
     /// The store's cache of blocks read from disk, in bytes. Default 64 MiB.
     pub block_cache_bytes: u64,
     /// The store's write buffer, in bytes. Default 32 MiB.
     pub write_buffer_bytes: u64,
+    /// Rows that matched filters, kept to answer the same filters again, in bytes. Default 64 MiB.
+    pub filter_cache_bytes: u64,
     /// How dense rows reach verification. Default auto: through the map while a file is in memory,
     /// and else by reads of many rows at a time, with io_uring where the system has it.
     pub verify_io: VerifyIo,
@@ -51,14 +63,29 @@ impl Default for EngineConfig {
             threads: 0,
             flush_rows: 1 << 16,
             flush_bytes: 256 << 20,
+            flush_age_seconds: 0,
+            background_threads: half_of_the_cores(),
+            max_segment_rows: 1 << 22,
+            memory_budget_bytes: None,
             block_cache_bytes: 64 << 20,
             write_buffer_bytes: 32 << 20,
+            filter_cache_bytes: 64 << 20,
             verify_io: VerifyIo::Auto,
         }
     }
 }
 
+fn half_of_the_cores() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (cores / 2).max(1)
+}
+
 impl EngineConfig {
+    /// Returns what all caches may take.
+    pub(crate) fn cache_bytes(&self) -> u64 {
+        self.block_cache_bytes + self.write_buffer_bytes + self.filter_cache_bytes
+    }
+
     /// Checks every value.
     ///
     /// # Errors
@@ -71,10 +98,26 @@ impl EngineConfig {
                 self.flush_rows
             )));
         }
-        if self.threads > MAX_THREADS {
+        for (name, threads) in
+            [("threads", self.threads), ("background_threads", self.background_threads)]
+        {
+            if threads > MAX_THREADS {
+                return Err(Error::invalid(format!(
+                    "{name} out of range: expected 0 to {MAX_THREADS}, got {threads}"
+                )));
+            }
+        }
+        if self.max_segment_rows < MIN_SEGMENT_ROWS || self.max_segment_rows > MAX_SEGMENT_ROWS {
             return Err(Error::invalid(format!(
-                "threads out of range: expected 0 to {MAX_THREADS}, got {}",
-                self.threads
+                "max_segment_rows out of range: expected {MIN_SEGMENT_ROWS} to {MAX_SEGMENT_ROWS}, got {}",
+                self.max_segment_rows
+            )));
+        }
+        let least = self.cache_bytes();
+        if let Some(budget) = self.memory_budget_bytes.filter(|&budget| budget <= least) {
+            return Err(Error::invalid(format!(
+                "memory_budget_bytes out of range: expected more than {least} (block_cache_bytes, \
+                 write_buffer_bytes and filter_cache_bytes), got {budget}"
             )));
         }
         if self.flush_bytes < MIN_FLUSH_BYTES {
@@ -84,132 +127,6 @@ impl EngineConfig {
             )));
         }
         Ok(())
-    }
-}
-
-/// The shape of a [`Collection`](crate::Collection), fixed when it is created.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CollectionConfig {
-    /// Components of each vector.
-    pub dims: usize,
-    /// What "near" means.
-    pub metric: Metric,
-    /// Bits per dimension of the codes in memory. Default 2.
-    #[serde(default = "default_levels")]
-    pub levels: Levels,
-    /// How dense vectors are stored on disk. Default f32.
-    #[serde(default)]
-    pub dense: DenseFormat,
-    /// Lists of codes in each segment; without it about four times the root of its rows.
-    #[serde(default)]
-    pub lists: Option<u32>,
-    /// Which embedding space the vectors come from; vectors stated to be of another are refused.
-    #[serde(default)]
-    pub space: Option<EmbeddingSpaceId>,
-    /// The encoder that makes the vectors, as a folder or a name. bigrain's tools and service use
-    /// it to encode text; the engine only keeps it.
-    #[serde(default)]
-    pub model: Option<String>,
-}
-
-fn default_levels() -> Levels {
-    Levels::TWO
-}
-
-impl CollectionConfig {
-    /// Returns the shape of a collection with codes of two levels.
-    #[must_use]
-    pub fn new(dims: usize, metric: Metric) -> Self {
-        Self {
-            dims,
-            metric,
-            levels: default_levels(),
-            dense: DenseFormat::F32,
-            lists: None,
-            space: None,
-            model: None,
-        }
-    }
-
-    /// Sets how dense vectors are stored on disk.
-    #[must_use]
-    pub fn with_dense(mut self, dense: DenseFormat) -> Self {
-        self.dense = dense;
-        self
-    }
-
-    /// Sets the lists of codes in each segment; a segment never has more than rows.
-    #[must_use]
-    pub fn with_lists(mut self, lists: u32) -> Self {
-        self.lists = Some(lists);
-        self
-    }
-
-    /// Sets the bits per dimension of the codes in memory.
-    #[must_use]
-    pub fn with_levels(mut self, levels: Levels) -> Self {
-        self.levels = levels;
-        self
-    }
-
-    /// States which embedding space the vectors come from.
-    #[must_use]
-    pub fn with_space(mut self, space: EmbeddingSpaceId) -> Self {
-        self.space = Some(space);
-        self
-    }
-
-    /// States which encoder makes the vectors.
-    #[must_use]
-    pub fn with_model(mut self, model: impl Into<String>) -> Self {
-        self.model = Some(model.into());
-        self
-    }
-
-    /// Checks every value.
-    ///
-    /// # Errors
-    ///
-    /// An error of kind [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the value.
-    pub fn validate(&self) -> Result<()> {
-        if self.dims == 0 || self.dims > MAX_DIMS {
-            return Err(Error::invalid(format!(
-                "dims out of range: expected 1 to {MAX_DIMS}, got {}",
-                self.dims
-            )));
-        }
-        if self.lists.is_some_and(|lists| lists == 0 || lists > MAX_LISTS) {
-            return Err(Error::invalid(format!(
-                "lists out of range: expected 1 to {MAX_LISTS}, got {}",
-                self.lists.unwrap_or_default()
-            )));
-        }
-        Ok(())
-    }
-
-    /// Refuses a vector that the dense format cannot hold. Under cosine all fit: they have length one.
-    pub(crate) fn check_dense(&self, vector: &[f32]) -> Result<()> {
-        let limit =
-            if self.metric == Metric::Cosine { f32::MAX } else { self.dense.max_component() };
-        let Some(position) = vector.iter().position(|value| value.abs() > limit) else {
-            return Ok(());
-        };
-        Err(Error::invalid(format!(
-            "vector component {position} is {}: {} reaches to {limit}",
-            vector[position], self.dense
-        )))
-    }
-
-    /// Refuses a vector stated to be of another embedding space.
-    pub(crate) fn check_space(&self, given: Option<EmbeddingSpaceId>) -> Result<()> {
-        match (self.space, given) {
-            (Some(own), Some(given)) if own != given => Err(Error::new(
-                crate::ErrorKind::FailedPrecondition,
-                format!("embedding space mismatch: collection has {own}, vector has {given}"),
-            )),
-            _ => Ok(()),
-        }
     }
 }
 
@@ -253,31 +170,9 @@ mod tests {
 
     #[test]
     fn bad_values_are_named() {
-        let error = CollectionConfig::new(0, Metric::Dot).validate().unwrap_err();
-        assert!(error.to_string().contains("dims"), "{error}");
         let config = EngineConfig { flush_rows: 0, ..EngineConfig::default() };
         assert!(config.validate().unwrap_err().to_string().contains("flush_rows"));
         let config = EngineConfig { threads: 1_000_000, ..EngineConfig::default() };
         assert!(config.validate().unwrap_err().to_string().contains("threads"));
-    }
-
-    #[test]
-    fn a_component_beyond_the_dense_format_is_named() {
-        let config = CollectionConfig::new(2, Metric::Dot).with_dense(DenseFormat::F16);
-        let error = config.check_dense(&[1.0, -65_505.0]).unwrap_err();
-        assert_eq!(error.to_string(), "vector component 1 is -65505: f16 reaches to 65504");
-        config.check_dense(&[65_504.0, 0.0]).unwrap();
-        let cosine = CollectionConfig { metric: Metric::Cosine, ..config };
-        cosine.check_dense(&[1e20, 0.0]).unwrap();
-    }
-
-    #[test]
-    fn an_old_config_without_the_newer_fields_reads() {
-        let config: CollectionConfig =
-            serde_json::from_str(r#"{"dims": 4, "metric": "cosine"}"#).unwrap();
-        assert_eq!(config, CollectionConfig::new(4, Metric::Cosine));
-        assert!(
-            serde_json::from_str::<CollectionConfig>(r#"{"dims":4,"metric":"dot","x":1}"#).is_err()
-        );
     }
 }

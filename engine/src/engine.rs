@@ -11,14 +11,18 @@ use bigrain_storage::{
 };
 use parking_lot::RwLock;
 
+use crate::background::Background;
 use crate::collection::{
     Collection, CollectionState, CollectionStatus, Opening, collections_folder,
     remove_collection_folder,
 };
-use crate::config::{CollectionConfig, EngineConfig, check_collection_name};
+use crate::config::{EngineConfig, check_collection_name};
 use crate::error::Doing;
+use crate::field::{CollectionConfig, Schema};
+use crate::filtering::FilterCache;
+use crate::memory::{Charge, Memory, Purpose};
 use crate::threads::Threads;
-use crate::{Error, ErrorKind, Result};
+use crate::{BackgroundPause, Error, ErrorKind, MemoryInfo, Result};
 
 /// An open data folder; a cheap handle that threads share.
 ///
@@ -34,7 +38,14 @@ struct Inner {
     store: Arc<Store>,
     directory: Arc<dyn Directory>,
     threads: Threads,
+    /// Builds segments: the background's share of the machine, or all of it where there is none.
+    builders: Threads,
     row_io: Arc<RowIo>,
+    filters: Arc<FilterCache>,
+    memory: Arc<Memory>,
+    /// What the store and the filters' cache may take, for as long as they are open.
+    _caches: Charge,
+    background: Arc<Background>,
     collections: RwLock<BTreeMap<String, Slot>>,
 }
 
@@ -72,16 +83,31 @@ impl Engine {
         let directory: Arc<dyn Directory> = Arc::new(MmapDirectory::open(data_dir)?);
         let threads = Threads::start(config.threads)
             .map_err(|error| Error::new(ErrorKind::Io, format!("start threads: {error}")))?;
+        let builders = match config.background_threads {
+            0 => threads.clone(),
+            count => Threads::start(count)
+                .map_err(|error| Error::new(ErrorKind::Io, format!("start threads: {error}")))?,
+        };
         let row_io = Arc::new(RowIo::open(config.verify_io)?);
+        let filters = Arc::new(FilterCache::new(config.filter_cache_bytes));
         tracing::debug!(verify_io = %row_io.io(), io_uring = row_io.uses_uring(), "rows are read");
         fs::create_folder(&*directory, collections_folder())?;
+        let memory = Memory::new(config.memory_budget_bytes);
+        let caches = memory.charge(Purpose::Caches, config.cache_bytes());
+        let background = Background::start(config.background_threads)
+            .map_err(|error| Error::new(ErrorKind::Io, format!("start threads: {error}")))?;
         let engine = Self(Arc::new(Inner {
             data_dir: data_dir.to_owned(),
             config,
             store,
             directory,
             threads,
+            builders,
             row_io,
+            filters,
+            memory,
+            _caches: caches,
+            background: Arc::new(background),
             collections: RwLock::new(BTreeMap::new()),
         }));
         engine.open_collections()?;
@@ -106,21 +132,27 @@ impl Engine {
     }
 
     fn open_collection(&self, key: CollectionKey, row: &CollectionRow) -> Result<Collection> {
-        let config: CollectionConfig = serde_json::from_str(&row.config).map_err(|error| {
-            Error::new(ErrorKind::Corruption, format!("stored configuration: {error}"))
-        })?;
-        config.validate()?;
-        self.opening(&row.name, key, config).open()
+        let schema = Schema::from_json(&row.config)?;
+        self.opening(&row.name, key, schema).open()
     }
 
-    fn opening<'a>(
-        &'a self,
-        name: &'a str,
-        key: CollectionKey,
-        config: CollectionConfig,
-    ) -> Opening<'a> {
-        let Inner { store, directory, threads, row_io, config: limits, .. } = &*self.0;
-        Opening { name, key, config, store, directory, threads, row_io, limits }
+    fn opening<'a>(&'a self, name: &'a str, key: CollectionKey, schema: Schema) -> Opening<'a> {
+        let Inner { store, directory, threads, builders, row_io, filters, .. } = &*self.0;
+        let Inner { config: limits, memory, background, .. } = &*self.0;
+        Opening {
+            name,
+            key,
+            schema,
+            store,
+            directory,
+            threads,
+            builders,
+            row_io,
+            filters,
+            limits,
+            memory,
+            background,
+        }
     }
 
     /// Creates a collection. When this returns, it is on disk.
@@ -134,16 +166,14 @@ impl Engine {
 
     fn create_checked(&self, name: &str, config: CollectionConfig) -> Result<Collection> {
         check_collection_name(name)?;
-        config.validate()?;
+        let schema = Schema::new(config)?;
         // Held over the commit, so that two creations of one name cannot both succeed.
         let mut collections = self.0.collections.write();
         if collections.contains_key(name) {
             return Err(Error::new(ErrorKind::AlreadyExists, "collection exists"));
         }
-        let json = serde_json::to_string(&config)
-            .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
-        let key = self.0.store.create_collection(name, &json, unix_ms())?;
-        let opened = self.opening(name, key, config).open();
+        let key = self.0.store.create_collection(name, &schema.to_json()?, unix_ms())?;
+        let opened = self.opening(name, key, schema).open();
         let slot = match &opened {
             Ok(collection) => Slot::Ready(collection.clone()),
             Err(error) => Slot::Quarantined { key, reason: error.to_string() },
@@ -201,6 +231,18 @@ impl Engine {
         .doing(doing)?;
         collections.remove(name);
         Ok(())
+    }
+
+    /// Returns the memory in use, by what it is taken for.
+    #[must_use]
+    pub fn memory(&self) -> MemoryInfo {
+        self.0.memory.info()
+    }
+
+    /// Lets no flush or merge begin in the background until the pause is dropped, and waits for
+    /// those that run. Writers that fill a memtable flush it by themselves meanwhile.
+    pub fn pause_background(&self) -> BackgroundPause {
+        self.0.background.pause()
     }
 
     /// Returns the data folder.

@@ -22,25 +22,47 @@
 //! of one shape; both are cheap handles to clone and share between threads. Everything here blocks;
 //! there is no async in this crate.
 
+mod background;
 mod collection;
+mod column;
+mod condition;
 mod config;
 mod diversity;
+mod encoded_points;
 mod engine;
 mod error;
+mod field;
+mod filtering;
 mod fusion;
+mod memory;
 mod memtable;
+mod merge_policy;
 mod plan;
 mod point;
+mod scroll;
 mod segment;
 mod threads;
+mod update;
 
 pub use bigrain_types::*;
 
-pub use collection::{Collection, CollectionInfo, CollectionState, CollectionStatus, SegmentInfo};
-pub use config::{CollectionConfig, EngineConfig, MAX_COLLECTION_NAME_BYTES, MAX_POINTS_PER_BATCH};
+pub use background::BackgroundPause;
+pub use collection::{
+    Collection, CollectionInfo, CollectionState, CollectionStatus, FieldInfo, MergeInfo,
+    SegmentInfo,
+};
+pub use condition::{Condition, Conditions};
+pub use config::{EngineConfig, MAX_COLLECTION_NAME_BYTES, MAX_POINTS_PER_BATCH};
 pub use diversity::diversify;
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
+pub use field::{CollectionConfig, DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES, MAX_FIELDS};
 pub use fusion::{Fusion, FusionError, RankedList, fuse};
+pub use memory::MemoryInfo;
 pub use plan::{SearchPlan, SourcePlan};
-pub use point::{DeleteOutput, Point, Query, ScoredPoint, SearchOutput, StoredPoint, UpsertOutput};
+pub use point::{
+    DeleteOutput, MatchingPoints, Point, PointVector, Query, ScoredPoint, SearchOutput,
+    StoredPoint, StoredVector, UpsertOutput,
+};
+pub use scroll::{Cursor, ScrollPage, ScrollParams};
+pub use update::{PayloadUpdate, UpdateOutput};

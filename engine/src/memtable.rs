@@ -2,80 +2,58 @@
 //!
 //! A memtable only grows: a newer version of a point takes a new slot and the old one is marked
 //! dead. So slots given out stay valid, and a memtable that has been *frozen* for a flush can be
-//! read without a lock while the flush writes it out. Payloads are not here; they are in the store
-//! from the first write.
+//! read without a lock while the flush writes it out. What a slot holds never changes: a point whose
+//! payload or vector is replaced gets a new slot.
 
 use std::collections::HashMap;
 use std::mem::size_of;
+use std::sync::Arc;
 
-use bigrain_binarize::{Binarizer, Factors};
-use bigrain_index::CodeSlice;
-use bigrain_types::{PointId, SeqNo};
+use bigrain_types::{FieldId, Payload, PointId, SeqNo};
 use roaring::RoaringBitmap;
 
-/// Validated points with their codes, ready to be committed and then appended.
-#[derive(Debug)]
-pub(crate) struct EncodedPoints {
-    pub ids: Vec<PointId>,
-    /// One row per point, of length one under cosine.
-    pub rows: Vec<f32>,
-    /// One plane per level, all points one after another.
-    pub planes: Vec<Vec<u64>>,
-    pub factors: Vec<Factors>,
-}
-
-impl EncodedPoints {
-    /// Encodes rows that have passed their checks.
-    pub fn encode(binarizer: &Binarizer, ids: Vec<PointId>, rows: Vec<f32>) -> Self {
-        let words = ids.len() * binarizer.layout().words_per_plane();
-        let mut planes = vec![Vec::with_capacity(words); binarizer.layout().levels().count()];
-        let mut factors = Vec::with_capacity(ids.len());
-        binarizer.encode_many(&rows, &mut planes, &mut factors);
-        Self { ids, rows, planes, factors }
-    }
-
-    /// Returns the row of the point at `index`.
-    pub fn row(&self, index: usize) -> &[f32] {
-        let dims = self.rows.len() / self.ids.len();
-        &self.rows[index * dims..(index + 1) * dims]
-    }
-}
+use crate::column::Column;
+use crate::encoded_points::EncodedPoints;
+use crate::field::{Field, Fields};
+use crate::filtering::{PreparedFilter, SlotFilters};
 
 /// Recent writes of one collection.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Memtable {
-    dims: usize,
-    words: usize,
+    /// One per field, in the order of the fields.
+    columns: Vec<Column>,
     ids: Vec<PointId>,
+    /// One per slot.
+    payloads: Vec<Arc<Payload>>,
+    filters: SlotFilters,
     newest: SeqNo,
-    rows: Vec<f32>,
-    planes: Vec<Vec<u64>>,
-    factors: Vec<Factors>,
     slots: HashMap<PointId, u32>,
     dead: RoaringBitmap,
     id_bytes: usize,
+    payload_bytes: usize,
 }
 
 impl Memtable {
-    /// Returns an empty memtable for the codes of `binarizer`.
-    pub fn new(binarizer: &Binarizer) -> Self {
+    /// Returns an empty memtable for points of some fields.
+    pub fn new(fields: &Fields) -> Self {
         Self {
-            dims: binarizer.dims(),
-            words: binarizer.layout().words_per_plane(),
+            columns: fields.iter().map(|field| Column::new(Arc::clone(field))).collect(),
             ids: Vec::new(),
+            payloads: Vec::new(),
+            filters: SlotFilters::default(),
             newest: SeqNo::default(),
-            rows: Vec::new(),
-            planes: vec![Vec::new(); binarizer.layout().levels().count()],
-            factors: Vec::new(),
             slots: HashMap::new(),
             dead: RoaringBitmap::new(),
             id_bytes: 0,
+            payload_bytes: 0,
         }
     }
 
-    /// Adds the points of one write; an earlier version of the same point dies.
+    /// Adds the points of one write; an earlier version of the same point dies. Vectors of a field
+    /// that was dropped meanwhile go with it.
     pub fn append(&mut self, points: &EncodedPoints, seq: SeqNo) {
-        for id in &points.ids {
+        let base = self.ids.len() as u32;
+        for id in points.ids() {
             let slot = self.ids.len() as u32;
             if let Some(old) = self.slots.insert(id.clone(), slot) {
                 self.dead.insert(old);
@@ -83,12 +61,26 @@ impl Memtable {
             self.id_bytes += id.to_key().len();
             self.ids.push(id.clone());
         }
+        self.payloads.extend_from_slice(points.payloads());
+        self.payload_bytes +=
+            points.payloads().iter().map(|payload| payload.memory_bytes()).sum::<usize>();
         self.newest = self.newest.max(seq);
-        self.rows.extend_from_slice(&points.rows);
-        for (plane, new) in self.planes.iter_mut().zip(&points.planes) {
-            plane.extend_from_slice(new);
+        for column in &mut self.columns {
+            let same = |new: &&Column| new.field().id == column.field().id;
+            if let Some(new) = points.columns.iter().find(same) {
+                column.append(new, base);
+            }
         }
-        self.factors.extend_from_slice(&points.factors);
+    }
+
+    /// Makes room for the vectors of another field; no point has one yet.
+    pub fn add_field(&mut self, field: Arc<Field>) {
+        self.columns.push(Column::new(field));
+    }
+
+    /// Forgets the vectors of a field.
+    pub fn drop_field(&mut self, field: FieldId) {
+        self.columns.retain(|column| column.field().id != field);
     }
 
     /// Marks a point dead, if it is here.
@@ -123,58 +115,68 @@ impl Memtable {
         &self.ids[slot as usize]
     }
 
+    /// Returns the payload in a slot.
+    pub fn payload(&self, slot: u32) -> &Payload {
+        &self.payloads[slot as usize]
+    }
+
+    /// Returns the slots whose points match a filter, dead ones included.
+    pub fn matching(&self, filter: &PreparedFilter) -> Arc<RoaringBitmap> {
+        self.filters.matching(filter, &self.ids, &self.payloads)
+    }
+
     /// Returns the newest write it holds.
     pub fn newest(&self) -> SeqNo {
         self.newest
     }
 
-    /// Returns the dense vector in a slot.
-    pub fn row(&self, slot: u32) -> &[f32] {
-        let start = slot as usize * self.dims;
-        &self.rows[start..start + self.dims]
-    }
-
-    /// Calls `with` on the codes of all slots.
-    pub fn with_codes<T>(&self, with: impl FnOnce(&CodeSlice<'_>) -> T) -> T {
-        let planes: Vec<&[u64]> = self.planes.iter().map(Vec::as_slice).collect();
-        with(&CodeSlice { planes: &planes, words: self.words, factors: &self.factors })
-    }
-
-    /// Returns the bytes of codes and factors.
-    pub fn code_bytes(&self) -> usize {
-        let words: usize = self.planes.iter().map(Vec::len).sum();
-        words * size_of::<u64>() + self.factors.len() * size_of::<Factors>()
+    /// Returns the vectors of a field.
+    pub fn column(&self, field: FieldId) -> Option<&Column> {
+        self.columns.iter().find(|column| column.field().id == field)
     }
 
     /// Returns about how much memory the points take.
     pub fn memory_bytes(&self) -> usize {
-        let per_slot = size_of::<PointId>() * 2 + size_of::<u32>() + 1;
-        self.code_bytes()
-            + self.rows.len() * size_of::<f32>()
-            + self.ids.len() * per_slot
-            + self.id_bytes * 2
+        let payload = size_of::<Arc<Payload>>() + size_of::<Payload>();
+        let per_slot = size_of::<PointId>() * 2 + size_of::<u32>() + 1 + payload;
+        let columns: usize = self.columns.iter().map(Column::memory_bytes).sum();
+        columns + self.ids.len() * per_slot + self.id_bytes * 2 + self.payload_bytes
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bigrain_types::{Levels, Metric};
+    use bigrain_types::Metric;
 
     use super::*;
+    use crate::field::Schema;
+    use crate::{CollectionConfig, FieldConfig};
 
-    fn points(binarizer: &Binarizer, ids: &[u64], value: f32) -> EncodedPoints {
-        let rows = ids.iter().flat_map(|&id| [value, id as f32 + 1.0, 1.0]).collect();
-        EncodedPoints::encode(binarizer, ids.iter().map(|&id| id.into()).collect(), rows)
+    fn points(fields: &Fields, rows: &[(u64, &str, [f32; 2])]) -> EncodedPoints {
+        let mut points = EncodedPoints::new(fields);
+        for (slot, (id, field, vector)) in (0..).zip(rows) {
+            points.push((*id).into(), Payload::new());
+            let field = fields.named(Some(field)).unwrap().id;
+            points.column_mut(field).unwrap().push(slot, vector);
+        }
+        points.encoded()
     }
 
     #[test]
     fn a_newer_version_kills_the_older_one() {
-        let binarizer = Binarizer::new_rotation(3, Levels::TWO, Metric::Dot, 1).unwrap();
-        let mut table = Memtable::new(&binarizer);
-        table.append(&points(&binarizer, &[1, 2], 0.0), SeqNo(1));
-        table.append(&points(&binarizer, &[2], 5.0), SeqNo(2));
+        let config = CollectionConfig::of(FieldConfig::new("a", 2, Metric::Dot))
+            .with_field(FieldConfig::new("b", 2, Metric::L2));
+        let mut schema = Schema::new(config).unwrap();
+        let fields = Fields::new(&schema).unwrap();
+        let [a, b] = [0, 1].map(FieldId);
+        let mut table = Memtable::new(&fields);
+        table.append(&points(&fields, &[(1, "a", [1.0, 0.0]), (2, "b", [2.0, 0.0])]), SeqNo(1));
+        let newer = points(&fields, &[(2, "a", [5.0, 3.0])]);
+        table.append(&newer, SeqNo(2));
         assert_eq!(table.slot(&2.into()), Some(2));
-        assert_eq!(table.row(2), [5.0, 3.0, 1.0]);
+        assert_eq!(table.column(a).unwrap().vector(2).unwrap(), [5.0, 3.0]);
+        assert_eq!(table.column(a).unwrap().slots(), [0, 2]);
+        assert_eq!(table.column(b).unwrap().slots(), [1]);
         assert_eq!(table.newest(), SeqNo(2));
         assert_eq!(table.dead().iter().collect::<Vec<_>>(), [1]);
         table.remove(&1.into());
@@ -182,5 +184,15 @@ mod tests {
         assert_eq!(table.dead().iter().collect::<Vec<_>>(), [0, 1]);
         assert_eq!(table.slot(&1.into()), None);
         assert_eq!(table.len(), 3);
+
+        // A write that was encoded before its field was dropped brings nothing back.
+        table.drop_field(a);
+        schema.remove("a").unwrap();
+        let added = schema.add(FieldConfig::new("a", 2, Metric::Dot)).unwrap();
+        table.add_field(Arc::new(Field::new(added).unwrap()));
+        table.append(&newer, SeqNo(3));
+        assert!(table.column(a).is_none());
+        assert_eq!(table.columns.iter().map(Column::len).collect::<Vec<_>>(), [1, 0]);
+        assert_eq!(table.len(), 4);
     }
 }

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct SearchPlan {
     /// `codes, then verify` or `exact`.
     pub method: String,
+    /// The field that was searched.
+    pub field: String,
     /// Levels of the stored codes.
     pub levels: u8,
     /// Bits per dimension of the query.
@@ -28,9 +30,11 @@ pub struct SourcePlan {
     pub source: String,
     /// How its candidates were found.
     pub index: String,
-    /// Rows it holds, deleted ones included.
+    /// Which of its vectors match the filter and what is done with them, if there is one.
+    pub filter: Option<String>,
+    /// Vectors of the field that it holds, deleted ones included.
     pub rows: u64,
-    /// Rows that are deleted.
+    /// Those of them that are deleted.
     pub deleted: u64,
 }
 
@@ -38,8 +42,8 @@ impl fmt::Display for SearchPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} ({} levels, query {} bits, at most {} candidates)",
-            self.method, self.levels, self.query_bits, self.max_candidates
+            "{} in {} ({} levels, query {} bits, at most {} candidates)",
+            self.method, self.field, self.levels, self.query_bits, self.max_candidates
         )?;
         for source in &self.sources {
             writeln!(
@@ -47,6 +51,9 @@ impl fmt::Display for SearchPlan {
                 "  {}: {}, {} rows, {} deleted",
                 source.source, source.index, source.rows, source.deleted
             )?;
+            if let Some(filter) = &source.filter {
+                writeln!(f, "    {filter}")?;
+            }
         }
         Ok(())
     }

@@ -1,27 +1,62 @@
 //! What goes into a collection and what comes out.
 
-use bigrain_types::{Cancel, EmbeddingSpaceId, Payload, PointId, SearchStats, SeqNo};
+use std::sync::Arc;
+
+use bigrain_types::{Cancel, EmbeddingSpaceId, Filter, Payload, PointId, SearchStats, SeqNo};
 
 use crate::SearchPlan;
 
 /// A point to store.
+///
+/// ```
+/// use bigrain_engine::Point;
+///
+/// // The first (or only) field of the collection:
+/// let one = Point::new(1, vec![0.6, 0.8]);
+/// // Several fields; a point may lack some, but not all.
+/// let two = Point::empty(2).with_vector("text", vec![0.6, 0.8]).with_vector("image", vec![1.0]);
+/// # let _ = (one, two);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point {
     /// The user's id.
     pub id: PointId,
-    /// One component per dimension of the collection.
-    pub vector: Vec<f32>,
+    /// One vector for each field that the point has one in.
+    pub vectors: Vec<PointVector>,
     /// Attributes to store with it.
     pub payload: Payload,
+}
+
+/// A vector to store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PointVector {
+    /// Which field it belongs to; without a name the collection's first.
+    pub field: Option<String>,
+    /// One component per dimension of the field.
+    pub values: Vec<f32>,
     /// Which embedding space made the vector, if the caller knows.
     pub space: Option<EmbeddingSpaceId>,
 }
 
 impl Point {
-    /// Returns a point without attributes.
+    /// Returns a point with a vector in the collection's first field and without attributes.
     #[must_use]
     pub fn new(id: impl Into<PointId>, vector: Vec<f32>) -> Self {
-        Self { id: id.into(), vector, payload: Payload::new(), space: None }
+        let vector = PointVector { field: None, values: vector, space: None };
+        Self { vectors: vec![vector], ..Self::empty(id) }
+    }
+
+    /// Returns a point without vectors and attributes, to be given at least one vector.
+    #[must_use]
+    pub fn empty(id: impl Into<PointId>) -> Self {
+        Self { id: id.into(), vectors: Vec::new(), payload: Payload::new() }
+    }
+
+    /// Adds a vector in a field.
+    #[must_use]
+    pub fn with_vector(mut self, field: impl Into<String>, values: Vec<f32>) -> Self {
+        self.vectors.push(PointVector { field: Some(field.into()), values, space: None });
+        self
     }
 
     /// Sets the attributes.
@@ -31,11 +66,13 @@ impl Point {
         self
     }
 
-    /// States which embedding space made the vector; a collection of another space refuses it, one
-    /// that declares no space takes any.
+    /// States which embedding space made the vector that was given last; a field of another space
+    /// refuses it, one that declares no space takes any.
     #[must_use]
     pub fn in_space(mut self, space: EmbeddingSpaceId) -> Self {
-        self.space = Some(space);
+        if let Some(last) = self.vectors.last_mut() {
+            last.space = Some(space);
+        }
         self
     }
 }
@@ -44,18 +81,34 @@ impl Point {
 #[derive(Clone, Debug)]
 pub struct Query {
     pub(crate) vector: Vec<f32>,
+    pub(crate) field: Option<String>,
+    pub(crate) filter: Option<Filter>,
     pub(crate) space: Option<EmbeddingSpaceId>,
     pub(crate) cancel: Cancel,
 }
 
 impl Query {
-    /// Searches for the points nearest to `vector`.
+    /// Searches for the points nearest to `vector` in the collection's first field.
     #[must_use]
     pub fn new(vector: Vec<f32>) -> Self {
-        Self { vector, space: None, cancel: Cancel::new() }
+        Self { vector, field: None, filter: None, space: None, cancel: Cancel::new() }
     }
 
-    /// States which embedding space made the vector; a collection of another space refuses it, one
+    /// Searches another field: among the points that have a vector in it.
+    #[must_use]
+    pub fn in_field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// Searches among the points that match a filter.
+    #[must_use]
+    pub fn with_filter(mut self, filter: Filter) -> Self {
+        self.filter = Some(filter);
+        self
+    }
+
+    /// States which embedding space made the vector; a field of another space refuses it, one
     /// that declares no space takes any.
     #[must_use]
     pub fn in_space(mut self, space: EmbeddingSpaceId) -> Self {
@@ -76,12 +129,31 @@ impl Query {
 pub struct StoredPoint {
     /// The user's id.
     pub id: PointId,
-    /// The stored vector; of length one under cosine.
-    pub vector: Vec<f32>,
+    /// Its vectors, in the order of the collection's fields.
+    pub vectors: Vec<StoredVector>,
     /// Its attributes.
     pub payload: Payload,
     /// The write that stored it.
     pub seq: SeqNo,
+}
+
+impl StoredPoint {
+    /// Returns the vector in a field; none where the point has none, or the collection no such
+    /// field.
+    #[must_use]
+    pub fn vector(&self, field: &str) -> Option<&[f32]> {
+        let found = self.vectors.iter().find(|vector| &*vector.field == field);
+        found.map(|vector| &*vector.values)
+    }
+}
+
+/// A vector as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredVector {
+    /// The field it belongs to.
+    pub field: Arc<str>,
+    /// Its components; of length one under cosine.
+    pub values: Vec<f32>,
 }
 
 /// One result of a search.
@@ -105,6 +177,16 @@ pub struct SearchOutput {
     pub stats: SearchStats,
     /// How the search went about it, when the parameters asked.
     pub plan: Option<SearchPlan>,
+}
+
+/// The points that match a filter, as they were at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MatchingPoints {
+    /// Their ids, in no particular order.
+    pub ids: Vec<PointId>,
+    /// The last write that was seen: a point of a later one may match no more.
+    pub seq: SeqNo,
 }
 
 /// What an upsert did.

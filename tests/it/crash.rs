@@ -159,7 +159,11 @@ fn read_all(collection: &bigrain_engine::Collection) -> Model {
         for point in page {
             let id = point.id.as_number().unwrap();
             let version = point.payload.get("version").unwrap().as_u64().unwrap();
-            assert_eq!(point.vector, vector(id, version), "vector and payload of {id} disagree");
+            assert_eq!(
+                point.vector("vector").unwrap(),
+                vector(id, version),
+                "vector and payload of {id} disagree"
+            );
             found.insert(id, version);
         }
     }

@@ -66,7 +66,7 @@ fn vectors_given_back_are_the_stored_ones() {
         let db = flushed(dense, Metric::Dot);
         let stored = |db: &Db| -> Vec<Vec<f32>> {
             let points = db.collection().get(&ids).unwrap();
-            points.into_iter().map(|point| point.unwrap().vector).collect()
+            points.into_iter().map(|point| point.unwrap().vectors.remove(0).values).collect()
         };
         let first = stored(&db);
         let mut random = Random::new(11);

@@ -32,7 +32,7 @@ fn an_upsert_replaces_wherever_the_old_version_lies() {
         assert_eq!(db.collection().count(), 1);
         assert_eq!(db.scroll().len(), 1);
         let stored = db.collection().get(&[1.into()]).unwrap().remove(0).unwrap();
-        assert_eq!(stored.vector, [0.0, 1.0, 0.0]);
+        assert_eq!(stored.vector("vector").unwrap(), [0.0, 1.0, 0.0]);
         assert_eq!(db.nearest(&[1.0, 1.0, 0.0], 10).len(), 1);
         db.reopen();
         assert_eq!(db.nearest(&[1.0, 1.0, 0.0], 10).len(), 1);
@@ -68,7 +68,7 @@ fn a_point_deleted_and_written_again_is_the_new_one() {
     assert_eq!(db.scroll(), [PointId::from(7)]);
     assert_eq!(db.collection().inspect().len(), 2);
     let stored = db.collection().get(&[7.into()]).unwrap().remove(0).unwrap();
-    assert_eq!(stored.vector, [0.0, 0.0, 1.0]);
+    assert_eq!(stored.vector("vector").unwrap(), [0.0, 0.0, 1.0]);
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn ids_of_every_kind_live_together() {
     let wanted = [42.into(), PointId::parse("42").unwrap(), spelled, 43.into()];
     let found = db.collection().get(&wanted).unwrap();
     assert_eq!(found.iter().map(Option::is_some).collect::<Vec<_>>(), [true, true, true, false]);
-    assert_eq!(found[0].as_ref().unwrap().vector, [3.0, 2.0, 1.0]);
+    assert_eq!(found[0].as_ref().unwrap().vector("vector").unwrap(), [3.0, 2.0, 1.0]);
 }
 
 #[test]

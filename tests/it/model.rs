@@ -95,7 +95,7 @@ fn check_all(db: &Db, model: &Model, metric: Metric) {
         let stored = stored.as_ref().unwrap();
         assert_eq!(stored.payload.get("step").unwrap(), *step);
         if metric != Metric::Cosine {
-            assert_eq!(&stored.vector, vector);
+            assert_eq!(&stored.vector("vector").unwrap(), vector);
         }
     }
 }

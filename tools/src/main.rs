@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bigrain_engine::Cancel;
-use bigrain_tools::cmd::{build, demo, encode, eval, inspect, search, serve, tune};
+use bigrain_tools::cmd::{
+    build, compact, delete, demo, encode, eval, inspect, scroll, search, serve, tune, update,
+};
 use bigrain_tools::session::Session;
 use bigrain_tools::{failure, interrupt};
 use clap::{Parser, Subcommand};
@@ -30,6 +32,10 @@ enum Command {
     Build(build::BuildArgs),
     Search(search::SearchArgs),
     Inspect(inspect::InspectArgs),
+    Scroll(scroll::ScrollArgs),
+    Update(update::UpdateArgs),
+    Delete(delete::DeleteArgs),
+    Compact(compact::CompactArgs),
     Serve(serve::ServeArgs),
     Encode(encode::EncodeArgs),
     Eval(eval::EvalArgs),
@@ -53,6 +59,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Build(args) => build::run(args, &mut session),
         Command::Search(args) => search::run(args, &mut session),
         Command::Inspect(args) => inspect::run(args, &mut session),
+        Command::Scroll(args) => scroll::run(args, &mut session),
+        Command::Update(args) => update::run(args, &mut session),
+        Command::Delete(args) => delete::run(args, &mut session),
+        Command::Compact(args) => compact::run(args, &mut session),
         Command::Serve(args) => serve::run(args, &mut session),
         Command::Encode(args) => encode::run(args, &mut session),
         Command::Eval(args) => eval::run(args, &mut session),
@@ -106,6 +116,11 @@ mod tests {
             "eval --vectors a --queries b --rounds 0",
             "tune --sample 0",
             "tune --queries q.npy --sample 5",
+            "scroll --cursor xyz",
+            "update 1",
+            "update 1 --clear --remove a",
+            "update 1 --merge [1]",
+            "delete",
             "serve --listen nowhere",
             "demo --cap -1",
         ] {

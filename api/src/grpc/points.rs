@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use bigrain_engine::{PointId, StoredPoint};
+use bigrain_engine::{
+    Collection, Cursor, DeleteOutput, PointId, ScrollParams, StoredPoint, UpdateOutput,
+};
 use prost::Message;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -11,8 +13,9 @@ use super::{Context, upsert_stream};
 use crate::convert::Parts;
 use crate::proto::points_server::Points;
 use crate::proto::{
-    CountReply, CountRequest, DeleteReply, DeleteRequest, GetReply, GetRequest, ScrollReply,
-    ScrollRequest, UpsertReply, UpsertRequest, UpsertStreamReply, UpsertStreamRequest,
+    self, CountReply, CountRequest, DeleteReply, DeleteRequest, GetReply, GetRequest, ScrollReply,
+    ScrollRequest, UpdatePayloadRequest, UpdateReply, UpdateVectorsRequest, UpsertReply,
+    UpsertRequest, UpsertStreamReply, UpsertStreamRequest,
 };
 use crate::request_scope::Arrival;
 use crate::{convert, status};
@@ -54,18 +57,35 @@ impl Points for PointsService {
         let arrival = Arrival::of(&request);
         let request = request.into_inner();
         let context = Arc::clone(&self.0);
-        let delete = move |_: &_| {
-            context.check_batch("ids", request.ids.len())?;
-            let ids = convert::point_ids(request.ids)?;
-            let collection = context.collection(&request.collection)?;
-            collection.delete(&ids).map_err(status::from_engine)
-        };
+        let delete = move |_: &_| delete(&context, request);
         let output = self.0.runtime.writes.run(delete).await?;
         Ok(Response::new(DeleteReply {
             seq: output.seq.0,
             deleted: output.deleted,
             server_time_us: arrival.server_time_us(),
         }))
+    }
+
+    async fn update_payload(
+        &self,
+        request: Request<UpdatePayloadRequest>,
+    ) -> Result<Response<UpdateReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let request = request.into_inner();
+        let context = Arc::clone(&self.0);
+        let output = self.0.runtime.writes.run(move |_| update_payload(&context, request)).await?;
+        Ok(Response::new(convert::update_reply(&output, arrival.server_time_us())))
+    }
+
+    async fn update_vectors(
+        &self,
+        request: Request<UpdateVectorsRequest>,
+    ) -> Result<Response<UpdateReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let request = request.into_inner();
+        let context = Arc::clone(&self.0);
+        let output = self.0.runtime.writes.run(move |_| update_vectors(&context, request)).await?;
+        Ok(Response::new(convert::update_reply(&output, arrival.server_time_us())))
     }
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetReply>, Status> {
@@ -79,9 +99,16 @@ impl Points for PointsService {
 
     async fn count(&self, request: Request<CountRequest>) -> Result<Response<CountReply>, Status> {
         let arrival = Arrival::of(&request);
-        let name = request.into_inner().collection;
+        let CountRequest { collection, filter_json } = request.into_inner();
+        let filter = convert::filter(filter_json.as_deref())?;
         let context = Arc::clone(&self.0);
-        let count = move |_: &_| Ok(context.collection(&name)?.count());
+        let count = move |_: &_| {
+            let collection = context.collection(&collection)?;
+            match &filter {
+                Some(filter) => collection.count_matching(filter).map_err(status::from_engine),
+                None => Ok(collection.count()),
+            }
+        };
         let count = self.0.runtime.searches.run(count).await?;
         Ok(Response::new(CountReply { count, server_time_us: arrival.server_time_us() }))
     }
@@ -107,8 +134,64 @@ pub(super) fn upsert(
     context.check_batch("points", request.points.len())?;
     let space = convert::space(request.space.as_deref())?;
     let points = convert::points(request.points, space)?;
+    let conditions = convert::conditions(request.conditions)?;
     let collection = context.collection(&request.collection)?;
-    collection.upsert(points).map_err(status::from_engine)
+    collection.upsert_if(points, conditions).map_err(status::from_engine)
+}
+
+fn delete(context: &Context, request: DeleteRequest) -> Result<DeleteOutput, Status> {
+    let filter = convert::filter(request.filter_json.as_deref())?;
+    if let Some(filter) = filter {
+        refuse_besides_filter(&request.ids, request.conditions.as_ref())?;
+        let collection = context.collection(&request.collection)?;
+        return collection.delete_matching(&filter).map_err(status::from_engine);
+    }
+    context.check_batch("ids", request.ids.len())?;
+    let ids = convert::point_ids(request.ids)?;
+    let conditions = convert::conditions(request.conditions)?;
+    let collection = context.collection(&request.collection)?;
+    collection.delete_if(&ids, conditions).map_err(status::from_engine)
+}
+
+/// Refuses what would be ignored beside a filter.
+fn refuse_besides_filter(
+    ids: &[proto::PointId],
+    conditions: Option<&proto::Conditions>,
+) -> Result<(), Status> {
+    if ids.is_empty() && conditions.is_none() {
+        return Ok(());
+    }
+    Err(Status::invalid_argument("expected either a filter, or ids and conditions: found both"))
+}
+
+fn update_payload(
+    context: &Context,
+    request: UpdatePayloadRequest,
+) -> Result<UpdateOutput, Status> {
+    if let Some(filter) = convert::filter(request.filter_json.as_deref())? {
+        refuse_besides_filter(&request.ids, request.conditions.as_ref())?;
+        let update = convert::payload_update(request.change)?;
+        let collection = context.collection(&request.collection)?;
+        return collection.update_payload_matching(&filter, &update).map_err(status::from_engine);
+    }
+    context.check_batch("ids", request.ids.len())?;
+    let ids = convert::point_ids(request.ids)?;
+    let update = convert::payload_update(request.change)?;
+    let conditions = convert::conditions(request.conditions)?;
+    let collection = context.collection(&request.collection)?;
+    collection.update_payload_if(&ids, &update, &conditions).map_err(status::from_engine)
+}
+
+fn update_vectors(
+    context: &Context,
+    request: UpdateVectorsRequest,
+) -> Result<UpdateOutput, Status> {
+    context.check_batch("points", request.points.len())?;
+    let space = convert::space(request.space.as_deref())?;
+    let points = convert::points(request.points, space)?;
+    let conditions = convert::conditions(request.conditions)?;
+    let collection = context.collection(&request.collection)?;
+    collection.update_vectors_if(&points, &conditions).map_err(status::from_engine)
 }
 
 fn get(context: &Context, request: GetRequest) -> Result<GetReply, Status> {
@@ -116,11 +199,13 @@ fn get(context: &Context, request: GetRequest) -> Result<GetReply, Status> {
     let parts =
         Parts { vectors: request.with_vectors, payload: request.with_payload.unwrap_or(true) };
     let ids = convert::point_ids(request.ids)?;
-    let found = context.collection(&request.collection)?.get(&ids).map_err(status::from_engine)?;
+    let collection = context.collection(&request.collection)?;
+    let found = collection.get(&ids).map_err(status::from_engine)?;
+    let first = first_field(&collection);
     let mut reply = GetReply::default();
     for (id, point) in ids.iter().zip(found) {
         match point {
-            Some(point) => reply.points.push(convert::stored_point(point, parts)?),
+            Some(point) => reply.points.push(convert::stored_point(point, parts, &first)?),
             None => reply.missing.push(convert::id_message(id)),
         }
     }
@@ -134,8 +219,18 @@ fn scroll(context: &Context, request: ScrollRequest) -> Result<ScrollReply, Stat
     let after = request.after.map(|id| convert::point_id(Some(id))).transpose()?;
     let collection = context.collection(&request.collection)?;
     // One more than wanted tells whether there is a next page.
-    let rows = collection.scroll(after.as_ref(), limit + 1).map_err(status::from_engine)?;
-    context.check_reply(page(rows, limit, parts, context.limits.max_message_bytes)?)
+    let params = ScrollParams::new(limit + 1).map_err(status::from_engine)?;
+    let mut params = params.with_vectors(parts.vectors).with_payload(parts.payload);
+    if let Some(after) = after {
+        params = params.from_cursor(Cursor::after(after));
+    }
+    let rows = collection.scroll_page(&params).map_err(status::from_engine)?.points;
+    let first = first_field(&collection);
+    context.check_reply(page(rows, &first, limit, parts, context.limits.max_message_bytes)?)
+}
+
+fn first_field(collection: &Collection) -> String {
+    collection.config().first().name.clone()
 }
 
 fn page_limit(context: &Context, asked: Option<u32>) -> Result<usize, Status> {
@@ -149,9 +244,11 @@ fn page_limit(context: &Context, asked: Option<u32>) -> Result<usize, Status> {
     )))
 }
 
-/// Fills a page with up to `limit` points and up to `max_bytes`, but with one point at least.
+/// Fills a page with up to `limit` points and up to `max_bytes`, but with one point at least; the
+/// collection's first field is called `first`.
 fn page(
     rows: Vec<StoredPoint>,
+    first: &str,
     limit: usize,
     parts: Parts,
     max_bytes: usize,
@@ -162,7 +259,7 @@ fn page(
     let mut last: Option<PointId> = None;
     for row in rows {
         let id = row.id.clone();
-        let point = convert::stored_point(row, parts)?;
+        let point = convert::stored_point(row, parts, first)?;
         // A tag and a length of at most five bytes come before each point.
         let size = point.encoded_len() + 6;
         if reply.points.len() == limit || (size > room && last.is_some()) {
@@ -178,15 +275,16 @@ fn page(
 
 #[cfg(test)]
 mod tests {
-    use bigrain_engine::{Payload, SeqNo};
+    use bigrain_engine::{Payload, SeqNo, StoredVector};
 
     use super::*;
 
     fn rows(count: u64) -> Vec<StoredPoint> {
         let payload = Payload::new().with("text", "x".repeat(1000));
+        let vector = |field: &str| StoredVector { field: field.into(), values: vec![1.0; 4] };
         let row = |id| StoredPoint {
             id: PointId::from(id),
-            vector: vec![1.0; 4],
+            vectors: ["v", "w"].map(vector).into(),
             payload: payload.clone(),
             seq: SeqNo(1),
         };
@@ -197,26 +295,30 @@ mod tests {
 
     #[test]
     fn a_full_page_names_the_next_only_if_there_is_one() {
-        let reply = page(rows(3), 3, ALL, 1 << 20).unwrap();
+        let reply = page(rows(3), "v", 3, ALL, 1 << 20).unwrap();
         assert_eq!((reply.points.len(), reply.next), (3, None));
-        let reply = page(rows(4), 3, ALL, 1 << 20).unwrap();
+        let reply = page(rows(4), "v", 3, ALL, 1 << 20).unwrap();
         assert_eq!(reply.next, Some(convert::id_message(&PointId::from(3))));
     }
 
     #[test]
     fn a_page_is_cut_before_its_bytes_run_out_and_never_empty() {
-        let reply = page(rows(10), 10, ALL, 4096).unwrap();
+        let reply = page(rows(10), "v", 10, ALL, 4096).unwrap();
         assert_eq!(reply.points.len(), 2);
         assert!(reply.encoded_len() <= 4096);
         assert_eq!(reply.next, Some(convert::id_message(&PointId::from(2))));
-        let reply = page(rows(2), 10, ALL, 16).unwrap();
+        let reply = page(rows(2), "v", 10, ALL, 16).unwrap();
         assert_eq!(reply.points.len(), 1);
     }
 
     #[test]
     fn parts_that_were_not_asked_for_are_left_out() {
         let bare = Parts { vectors: false, payload: false };
-        let reply = page(rows(1), 1, bare, 1 << 20).unwrap();
-        assert!(reply.points[0].vector.is_empty() && reply.points[0].payload_json.is_empty());
+        let reply = page(rows(1), "v", 1, bare, 1 << 20).unwrap();
+        let point = &reply.points[0];
+        assert!(point.vector.is_empty() && point.vectors.is_empty());
+        assert!(point.payload_json.is_empty());
+        let reply = page(rows(1), "v", 1, ALL, 1 << 20).unwrap();
+        assert_eq!((reply.points[0].vector.len(), &*reply.points[0].vectors[0].field), (4, "w"));
     }
 }

@@ -92,7 +92,8 @@ impl TestServer {
 
     /// Counts the points of `docs`.
     pub async fn count(&self) -> u64 {
-        let request = bigrain_api::proto::CountRequest { collection: "docs".to_owned() };
+        let request =
+            bigrain_api::proto::CountRequest { collection: "docs".to_owned(), filter_json: None };
         self.points().count(request).await.unwrap().into_inner().count
     }
 
@@ -124,11 +125,11 @@ pub fn text(id: &str) -> PointId {
 }
 
 pub fn point(id: PointId, vector: &[f32]) -> Point {
-    Point { id: Some(id), vector: vector.to_vec(), payload_json: String::new() }
+    Point { id: Some(id), vector: vector.to_vec(), ..Point::default() }
 }
 
 pub fn upsert(collection: &str, points: Vec<Point>) -> UpsertRequest {
-    UpsertRequest { collection: collection.to_owned(), points, space: None }
+    UpsertRequest { collection: collection.to_owned(), points, space: None, conditions: None }
 }
 
 /// Fails unless a status has this code and all of these words.

@@ -8,12 +8,15 @@
 //!
 //! The same rows, binarizer and parameters give the same index, for any number of threads.
 
-use bigrain_binarize::{Binarizer, BinarizerError, EncodeScratch};
+use std::borrow::Cow;
+
+use bigrain_binarize::{Binarizer, EncodeScratch};
 use bigrain_types::Metric;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
 
+use crate::IndexError;
 use crate::candidates::ivf::Ivf;
 use crate::codes::{CodesBuilder, ResidentCodes};
 use crate::lists::{
@@ -28,7 +31,7 @@ const CHUNK: usize = 1024;
 const SAMPLE_PER_LIST: usize = 40;
 
 /// The sample takes at most this many bytes.
-const MAX_SAMPLE_BYTES: usize = 1 << 29;
+pub const MAX_SAMPLE_BYTES: usize = 1 << 29;
 
 /// From so many dimensions on, scanning the signs first saves more than it costs.
 const SIGNS_FIRST_DIMS: usize = 256;
@@ -37,8 +40,12 @@ const SIGNS_FIRST_DIMS: usize = 256;
 pub trait Rows: Sync {
     /// Returns how many there are.
     fn len(&self) -> usize;
-    /// Returns one row.
-    fn row(&self, at: usize) -> &[f32];
+    /// Returns one row: borrowed where it lies as f32 in memory, decoded where it does not.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError`] when a row that lies in a file cannot be read.
+    fn row(&self, at: usize) -> Result<Cow<'_, [f32]>, IndexError>;
     /// Whether there are none.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -75,20 +82,20 @@ pub struct BuiltIndex {
 ///
 /// # Errors
 ///
-/// [`BinarizerError`] for a metric without an estimator.
+/// [`IndexError`] for a metric without an estimator, and when a row cannot be read.
 pub fn build(
     rows: &dyn Rows,
     binarizer: &Binarizer,
     params: &BuildParams,
-) -> Result<BuiltIndex, BinarizerError> {
+) -> Result<BuiltIndex, IndexError> {
     let by_distance = binarizer.for_centroids(Metric::L2)?;
     let count = params.lists.map_or_else(|| default_lists(rows.len()), |lists| lists as usize);
     let lists = count.clamp(1, rows.len().max(1));
     let sample = pick_sample(rows, binarizer, lists, params.seed);
     let trained =
-        train(&rotated(rows, binarizer, &sample), &by_distance, &KMeans::new(lists, params.seed));
+        train(&rotated(rows, binarizer, &sample)?, &by_distance, &KMeans::new(lists, params.seed));
 
-    let (assigned, codes) = encode(rows, binarizer, &by_distance, &trained);
+    let (assigned, codes) = encode(rows, binarizer, &by_distance, &trained)?;
     let (layout, order) = ListLayout::of(&assigned, trained.as_centroids().len());
     let codes = codes.finish(&order, binarizer.layout().dims() >= SIGNS_FIRST_DIMS);
     let nearness = Nearness::of(binarizer.metric());
@@ -100,7 +107,7 @@ pub fn build(
     };
     let ivf = Ivf { codes: &codes, layout: &layout, centroids: centroids.as_centroids() };
     let measured = Measured { ivf, rows, order: &order, binarizer, trained_on: &sample };
-    let calibration = measured.calibrate(params.seed.wrapping_add(1));
+    let calibration = measured.calibrate(params.seed.wrapping_add(1))?;
     Ok(BuiltIndex { order, layout, centroids, codes, calibration })
 }
 
@@ -112,13 +119,18 @@ fn pick_sample(rows: &dyn Rows, binarizer: &Binarizer, lists: usize, seed: u64) 
 }
 
 /// Returns some rows, rotated.
-fn rotated(rows: &dyn Rows, binarizer: &Binarizer, picked: &[usize]) -> Vec<f32> {
+fn rotated(
+    rows: &dyn Rows,
+    binarizer: &Binarizer,
+    picked: &[usize],
+) -> Result<Vec<f32>, IndexError> {
     let dims = binarizer.layout().dims();
     let mut rotated = vec![0.0; picked.len() * dims];
-    rotated.par_chunks_exact_mut(dims).zip(picked).for_each(|(to, &at)| {
-        binarizer.rotate(rows.row(at), to);
-    });
-    rotated
+    rotated.par_chunks_exact_mut(dims).zip(picked).try_for_each(|(to, &at)| {
+        binarizer.rotate(&rows.row(at)?, to);
+        Ok::<_, IndexError>(())
+    })?;
+    Ok(rotated)
 }
 
 /// Finds the list of every row, and encodes it about the list's centroid.
@@ -127,10 +139,10 @@ fn encode(
     binarizer: &Binarizer,
     by_distance: &Binarizer,
     centroids: &OwnedCentroids,
-) -> (Vec<u32>, CodesBuilder) {
+) -> Result<(Vec<u32>, CodesBuilder), IndexError> {
     let layout = *binarizer.layout();
     let starts: Vec<usize> = (0..rows.len()).step_by(CHUNK).collect();
-    let chunks: Vec<(Vec<u32>, CodesBuilder)> = starts
+    let chunks: Result<Vec<(Vec<u32>, CodesBuilder)>, IndexError> = starts
         .into_par_iter()
         .map(|start| {
             let end = rows.len().min(start + CHUNK);
@@ -140,21 +152,21 @@ fn encode(
             let (mut rotated, mut code) = (vec![0.0; layout.dims()], vec![0; layout.words()]);
             let mut scratch = EncodeScratch::default();
             for at in start..end {
-                binarizer.rotate(rows.row(at), &mut rotated);
+                binarizer.rotate(&rows.row(at)?, &mut rotated);
                 let list = nearest.of(&rotated);
                 let centre = centroids.vector(list);
                 let factors = binarizer.encode_about(&rotated, centre, &mut scratch, &mut code);
                 codes.push(&code, factors);
                 lists.push(list);
             }
-            (lists, codes)
+            Ok((lists, codes))
         })
         .collect();
     let mut lists = Vec::with_capacity(rows.len());
     let mut codes = CodesBuilder::new(layout);
-    for (chunk_lists, chunk_codes) in chunks {
+    for (chunk_lists, chunk_codes) in chunks? {
         lists.extend(chunk_lists);
         codes.append(chunk_codes);
     }
-    (lists, codes)
+    Ok((lists, codes))
 }

@@ -9,6 +9,7 @@
 //! `ends[i]` is where key `i` ends, counted from the start of the keys; key `i` begins where key
 //! `i - 1` ends. A key is [`PointId::to_key`].
 
+use std::borrow::Borrow;
 use std::path::Path;
 
 use bigrain_storage::{BlockFile, BlockFileWriter, Directory, FileKind, ReadError};
@@ -23,17 +24,17 @@ const END_BYTES: u64 = 8;
 ///
 /// # Errors
 ///
-/// [`IndexError::Write`] when the directory refuses.
-pub fn write<'a>(
+/// [`IndexError::Write`] when the directory refuses, and the first error among `ids`.
+pub fn write<I: Borrow<PointId>>(
     directory: &dyn Directory,
     path: &Path,
-    ids: impl ExactSizeIterator<Item = &'a PointId>,
+    ids: impl ExactSizeIterator<Item = Result<I, IndexError>>,
 ) -> Result<(), IndexError> {
     let rows = ids.len() as u64;
     let mut ends = Vec::with_capacity(ids.len() * END_BYTES as usize);
     let mut keys = Vec::new();
     for id in ids {
-        keys.extend_from_slice(&id.to_key());
+        keys.extend_from_slice(&id?.borrow().to_key());
         ends.extend_from_slice(&(keys.len() as u64).to_le_bytes());
     }
     let mut writer = BlockFileWriter::create(directory, path, FileKind::Ids)?;
@@ -130,7 +131,7 @@ mod tests {
             })
             .collect();
         let directory = RamDirectory::new();
-        write(&directory, Path::new("ids"), ids.iter()).unwrap();
+        write(&directory, Path::new("ids"), ids.iter().map(Ok)).unwrap();
         let reader = IdsReader::open(&directory, Path::new("ids")).unwrap();
         assert_eq!(reader.rows(), 300);
         for (offset, id) in ids.iter().enumerate() {
@@ -142,7 +143,7 @@ mod tests {
     #[test]
     fn no_ids_is_a_file_too() {
         let directory = RamDirectory::new();
-        write(&directory, Path::new("ids"), std::iter::empty()).unwrap();
+        write(&directory, Path::new("ids"), std::iter::empty::<Result<PointId, _>>()).unwrap();
         assert_eq!(IdsReader::open(&directory, Path::new("ids")).unwrap().rows(), 0);
     }
 

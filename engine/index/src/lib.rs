@@ -4,6 +4,7 @@
 //! ```text
 //!  QueryCode ──> candidates (codes.<field>, resident) ──> offsets, best bound first
 //!  query     ──> verify     (dense.<field>, on disk)  ──> exact similarities, the best k
+//!  positions ──> order      (order.<field>)           ──> offsets, where a field has its own order
 //!  offsets   ──> ids        (ids)                     ──> PointIds
 //! ```
 //!
@@ -25,10 +26,11 @@ pub mod dense;
 mod error;
 pub mod ids;
 pub mod lists;
+pub mod order;
 mod scanner;
 pub mod sparse;
 pub mod verify;
 
-pub use candidates::{Candidate, Candidates};
+pub use candidates::{Candidate, Candidates, RowMask};
 pub use error::IndexError;
 pub use scanner::{CodeSlice, scan};

@@ -6,52 +6,61 @@ use bigrain_kernels::{Scored, TopK};
 use bigrain_types::{Offset, SearchStats};
 use rayon::prelude::*;
 
+use super::filtered::Filtered;
 use super::search::{Hit, Search};
-use super::state::SegmentView;
+use super::state::FieldView;
 use crate::Result;
 
 /// Rows of one task, and between two looks at the cancel flag.
 const TASK_ROWS: usize = 4096;
 
-/// Some rows of one segment.
+/// Some rows of a field in one segment.
 struct Task<'a> {
-    view: &'a SegmentView,
+    view: &'a FieldView,
+    /// What matches, if there is a filter.
+    filtered: Option<&'a Filtered>,
     start: u32,
     end: u32,
+}
+
+/// What came of a task.
+struct Best {
+    /// The best rows by position, best first.
+    rows: Vec<Scored>,
+    /// How many rows were scored.
+    scored: u64,
 }
 
 impl Search<'_> {
     /// Returns the best of all rows of `segments` and of `in_memory`, which is scored already.
     pub fn exact(
         &self,
-        segments: &[SegmentView],
+        segments: &[FieldView],
+        filtered: &[Filtered],
         in_memory: Vec<Hit>,
         stats: &mut SearchStats,
     ) -> Result<Vec<Hit>> {
         let started = Instant::now();
-        let tasks: Vec<Task<'_>> = segments.iter().flat_map(tasks).collect();
+        let tasks = |(source, view)| tasks(view, filtered.get(source));
+        let tasks: Vec<Task<'_>> = segments.iter().enumerate().flat_map(tasks).collect();
         let limit = self.params.limit();
-        let best: Result<Vec<Vec<Scored>>> = self
+        let best: Result<Vec<Best>> = self
             .shared
             .resources
             .threads
             .run(|| tasks.par_iter().map(|task| self.best_of(task)).collect());
-        for view in segments {
-            let live = view.segment.rows() - view.deleted.len();
-            stats.rows_read += live;
-            stats.bytes_read += live * view.segment.dense.row_bytes();
-        }
         let mut rows: Vec<(&Task<'_>, Scored)> = Vec::new();
         for (task, best) in tasks.iter().zip(best?) {
-            rows.extend(best.into_iter().map(|scored| (task, scored)));
+            stats.rows_read += best.scored;
+            stats.bytes_read += best.scored * task.view.files.dense.row_bytes();
+            rows.extend(best.rows.into_iter().map(|scored| (task, scored)));
         }
-        // Stable: among equals, older segments and smaller offsets come first.
+        // Stable: among equals, older segments and smaller positions come first.
         rows.sort_by(|a, b| b.1.score.total_cmp(&a.1.score));
         rows.truncate(limit);
         let mut hits = in_memory;
         for (task, Scored { score, offset }) in rows {
-            let id = task.view.segment.ids.get(Offset(offset))?;
-            hits.push(Hit { similarity: score, id });
+            hits.push(Hit { similarity: score, id: task.view.id(offset)? });
         }
         hits.sort_by(|a, b| b.similarity.total_cmp(&a.similarity));
         hits.truncate(limit);
@@ -59,23 +68,43 @@ impl Search<'_> {
         Ok(hits)
     }
 
-    fn best_of(&self, task: &Task<'_>) -> Result<Vec<Scored>> {
+    fn best_of(&self, task: &Task<'_>) -> Result<Best> {
         self.query.cancel.check()?;
-        let metric = self.shared.config.metric;
-        let mut best = TopK::new(self.params.limit());
-        let rows = task.view.segment.dense.rows_in(task.start..task.end)?;
-        for (offset, row) in (task.start..task.end).zip(rows) {
-            if !task.view.deleted.contains(offset) {
-                best.push(row.similarity(metric, &self.vector), offset);
+        let metric = self.field.config.metric;
+        if let Some(filtered) = task.filtered {
+            return self.best_of_matching(task, filtered);
+        }
+        let deleted = task.view.files.by_position(&task.view.deleted)?;
+        let (mut best, mut scored) = (TopK::new(self.params.limit()), 0);
+        let rows = task.view.files.dense.rows_in(task.start..task.end)?;
+        for (position, row) in (task.start..task.end).zip(rows) {
+            if !deleted.contains(position) {
+                best.push(row.similarity(metric, &self.vector), position);
+                scored += 1;
             }
         }
-        Ok(best.into_sorted())
+        Ok(Best { rows: best.into_sorted(), scored })
+    }
+
+    /// Scores only what matches; nothing else is read.
+    fn best_of_matching(&self, task: &Task<'_>, filtered: &Filtered) -> Result<Best> {
+        let (mut best, mut scored) = (TopK::new(self.params.limit()), 0);
+        for position in filtered.mask.iter(task.start..task.end) {
+            let row = task.view.files.dense.row(Offset(position))?;
+            best.push(row.similarity(self.field.config.metric, &self.vector), position);
+            scored += 1;
+        }
+        Ok(Best { rows: best.into_sorted(), scored })
     }
 }
 
-fn tasks(view: &SegmentView) -> impl Iterator<Item = Task<'_>> {
+fn tasks<'a>(
+    view: &'a FieldView,
+    filtered: Option<&'a Filtered>,
+) -> impl Iterator<Item = Task<'a>> {
     // A segment has at most 2^32 rows: offsets are u32.
-    let rows = view.segment.rows() as u32;
-    let task = move |start: u32| Task { view, start, end: rows.min(start + TASK_ROWS as u32) };
+    let rows = view.files.rows() as u32;
+    let task =
+        move |start: u32| Task { view, filtered, start, end: rows.min(start + TASK_ROWS as u32) };
     (0..rows).step_by(TASK_ROWS).map(task)
 }

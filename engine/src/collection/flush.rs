@@ -10,24 +10,33 @@
 //! When building or committing fails, the frozen memtable stays as it is, searchable and safe in
 //! the store, and the next flush tries again.
 
-use std::path::Path;
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
-use bigrain_index::build::{BuildParams, Rows};
-use bigrain_storage::{Batch, FileRow, Location, PointRow, SegmentRow, fs};
-use bigrain_types::{Offset, PointId, SegmentId};
+use bigrain_index::IndexError;
+use bigrain_storage::{Batch, Location, PointRow};
+use bigrain_types::{FieldId, Offset, Payload, PointId, SegmentId};
 use roaring::RoaringBitmap;
 
 use super::Collection;
+use super::building::{Built, NewSegment};
 use super::handle::Shared;
 use super::state::{Frozen, SegmentView};
 use crate::error::Doing;
+use crate::memory::Purpose;
 use crate::memtable::Memtable;
-use crate::segment::{Segment, SegmentInput, SegmentParams, build_segment};
+use crate::segment::SegmentInput;
 use crate::{Error, ErrorKind, Result};
+
+/// After this time a flush that failed may succeed.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Writers wait for a running flush once the memtable is this many times its limit.
 const MAX_OVERFILL: usize = 2;
+
+/// When memory is short, a memtable is flushed from this part of its limit on.
+const WORTH_FLUSHING: usize = 16;
 
 impl Collection {
     /// Turns the memtable into a segment now, however small it is.
@@ -50,14 +59,18 @@ impl Collection {
 }
 
 impl Shared {
-    /// Flushes when the memtable has reached its limit. If another thread is at it already, goes
-    /// on, unless the memtable has grown far past its limit meanwhile: then it waits.
+    /// Sees to a memtable that has reached its limit: in the background if there are threads for
+    /// it, and else here. If another thread is at it already, goes on. A memtable that has grown
+    /// far past its limit meanwhile is waited for, whoever flushes it.
     ///
     /// A flush that fails is logged and not the caller's error: its points are on disk and stay
     /// searchable, and the next flush tries again.
     pub fn flush_if_full(&self) {
         if !self.is_fuller_than(1) {
             return;
+        }
+        if self.resources.appointments.are_kept() && !self.is_fuller_than(MAX_OVERFILL) {
+            return self.ask_for_chores();
         }
         let guard = self.flush.try_lock();
         let _flush = match guard {
@@ -72,8 +85,31 @@ impl Shared {
         }
     }
 
-    /// Refuses further points when flushing keeps failing and memory is full.
-    pub fn make_room(&self) -> Result<()> {
+    /// Refuses further points when flushing keeps failing and the memtable is full, and when they
+    /// do not fit the memory budget.
+    pub fn make_room(&self, bytes: u64) -> Result<()> {
+        self.make_room_in_memtable()?;
+        let memory = &self.resources.memory;
+        if !memory.has_room(bytes) {
+            if self.is_worth_flushing() {
+                let _flush = self.flush.lock();
+                self.flush_locked()?;
+            }
+            // Other collections may have memtables to flush too.
+            self.resources.appointments.wake_all();
+        }
+        memory.admit(bytes)
+    }
+
+    /// Whether flushing frees enough memory to be worth a segment, however small.
+    pub fn is_worth_flushing(&self) -> bool {
+        let limits = &self.resources.limits;
+        let state = self.state.read();
+        state.active.len() * WORTH_FLUSHING >= limits.flush_rows
+            || state.active.memory_bytes() * WORTH_FLUSHING >= limits.flush_bytes
+    }
+
+    fn make_room_in_memtable(&self) -> Result<()> {
         if self.state.read().frozen.is_none() || !self.is_fuller_than(MAX_OVERFILL) {
             return Ok(());
         }
@@ -81,13 +117,13 @@ impl Shared {
         if self.is_fuller_than(MAX_OVERFILL) {
             self.flush_locked().map_err(|error| {
                 let reason = format!("the memtable is full and cannot be flushed: {error}");
-                Error::new(ErrorKind::ResourceExhausted, reason)
+                Error::new(ErrorKind::ResourceExhausted, reason).retry_after(RETRY_AFTER)
             })?;
         }
         Ok(())
     }
 
-    fn is_fuller_than(&self, times: usize) -> bool {
+    pub fn is_fuller_than(&self, times: usize) -> bool {
         let limits = &self.resources.limits;
         let state = self.state.read();
         state.active.len() >= limits.flush_rows.saturating_mul(times)
@@ -95,12 +131,16 @@ impl Shared {
     }
 
     /// Flushes; the caller holds the flush lock.
-    fn flush_locked(&self) -> Result<()> {
+    pub fn flush_locked(&self) -> Result<()> {
         // The collection may have been dropped while this thread waited for the lock.
         self.check_usable()?;
         let Some((frozen, id)) = self.freeze() else { return Ok(()) };
         let input = FrozenRows::new(&frozen);
-        let built = if input.slots.is_empty() { None } else { Some(self.build(&input, id)?) };
+        // A flush frees more than it takes, so it is never refused; but others must know.
+        let bytes = self.build_bytes(input.slots.len());
+        let _charge = self.resources.memory.charge(Purpose::Builds, bytes);
+        let new = NewSegment { id, seq: frozen.table.newest() };
+        let built = if input.slots.is_empty() { None } else { Some(self.build(&input, &new)?) };
         self.commit_flush(built, &input)
     }
 
@@ -112,41 +152,14 @@ impl Shared {
             if state.active.is_empty() {
                 return None;
             }
-            let table = std::mem::replace(&mut state.active, Memtable::new(&self.binarizer));
+            let empty = Memtable::new(&state.fields);
+            let table = std::mem::replace(&mut state.active, empty);
             let dead = Arc::new(table.dead().clone());
             state.frozen = Some(Frozen { table: Arc::new(table), dead });
+            self.chores.forget_age();
         }
         let frozen = state.frozen.clone()?;
         Some((frozen, commit.next_segment()))
-    }
-
-    fn build(&self, input: &FrozenRows<'_>, id: SegmentId) -> Result<Built> {
-        let directory = &*self.resources.directory;
-        let folder = self.folder().join(id.to_string());
-        fs::create_folder(directory, &folder)?;
-        self.build_in(&folder, input, id).inspect_err(|_| {
-            // Unfinished files would take the room that the next try needs.
-            if let Err(error) = fs::remove_folder(directory, &folder) {
-                tracing::warn!(folder = %folder.display(), %error, "unfinished segment stays");
-            }
-        })
-    }
-
-    fn build_in(&self, folder: &Path, input: &FrozenRows<'_>, id: SegmentId) -> Result<Built> {
-        let directory = &*self.resources.directory;
-        let params = SegmentParams {
-            binarizer: &self.binarizer,
-            dense: self.config.dense,
-            index: BuildParams { lists: self.config.lists, seed: id.0 },
-        };
-        let order = build_segment(directory, folder, input, &params, &self.resources.threads)
-            .doing(|| format!("build segment {id}"))?;
-        let segment = Segment::open(directory, folder, id, &self.binarizer)
-            .doing(|| format!("open new segment {id}"))?;
-        let files = segment.files().map(|(name, file)| FileRow::new(name, file.identity()));
-        let row =
-            SegmentRow { id, rows: segment.rows(), files: files.into(), seq: input.table.newest() };
-        Ok(Built { segment, row, order })
     }
 
     fn commit_flush(&self, built: Option<Built>, input: &FrozenRows<'_>) -> Result<()> {
@@ -183,23 +196,19 @@ impl Shared {
         let mut state = self.state.write();
         if let Some(Built { segment, .. }) = built {
             tracing::info!(collection = %self.name, segment = %segment.id, rows = segment.rows(), "flushed");
-            let (segment, deleted) = (Arc::new(segment), Arc::new(deleted));
-            state.segments.push(SegmentView { segment, deleted });
+            // Fields may have been dropped while it was built.
+            let segment = Arc::new(segment.with_only(&state.fields));
+            state.segments.push(SegmentView { segment, deleted: Arc::new(deleted) });
         }
         state.frozen = None;
+        drop(state);
+        drop(commit);
+        self.note_change();
         Ok(())
     }
 }
 
-/// A segment that no manifest names yet.
-struct Built {
-    segment: Segment,
-    row: SegmentRow,
-    /// For each offset, the row of the input that lies there.
-    order: Vec<u32>,
-}
-
-/// The live rows of a frozen memtable, in slot order.
+/// The live points of a frozen memtable, in slot order.
 struct FrozenRows<'a> {
     table: &'a Memtable,
     slots: Vec<u32>,
@@ -219,18 +228,27 @@ impl<'a> FrozenRows<'a> {
     }
 }
 
-impl Rows for FrozenRows<'_> {
+impl SegmentInput for FrozenRows<'_> {
     fn len(&self) -> usize {
         self.slots.len()
     }
 
-    fn row(&self, at: usize) -> &[f32] {
-        self.table.row(self.slots[at])
+    fn id(&self, point: usize) -> Result<Cow<'_, PointId>, IndexError> {
+        Ok(Cow::Borrowed(self.table.id(self.slots[point])))
     }
-}
 
-impl SegmentInput for FrozenRows<'_> {
-    fn id(&self, row: usize) -> &PointId {
-        self.table.id(self.slots[row])
+    fn has(&self, point: usize, field: FieldId) -> Result<bool, IndexError> {
+        Ok(self.vector(point, field)?.is_some())
+    }
+
+    fn vector(&self, point: usize, field: FieldId) -> Result<Option<Cow<'_, [f32]>>, IndexError> {
+        let column = self.table.column(field);
+        let vector = column.and_then(|column| column.vector(self.slots[point]));
+        Ok(vector.map(Cow::Borrowed))
+    }
+
+    fn payloads(&self, points: &[u32]) -> Result<Vec<Cow<'_, Payload>>> {
+        let payload = |point: &u32| self.table.payload(self.slots[*point as usize]);
+        Ok(points.iter().map(|point| Cow::Borrowed(payload(point))).collect())
     }
 }

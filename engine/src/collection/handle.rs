@@ -2,48 +2,56 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
-use bigrain_binarize::Binarizer;
 use bigrain_index::verify::RowIo;
-use bigrain_storage::{CollectionKey, Directory, ReadView, SegmentRow, Store, fs};
-use bigrain_types::{Offset, SeqNo};
+use bigrain_storage::{CollectionKey, Directory, HeadRow, ReadView, SegmentRow, Store, fs};
+use bigrain_types::{Offset, PointId, SegmentId, SeqNo};
 use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
 
+use super::chores::ChoreState;
 use super::state::{SegmentView, State};
 use super::writer::{CommitState, Request};
-use crate::config::{CollectionConfig, EngineConfig};
+use crate::background::{Appointments, Background};
+use crate::config::EngineConfig;
+use crate::encoded_points::EncodedPoints;
 use crate::error::Doing;
-use crate::memtable::{EncodedPoints, Memtable};
+use crate::field::{CollectionConfig, Fields, Schema};
+use crate::filtering::FilterCache;
+use crate::memory::Memory;
+use crate::memtable::Memtable;
 use crate::segment::Segment;
 use crate::threads::Threads;
 use crate::{Error, ErrorKind, Result};
-
-/// The seed of every collection's rotation. Codes of equal shape share one code space, so that
-/// their segments can be copied from one collection to another.
-const ROTATION_SEED: u64 = 0x6269_6772_6169_6e31;
 
 /// Points encoded at a time while the memtable is rebuilt.
 const REBUILD_BATCH: usize = 1024;
 
 /// A named set of points of one shape; a cheap handle that threads share.
 #[derive(Clone, Debug)]
-pub struct Collection(pub(super) Arc<Shared>);
+pub struct Collection(
+    pub(super) Arc<Shared>,
+    /// Ends the workers with the last handle, and so closes the folder.
+    #[expect(dead_code, reason = "what counts is when it is dropped")]
+    Arc<Background>,
+);
 
 /// What all handles of one collection share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub name: String,
     pub key: CollectionKey,
-    pub config: CollectionConfig,
-    pub binarizer: Binarizer,
     pub resources: Resources,
     pub state: RwLock<State>,
     pub queue: Mutex<Vec<Request>>,
     pub commit: Mutex<CommitState>,
     pub flush: Mutex<()>,
+    pub merge: Mutex<()>,
+    pub chores: ChoreState,
     quarantined: OnceLock<String>,
+    /// Somebody wants to drop the collection: what takes long should end.
+    dropping: AtomicBool,
     dropped: AtomicBool,
 }
 
@@ -53,20 +61,29 @@ pub(super) struct Resources {
     pub store: Arc<Store>,
     pub directory: Arc<dyn Directory>,
     pub threads: Threads,
+    pub builders: Threads,
     pub row_io: Arc<RowIo>,
+    /// Rows of segments that matched a filter.
+    pub filters: Arc<FilterCache>,
     pub limits: EngineConfig,
+    pub memory: Arc<Memory>,
+    pub appointments: Arc<Appointments>,
 }
 
 /// How to open a collection.
 pub(crate) struct Opening<'a> {
     pub name: &'a str,
     pub key: CollectionKey,
-    pub config: CollectionConfig,
+    pub schema: Schema,
     pub store: &'a Arc<Store>,
     pub directory: &'a Arc<dyn Directory>,
     pub threads: &'a Threads,
+    pub builders: &'a Threads,
     pub row_io: &'a Arc<RowIo>,
+    pub filters: &'a Arc<FilterCache>,
     pub limits: &'a EngineConfig,
+    pub memory: &'a Arc<Memory>,
+    pub background: &'a Arc<Background>,
 }
 
 /// Returns where the folders of collections lie, below the data folder.
@@ -83,10 +100,7 @@ impl Opening<'_> {
     }
 
     fn open_parts(self) -> Result<Collection> {
-        let config = self.config;
-        let binarizer =
-            Binarizer::new_rotation(config.dims, config.levels, config.metric, ROTATION_SEED)
-                .map_err(|error| Error::invalid(error.to_string()))?;
+        let fields = Fields::new(&self.schema)?;
         let view = self.store.view();
         let missing = || Error::new(ErrorKind::Corruption, "store has no counts");
         let counts = view.counts(self.key)?.ok_or_else(missing)?;
@@ -96,38 +110,50 @@ impl Opening<'_> {
         let mut segments = Vec::with_capacity(rows.len());
         for row in &rows {
             let path = folder.join(row.id.to_string());
-            let segment = Segment::open(&**self.directory, &path, row.id, &binarizer)?;
+            let present = Segment::fields_in(row, &fields);
+            let segment = Segment::open(&**self.directory, &path, row.id, &present)?;
             check_against_manifest(&segment, row)?;
+            let segment = segment.with_left_over_of(row);
             let deleted = view.tombstones(self.key, row.id)?;
-            let deleted: RoaringBitmap = deleted.into_iter().map(|Offset(offset)| offset).collect();
+            let mut deleted: RoaringBitmap =
+                deleted.into_iter().map(|Offset(offset)| offset).collect();
             if deleted.max().is_some_and(|last| u64::from(last) >= row.rows) {
                 let reason = format!("segment {}: a tombstone lies behind its last row", row.id);
                 return Err(Error::new(ErrorKind::Corruption, reason));
             }
+            // A merge was cut short: the other points are still where they were.
+            deleted.insert_range(row.arrived.min(row.rows) as u32..row.rows as u32);
             segments.push(SegmentView { segment: Arc::new(segment), deleted: Arc::new(deleted) });
         }
-        let active = rebuild_memtable(&view, self.key, &binarizer)?;
+        let active = rebuild_memtable(&view, self.key, &self.schema, &fields)?;
         let (live, seq) = (counts.live, counts.last_seq);
-        let state = State { segments, frozen: None, active, live, seq };
-        Ok(Collection(Arc::new(Shared {
+        let state = State { fields, segments, frozen: None, active, live, seq };
+        let shared = Arc::new_cyclic(|me: &Weak<Shared>| Shared {
             name: self.name.to_owned(),
             key: self.key,
-            config,
-            binarizer,
             resources: Resources {
                 store: Arc::clone(self.store),
                 directory: Arc::clone(self.directory),
                 threads: self.threads.clone(),
+                builders: self.builders.clone(),
                 row_io: Arc::clone(self.row_io),
+                filters: Arc::clone(self.filters),
                 limits: self.limits.clone(),
+                memory: Arc::clone(self.memory),
+                appointments: Arc::clone(self.background.appointments()),
             },
+            chores: ChoreState::new(Weak::clone(me), self.memory),
             state: RwLock::new(state),
             queue: Mutex::new(Vec::new()),
-            commit: Mutex::new(CommitState::new(counts)),
+            commit: Mutex::new(CommitState::new(counts, self.schema)),
             flush: Mutex::new(()),
+            merge: Mutex::new(()),
+            dropping: AtomicBool::new(false),
             quarantined: OnceLock::new(),
             dropped: AtomicBool::new(false),
-        })))
+        });
+        shared.begin_chores();
+        Ok(Collection(shared, Arc::clone(self.background)))
     }
 }
 
@@ -138,10 +164,10 @@ impl Collection {
         &self.0.name
     }
 
-    /// Returns the shape.
+    /// Returns the shape, as it is now: fields may be added and dropped.
     #[must_use]
-    pub fn config(&self) -> &CollectionConfig {
-        &self.0.config
+    pub fn config(&self) -> CollectionConfig {
+        self.0.fields().config()
     }
 
     /// Returns how many points there are, exactly.
@@ -158,12 +184,16 @@ impl Collection {
     /// Removes every row and file. Handles that remain answer `NotFound`.
     pub(crate) fn drop_everything(&self) -> Result<()> {
         let shared = &self.0;
+        shared.dropping.store(true, Ordering::Release);
         let _flush = shared.flush.lock();
+        let _merge = shared.merge.lock();
         let _commit = shared.commit.lock();
         if shared.dropped.load(Ordering::Acquire) {
             return Err(Error::new(ErrorKind::NotFound, "collection was dropped"));
         }
-        shared.resources.store.drop_collection(shared.key)?;
+        let dropped = shared.resources.store.drop_collection(shared.key);
+        shared.dropping.store(false, Ordering::Release);
+        dropped?;
         shared.dropped.store(true, Ordering::Release);
         remove_collection_folder(&*shared.resources.directory, shared.key);
         Ok(())
@@ -171,8 +201,14 @@ impl Collection {
 }
 
 impl Shared {
-    pub fn folder(&self) -> PathBuf {
-        collection_folder(self.key)
+    /// Returns the folder of a segment, below the data folder.
+    pub fn segment_folder(&self, id: SegmentId) -> PathBuf {
+        collection_folder(self.key).join(id.to_string())
+    }
+
+    /// Returns the fields as they are now.
+    pub fn fields(&self) -> Fields {
+        self.state.read().fields.clone()
     }
 
     /// Runs one operation: refuses when the collection is gone or quarantined, names the operation
@@ -186,6 +222,11 @@ impl Shared {
             }
             error.doing(|| format!("{operation} {:?}", self.name))
         })
+    }
+
+    /// Whether somebody waits to drop the collection.
+    pub fn is_dropping(&self) -> bool {
+        self.dropping.load(Ordering::Acquire)
     }
 
     /// Refuses when the collection is gone or quarantined.
@@ -250,31 +291,57 @@ fn check_against_manifest(segment: &Segment, row: &SegmentRow) -> Result<()> {
     Ok(())
 }
 
+/// Reads the points that are in no segment. Vectors of fields that were dropped are passed over.
 fn rebuild_memtable(
     view: &ReadView<'_>,
     key: CollectionKey,
-    binarizer: &Binarizer,
+    schema: &Schema,
+    fields: &Fields,
 ) -> Result<Memtable> {
-    let mut table = Memtable::new(binarizer);
-    let (mut ids, mut rows, mut newest) = (Vec::new(), Vec::new(), SeqNo::default());
+    let mut table = Memtable::new(fields);
+    let mut batch = Vec::new();
     for row in view.head_rows(key)? {
-        let (id, row) = row?;
-        if row.vectors.len() != binarizer.dims() {
-            return Err(Error::new(
-                ErrorKind::Corruption,
-                format!("stored vector of {id} has {} dimensions", row.vectors.len()),
-            ));
-        }
-        ids.push(id);
-        rows.extend_from_slice(&row.vectors);
-        newest = newest.max(row.seq);
-        if ids.len() == REBUILD_BATCH {
-            let (ids, rows) = (std::mem::take(&mut ids), std::mem::take(&mut rows));
-            table.append(&EncodedPoints::encode(binarizer, ids, rows), newest);
+        batch.push(row?);
+        if batch.len() == REBUILD_BATCH {
+            append_rows(&mut table, view, key, (schema, fields), std::mem::take(&mut batch))?;
         }
     }
-    if !ids.is_empty() {
-        table.append(&EncodedPoints::encode(binarizer, ids, rows), newest);
-    }
+    append_rows(&mut table, view, key, (schema, fields), batch)?;
     Ok(table)
+}
+
+/// Encodes some points of the head, and adds them with their payloads.
+fn append_rows(
+    table: &mut Memtable,
+    view: &ReadView<'_>,
+    key: CollectionKey,
+    (schema, fields): (&Schema, &Fields),
+    rows: Vec<(PointId, HeadRow)>,
+) -> Result<()> {
+    let (mut points, mut newest) = (EncodedPoints::new(fields), SeqNo::default());
+    let ids: Vec<PointId> = rows.iter().map(|(id, _)| id.clone()).collect();
+    let payloads = view.payloads(key, &ids)?;
+    for ((id, row), payload) in rows.into_iter().zip(payloads) {
+        let corrupt = |reason| Err(Error::new(ErrorKind::Corruption, reason));
+        for (field, vector) in row.vectors {
+            if field >= schema.next_field {
+                return corrupt(format!(
+                    "stored vector of {id} is of field {field}, which never was"
+                ));
+            }
+            let slot = points.len() as u32;
+            let Some(column) = points.column_mut(field) else { continue };
+            if vector.len() != column.field().config.dims {
+                return corrupt(format!("stored vector of {id} has {} dimensions", vector.len()));
+            }
+            column.push(slot, &vector);
+        }
+        let Some(payload) = payload else {
+            return corrupt(format!("point {id} has no stored payload"));
+        };
+        points.push(id, payload);
+        newest = newest.max(row.seq);
+    }
+    table.append(&points.encoded(), newest);
+    Ok(())
 }

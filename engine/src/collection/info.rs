@@ -4,7 +4,12 @@ use bigrain_types::SegmentId;
 use serde::{Deserialize, Serialize};
 
 use super::Collection;
+use super::state::{SegmentView, State};
 use crate::CollectionConfig;
+use crate::column::Column;
+use crate::field::Field;
+use crate::memtable::Memtable;
+use crate::segment::FieldFiles;
 
 /// What a collection holds and what it takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,8 +31,48 @@ pub struct CollectionInfo {
     pub code_bytes: u64,
     /// Bytes resident now: codes that have been searched, and memtables.
     pub memory_bytes: u64,
-    /// Bytes of segment files.
+    /// Bytes of segment files, those of dropped fields included.
     pub disk_bytes: u64,
+    /// The merge that runs, if one does.
+    pub merging: Option<MergeInfo>,
+    /// Its fields, in their order.
+    pub fields: Vec<FieldInfo>,
+}
+
+/// What one vector field of a collection takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FieldInfo {
+    /// Its name.
+    pub name: String,
+    /// Vectors that take room; those of replaced and deleted points do until their segment is
+    /// rewritten.
+    pub vectors: u64,
+    /// Bytes of codes, factors and lists when all of them are resident, and of where its vectors lie
+    /// if it is not the first field.
+    pub code_bytes: u64,
+    /// Bytes of its segment files.
+    pub disk_bytes: u64,
+}
+
+impl FieldInfo {
+    /// Returns the bytes of codes and what belongs to them for each vector.
+    #[must_use]
+    pub fn code_bytes_per_vector(&self) -> f64 {
+        if self.vectors == 0 { 0.0 } else { self.code_bytes as f64 / self.vectors as f64 }
+    }
+}
+
+/// A merge that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MergeInfo {
+    /// Segments that become one.
+    pub segments: u64,
+    /// Rows of the new segment.
+    pub rows: u64,
+    /// How much is done, of a hundred.
+    pub percent: u8,
 }
 
 /// One segment of a collection.
@@ -40,7 +85,7 @@ pub struct SegmentInfo {
     pub rows: u64,
     /// Rows whose points were replaced or deleted.
     pub deleted: u64,
-    /// Its files and their bytes.
+    /// Its files and their bytes, those of dropped fields included.
     pub files: Vec<(String, u64)>,
 }
 
@@ -69,26 +114,27 @@ impl Collection {
     #[must_use]
     pub fn info(&self) -> CollectionInfo {
         let state = self.0.state.read();
-        let tables = || state.frozen.iter().map(|frozen| &*frozen.table).chain([&state.active]);
-        let segments = || state.segments.iter().map(|view| &view.segment);
-        let slots: u64 = tables().map(|table| table.len() as u64).sum();
         let dead =
             state.active.dead().len() + state.frozen.as_ref().map_or(0, |frozen| frozen.dead.len());
-        let table_code_bytes: u64 = tables().map(|table| table.code_bytes() as u64).sum();
-        let table_bytes: u64 = tables().map(|table| table.memory_bytes() as u64).sum();
-        let segment_code_bytes: u64 = segments().map(|segment| segment.resident_bytes()).sum();
-        let resident = segments().filter(|segment| segment.codes.is_resident());
-        let resident_bytes: u64 = resident.map(|segment| segment.resident_bytes()).sum();
+        let slots: u64 = state.tables().map(|table| table.len() as u64).sum();
+        let table_bytes: u64 = state.tables().map(|table| table.memory_bytes() as u64).sum();
+        let files = || state.segments.iter().flat_map(|view| view.segment.fields());
+        let resident = files().filter(|files| files.codes.is_resident());
+        let resident_bytes: u64 = resident.map(|files| files.code_bytes()).sum();
+        let fields: Vec<FieldInfo> =
+            state.fields.iter().map(|field| state.describe(field)).collect();
         CollectionInfo {
             name: self.0.name.clone(),
-            config: self.0.config.clone(),
+            config: state.fields.config(),
             points: state.live,
             segments: state.segments.len() as u64,
             memtable_points: slots - dead,
             deleted: state.segments.iter().map(|view| view.deleted.len()).sum(),
-            code_bytes: segment_code_bytes + table_code_bytes,
+            code_bytes: fields.iter().map(|field| field.code_bytes).sum(),
             memory_bytes: resident_bytes + table_bytes,
-            disk_bytes: segments().map(|segment| segment.disk_bytes()).sum(),
+            disk_bytes: state.segments.iter().map(|view| view.segment.disk_bytes()).sum(),
+            merging: self.0.chores.work().map(|work| work.info()),
+            fields,
         }
     }
 
@@ -96,12 +142,38 @@ impl Collection {
     #[must_use]
     pub fn inspect(&self) -> Vec<SegmentInfo> {
         let state = self.0.state.read();
-        let describe = |view: &super::state::SegmentView| SegmentInfo {
+        let describe = |view: &SegmentView| SegmentInfo {
             id: view.segment.id,
             rows: view.segment.rows(),
             deleted: view.deleted.len(),
-            files: view.segment.files().map(|(name, file)| (name, file.identity().length)).into(),
+            files: view.segment.file_lengths(),
         };
         state.segments.iter().map(describe).collect()
+    }
+}
+
+impl State {
+    fn tables(&self) -> impl Iterator<Item = &Memtable> {
+        self.frozen.iter().map(|frozen| &*frozen.table).chain([&self.active])
+    }
+
+    fn describe(&self, field: &Field) -> FieldInfo {
+        let columns: Vec<&Column> =
+            self.tables().filter_map(|table| table.column(field.id)).collect();
+        let files: Vec<&FieldFiles> = self
+            .segments
+            .iter()
+            .filter_map(|view| Some(&**view.segment.field(field.id)?))
+            .collect();
+        let columns_of =
+            |of: fn(&Column) -> usize| columns.iter().map(|c| of(c) as u64).sum::<u64>();
+        let files_of =
+            |of: fn(&FieldFiles) -> u64| files.iter().map(|files| of(files)).sum::<u64>();
+        FieldInfo {
+            name: field.name.to_string(),
+            vectors: columns_of(Column::len) + files_of(FieldFiles::rows),
+            code_bytes: columns_of(Column::code_bytes) + files_of(FieldFiles::code_bytes),
+            disk_bytes: files_of(FieldFiles::disk_bytes),
+        }
     }
 }

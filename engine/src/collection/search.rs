@@ -1,30 +1,33 @@
 //! Searching: candidates from codes, verification from dense vectors, ids and payloads last.
 //!
-//! A search takes its view in one step: under the state lock it copies the list of segments with
-//! their deleted rows, and scans and scores the memtable, which may grow as soon as the lock is
+//! A search looks at one field. It takes its view in one step: under the state lock it copies the
+//! list of segments that have files of the field, with their deleted rows, and scans and scores the memtable, which may grow as soon as the lock is
 //! released. Everything else happens without a lock. Candidates of all sources compete in one
 //! list, so that rows are read in the order of their bounds whatever segment they lie in.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bigrain_binarize::{QueryCode, QueryWidth};
-use bigrain_index::candidates::ivf::{Ivf, Reach, Scanned};
+use bigrain_index::candidates::ivf::{Ivf, Needed, Reach, Scanned};
 use bigrain_index::candidates::list_scan::{Epsilon, ListScan};
 use bigrain_index::dense::DenseReader;
 use bigrain_index::lists::{Effort, Nearness, ResidentLists};
 use bigrain_index::verify::{Verified, Verifier, similarity, verify};
 use bigrain_index::{Candidate, Candidates, scan};
 use bigrain_kernels::TopK;
-use bigrain_types::{
-    Metric, Offset, Payload, PointId, SearchParams, SearchStats, SeqNo, normalize, validate_vector,
-};
+use bigrain_types::{Payload, PointId, SearchParams, SearchStats, SeqNo};
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
 use super::Collection;
+use super::filtered::Filtered;
 use super::handle::Shared;
-use super::state::{Frozen, SegmentView, State};
+use super::matching::live_slots;
+use super::state::{FieldView, Frozen, State};
+use crate::field::Field;
+use crate::filtering::{FilterMethod, PreparedFilter};
 use crate::memtable::Memtable;
 use crate::plan::{SearchPlan, SourcePlan};
 use crate::{Error, ErrorKind, Query, Result, ScoredPoint, SearchOutput};
@@ -43,11 +46,12 @@ const PARALLEL_CODES: u64 = 200_000;
 const SIGN_EPSILON: f32 = 2.6;
 
 impl Collection {
-    /// Returns the points nearest to a query, nearest first: `min(limit, count)` of them.
+    /// Returns the points nearest to a query, nearest first: `limit` of them, or all that have a vector
+    /// in the query's field and match its filter.
     ///
     /// # Errors
     ///
-    /// `FailedPrecondition` for a query of another dimension or embedding space;
+    /// `NotFound` for a field that the collection does not have; `FailedPrecondition` for a query of another dimension or embedding space;
     /// `InvalidArgument` for one that is not finite, or zero under cosine; `Cancelled`;
     /// `Corruption` when a stored block fails its check, which names the file.
     pub fn search(&self, query: &Query, params: &SearchParams) -> Result<SearchOutput> {
@@ -78,6 +82,8 @@ pub(super) struct Search<'a> {
     pub shared: &'a Shared,
     pub params: &'a SearchParams,
     pub query: &'a Query,
+    pub field: Arc<Field>,
+    pub filter: Option<PreparedFilter>,
     /// Of length one under cosine.
     pub vector: Vec<f32>,
     code: QueryCode,
@@ -86,11 +92,13 @@ pub(super) struct Search<'a> {
 
 /// What a search looks at, taken in one step.
 struct View {
-    segments: Vec<SegmentView>,
+    segments: Vec<FieldView>,
+    /// What matches the filter in each segment, if there is one.
+    filtered: Vec<Filtered>,
     frozen: Option<Frozen>,
     /// The memtable's best, already scored exactly: it may change once the lock is released.
     active: Vec<Hit>,
-    active_plan: SourcePlan,
+    active_plan: Option<SourcePlan>,
     /// The last write that the view shows.
     seq: SeqNo,
 }
@@ -103,20 +111,20 @@ pub(super) struct Hit {
 
 impl<'a> Search<'a> {
     fn prepare(shared: &'a Shared, query: &'a Query, params: &'a SearchParams) -> Result<Self> {
-        let config = &shared.config;
-        config.check_space(query.space)?;
-        validate_vector(&query.vector, config.dims, config.metric)?;
+        let fields = shared.fields();
+        let field = Arc::clone(fields.named(query.field.as_deref())?);
+        let checked = field.check_query(&query.vector, query.space);
+        checked.map_err(|error| fields.at(&field, error))?;
         let mut vector = query.vector.clone();
-        if config.metric == Metric::Cosine {
-            normalize(&mut vector);
-        }
+        field.normalize(&mut vector);
         let width = QueryWidth::DEFAULT;
-        let code = shared
+        let code = field
             .binarizer
             .prepare_query(&vector, width)
             .map_err(|error| Error::invalid(error.to_string()))?;
-        let max_candidates = max_candidates(params, config.levels.get());
-        Ok(Self { shared, params, query, vector, code, max_candidates })
+        let max_candidates = max_candidates(params, field.config.levels.get());
+        let filter = query.filter.as_ref().map(PreparedFilter::new).transpose()?;
+        Ok(Self { shared, params, query, field, filter, vector, code, max_candidates })
     }
 
     /// Returns the results, or nothing when a result was deleted while it was being fetched.
@@ -124,14 +132,18 @@ impl<'a> Search<'a> {
         let mut stats = SearchStats::default();
         let mut view = self.view(&mut stats)?;
         stats.segments = view.segments.len() as u64;
+        let Some(filtered) = self.filtered(&view.segments, view.seq, &mut stats)? else {
+            return Ok(None);
+        };
+        view.filtered = filtered;
         let mut in_memory = std::mem::take(&mut view.active);
         if let Some(frozen) = &view.frozen {
             in_memory.extend(self.timed_memtable_hits(&frozen.table, &frozen.dead, &mut stats));
         }
         let hits = if self.params.exact() {
-            self.exact(&view.segments, in_memory, &mut stats)?
+            self.exact(&view.segments, &view.filtered, in_memory, &mut stats)?
         } else {
-            self.approximate(&view.segments, &in_memory, &mut stats)?
+            self.approximate(&view, &in_memory, &mut stats)?
         };
         let started = Instant::now();
         let points = self.fetch(hits, view.seq)?;
@@ -142,11 +154,17 @@ impl<'a> Search<'a> {
 
     fn view(&self, stats: &mut SearchStats) -> Result<View> {
         let state: &State = &self.shared.state.read();
+        if state.fields.get(self.field.id).is_none() {
+            let reason = format!("field {:?} was dropped", self.field.name);
+            return Err(Error::new(ErrorKind::NotFound, reason));
+        }
+        let (active, dead) = (&state.active, state.active.dead());
         let view = View {
-            segments: state.segments.clone(),
+            segments: state.segments_with(self.field.id).collect(),
+            filtered: Vec::new(),
             frozen: state.frozen.clone(),
-            active: self.timed_memtable_hits(&state.active, state.active.dead(), stats),
-            active_plan: memtable_plan(&state.active, state.active.dead()),
+            active: self.timed_memtable_hits(active, dead, stats),
+            active_plan: self.params.explain().then(|| self.memtable_plan(active, dead)),
             seq: state.seq,
         };
         self.query.cancel.check()?;
@@ -174,40 +192,49 @@ impl<'a> Search<'a> {
         dead: &RoaringBitmap,
         stats: &mut SearchStats,
     ) -> Vec<(f32, u32)> {
-        let metric = self.shared.config.metric;
+        let Some(column) = table.column(self.field.id) else { return Vec::new() };
+        let metric = self.field.config.metric;
         let limit = self.params.limit();
-        let score = |slot: u32| similarity(metric, &self.vector, table.row(slot));
+        let score = |row: u32| similarity(metric, &self.vector, column.row(row));
+        let matching = self.filter.as_ref().map(|filter| live_slots(table, dead, filter));
+        let is_out = |row: u32| match &matching {
+            Some(matching) => !matching.contains(column.slot(row)),
+            None => dead.contains(column.slot(row)),
+        };
         if self.params.exact() {
             let mut best = TopK::new(limit);
-            for slot in (0..table.len() as u32).filter(|&slot| !dead.contains(slot)) {
-                best.push(score(slot), slot);
+            for row in (0..column.len() as u32).filter(|&row| !is_out(row)) {
+                best.push(score(row), row);
                 stats.rows_read += 1;
             }
             let best = best.into_sorted().into_iter();
-            return best.map(|scored| (scored.score, scored.offset)).collect();
+            return best.map(|scored| (scored.score, column.slot(scored.offset))).collect();
         }
         let mut candidates = Candidates::new(limit, self.max_candidates);
-        stats.codes_scanned += table.with_codes(|codes| {
-            scan(codes, &self.code, |slot| dead.contains(slot), &mut candidates)
-        });
+        stats.codes_scanned +=
+            column.with_codes(|codes| scan(codes, &self.code, is_out, &mut candidates));
         let candidates = candidates.into_sorted();
         stats.candidates += candidates.len() as u64;
         let Ok(verified) =
             verify(&candidates, limit, |candidate| Ok::<_, Infallible>(score(candidate.offset)));
         stats.rows_read += verified.rows;
-        let slot = |index: usize| candidates[index].offset;
+        let slot = |index: usize| column.slot(candidates[index].offset);
         verified.best.into_iter().map(|(score, index)| (score, slot(index))).collect()
     }
 
     /// Candidates of every source compete; the best bounds are verified.
     fn approximate(
         &self,
-        segments: &[SegmentView],
+        view: &View,
         in_memory: &[Hit],
         stats: &mut SearchStats,
     ) -> Result<Vec<Hit>> {
         let started = Instant::now();
-        let mut candidates = self.segment_candidates(segments, stats)?;
+        let segments = &view.segments[..];
+        let mut candidates = self.segment_candidates(segments, &view.filtered, stats)?;
+        for (source, filtered) in (0..).zip(&view.filtered) {
+            candidates.extend(filtered.certain(source));
+        }
         stats.candidates += candidates.len() as u64;
         // What is already scored takes part as one more source, with its score as its bound.
         let in_memory_source = segments.len() as u32;
@@ -232,7 +259,7 @@ impl<'a> Search<'a> {
         let hit = |(similarity, index): (f32, usize)| {
             let Candidate { source, offset, .. } = candidates[index];
             let id = match segments.get(source as usize) {
-                Some(view) => view.segment.ids.get(Offset(offset))?,
+                Some(view) => view.id(offset)?,
                 None => in_memory[offset as usize].id.clone(),
             };
             Ok(Hit { similarity, id })
@@ -242,10 +269,10 @@ impl<'a> Search<'a> {
         hits
     }
 
-    fn verify(&self, segments: &[SegmentView], candidates: &[Candidate]) -> Result<Verified> {
-        let sources: Vec<&DenseReader> = segments.iter().map(|view| &view.segment.dense).collect();
+    fn verify(&self, segments: &[FieldView], candidates: &[Candidate]) -> Result<Verified> {
+        let sources: Vec<&DenseReader> = segments.iter().map(|view| &view.files.dense).collect();
         let verifier = Verifier {
-            metric: self.shared.config.metric,
+            metric: self.field.config.metric,
             query: &self.vector,
             limit: self.params.limit(),
             sources: &sources,
@@ -258,19 +285,21 @@ impl<'a> Search<'a> {
     /// Searches the codes of every segment; returns the candidates of all, best bound first.
     fn segment_candidates(
         &self,
-        segments: &[SegmentView],
+        segments: &[FieldView],
+        filtered: &[Filtered],
         stats: &mut SearchStats,
     ) -> Result<Vec<Candidate>> {
         let empty = || Candidates::new(self.params.limit(), self.max_candidates);
-        let codes: u64 = segments.iter().map(|view| self.expected_codes(view)).sum();
+        let codes = |(source, view)| self.expected_codes(view, filtered.get(source));
+        let codes: u64 = segments.iter().enumerate().map(codes).sum();
         let (scanned, candidates) = if segments.len() > 1 && codes > PARALLEL_CODES {
-            let search_one = |(source, view): (usize, &SegmentView)| {
+            let search_one = |(source, view): (usize, &FieldView)| {
                 let mut candidates = empty();
                 let scan = &mut ListScan::new(&self.code);
-                Ok::<_, Error>((
-                    self.search_segment(source, view, scan, &mut candidates)?,
-                    candidates,
-                ))
+                candidates.begin_source(source as u32);
+                let filtered = filtered.get(source);
+                let scanned = self.search_segment(view, filtered, scan, &mut candidates)?;
+                Ok::<_, Error>((scanned, candidates))
             };
             let merge = |mut a: (Scanned, Candidates), b: (Scanned, Candidates)| {
                 a.0 += b.0;
@@ -286,7 +315,9 @@ impl<'a> Search<'a> {
             let (mut scanned, mut candidates) = (Scanned::default(), empty());
             let mut scan = ListScan::new(&self.code);
             for (source, view) in segments.iter().enumerate() {
-                scanned += self.search_segment(source, view, &mut scan, &mut candidates)?;
+                candidates.begin_source(source as u32);
+                let filtered = filtered.get(source);
+                scanned += self.search_segment(view, filtered, &mut scan, &mut candidates)?;
             }
             (scanned, candidates)
         };
@@ -297,21 +328,35 @@ impl<'a> Search<'a> {
 
     fn search_segment(
         &self,
-        source: usize,
-        view: &SegmentView,
+        view: &FieldView,
+        filtered: Option<&Filtered>,
         scan: &mut ListScan,
         candidates: &mut Candidates,
     ) -> Result<Scanned> {
         self.query.cancel.check()?;
-        let segment = &view.segment;
-        let codes = segment.codes.resident()?;
-        let lists = segment.lists.resident()?;
-        let nearness = Nearness::of(self.shared.config.metric);
-        let centroids = segment.lists.centroids(&lists, nearness)?;
+        let files = &view.files;
+        let codes = files.codes.resident()?;
+        let lists = files.lists.resident()?;
+        let nearness = Nearness::of(self.field.config.metric);
+        let centroids = files.lists.centroids(&lists, nearness)?;
         let ivf = Ivf { codes: &codes, layout: &lists.layout, centroids };
-        candidates.begin_source(source as u32);
         let reach = self.reach(&lists);
-        Ok(ivf.search(&self.code, scan, reach, &view.deleted, candidates))
+        if let Some(filtered) = filtered {
+            let needed = |share: f64| self.needed_lists(filtered, &lists, share);
+            let needed = Needed { lists: &needed, epsilon: reach.epsilon };
+            return Ok(match filtered.method {
+                FilterMethod::ScoreRows => Scanned::default(),
+                FilterMethod::ScanAll | FilterMethod::ScanLists => {
+                    ivf.search_masked(&self.code, scan, &filtered.mask, &needed, candidates)
+                }
+            });
+        }
+        let deleted = files.by_position(&view.deleted)?;
+        Ok(if deleted.is_empty() {
+            ivf.search(&self.code, scan, reach, |_| false, candidates)
+        } else {
+            ivf.search(&self.code, scan, reach, |position| deleted.contains(position), candidates)
+        })
     }
 
     /// Turns what the caller wants into how hard to look in one segment.
@@ -328,11 +373,30 @@ impl<'a> Search<'a> {
         Reach { probes: params.probes().unwrap_or(probes as usize), epsilon }
     }
 
+    /// Returns how many lists to probe where a share of the rows near the query matches: as many as
+    /// it takes to find so many more neighbours that this share of them is enough.
+    fn needed_lists(&self, filtered: &Filtered, lists: &ResidentLists, share: f64) -> usize {
+        let count = lists.layout.len();
+        if filtered.method == FilterMethod::ScanAll {
+            return count;
+        }
+        let neighbours = (self.params.limit() as f64 / share).ceil() as usize;
+        let effort = |limit| {
+            lists.calibration.effort(self.params.target_recall(), limit, count as u32).probes
+        };
+        self.params.probes().unwrap_or_else(|| effort(neighbours) as usize)
+    }
+
     /// About how many codes a search of a segment scans.
-    fn expected_codes(&self, view: &SegmentView) -> u64 {
-        let lists = u64::from(view.segment.lists.lists());
+    fn expected_codes(&self, view: &FieldView, filtered: Option<&Filtered>) -> u64 {
+        match filtered {
+            Some(Filtered { method: FilterMethod::ScoreRows, .. }) => return 0,
+            Some(Filtered { mask, .. }) => return mask.len(),
+            None => {}
+        }
+        let lists = u64::from(view.files.lists.lists());
         let probes = self.params.probes().map_or(lists, |probes| probes as u64);
-        view.segment.rows() * probes.min(lists) / lists
+        view.files.rows() * probes.min(lists) / lists
     }
 
     /// Reads the payloads of the results; nothing when one of them was deleted or replaced since
@@ -340,7 +404,7 @@ impl<'a> Search<'a> {
     ///
     /// Without payloads nothing is read, and the results are those of the view.
     fn fetch(&self, hits: Vec<Hit>, seq: SeqNo) -> Result<Option<Vec<ScoredPoint>>> {
-        let metric = self.shared.config.metric;
+        let metric = self.field.config.metric;
         let point = |hit: Hit, payload| {
             let (id, score) = (hit.id, metric.score(hit.similarity));
             ScoredPoint { id, score, payload }
@@ -360,8 +424,8 @@ impl<'a> Search<'a> {
         Ok(points.map(|(hit, payload)| payload.map(|payload| point(hit, payload))).collect())
     }
 
-    fn index_plan(&self, exact: bool, view: &SegmentView) -> String {
-        let lists = match view.segment.lists.resident() {
+    fn index_plan(&self, exact: bool, view: &FieldView) -> String {
+        let lists = match view.files.lists.resident() {
             Ok(lists) if !exact => lists,
             Ok(_) | Err(_) => return "exact scan".into(),
         };
@@ -371,19 +435,22 @@ impl<'a> Search<'a> {
     }
 
     fn plan(&self, view: &View) -> SearchPlan {
-        let exact = self.params.exact();
+        let (exact, filtered) = (self.params.exact(), &view.filtered);
         let mut sources: Vec<SourcePlan> = view
             .segments
             .iter()
-            .map(|view| SourcePlan {
+            .enumerate()
+            .map(|(source, view)| SourcePlan {
                 source: format!("segment {}", view.segment.id),
                 index: self.index_plan(exact, view),
-                rows: view.segment.rows(),
-                deleted: view.deleted.len(),
+                filter: filtered.get(source).map(|filtered| filtered.explain(exact)),
+                rows: view.files.rows(),
+                deleted: view.deleted_rows(),
             })
             .collect();
-        sources.extend(view.frozen.iter().map(|frozen| memtable_plan(&frozen.table, &frozen.dead)));
-        sources.push(view.active_plan.clone());
+        let frozen = view.frozen.iter();
+        sources.extend(frozen.map(|frozen| self.memtable_plan(&frozen.table, &frozen.dead)));
+        sources.extend(view.active_plan.clone());
         SearchPlan {
             method: match (exact, self.params.verify()) {
                 (true, _) => "exact",
@@ -391,10 +458,23 @@ impl<'a> Search<'a> {
                 (false, false) => "codes alone",
             }
             .into(),
-            levels: self.shared.config.levels.get(),
+            field: self.field.name.to_string(),
+            levels: self.field.config.levels.get(),
             query_bits: self.code.width() as u8,
             max_candidates: self.max_candidates,
             sources,
+        }
+    }
+
+    fn memtable_plan(&self, table: &Memtable, dead: &RoaringBitmap) -> SourcePlan {
+        let column = table.column(self.field.id);
+        let matching = self.filter.as_ref().map(|filter| live_slots(table, dead, filter).len());
+        SourcePlan {
+            source: "memtable".into(),
+            index: "flat scan".into(),
+            filter: matching.map(|count| format!("{count} match, by their payloads")),
+            rows: column.map_or(0, |column| column.len() as u64),
+            deleted: column.map_or(0, |column| column.count_in(dead)),
         }
     }
 }
@@ -411,13 +491,4 @@ fn max_candidates(params: &SearchParams, levels: u8) -> usize {
         None => ((params.limit() as f32 * oversampling) as usize).max(least),
     };
     wanted.min(MAX_CANDIDATES)
-}
-
-fn memtable_plan(table: &Memtable, dead: &RoaringBitmap) -> SourcePlan {
-    SourcePlan {
-        source: "memtable".into(),
-        index: "flat scan".into(),
-        rows: table.len() as u64,
-        deleted: dead.len(),
-    }
 }

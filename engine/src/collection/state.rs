@@ -2,16 +2,20 @@
 
 use std::sync::Arc;
 
-use bigrain_types::{Offset, PointId, SegmentId, SeqNo};
+use bigrain_index::IndexError;
+use bigrain_types::{FieldId, Offset, PointId, SegmentId, SeqNo};
 use roaring::RoaringBitmap;
 
-use crate::memtable::{EncodedPoints, Memtable};
-use crate::segment::Segment;
+use crate::encoded_points::EncodedPoints;
+use crate::field::{Field, Fields};
+use crate::memtable::Memtable;
+use crate::segment::{FieldFiles, Segment};
 
 /// Everything a search looks at. Changed under a lock, in one step per commit, so that a search
 /// sees each write wholly or not at all.
 #[derive(Debug)]
 pub(crate) struct State {
+    pub fields: Fields,
     pub segments: Vec<SegmentView>,
     /// A full memtable on its way into a segment; immutable but for the slots that die meanwhile.
     pub frozen: Option<Frozen>,
@@ -30,6 +34,27 @@ pub(crate) struct SegmentView {
     pub deleted: Arc<RoaringBitmap>,
 }
 
+/// One field of a segment, and which of the segment's rows are deleted now.
+#[derive(Clone, Debug)]
+pub(crate) struct FieldView {
+    pub segment: Arc<Segment>,
+    pub files: Arc<FieldFiles>,
+    pub deleted: Arc<RoaringBitmap>,
+}
+
+impl FieldView {
+    /// Returns the id of the point at a position of the field.
+    pub fn id(&self, position: u32) -> Result<PointId, IndexError> {
+        self.segment.ids.get(self.files.offset(position)?)
+    }
+
+    /// Returns how many of the field's vectors are deleted; for people.
+    pub fn deleted_rows(&self) -> u64 {
+        let rows = self.files.rows();
+        self.files.by_position(&self.deleted).map_or(0, |deleted| deleted.count(rows))
+    }
+}
+
 /// A memtable that is being flushed.
 #[derive(Clone, Debug)]
 pub(crate) struct Frozen {
@@ -44,9 +69,35 @@ impl State {
         self.segments.iter().find(|view| view.segment.id == id)
     }
 
+    /// Returns the segments in which any point has a vector in a field, oldest first.
+    pub fn segments_with(&self, field: FieldId) -> impl Iterator<Item = FieldView> {
+        self.segments.iter().filter_map(move |SegmentView { segment, deleted }| {
+            let files = Arc::clone(segment.field(field)?);
+            let (segment, deleted) = (Arc::clone(segment), Arc::clone(deleted));
+            Some(FieldView { segment, files, deleted })
+        })
+    }
+
+    /// Makes room for the vectors of a field that was added.
+    pub fn add_field(&mut self, field: Arc<Field>) {
+        self.active.add_field(Arc::clone(&field));
+        self.fields = self.fields.with(field);
+    }
+
+    /// Forgets a field. A memtable that is being flushed keeps its vectors, out of reach.
+    pub fn drop_field(&mut self, field: FieldId) {
+        self.fields = self.fields.without(field);
+        self.active.drop_field(field);
+        for view in &mut self.segments {
+            if view.segment.field(field).is_some() {
+                view.segment = Arc::new(view.segment.with_only(&self.fields));
+            }
+        }
+    }
+
     /// Adds committed points to the memtable.
     pub fn append(&mut self, points: &EncodedPoints, seq: SeqNo) {
-        points.ids.iter().for_each(|id| self.bury_frozen(id));
+        points.ids().iter().for_each(|id| self.bury_frozen(id));
         self.active.append(points, seq);
     }
 

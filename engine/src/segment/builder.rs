@@ -1,132 +1,316 @@
 //! Building a segment: a pure function from points to files.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use bigrain_binarize::Binarizer;
-use bigrain_index::build::{BuildParams, Rows, build};
-use bigrain_index::{IndexError, codes, dense::DenseWriter, ids, lists};
+use bigrain_index::build::{BuildParams, BuiltIndex, Rows, build};
+use bigrain_index::{IndexError, codes, dense::DenseWriter, ids, lists, order};
+use bigrain_lexical::LexicalWriter;
 use bigrain_storage::{Directory, FileKind};
-use bigrain_types::{DenseFormat, PointId};
 
-use crate::config::VECTOR_FIELD;
+use super::input::FieldRows;
+use super::{Placement, SegmentInput};
+use crate::field::Field;
 use crate::threads::Threads;
 
-/// The points of a segment to be, in the order they were written.
-pub(crate) trait SegmentInput: Rows {
-    /// Returns the id of a row.
-    fn id(&self, row: usize) -> &PointId;
-}
+/// Payloads that are asked for together.
+const PAYLOAD_BATCH: usize = 1024;
+
+/// Dense rows that are put in order in memory: within so many bytes rows are read in the order in
+/// which they lie, which for a merge is the order of its files.
+const WINDOW_BYTES: usize = 16 << 20;
 
 /// How to build a segment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SegmentParams<'a> {
-    pub binarizer: &'a Binarizer,
-    pub dense: DenseFormat,
-    pub index: BuildParams,
+    /// The fields whose vectors are written; others are left out.
+    pub fields: &'a [Arc<Field>],
+    /// Where randomness begins.
+    pub seed: u64,
 }
 
-/// Writes the files of a segment into an existing folder; returns for each offset the row of `input`
-/// that lies there.
+/// What was written.
+#[derive(Debug)]
+pub(crate) struct BuiltSegment {
+    /// For each offset, the point of the input that lies there.
+    pub order: Vec<u32>,
+    /// The fields that have files: those in which any point has a vector.
+    pub fields: Vec<(Arc<Field>, Placement)>,
+}
+
+/// Writes the files of a segment into an existing folder.
 ///
-/// The same input gives the same bytes, for any number of threads. Memory is bounded by the codes
-/// of the segment and a sample of its rows; dense rows are streamed.
+/// Offsets are the list order of the first field in which any point has a vector. Points without a
+/// vector in that field come last, in the order of the input.
+///
+/// The same input gives the same bytes, for any number of threads. Memory is bounded by the codes of
+/// one field and a sample of its rows, 12 bytes a point, and the terms of all payloads; dense rows are
+/// streamed.
 ///
 /// # Errors
 ///
-/// [`IndexError`] when the directory refuses. The folder then holds unfinished files that no
-/// manifest names.
+/// [`Error`](crate::Error) when the directory refuses or the input cannot be read. The folder then holds
+/// unfinished files that no manifest names.
 pub(crate) fn build_segment<I: SegmentInput>(
     directory: &dyn Directory,
     folder: &Path,
     input: &I,
     params: &SegmentParams<'_>,
     threads: &Threads,
-) -> Result<Vec<u32>, IndexError> {
-    let path = |kind: FileKind| folder.join(kind.file_name(VECTOR_FIELD));
-    let SegmentParams { binarizer, dense, index } = *params;
-    let space = binarizer.id();
-    let built = threads.run(|| build(input, binarizer, &index))?;
+) -> crate::Result<BuiltSegment> {
+    let mut written = BuiltSegment { order: Vec::new(), fields: Vec::new() };
+    let mut offsets = Vec::new();
+    for field in params.fields {
+        let rows = FieldRows::new(input, field.id)?;
+        if rows.is_empty() {
+            continue;
+        }
+        let index = BuildParams { lists: field.config.lists, seed: params.seed };
+        let built = threads.run(|| build(&rows, &field.binarizer, &index))?;
+        let files = FieldWriter { directory, folder, field };
+        files.write_index(&built)?;
+        files.write_dense(&rows, &built.order)?;
+        let points = rows.points();
+        let points: Vec<u32> = built.order.iter().map(|&row| points[row as usize]).collect();
+        if written.fields.is_empty() {
+            (written.order, offsets) = leading_order(points, input.len());
+            written.fields.push((Arc::clone(field), Placement::Leading));
+        } else {
+            let offsets_here: Vec<u32> =
+                points.iter().map(|&point| offsets[point as usize]).collect();
+            order::write(directory, &files.path(FileKind::Order), &offsets_here, input.len())?;
+            written.fields.push((Arc::clone(field), Placement::Ordered));
+        }
+    }
+    if written.fields.is_empty() {
+        written.order = (0..input.len() as u32).collect();
+    }
+    let ids = written.order.iter().map(|&point| input.id(point as usize));
+    ids::write(directory, &folder.join(FileKind::Ids.file_name("")), ids)?;
+    write_lexical(directory, folder, input, &written.order)?;
+    Ok(written)
+}
 
-    codes::write(directory, &path(FileKind::Codes), FileKind::Codes, space, &built.codes)?;
-    let centroids = built.centroids.codes();
-    codes::write(directory, &path(FileKind::Centroids), FileKind::Centroids, space, centroids)?;
-    lists::write(directory, &path(FileKind::Lists), space, &built)?;
+/// Indexes ids and payloads, in the order of the offsets.
+fn write_lexical<I: SegmentInput>(
+    directory: &dyn Directory,
+    folder: &Path,
+    input: &I,
+    order: &[u32],
+) -> crate::Result<()> {
+    let mut writer = LexicalWriter::new()?;
+    for points in order.chunks(PAYLOAD_BATCH) {
+        for (&point, payload) in points.iter().zip(input.payloads(points)?) {
+            writer.add(&*input.id(point as usize)?, &payload)?;
+        }
+    }
+    writer.finish(directory, &folder.join(FileKind::Lexical.file_name("")))?;
+    Ok(())
+}
 
-    let rows = input.len() as u64;
-    let mut writer =
-        DenseWriter::create(directory, &path(FileKind::Dense), rows, binarizer.dims(), dense)?;
-    built.order.iter().try_for_each(|&row| writer.push(input.row(row as usize)))?;
-    writer.finish()?;
+/// Puts the points that are not among `leading` behind them; returns the point of each offset and
+/// the offset of each point.
+fn leading_order(leading: Vec<u32>, points: usize) -> (Vec<u32>, Vec<u32>) {
+    const NONE: u32 = u32::MAX;
+    let mut offsets = vec![NONE; points];
+    let mut order = leading;
+    for (offset, &point) in order.iter().enumerate() {
+        offsets[point as usize] = offset as u32;
+    }
+    for (point, offset) in offsets.iter_mut().enumerate().filter(|(_, offset)| **offset == NONE) {
+        *offset = order.len() as u32;
+        order.push(point as u32);
+    }
+    (order, offsets)
+}
 
-    let ids = built.order.iter().map(|&row| input.id(row as usize));
-    ids::write(directory, &path(FileKind::Ids), ids)?;
-    Ok(built.order)
+/// Writes the files of one field.
+struct FieldWriter<'a> {
+    directory: &'a dyn Directory,
+    folder: &'a Path,
+    field: &'a Field,
+}
+
+impl FieldWriter<'_> {
+    fn path(&self, kind: FileKind) -> std::path::PathBuf {
+        self.folder.join(kind.file_name(&self.field.file_stem))
+    }
+
+    fn write_index(&self, built: &BuiltIndex) -> Result<(), IndexError> {
+        let (directory, space) = (self.directory, self.field.binarizer.id());
+        let codes = |kind, codes| codes::write(directory, &self.path(kind), kind, space, codes);
+        codes(FileKind::Codes, &built.codes)?;
+        codes(FileKind::Centroids, built.centroids.codes())?;
+        lists::write(directory, &self.path(FileKind::Lists), space, built)
+    }
+
+    fn write_dense(&self, rows: &dyn Rows, order: &[u32]) -> Result<(), IndexError> {
+        let path = self.path(FileKind::Dense);
+        let (count, config) = (rows.len() as u64, &self.field.config);
+        let mut writer =
+            DenseWriter::create(self.directory, &path, count, config.dims, config.dense)?;
+        let dims = config.dims;
+        let rows_at_once = (WINDOW_BYTES / (4 * dims)).clamp(1, order.len().max(1));
+        let mut window = vec![0.0; rows_at_once * dims];
+        for order in order.chunks(rows_at_once) {
+            let mut reads: Vec<(u32, usize)> = order.iter().copied().zip(0..).collect();
+            reads.sort_unstable();
+            for (row, place) in reads {
+                let vector = rows.row(row as usize)?;
+                if vector.len() != dims {
+                    let reason = format!("row {row} has {} of {dims} components", vector.len());
+                    return Err(IndexError::Malformed { path, reason });
+                }
+                window[place * dims..][..dims].copy_from_slice(&vector);
+            }
+            let ordered = window.chunks_exact(dims).take(order.len());
+            { ordered }.try_for_each(|row| writer.push(row))?;
+        }
+        writer.finish()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use bigrain_storage::RamDirectory;
-    use bigrain_types::{Levels, Metric, SegmentId};
+    use bigrain_types::{FieldId, Levels, Metric, Offset, Payload, PointId, SegmentId};
 
     use super::super::Segment;
     use super::*;
+    use crate::field::{Fields, Schema};
+    use crate::{CollectionConfig, FieldConfig};
 
-    struct Points(Vec<PointId>, Vec<Vec<f32>>);
+    const DIMS: [usize; 3] = [5, 3, 4];
 
-    impl Rows for Points {
-        fn len(&self) -> usize {
-            self.0.len()
+    /// Points by number; which fields each has a vector in.
+    struct Points {
+        ids: Vec<PointId>,
+        has: fn(usize, usize) -> bool,
+    }
+
+    impl Points {
+        fn new(count: u64, has: fn(usize, usize) -> bool) -> Self {
+            Self { ids: (0..count).map(PointId::from).collect(), has }
         }
-        fn row(&self, at: usize) -> &[f32] {
-            &self.1[at]
+
+        fn vector_of(point: usize, field: usize) -> Vec<f32> {
+            let value = |d: usize| ((point * 7 + d * 3 + field) % 11) as f32 - 5.0;
+            (0..DIMS[field]).map(value).collect()
         }
     }
 
     impl SegmentInput for Points {
-        fn id(&self, row: usize) -> &PointId {
-            &self.0[row]
+        fn len(&self) -> usize {
+            self.ids.len()
+        }
+        fn id(&self, point: usize) -> Result<Cow<'_, PointId>, IndexError> {
+            Ok(Cow::Borrowed(&self.ids[point]))
+        }
+        fn has(&self, point: usize, field: FieldId) -> Result<bool, IndexError> {
+            Ok((self.has)(point, field.0 as usize))
+        }
+        fn vector(
+            &self,
+            point: usize,
+            field: FieldId,
+        ) -> Result<Option<Cow<'_, [f32]>>, IndexError> {
+            let vector = || Self::vector_of(point, field.0 as usize).into();
+            Ok(self.has(point, field)?.then(vector))
+        }
+        fn payloads(&self, points: &[u32]) -> crate::Result<Vec<Cow<'_, Payload>>> {
+            let payload = |point: &u32| Cow::Owned(Payload::new().with("number", *point));
+            Ok(points.iter().map(payload).collect())
         }
     }
 
-    fn build(threads: usize, rows: usize) -> RamDirectory {
-        let directory = RamDirectory::new();
-        let binarizer = Binarizer::new_rotation(5, Levels::TWO, Metric::L2, 7).unwrap();
+    fn fields() -> Vec<Arc<Field>> {
+        let [a, b, c] = DIMS;
+        let config = CollectionConfig::of(FieldConfig::new("a", a, Metric::L2))
+            .with_field(FieldConfig::new("b", b, Metric::Dot).with_levels(Levels::ONE))
+            .with_field(FieldConfig::new("c", c, Metric::Dot));
+        let fields = Fields::new(&Schema::new(config).unwrap()).unwrap();
+        fields.iter().cloned().collect()
+    }
+
+    fn build(directory: &RamDirectory, threads: usize, input: &Points) -> Segment {
         let threads = Threads::start(threads).unwrap();
-        let vector = |i: usize| (0..5).map(|d| ((i * 7 + d * 3) % 11) as f32 - 5.0).collect();
-        let input = Points(
-            (0..rows).map(|i| PointId::from(i as u64)).collect(),
-            (0..rows).map(vector).collect(),
-        );
-        let params = SegmentParams {
-            binarizer: &binarizer,
-            dense: DenseFormat::F32,
-            index: BuildParams::default(),
+        let params = SegmentParams { fields: &fields(), seed: 3 };
+        let folder = Path::new("");
+        let built = build_segment(directory, folder, input, &params, &threads).unwrap();
+        let segment = Segment::open(directory, folder, SegmentId(1), &built.fields).unwrap();
+        assert_eq!((built.order.len(), segment.rows()), (input.ids.len(), input.ids.len() as u64));
+        segment
+    }
+
+    fn contents(directory: &RamDirectory) -> Vec<(String, Vec<u8>)> {
+        let mut files: Vec<_> = directory.list(Path::new("")).unwrap();
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        let read = |name: String| {
+            let file = directory.open(Path::new(&name)).unwrap();
+            let mut bytes = vec![0; file.len() as usize];
+            file.read_at(0, &mut bytes).unwrap();
+            (name, bytes)
         };
-        let order = build_segment(&directory, Path::new(""), &input, &params, &threads).unwrap();
-        assert_eq!(order.len(), rows);
-        let segment = Segment::open(&directory, Path::new(""), SegmentId(1), &binarizer).unwrap();
-        assert_eq!(segment.rows(), rows as u64);
-        directory
+        files.into_iter().map(|entry| read(entry.name)).collect()
     }
 
     #[test]
     fn the_same_input_gives_the_same_bytes_for_any_number_of_threads() {
-        let contents = |directory: &RamDirectory| {
-            let names = ["codes.vector", "lists.vector", "centroids.vector", "dense.vector", "ids"];
-            names.map(|name| {
-                let file = directory.open(Path::new(name)).unwrap();
-                let mut bytes = vec![0; file.len() as usize];
-                file.read_at(0, &mut bytes).unwrap();
-                bytes
-            })
+        let input = Points::new(2065, |point, field| (point + field) % 3 > 0);
+        let [one, three] = [1, 3].map(|threads| {
+            let directory = RamDirectory::new();
+            build(&directory, threads, &input);
+            contents(&directory)
+        });
+        let names: Vec<&str> = one.iter().map(|(name, _)| &**name).collect();
+        let of = |field: &str| {
+            ["centroids", "codes", "dense", "lists", "order"].map(|kind| format!("{kind}.{field}"))
         };
-        let rows = 2065;
-        assert_eq!(contents(&build(1, rows)), contents(&build(3, rows)));
+        let mut expected: Vec<String> =
+            ["a", "b", "c"].iter().flat_map(|field| of(field)).collect();
+        expected.retain(|name| name != "order.a");
+        expected.push("ids".into());
+        expected.sort();
+        assert_eq!(names, expected);
+        assert!(one == three);
     }
 
     #[test]
     fn empty_and_single_row_segments_are_segments() {
-        build(2, 0);
-        build(2, 1);
+        for count in [0, 1] {
+            build(&RamDirectory::new(), 2, &Points::new(count, |_, _| true));
+        }
+    }
+
+    #[test]
+    fn every_vector_lies_where_its_point_says() {
+        let cases: [fn(usize, usize) -> bool; 5] = [
+            |_, _| true,
+            |point, field| (point + field).is_multiple_of(2),
+            |_, field| field > 0,
+            |point, field| point == 7 && field == 2,
+            |_, _| false,
+        ];
+        for has in cases {
+            let input = Points::new(300, has);
+            let segment = build(&RamDirectory::new(), 2, &input);
+            for offset in (0..300).map(Offset) {
+                let point = segment.ids.get(offset).unwrap().as_number().unwrap() as usize;
+                for field in 0..DIMS.len() {
+                    let files = segment.field(FieldId(field as u32));
+                    let vector = files.and_then(|files| files.vector(offset).unwrap());
+                    let expected = has(point, field).then(|| Points::vector_of(point, field));
+                    assert_eq!(vector, expected, "point {point}, field {field}");
+                }
+            }
+            for files in segment.fields() {
+                for position in 0..files.rows() as u32 {
+                    let offset = files.offset(position).unwrap();
+                    assert_eq!(files.position(offset).unwrap(), Some(position));
+                }
+            }
+        }
     }
 }

@@ -1,109 +1,171 @@
 //! An open segment.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
-use bigrain_binarize::Binarizer;
 use bigrain_index::IndexError;
-use bigrain_index::codes::CodesReader;
-use bigrain_index::dense::DenseReader;
 use bigrain_index::ids::IdsReader;
-use bigrain_index::lists::ListsReader;
-use bigrain_storage::{BlockFile, Directory, FileKind};
-use bigrain_types::SegmentId;
+use bigrain_lexical::LexicalReader;
+use bigrain_storage::{BlockFile, Directory, FileKind, SegmentRow, fs};
+use bigrain_types::{FieldId, SegmentId};
 
-use crate::config::VECTOR_FIELD;
+use super::{FieldFiles, Placement};
+use crate::field::{Field, Fields};
 
 /// An open segment; opening reads footers and headers only.
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub id: SegmentId,
-    pub codes: CodesReader,
-    pub lists: ListsReader,
-    pub dense: DenseReader,
-    pub ids: IdsReader,
+    pub ids: Arc<IdsReader>,
+    /// Which points have which payload values.
+    pub lexical: Arc<LexicalReader>,
+    /// The fields it has vectors of, in the order of the collection's.
+    fields: Vec<Arc<FieldFiles>>,
+    /// Files of fields that were dropped, with their lengths: they take room, and nobody reads them.
+    left_over: Vec<(String, u64)>,
+    /// Whether its points arrive in parts: a row that is dead now may be alive later.
+    arriving: bool,
+    /// Set when the manifest has the segment no longer; shared by all copies, the last of which
+    /// removes the files.
+    retired: Arc<OnceLock<RetiredFolder>>,
+}
+
+/// A folder that nobody will open again: removed when it is dropped.
+#[derive(Debug)]
+struct RetiredFolder {
+    directory: Arc<dyn Directory>,
+    path: PathBuf,
+}
+
+impl Drop for RetiredFolder {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_folder(&*self.directory, &self.path) {
+            // The next open removes it, as the manifest does not name it.
+            tracing::warn!(folder = %self.path.display(), %error, "folder of merged segment stays");
+        }
+    }
 }
 
 impl Segment {
-    /// Opens the files of a folder and checks that they belong together and to `binarizer`.
+    /// Opens the files of some fields and checks that they belong together.
     pub fn open(
         directory: &dyn Directory,
         folder: &Path,
         id: SegmentId,
-        binarizer: &Binarizer,
-    ) -> Result<Self, IndexError> {
-        let path = |kind: FileKind| folder.join(kind.file_name(VECTOR_FIELD));
-        let codes = CodesReader::open(directory, &path(FileKind::Codes), FileKind::Codes)?;
-        let lists =
-            ListsReader::open(directory, &path(FileKind::Lists), &path(FileKind::Centroids))?;
-        let dense = DenseReader::open(directory, &path(FileKind::Dense))?;
-        let ids = IdsReader::open(directory, &path(FileKind::Ids))?;
-        let malformed = |file: &BlockFile, reason: String| {
-            Err(IndexError::Malformed { path: file.path(), reason })
+        fields: &[(Arc<Field>, Placement)],
+    ) -> crate::Result<Self> {
+        let path = |kind: FileKind| folder.join(kind.file_name(""));
+        let ids = Arc::new(IdsReader::open(directory, &path(FileKind::Ids))?);
+        let lexical = Arc::new(LexicalReader::open(directory, &path(FileKind::Lexical))?);
+        if lexical.rows() != ids.rows() {
+            let reason = format!("rows differ: {} ids, {} here", ids.rows(), lexical.rows());
+            return Err(IndexError::Malformed { path: lexical.file().path(), reason }.into());
+        }
+        let open = |(field, placement): &(Arc<Field>, Placement)| {
+            FieldFiles::open(directory, folder, field, *placement, ids.rows()).map(Arc::new)
         };
-        if codes.space() != binarizer.id() || codes.layout() != *binarizer.layout() {
-            let reason = format!(
-                "code space mismatch: collection has {}, file has {}",
-                binarizer.id(),
-                codes.space()
-            );
-            return malformed(codes.file(), reason);
-        }
-        if lists.space() != binarizer.id() || lists.dims() != binarizer.layout().dims() {
-            let reason = format!(
-                "code space mismatch: collection has {}, file has {}",
-                binarizer.id(),
-                lists.space()
-            );
-            return malformed(lists.files()[0], reason);
-        }
-        if lists.rows() != codes.rows() {
-            let reason = format!("rows differ: {} codes, {} in lists", codes.rows(), lists.rows());
-            return malformed(lists.files()[0], reason);
-        }
-        if dense.dims() != binarizer.dims() {
-            let reason = format!(
-                "dimension mismatch: collection has {}, file has {}",
-                binarizer.dims(),
-                dense.dims()
-            );
-            return malformed(dense.file(), reason);
-        }
-        if dense.rows() != codes.rows() || ids.rows() != codes.rows() {
-            let reason = format!(
-                "rows differ: {} codes, {} dense, {} ids",
-                codes.rows(),
-                dense.rows(),
-                ids.rows()
-            );
-            return malformed(ids.file(), reason);
-        }
-        Ok(Self { id, codes, lists, dense, ids })
+        let fields: Vec<Arc<FieldFiles>> = fields.iter().map(open).collect::<Result<_, _>>()?;
+        Ok(Self {
+            id,
+            ids,
+            lexical,
+            fields,
+            left_over: Vec::new(),
+            arriving: false,
+            retired: Arc::default(),
+        })
     }
 
-    /// Returns the number of rows, deleted ones included.
+    /// Notes which other files the manifest names.
+    #[must_use]
+    pub fn with_left_over_of(mut self, row: &SegmentRow) -> Self {
+        let known: Vec<String> = self.files().into_iter().map(|(name, _)| name).collect();
+        let others = row.files.iter().filter(|file| !known.contains(&file.name));
+        self.left_over = others.map(|file| (file.name.clone(), file.length)).collect();
+        self
+    }
+
+    /// Returns which of `fields` have files in a segment, as the manifest names them. Files of other
+    /// fields are left over from fields that were dropped.
+    pub fn fields_in(row: &SegmentRow, fields: &Fields) -> Vec<(Arc<Field>, Placement)> {
+        let names = |kind: FileKind, field: &Field| {
+            let name = kind.file_name(&field.file_stem);
+            row.files.iter().any(|file| file.name == name)
+        };
+        let present = fields.iter().filter(|field| names(FileKind::Codes, field));
+        let placed = present.map(|field| {
+            let ordered = names(FileKind::Order, field);
+            (Arc::clone(field), if ordered { Placement::Ordered } else { Placement::Leading })
+        });
+        placed.collect()
+    }
+
+    /// Returns the segment as it is when the collection has no other fields than these.
+    #[must_use]
+    pub fn with_only(&self, fields: &Fields) -> Self {
+        let known = |files: &Arc<FieldFiles>| fields.get(files.id()).is_some();
+        let (fields, dropped): (Vec<_>, Vec<_>) = self.fields.iter().cloned().partition(known);
+        let dropped = dropped.iter().flat_map(|files| files.files());
+        let dropped = dropped.map(|(name, file)| (name, file.identity().length));
+        let left_over = self.left_over.iter().cloned().chain(dropped).collect();
+        let (ids, lexical) = (Arc::clone(&self.ids), Arc::clone(&self.lexical));
+        let retired = Arc::clone(&self.retired);
+        let (id, arriving) = (self.id, self.arriving);
+        Self { id, ids, lexical, fields, left_over, arriving, retired }
+    }
+
+    /// Says that the points arrive in parts, while searches go on.
+    #[must_use]
+    pub fn with_points_arriving(mut self) -> Self {
+        self.arriving = true;
+        self
+    }
+
+    /// Whether rows that are dead at one moment may be alive at a later one.
+    pub fn is_arriving(&self) -> bool {
+        self.arriving
+    }
+
+    /// Has the segment's folder removed when the last search that reads it ends. The manifest must
+    /// have it no longer.
+    pub fn retire(&self, directory: &Arc<dyn Directory>, path: PathBuf) {
+        let directory = Arc::clone(directory);
+        // Whoever retires it again has nothing to add.
+        let _ = self.retired.set(RetiredFolder { directory, path });
+    }
+
+    /// Returns the number of points, deleted ones included.
     pub fn rows(&self) -> u64 {
-        self.codes.rows()
+        self.ids.rows()
     }
 
-    /// Returns the files with their names.
-    pub fn files(&self) -> [(String, &BlockFile); 5] {
-        let [lists, centroids] = self.lists.files();
-        [
-            (FileKind::Codes.file_name(VECTOR_FIELD), self.codes.file()),
-            (FileKind::Lists.file_name(VECTOR_FIELD), lists),
-            (FileKind::Centroids.file_name(VECTOR_FIELD), centroids),
-            (FileKind::Dense.file_name(VECTOR_FIELD), self.dense.file()),
-            (FileKind::Ids.file_name(VECTOR_FIELD), self.ids.file()),
-        ]
+    /// Returns the files of every field.
+    pub fn fields(&self) -> impl Iterator<Item = &Arc<FieldFiles>> {
+        self.fields.iter()
     }
 
-    /// Returns the bytes in memory once codes and lists are resident.
-    pub fn resident_bytes(&self) -> u64 {
-        self.codes.resident_bytes() + self.lists.resident_bytes()
+    /// Returns the files of a field; none when no point has a vector in it.
+    pub fn field(&self, id: FieldId) -> Option<&Arc<FieldFiles>> {
+        self.fields.iter().find(|files| files.id() == id)
+    }
+
+    /// Returns the files that are read, with their names.
+    pub fn files(&self) -> Vec<(String, &BlockFile)> {
+        let mut files: Vec<_> = self.fields.iter().flat_map(|files| files.files()).collect();
+        files.push((FileKind::Ids.file_name(""), self.ids.file()));
+        files.push((FileKind::Lexical.file_name(""), self.lexical.file()));
+        files
+    }
+
+    /// Returns the names and lengths of all files, those of dropped fields included.
+    pub fn file_lengths(&self) -> Vec<(String, u64)> {
+        let files = self.files().into_iter();
+        let lengths = files.map(|(name, file)| (name, file.identity().length));
+        lengths.chain(self.left_over.iter().cloned()).collect()
     }
 
     /// Returns the bytes of all files.
     pub fn disk_bytes(&self) -> u64 {
-        self.files().iter().map(|(_, file)| file.identity().length).sum()
+        self.file_lengths().iter().map(|(_, length)| length).sum()
     }
 }

@@ -7,7 +7,7 @@
 compile_error!("bigrain reads little-endian files in place, so it needs a little-endian machine");
 
 /// The version of keys and values in the store.
-pub const STORE_VERSION: u32 = 1;
+pub const STORE_VERSION: u32 = 2;
 
 /// The folder of RocksDB inside a data folder.
 pub(crate) const STORE_FOLDER: &str = "store";
@@ -28,16 +28,28 @@ pub enum FileKind {
     Centroids,
     /// Dense rows of one vector field.
     Dense,
+    /// Where the vectors of one field lie, if they do not lie in the segment's order: both ways.
+    Order,
     /// The point ids of a segment, both ways.
     Ids,
+    /// Which rows of a segment have which payload values: the files of a tantivy index.
+    Lexical,
     /// Inverted lists and rows of one sparse vector field.
     Sparse,
 }
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Codes, Self::Lists, Self::Centroids, Self::Dense, Self::Ids, Self::Sparse];
+    pub const ALL: [Self; 8] = [
+        Self::Codes,
+        Self::Lists,
+        Self::Centroids,
+        Self::Dense,
+        Self::Order,
+        Self::Ids,
+        Self::Lexical,
+        Self::Sparse,
+    ];
 
     /// Returns the last eight bytes of a file of this kind.
     #[must_use]
@@ -47,7 +59,9 @@ impl FileKind {
             Self::Lists => b"bgLISTS\n",
             Self::Centroids => b"bgCENTR\n",
             Self::Dense => b"bgDENSE\n",
+            Self::Order => b"bgORDER\n",
             Self::Ids => b"bgIDS.V\n",
+            Self::Lexical => b"bgLEXIC\n",
             Self::Sparse => b"bgSPARS\n",
         }
     }
@@ -57,11 +71,18 @@ impl FileKind {
     pub fn version(self) -> u32 {
         match self {
             Self::Codes => 2,
-            Self::Lists | Self::Centroids | Self::Dense | Self::Ids | Self::Sparse => 1,
+            Self::Lists
+            | Self::Centroids
+            | Self::Dense
+            | Self::Order
+            | Self::Ids
+            | Self::Lexical
+            | Self::Sparse => 1,
         }
     }
 
-    /// Returns the name of the file within its segment's folder. Ids belong to no field.
+    /// Returns the name of the file within its segment's folder. Ids and the lexical index belong to
+    /// no field.
     #[must_use]
     pub fn file_name(self, field: &str) -> String {
         match self {
@@ -69,7 +90,9 @@ impl FileKind {
             Self::Lists => format!("lists.{field}"),
             Self::Centroids => format!("centroids.{field}"),
             Self::Dense => format!("dense.{field}"),
+            Self::Order => format!("order.{field}"),
             Self::Ids => "ids".to_owned(),
+            Self::Lexical => "lexical".to_owned(),
             Self::Sparse => format!("sparse.{field}"),
         }
     }
@@ -88,7 +111,9 @@ impl FileKind {
             Self::Lists => "lists",
             Self::Centroids => "centroids",
             Self::Dense => "dense",
+            Self::Order => "order",
             Self::Ids => "ids",
+            Self::Lexical => "lexical",
             Self::Sparse => "sparse",
         }
     }

@@ -27,6 +27,17 @@ impl fmt::Display for SegmentId {
     }
 }
 
+/// Names a vector field within its collection; never used twice, so that what a dropped field left
+/// behind can never be taken for that of another field of the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FieldId(pub u32);
+
+impl fmt::Display for FieldId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
 /// The number of a committed write batch; grows by one with each commit of a collection.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,

@@ -8,11 +8,16 @@
 //! 3. A test of its output in `tests/commands.rs`.
 
 pub mod build;
+pub mod compact;
+pub mod delete;
 pub mod demo;
 pub mod encode;
 pub mod eval;
+pub mod field_spec;
 pub mod flags;
 pub mod inspect;
+pub mod scroll;
 pub mod search;
 pub mod serve;
 pub mod tune;
+pub mod update;

@@ -1,18 +1,19 @@
 //! Measuring a segment: how many probes and how wide bounds each recall takes.
 
+use std::borrow::Cow;
+
 use bigrain_binarize::{Binarizer, QueryCode, QueryWidth};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
-use roaring::RoaringBitmap;
 
 use super::calibration::{Calibration, Effort};
 use super::kmeans::pick;
-use crate::Candidates;
 use crate::build::Rows;
 use crate::candidates::ivf::{Ivf, Reach};
 use crate::candidates::list_scan::{Epsilon, ListScan};
 use crate::verify::{similarity, verify};
+use crate::{Candidates, IndexError};
 
 /// Rows taken as queries.
 const QUERIES: usize = 512;
@@ -75,15 +76,18 @@ struct Probe {
 
 impl Measured<'_> {
     /// Returns the efforts that targets take; nothing for a segment too small to measure.
-    pub fn calibrate(&self, seed: u64) -> Calibration {
+    pub fn calibrate(&self, seed: u64) -> Result<Calibration, IndexError> {
         if self.order.len() < MIN_ROWS {
-            return Calibration::default();
+            return Ok(Calibration::default());
         }
-        let probes: Vec<Probe> =
-            self.pick(seed).into_par_iter().filter_map(|offset| self.probe(offset)).collect();
-        let limits = LIMITS.into_iter().filter(|limit| limit * 2 < self.order.len());
-        let entries = limits.flat_map(|limit| self.efforts(&probes, limit)).collect();
-        Calibration::new(entries).unwrap_or_default()
+        let probes: Result<Vec<Option<Probe>>, IndexError> =
+            self.pick(seed).into_par_iter().map(|offset| self.probe(offset)).collect();
+        let probes: Vec<Probe> = probes?.into_iter().flatten().collect();
+        let mut entries = Vec::new();
+        for limit in LIMITS.into_iter().filter(|limit| limit * 2 < self.order.len()) {
+            entries.extend(self.efforts(&probes, limit)?);
+        }
+        Ok(Calibration::new(entries).unwrap_or_default())
     }
 
     /// Picks the offsets to be queries: of rows that nothing was trained on, where there are enough.
@@ -102,16 +106,16 @@ impl Measured<'_> {
         picked.into_iter().map(|at| from[at]).collect()
     }
 
-    fn probe(&self, offset: u32) -> Option<Probe> {
-        let vector = self.row(offset).to_vec();
+    fn probe(&self, offset: u32) -> Result<Option<Probe>, IndexError> {
+        let vector = self.row(offset)?.into_owned();
         let width = QueryWidth::DEFAULT;
-        let code = self.binarizer.prepare_query(&vector, width).ok()?;
+        let Ok(code) = self.binarizer.prepare_query(&vector, width) else { return Ok(None) };
         let most = LIMITS[LIMITS.len() - 1];
         let lists = self.ivf.layout.len();
         let ranks = self.ranks(&code);
         let mut probe = Probe { offset, vector, code, neighbours: Vec::new(), ranks };
-        probe.neighbours = self.find(&probe, lists, TRUTH_EPSILON, most).0;
-        Some(probe)
+        probe.neighbours = self.find(&probe, lists, TRUTH_EPSILON, most)?.0;
+        Ok(Some(probe))
     }
 
     /// Returns for each list how many are nearer to a query.
@@ -133,29 +137,30 @@ impl Measured<'_> {
         probes: usize,
         epsilon: f32,
         limit: usize,
-    ) -> (Vec<(f32, u32)>, u64) {
-        let itself = RoaringBitmap::from_iter([probe.offset]);
+    ) -> Result<(Vec<(f32, u32)>, u64), IndexError> {
+        let itself = |offset| offset == probe.offset;
         let mut candidates = Candidates::new(limit, limit.max(100) * 100);
         let mut scan = ListScan::new(&probe.code);
         let reach = Reach { probes, epsilon: Epsilon { sign: epsilon, full: epsilon } };
-        self.ivf.search(&probe.code, &mut scan, reach, &itself, &mut candidates);
+        self.ivf.search(&probe.code, &mut scan, reach, itself, &mut candidates);
         let candidates = candidates.into_sorted();
         let metric = self.binarizer.metric();
-        let Ok(verified) = verify(&candidates, limit, |candidate| {
-            let row = self.row(candidate.offset);
-            Ok::<_, std::convert::Infallible>(similarity(metric, &probe.vector, row))
-        });
+        let verified = verify(&candidates, limit, |candidate| {
+            let row = self.row(candidate.offset)?;
+            Ok::<_, IndexError>(similarity(metric, &probe.vector, &row))
+        })?;
         let found = |&(similarity, at): &(f32, usize)| (similarity, candidates[at].offset);
-        (verified.best.iter().map(found).collect(), verified.rows)
+        Ok((verified.best.iter().map(found).collect(), verified.rows))
     }
 
-    fn efforts(&self, probes: &[Probe], limit: usize) -> Vec<Effort> {
+    fn efforts(&self, probes: &[Probe], limit: usize) -> Result<Vec<Effort>, IndexError> {
         let by_lists = self.measure_lists(probes, limit);
         let typical = first_above(&by_lists, PROBED_SHARE).map_or(1, |by_lists| by_lists.lists);
-        let by_epsilon: Vec<ByEpsilon> = EPSILONS
+        let by_epsilon: Result<Vec<ByEpsilon>, IndexError> = EPSILONS
             .iter()
             .map(|&epsilon| self.measure_bounds(probes, limit, typical, epsilon))
             .collect();
+        let by_epsilon = by_epsilon?;
         let dims = self.binarizer.layout().dims() as f64;
         let effort = |target: f32| {
             let pairs = by_epsilon.iter().filter_map(|bounds| {
@@ -168,7 +173,7 @@ impl Measured<'_> {
             let (_, probes, epsilon) = pairs.min_by(|a, b| a.0.total_cmp(&b.0))?;
             Some(Effort { recall: target, limit: limit as u32, probes, epsilon })
         };
-        TARGETS.into_iter().filter_map(effort).collect()
+        Ok(TARGETS.into_iter().filter_map(effort).collect())
     }
 
     /// Measures what the nearest lists hold, for rising numbers of them.
@@ -206,7 +211,7 @@ impl Measured<'_> {
         limit: usize,
         lists: usize,
         epsilon: f32,
-    ) -> ByEpsilon {
+    ) -> Result<ByEpsilon, IndexError> {
         let (found, wanted, rows) = probes
             .par_iter()
             .map(|probe| {
@@ -216,20 +221,20 @@ impl Measured<'_> {
                 let wanted = probe.neighbours.iter().take(limit).filter(within);
                 let (wanted, least) = wanted
                     .fold((0, f32::NAN), |(count, _), &(similarity, _)| (count + 1, similarity));
-                let (found, rows) = self.find(probe, lists, epsilon, limit);
+                let (found, rows) = self.find(probe, lists, epsilon, limit)?;
                 // Equals of a neighbour are as good: rows that are there twice are common.
                 let found = found.iter().filter(|&&(similarity, _)| similarity >= least).count();
-                (found.min(wanted) as u64, wanted as u64, rows)
+                Ok::<_, IndexError>((found.min(wanted) as u64, wanted as u64, rows))
             })
-            .reduce(|| (0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
-        ByEpsilon {
+            .try_reduce(|| (0, 0, 0), |a, b| Ok((a.0 + b.0, a.1 + b.1, a.2 + b.2)))?;
+        Ok(ByEpsilon {
             epsilon,
             recall: found as f64 / wanted.max(1) as f64,
             rows: rows as f64 / probes.len().max(1) as f64,
-        }
+        })
     }
 
-    fn row(&self, offset: u32) -> &[f32] {
+    fn row(&self, offset: u32) -> Result<Cow<'_, [f32]>, IndexError> {
         self.rows.row(self.order[offset as usize] as usize)
     }
 }

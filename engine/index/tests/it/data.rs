@@ -1,5 +1,8 @@
 //! Seeded rows, and the truth about them.
 
+use std::borrow::Cow;
+
+use bigrain_index::IndexError;
 use bigrain_index::build::Rows;
 use bigrain_index::verify::similarity;
 use bigrain_types::{Metric, normalize};
@@ -41,10 +44,14 @@ impl Clustered {
     ) -> Vec<usize> {
         let mut all: Vec<(f32, usize)> = (0..self.len())
             .filter(|&at| live(at))
-            .map(|at| (similarity(metric, query, self.row(at)), at))
+            .map(|at| (similarity(metric, query, self.vector(at)), at))
             .collect();
         all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         all.into_iter().take(limit).map(|(_, at)| at).collect()
+    }
+
+    pub fn vector(&self, at: usize) -> &[f32] {
+        &self.values[at * self.dims..(at + 1) * self.dims]
     }
 }
 
@@ -53,7 +60,7 @@ impl Rows for Clustered {
         self.values.len() / self.dims
     }
 
-    fn row(&self, at: usize) -> &[f32] {
-        &self.values[at * self.dims..(at + 1) * self.dims]
+    fn row(&self, at: usize) -> Result<Cow<'_, [f32]>, IndexError> {
+        Ok(self.vector(at).into())
     }
 }

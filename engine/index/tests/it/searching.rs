@@ -50,11 +50,12 @@ impl Searched {
         let mut candidates = Candidates::new(limit, 10_000);
         let reach = Reach { probes, epsilon: Epsilon { sign: epsilon, full: epsilon } };
         let mut scan = ListScan::new(&code);
-        let scanned = ivf.search(&code, &mut scan, reach, deleted, &mut candidates);
+        let scanned =
+            ivf.search(&code, &mut scan, reach, |offset| deleted.contains(offset), &mut candidates);
         let candidates = candidates.into_sorted();
         let row = |offset: u32| order[offset as usize] as usize;
         let Ok(verified) = verify(&candidates, limit, |candidate| {
-            let row = self.rows.row(row(candidate.offset));
+            let row = self.rows.vector(row(candidate.offset));
             Ok::<_, Infallible>(similarity(self.metric, query, row))
         });
         let found = verified.best.iter().map(|&(_, at)| row(candidates[at].offset)).collect();
@@ -64,7 +65,7 @@ impl Searched {
     fn recall(&self, limit: usize, search: impl Fn(&[f32]) -> Vec<usize>) -> f64 {
         let mut found = 0;
         for at in 0..self.queries.len() {
-            let query = self.queries.row(at);
+            let query = self.queries.vector(at);
             let truth = self.rows.best(self.metric, query, limit, |_| true);
             found += search(query).iter().filter(|row| truth.contains(row)).count();
         }
@@ -107,7 +108,7 @@ fn a_target_is_reached_on_queries_the_build_never_saw() {
 fn one_list_is_a_flat_scan() {
     let searched = Searched::new(500, 64, Metric::L2, Levels::TWO, Some(1));
     let none = RoaringBitmap::new();
-    let (_, scanned) = searched.search(searched.queries.row(0), 10, 1, 1.9, &none);
+    let (_, scanned) = searched.search(searched.queries.vector(0), 10, 1, 1.9, &none);
     assert_eq!(scanned, Scanned { lists: 1, codes: 500 });
 }
 
@@ -120,7 +121,7 @@ fn deleted_rows_never_come_back_and_the_rest_always_do() {
         let deleted: RoaringBitmap =
             (0..2000).filter(|&offset| !live(searched.built.order[offset as usize])).collect();
         for at in 0..10 {
-            let query = searched.queries.row(at);
+            let query = searched.queries.vector(at);
             let (found, _) = searched.search(query, 15, 1, 1.0, &deleted);
             assert_eq!(found.len(), 15);
             assert!(found.iter().all(|&row| live(row as u32)));
@@ -138,7 +139,8 @@ fn small_shapes_find_everything_there_is() {
             for lists in [1, 2, 7] {
                 let searched = Searched::new(rows, dims, metric, Levels::TWO, Some(lists));
                 let none = RoaringBitmap::new();
-                let (mut found, _) = searched.search(searched.queries.row(0), rows, 1, 1.9, &none);
+                let (mut found, _) =
+                    searched.search(searched.queries.vector(0), rows, 1, 1.9, &none);
                 found.sort_unstable();
                 assert_eq!(found, (0..rows).collect::<Vec<_>>(), "{rows} x {dims} {metric}");
             }
@@ -149,6 +151,6 @@ fn small_shapes_find_everything_there_is() {
 #[test]
 fn an_empty_segment_finds_nothing() {
     let searched = Searched::new(0, 16, Metric::Cosine, Levels::TWO, None);
-    let (found, _) = searched.search(searched.queries.row(0), 5, 1, 1.9, &RoaringBitmap::new());
+    let (found, _) = searched.search(searched.queries.vector(0), 5, 1, 1.9, &RoaringBitmap::new());
     assert!(found.is_empty());
 }

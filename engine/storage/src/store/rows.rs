@@ -1,6 +1,6 @@
 //! The values of every row, and their bytes.
 
-use bigrain_types::{Offset, SegmentId, SeqNo};
+use bigrain_types::{FieldId, Offset, SegmentId, SeqNo};
 use serde::{Deserialize, Serialize};
 
 use crate::block_file::FileIdentity;
@@ -28,8 +28,9 @@ pub enum Location {
 pub struct HeadRow {
     /// The commit that wrote them.
     pub seq: SeqNo,
-    /// The vectors of all fields one after another, in the order of the collection's fields.
-    pub vectors: Vec<f32>,
+    /// Each vector with its field, in the order of the collection's fields. Fields may have been
+    /// dropped since.
+    pub vectors: Vec<(FieldId, Vec<f32>)>,
 }
 
 /// A collection, as it was created.
@@ -65,6 +66,9 @@ pub struct SegmentRow {
     pub files: Vec<FileRow>,
     /// The last commit that is in it.
     pub seq: SeqNo,
+    /// Points move to a segment in the order of its rows, some with each commit: rows from here on
+    /// have no points yet.
+    pub arrived: u64,
 }
 
 /// A file of a segment.
@@ -102,22 +106,35 @@ impl FileRow {
 }
 
 impl HeadRow {
-    /// Returns the sequence number and then the vectors, all little-endian. Not bincode: vectors
-    /// are bulk.
+    /// Returns the sequence number and then of each vector its field, its length and its
+    /// components, all little-endian. Not bincode: vectors are bulk.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let vectors: &[u8] = bytemuck::cast_slice(&self.vectors);
-        [&self.seq.0.to_le_bytes()[..], vectors].concat()
+        let bytes: usize = self.vectors.iter().map(|(_, vector)| 8 + 4 * vector.len()).sum();
+        let mut row = Vec::with_capacity(8 + bytes);
+        row.extend_from_slice(&self.seq.0.to_le_bytes());
+        for (field, vector) in &self.vectors {
+            row.extend_from_slice(&field.0.to_le_bytes());
+            row.extend_from_slice(&(vector.len() as u32).to_le_bytes());
+            row.extend_from_slice(bytemuck::cast_slice(vector));
+        }
+        row
     }
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        let malformed =
-            || format!("expected 8 bytes and a multiple of 4, found {} bytes", bytes.len());
-        let (seq, vectors) = bytes.split_first_chunk::<8>().ok_or_else(malformed)?;
-        let (vectors, rest) = vectors.as_chunks::<4>();
-        if !rest.is_empty() {
-            return Err(malformed());
+        let malformed = || format!("{} bytes do not end with a vector", bytes.len());
+        let (seq, mut rest) = bytes.split_first_chunk::<8>().ok_or_else(malformed)?;
+        let mut vectors = Vec::new();
+        while !rest.is_empty() {
+            let (field, behind) = rest.split_first_chunk::<4>().ok_or_else(malformed)?;
+            let (length, behind) = behind.split_first_chunk::<4>().ok_or_else(malformed)?;
+            let length = u32::from_le_bytes(*length) as usize;
+            let (vector, behind) =
+                behind.split_at_checked(length.saturating_mul(4)).ok_or_else(malformed)?;
+            let (vector, _) = vector.as_chunks::<4>();
+            let vector = vector.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+            vectors.push((FieldId(u32::from_le_bytes(*field)), vector));
+            rest = behind;
         }
-        let vectors = vectors.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
         Ok(Self { seq: SeqNo(u64::from_le_bytes(*seq)), vectors })
     }
 }
@@ -138,18 +155,27 @@ mod tests {
         );
         let row = PointRow { seq: SeqNo(5), location: Location::Head };
         assert_eq!(codec::to_bytes(&row).unwrap(), b"\x05\0\0\0\0\0\0\0\0\0\0\0");
-        let row = HeadRow { seq: SeqNo(5), vectors: vec![1.0, -2.0] };
-        assert_eq!(row.to_bytes(), b"\x05\0\0\0\0\0\0\0\0\0\x80\x3f\0\0\0\xc0");
+        let vectors = vec![(FieldId(1), vec![1.0, -2.0]), (FieldId(9), vec![0.5])];
+        let row = HeadRow { seq: SeqNo(5), vectors };
+        let golden = [
+            &b"\x05\0\0\0\0\0\0\0"[..],
+            b"\x01\0\0\0\x02\0\0\0\0\0\x80\x3f\0\0\0\xc0",
+            b"\x09\0\0\0\x01\0\0\0\0\0\0\x3f",
+        ];
+        assert_eq!(row.to_bytes(), golden.concat());
+        assert_eq!(HeadRow::from_bytes(&row.to_bytes()).unwrap(), row);
         let row = CountsRow { live: 1, last_seq: SeqNo(2), next_segment: SegmentId(3) };
         assert_eq!(
             codec::to_bytes(&row).unwrap(),
             b"\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0"
         );
         let file = FileRow { name: "ids".into(), length: 9, footer_crc: 0x01020304 };
-        let row = SegmentRow { id: SegmentId(1), rows: 2, files: vec![file], seq: SeqNo(3) };
-        let golden = [
+        let row =
+            SegmentRow { id: SegmentId(1), rows: 2, files: vec![file], seq: SeqNo(3), arrived: 2 };
+        let golden: [&[u8]; 3] = [
             &b"\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0"[..],
             b"\x03\0\0\0\0\0\0\0ids\x09\0\0\0\0\0\0\0\x04\x03\x02\x01\x03\0\0\0\0\0\0\0",
+            b"\x02\0\0\0\0\0\0\0",
         ];
         assert_eq!(codec::to_bytes(&row).unwrap(), golden.concat());
         let row = CollectionRow { name: "a".into(), config: "{}".into(), created_unix_ms: 4 };
@@ -157,6 +183,19 @@ mod tests {
             codec::to_bytes(&row).unwrap(),
             b"\x01\0\0\0\0\0\0\0a\x02\0\0\0\0\0\0\0{}\x04\0\0\0\0\0\0\0"
         );
+    }
+
+    #[test]
+    fn a_head_row_that_ends_early_is_refused() {
+        let row = HeadRow { seq: SeqNo(5), vectors: vec![(FieldId(1), vec![1.0, -2.0])] };
+        let bytes = row.to_bytes();
+        // After the sequence number a point without vectors is whole.
+        for length in (0..bytes.len()).filter(|&length| length != 8) {
+            assert!(HeadRow::from_bytes(&bytes[..length]).is_err(), "{length} bytes");
+        }
+        let mut long = bytes;
+        long[12..16].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert!(HeadRow::from_bytes(&long).is_err());
     }
 
     proptest! {

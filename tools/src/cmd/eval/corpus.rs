@@ -100,7 +100,8 @@ pub(super) fn run(
     let model = Model::open_or_default(args.model.as_deref(), session.threads)?;
     let params = params(common.oversampling)?;
     let folder = tempfile::tempdir().context("create a temporary folder")?;
-    let config = EngineConfig { threads: session.threads, ..EngineConfig::default() };
+    let config =
+        EngineConfig { threads: session.threads, background_threads: 0, ..EngineConfig::default() };
     let engine = Engine::open(folder.path(), config)?;
     let index = Index::build(&engine, &beir, model.encoder(), &session.cancel)?;
     let evaluation = Evaluation {
@@ -181,7 +182,7 @@ impl Index {
             rows.push(pass.row("exact f32".to_owned(), raw));
         }
         for collection in &self.collections {
-            let levels = collection.config().levels.get();
+            let levels = collection.config().first().levels.get();
             let plural = if levels == 1 { "" } else { "s" };
             let bytes = Footprint::of(&collection.info()).code_bytes_per_vector();
             let pass = Pass::run(collection, &queries, params, cancel)?;

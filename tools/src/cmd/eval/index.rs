@@ -11,14 +11,15 @@ use std::time::Instant;
 
 use anyhow::{Context, anyhow, bail};
 use bigrain_engine::{
-    Cancel, Collection, CollectionConfig, DenseFormat, Engine, EngineConfig, Metric, PointId,
+    Cancel, Collection, CollectionConfig, DenseFormat, Engine, EngineConfig, Metric, Payload,
+    PointId,
 };
 use tempfile::TempDir;
 
 use crate::failure::Usage;
 use crate::human;
 use crate::ingest::{BadRows, Ingest, KnownRows};
-use crate::input::{Shape, VectorFile};
+use crate::input::{Record, Shape, VectorFile};
 use crate::progress::Progress;
 use crate::session::find_collection;
 use crate::truth::similarity::{dot, similarity};
@@ -37,6 +38,8 @@ const TEMPORARY_NAME: &str = "vectors";
 pub(super) struct IndexPlace {
     folder: Folder,
     name: String,
+    /// What a row carries beside its vector.
+    payload: fn(u64) -> Payload,
 }
 
 #[derive(Debug)]
@@ -55,13 +58,23 @@ pub(super) struct BuildTimes {
 impl IndexPlace {
     /// A collection of a data folder, to be built once and used again.
     pub fn kept(folder: PathBuf, name: &str) -> Self {
-        Self { folder: Folder::Kept(folder), name: name.to_owned() }
+        Self { folder: Folder::Kept(folder), name: name.to_owned(), payload: |_| Payload::new() }
     }
 
     /// A folder that goes when this value does.
     pub fn temporary() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("create a temporary folder")?;
-        Ok(Self { folder: Folder::Temporary(folder), name: TEMPORARY_NAME.to_owned() })
+        Ok(Self {
+            folder: Folder::Temporary(folder),
+            name: TEMPORARY_NAME.to_owned(),
+            payload: |_| Payload::new(),
+        })
+    }
+
+    /// Gives rows payloads, by their numbers, when they are imported.
+    pub fn with_payload(mut self, payload: fn(u64) -> Payload) -> Self {
+        self.payload = payload;
+        self
     }
 
     /// Returns the data folder.
@@ -74,7 +87,7 @@ impl IndexPlace {
 
     /// Opens the collection, with so many threads for the engine.
     pub fn open(&self, threads: usize) -> anyhow::Result<Collection> {
-        let config = EngineConfig { threads, ..EngineConfig::default() };
+        let config = EngineConfig { threads, background_threads: 0, ..EngineConfig::default() };
         Ok(Engine::open(self.folder(), config)?.collection(&self.name)?)
     }
 
@@ -96,7 +109,7 @@ impl IndexPlace {
         }
         announce(base.shape(), config);
         let collection = engine.create_collection(&self.name, config.clone())?;
-        let built = import(&collection, base, cancel);
+        let built = import(&collection, base, self.payload, cancel);
         if built.is_err() {
             // Half a collection would be taken for another one the next time.
             engine.drop_collection(&self.name)?;
@@ -108,6 +121,7 @@ impl IndexPlace {
 fn import(
     collection: &Collection,
     base: &VectorFile,
+    payload: fn(u64) -> Payload,
     cancel: &Cancel,
 ) -> anyhow::Result<BuildTimes> {
     let started = Instant::now();
@@ -119,7 +133,10 @@ fn import(
         known_rows: KnownRows::Rewrite,
         cancel,
     };
-    let (_, ended) = ingest.run(base.records()?, &mut progress);
+    let records = (0..)
+        .zip(base.records()?)
+        .map(|(row, record)| record.map(|record| Record { payload: payload(row), ..record }));
+    let (_, ended) = ingest.run(records, &mut progress);
     progress.finish();
     ended?;
     let import_seconds = Some(started.elapsed().as_secs_f64());
@@ -132,14 +149,20 @@ fn import(
 /// Resources of an engine that flushes only when it is told to.
 fn one_segment(rows: u64, threads: usize) -> EngineConfig {
     let flush_rows = (rows + 1).min(MAX_SEGMENT_ROWS) as usize;
-    EngineConfig { threads, flush_rows, flush_bytes: usize::MAX, ..EngineConfig::default() }
+    EngineConfig {
+        threads,
+        background_threads: 0,
+        flush_rows,
+        flush_bytes: usize::MAX,
+        ..EngineConfig::default()
+    }
 }
 
 /// Says what the build needs. A memtable is vectors, codes and ids in growing arrays, which take up
 /// to twice what they hold.
 fn announce(shape: Shape, config: &CollectionConfig) {
     const ID_BYTES: u64 = 120;
-    let code_bytes = shape.dims.next_multiple_of(64) / 8 * usize::from(config.levels.get());
+    let code_bytes = shape.dims.next_multiple_of(64) / 8 * usize::from(config.first().levels.get());
     let row_bytes = (shape.dims * size_of::<f32>() + code_bytes) as u64 + ID_BYTES;
     let needed = human::bytes(2 * shape.rows.saturating_mul(row_bytes));
     let rows = human::count(shape.rows);
@@ -154,7 +177,8 @@ fn check_shape(
     config: &CollectionConfig,
     shape: Shape,
 ) -> anyhow::Result<()> {
-    let (name, has) = (collection.name(), collection.config());
+    let (name, shape_there) = (collection.name(), collection.config());
+    let (has, config) = (shape_there.first(), config.first());
     let refuse = |what: &str, has: String, asked: String| -> anyhow::Error {
         let line = format!("collection {name:?} has {what} {has}, {what} {asked} was asked for");
         Usage::new(line).into()
@@ -185,6 +209,7 @@ fn check_shape(
 /// Compares the first rows with what is stored under their numbers.
 fn check_content(collection: &Collection, base: &VectorFile) -> anyhow::Result<()> {
     let config = collection.config();
+    let config = config.first();
     // What the format may round off, as a share of the vector's length.
     let tolerance = match config.dense {
         DenseFormat::F32 => 1e-5,
@@ -194,11 +219,11 @@ fn check_content(collection: &Collection, base: &VectorFile) -> anyhow::Result<(
         let row = row?;
         let stored = collection.get(&[PointId::from(number as u64)])?.pop().flatten();
         let same = stored.is_some_and(|stored| {
-            let other = stored.vector;
+            let Some(other) = stored.vector(&config.name) else { return false };
             match config.metric {
-                Metric::Cosine => similarity(Metric::Cosine, &row, &other) >= 1.0 - tolerance,
+                Metric::Cosine => similarity(Metric::Cosine, &row, other) >= 1.0 - tolerance,
                 Metric::Dot | Metric::L2 | _ => {
-                    let apart = -similarity(Metric::L2, &row, &other);
+                    let apart = -similarity(Metric::L2, &row, other);
                     apart <= tolerance * tolerance * dot(&row, &row)
                 }
             }

@@ -6,7 +6,7 @@ use std::process::Command;
 use bigrain_types::{Payload, PointId};
 
 use super::{Db, ids, in_head, open};
-use crate::format::STORE_FOLDER;
+use crate::format::{STORE_FOLDER, STORE_VERSION};
 use crate::store::keys::Key;
 use crate::store::{Batch, Store, StoreConfig, StoreError};
 
@@ -28,8 +28,9 @@ fn another_format_version_is_refused_and_both_are_named() {
     let Db { store, folder, .. } = db;
     drop(store);
     let error = open(folder.path()).unwrap_err().to_string();
-    let expected = "store has format version 9, this program reads version 1";
-    assert!(error.ends_with(expected), "{error}");
+    let expected =
+        format!("store has format version 9, this program reads version {STORE_VERSION}");
+    assert!(error.ends_with(&expected), "{error}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bigrain_types::{Offset, Payload, PointId, SegmentId, SeqNo};
+use bigrain_types::{FieldId, Offset, Payload, PointId, SegmentId, SeqNo};
 use proptest::prelude::*;
 
 use super::{Db, in_head};
@@ -21,7 +21,7 @@ fn text(id: &str) -> PointId {
 fn segment(id: u64) -> SegmentRow {
     let identity = FileIdentity { length: 4096, footer_crc: 7 };
     let files = vec![FileRow::new("ids", identity)];
-    SegmentRow { id: SegmentId(id), rows: 10, files, seq: SeqNo(id) }
+    SegmentRow { id: SegmentId(id), rows: 10, files, seq: SeqNo(id), arrived: 10 }
 }
 
 #[test]
@@ -30,7 +30,8 @@ fn every_row_is_read_back_after_reopening() {
     let (docs, id) = (db.docs, text("a"));
     let in_segment =
         PointRow { seq: SeqNo(3), location: Location::Segment(SegmentId(2), Offset(1)) };
-    let head = HeadRow { seq: SeqNo(3), vectors: vec![0.5, -0.0, f32::MIN_POSITIVE] };
+    let head =
+        HeadRow { seq: SeqNo(3), vectors: vec![(FieldId(7), vec![0.5, -0.0, f32::MIN_POSITIVE])] };
     let payload = Payload::new().with("title", "né");
     let counts = CountsRow { live: 1, last_seq: SeqNo(3), next_segment: SegmentId(3) };
     let mut batch = Batch::new();
@@ -93,7 +94,7 @@ fn head_rows_come_in_the_order_of_their_ids() {
     let db = Db::temp();
     let mut batch = Batch::new();
     for number in [9u64, 1, 256] {
-        let row = HeadRow { seq: SeqNo(number), vectors: vec![number as f32] };
+        let row = HeadRow { seq: SeqNo(number), vectors: vec![(FieldId(0), vec![number as f32])] };
         batch.put_head(db.docs, &PointId::from(number), &row);
     }
     batch.delete_head(db.docs, &PointId::from(9));
@@ -146,7 +147,7 @@ fn a_dropped_collection_leaves_no_row_and_its_neighbours_all_of_theirs() {
         batch
             .put_point(c, &id, &in_head(1))
             .put_payload(c, &id, &Payload::new())
-            .put_head(c, &id, &HeadRow { seq: SeqNo(1), vectors: vec![1.0] })
+            .put_head(c, &id, &HeadRow { seq: SeqNo(1), vectors: vec![(FieldId(0), vec![1.0])] })
             .put_tombstone(c, SegmentId(1), Offset(1))
             .put_segment(c, &segment(1));
         store.commit(batch).unwrap();
@@ -280,4 +281,36 @@ proptest! {
         let points = db.store().view().scroll(db.docs, None, usize::MAX).unwrap();
         prop_assert_eq!(points, model.into_iter().collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn compaction_frees_what_was_deleted_and_nothing_else() {
+    let db = Db::temp();
+    let other = db.store().create_collection("other", "{}", 1).unwrap();
+    // Digits that do not repeat, so that what is stored can be compressed but little.
+    let payload = |id: u64| {
+        let word = |word: u64| format!("{:x}", (id * word).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        Payload::new().with("text", (1..40).map(word).collect::<String>())
+    };
+    let ids: Vec<PointId> = (0..4000_u64).map(PointId::from).collect();
+    let mut batch = Batch::new();
+    for (number, id) in ids.iter().enumerate() {
+        for collection in [db.docs, other] {
+            batch.put_point(collection, id, &in_head(1));
+            batch.put_payload(collection, id, &payload(number as u64));
+        }
+    }
+    db.store().commit(batch).unwrap();
+    db.store().compact(db.docs).unwrap();
+    let full = db.store().disk_bytes().unwrap();
+    let mut batch = Batch::new();
+    ids.iter().skip(40).for_each(|id| {
+        batch.delete_point(db.docs, id);
+    });
+    db.store().commit(batch).unwrap();
+    db.store().compact(db.docs).unwrap();
+    let half = db.store().disk_bytes().unwrap();
+    assert!(half * 10 < full * 7, "{half} bytes of {full}");
+    assert_eq!(db.ids(), ids[..40]);
+    assert_eq!(super::ids(db.store(), other), ids);
 }

@@ -1,0 +1,90 @@
+//! Validated points with their codes, ready to be committed and then appended.
+
+use std::sync::Arc;
+
+use bigrain_types::{FieldId, Payload, PointId};
+
+use crate::column::Column;
+use crate::field::Fields;
+
+/// Points of one write: checked, normalised, encoded.
+#[derive(Debug)]
+pub(crate) struct EncodedPoints {
+    ids: Vec<PointId>,
+    /// One per id.
+    payloads: Vec<Arc<Payload>>,
+    /// One column per field in which any of the points has a vector; slots are positions in `ids`.
+    pub columns: Vec<Column>,
+    expected: usize,
+}
+
+impl EncodedPoints {
+    /// Starts an empty batch for points of some fields.
+    pub fn new(fields: &Fields) -> Self {
+        let columns = fields.iter().map(|field| Column::new(field.clone())).collect();
+        Self { ids: Vec::new(), payloads: Vec::new(), columns, expected: 0 }
+    }
+
+    /// Adds a point, whose vectors are pushed into the columns with [`EncodedPoints::len`] as their
+    /// slot before.
+    pub fn push(&mut self, id: PointId, payload: Payload) {
+        self.ids.push(id);
+        self.payloads.push(Arc::new(payload));
+    }
+
+    /// Returns how many points there are.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Returns the ids.
+    pub fn ids(&self) -> &[PointId] {
+        &self.ids
+    }
+
+    /// Returns the payloads, one per id.
+    pub fn payloads(&self) -> &[Arc<Payload>] {
+        &self.payloads
+    }
+
+    /// States how many points there will be.
+    #[must_use]
+    pub fn expecting(mut self, points: usize) -> Self {
+        self.ids.reserve(points);
+        self.payloads.reserve(points);
+        self.expected = points;
+        self
+    }
+
+    /// Returns how many points are still expected.
+    pub fn missing(&self) -> usize {
+        self.expected.saturating_sub(self.ids.len())
+    }
+
+    /// Returns the column of a field, if the batch was started with it.
+    pub fn column_mut(&mut self, field: FieldId) -> Option<&mut Column> {
+        self.columns.iter_mut().find(|column| column.field().id == field)
+    }
+
+    /// Encodes what has been pushed into the columns.
+    #[must_use]
+    pub fn encoded(mut self) -> Self {
+        self.columns.retain(|column| !column.is_empty());
+        self.columns.iter_mut().for_each(Column::encode);
+        self
+    }
+
+    /// Returns about how much memory the points take in a memtable.
+    pub fn memory_bytes(&self) -> u64 {
+        let columns: usize = self.columns.iter().map(Column::memory_bytes).sum();
+        (columns + self.ids.len() * size_of::<PointId>() * 2) as u64
+    }
+
+    /// Returns the vectors of the point at a position, in the order of the fields.
+    pub fn vectors(&self, position: usize) -> impl Iterator<Item = (FieldId, &[f32])> {
+        self.columns.iter().filter_map(move |column| {
+            let vector = column.vector(position as u32)?;
+            Some((column.field().id, vector))
+        })
+    }
+}

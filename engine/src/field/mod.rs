@@ -1,0 +1,23 @@
+//! Vector fields: the named vectors that the points of a collection have.
+//!
+//! ```text
+//!  FieldConfig       what a caller decides: name, dimensions, metric, ...
+//!  CollectionConfig  one or more of them; the first is the default of requests that name none
+//!  Schema            the same with their ids, as the store keeps it
+//!  Field             one of them at run time: its configuration, its id, its binarizer
+//! ```
+//!
+//! A name can be dropped and added again; an id is never used twice. Whatever a dropped field left
+//! behind (rows of the head, files of segments) carries its id, so a field of the same name that is
+//! added later never sees it. Code that stores or looks up vectors therefore speaks ids; names appear
+//! where callers do.
+
+mod collection_config;
+mod config;
+mod fields;
+mod schema;
+
+pub use collection_config::{CollectionConfig, MAX_FIELDS};
+pub use config::{DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES};
+pub(crate) use fields::{Field, Fields};
+pub(crate) use schema::{Schema, SchemaField};

@@ -1,0 +1,157 @@
+//! The fields of a collection with their ids, as the store keeps them.
+
+use bigrain_types::FieldId;
+use serde::{Deserialize, Serialize};
+
+use super::collection_config::{check_field_count, no_such_field};
+use super::{CollectionConfig, FieldConfig};
+use crate::{Error, ErrorKind, Result};
+
+/// The fields of a collection with their ids: the JSON text in its manifest row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Schema {
+    /// In their order, the first being the default. Never empty.
+    pub fields: Vec<SchemaField>,
+    /// The id of the next field: above all that were ever given out.
+    pub next_field: FieldId,
+}
+
+/// One field with its id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SchemaField {
+    pub id: FieldId,
+    /// What the field is called in file names; no other field of the collection ever was or will be
+    /// called the same.
+    pub file_stem: String,
+    pub config: FieldConfig,
+}
+
+impl Schema {
+    /// Gives ids to the fields of a new collection.
+    pub fn new(config: CollectionConfig) -> Result<Self> {
+        config.validate()?;
+        let fields = config.into_fields().into_iter().zip(0..);
+        let field = |(config, id): (FieldConfig, u32)| SchemaField {
+            id: FieldId(id),
+            file_stem: config.name.clone(),
+            config,
+        };
+        let fields: Vec<SchemaField> = fields.map(field).collect();
+        let next_field = FieldId(fields.len() as u32);
+        Ok(Self { fields, next_field })
+    }
+
+    /// Reads what [`Schema::to_json`] wrote.
+    pub fn from_json(json: &str) -> Result<Self> {
+        let corrupt = |reason: String| {
+            Error::new(ErrorKind::Corruption, format!("stored configuration: {reason}"))
+        };
+        let schema: Self =
+            serde_json::from_str(json).map_err(|error| corrupt(error.to_string()))?;
+        if schema.fields.is_empty() {
+            return Err(corrupt("a collection has at least one field".into()));
+        }
+        schema.config().validate().map_err(|error| corrupt(error.to_string()))?;
+        let ids = || schema.fields.iter().map(|field| field.id);
+        if !ids().is_sorted_by(|a, b| a < b) {
+            return Err(corrupt("field ids do not rise".into()));
+        }
+        if ids().any(|id| id >= schema.next_field) {
+            return Err(corrupt("a field id was never given out".into()));
+        }
+        Ok(schema)
+    }
+
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string(self)
+            .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))
+    }
+
+    /// Returns the fields without their ids.
+    pub fn config(&self) -> CollectionConfig {
+        CollectionConfig::from_fields(self.fields.iter().map(|field| field.config.clone()))
+    }
+
+    /// Adds a field behind the others.
+    pub fn add(&mut self, config: FieldConfig) -> Result<&SchemaField> {
+        config.validate()?;
+        if self.fields.iter().any(|field| field.config.name == config.name) {
+            let reason = format!("field {:?} exists", config.name);
+            return Err(Error::new(ErrorKind::AlreadyExists, reason));
+        }
+        check_field_count(self.fields.len() + 1)?;
+        let id = self.next_field;
+        let next = id.0.checked_add(1);
+        self.next_field = FieldId(next.ok_or_else(|| Error::invalid("field ids are used up"))?);
+        // '@' is in no name, and no other field has this id.
+        let file_stem = format!("{}@{id}", config.name);
+        self.fields.push(SchemaField { id, file_stem, config });
+        Ok(&self.fields[self.fields.len() - 1])
+    }
+
+    /// Removes a field; returns its id.
+    pub fn remove(&mut self, name: &str) -> Result<FieldId> {
+        let names = || self.fields.iter().map(|field| &*field.config.name);
+        let Some(position) = names().position(|known| known == name) else {
+            return Err(no_such_field(name, names()));
+        };
+        if self.fields.len() == 1 {
+            let reason =
+                format!("field {name:?} is the collection's only one: drop the collection");
+            return Err(Error::new(ErrorKind::FailedPrecondition, reason));
+        }
+        Ok(self.fields.remove(position).id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bigrain_types::Metric;
+
+    use super::*;
+
+    fn field(name: &str) -> FieldConfig {
+        FieldConfig::new(name, 3, Metric::Dot)
+    }
+
+    #[test]
+    fn ids_and_file_stems_are_never_used_twice() {
+        let mut schema =
+            Schema::new(CollectionConfig::of(field("a")).with_field(field("b"))).unwrap();
+        let mut stems: Vec<String> =
+            schema.fields.iter().map(|field| field.file_stem.clone()).collect();
+        for id in 2..5 {
+            schema.remove("b").unwrap();
+            let added = schema.add(field("b")).unwrap();
+            assert_eq!(added.id, FieldId(id));
+            stems.push(added.file_stem.clone());
+            schema = Schema::from_json(&schema.to_json().unwrap()).unwrap();
+        }
+        assert_eq!(stems, ["a", "b", "b@2", "b@3", "b@4"]);
+    }
+
+    #[test]
+    fn the_last_field_and_known_names_are_refused() {
+        let mut schema = Schema::new(CollectionConfig::of(field("a"))).unwrap();
+        assert_eq!(schema.add(field("a")).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(schema.remove("b").unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(schema.remove("a").unwrap_err().kind(), ErrorKind::FailedPrecondition);
+    }
+
+    #[test]
+    fn json_that_no_schema_wrote_is_corruption() {
+        let mut schema =
+            Schema::new(CollectionConfig::of(field("a")).with_field(field("b"))).unwrap();
+        for next in [0, 1] {
+            schema.next_field = FieldId(next);
+            let error = Schema::from_json(&schema.to_json().unwrap()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corruption, "{error}");
+        }
+        for json in ["", "{}", r#"{"fields":[],"next_field":0}"#, r#"{"dims":3,"metric":"dot"}"#] {
+            let error = Schema::from_json(json).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corruption, "{json}: {error}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What a segment is built from.
+
+use std::borrow::Cow;
+
+use bigrain_index::IndexError;
+use bigrain_index::build::Rows;
+use bigrain_types::{FieldId, Payload, PointId};
+
+/// The points of a segment to be, in the order they were written: of a frozen memtable, or of
+/// segments that are merged.
+pub(crate) trait SegmentInput: Sync {
+    /// Returns how many points there are.
+    fn len(&self) -> usize;
+
+    /// Returns the id of a point.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError`] when an id that lies in a file cannot be read.
+    fn id(&self, point: usize) -> Result<Cow<'_, PointId>, IndexError>;
+
+    /// Whether a point has a vector in a field.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError`] when this is written in a file that cannot be read.
+    fn has(&self, point: usize, field: FieldId) -> Result<bool, IndexError>;
+
+    /// Returns the vector of a point in a field, of length one under cosine; none where it has none.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError`] when a vector that lies in a file cannot be read.
+    fn vector(&self, point: usize, field: FieldId) -> Result<Option<Cow<'_, [f32]>>, IndexError>;
+
+    /// Returns the payloads of some points. A point that was replaced or deleted meanwhile may have
+    /// any payload: its row will be dead.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`](crate::Error) when payloads that lie in the store cannot be read.
+    fn payloads(&self, points: &[u32]) -> crate::Result<Vec<Cow<'_, Payload>>>;
+}
+
+/// The rows of one field: the vectors of those points that have one, in the order of the points.
+pub(super) struct FieldRows<'a, I> {
+    input: &'a I,
+    field: FieldId,
+    /// The point of each row.
+    points: Vec<u32>,
+}
+
+impl<'a, I: SegmentInput> FieldRows<'a, I> {
+    /// Finds out which points have a vector in a field.
+    pub fn new(input: &'a I, field: FieldId) -> Result<Self, IndexError> {
+        let mut points = Vec::new();
+        for point in 0..input.len() {
+            if input.has(point, field)? {
+                points.push(point as u32);
+            }
+        }
+        Ok(Self { input, field, points })
+    }
+
+    /// Returns the point of each row.
+    pub fn points(&self) -> &[u32] {
+        &self.points
+    }
+}
+
+impl<I: SegmentInput> Rows for FieldRows<'_, I> {
+    fn len(&self) -> usize {
+        self.points.len()
+    }
+
+    fn row(&self, at: usize) -> Result<Cow<'_, [f32]>, IndexError> {
+        let vector = self.input.vector(self.points[at] as usize, self.field)?;
+        debug_assert!(vector.is_some(), "a point has lost its vector");
+        Ok(vector.unwrap_or_default())
+    }
+}
