@@ -110,7 +110,10 @@ async fn an_unknown_collection_is_not_found_by_every_request() {
             .get(GetRequest { collection: collection.clone(), ..GetRequest::default() })
             .await
             .unwrap_err(),
-        client.count(CountRequest { collection: collection.clone(), filter_json: None }).await.unwrap_err(),
+        client
+            .count(CountRequest { collection: collection.clone(), filter_json: None })
+            .await
+            .unwrap_err(),
         client.scroll(ScrollRequest { collection, ..ScrollRequest::default() }).await.unwrap_err(),
     ];
     for status in statuses {

@@ -241,7 +241,8 @@ fn filtered_searches_are_measured_beside_exact_ones() {
     let points = evaluation["points"].as_array().unwrap();
     let shares: Vec<f64> = points.iter().map(|point| point["share"].as_f64().unwrap()).collect();
     assert_eq!(shares, [0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001]);
-    let matching: Vec<u64> = points.iter().map(|point| point["matching"].as_u64().unwrap()).collect();
+    let matching: Vec<u64> =
+        points.iter().map(|point| point["matching"].as_u64().unwrap()).collect();
     assert!((150..250).contains(&matching[0]) && matching.is_sorted_by(|a, b| a >= b));
     // So few rows are all scored.
     assert!(recalls(&evaluation).iter().all(|recall| *recall == 1.0), "{evaluation}");

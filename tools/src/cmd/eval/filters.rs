@@ -105,7 +105,8 @@ impl FilterSweep<'_> {
         let explained = self.params.with_explain(true);
         let output = collection.search(&first.clone().with_filter(filter.clone()), &explained)?;
         let first_us = output.stats.times.total().as_secs_f64() * 1e6;
-        let plan = output.plan.and_then(|plan| plan.sources.into_iter().find_map(|part| part.filter));
+        let plan =
+            output.plan.and_then(|plan| plan.sources.into_iter().find_map(|part| part.filter));
 
         let matching = collection.count_matching(&filter)?;
         if matching == 0 && share == SHARES[0] {
@@ -152,7 +153,8 @@ impl FilterEvaluation {
             "match", "rows", "recall", "qps", "p50", "p99", "first", "codes", "read", "plan",
         ]);
         for point in &self.points {
-            let us = |us: f64| Cell::new(human::duration(std::time::Duration::from_secs_f64(us / 1e6)));
+            let us =
+                |us: f64| Cell::new(human::duration(std::time::Duration::from_secs_f64(us / 1e6)));
             rows.add_row([
                 Cell::new(format!("{} %", 100.0 * point.share)),
                 Cell::new(human::count(point.matching)),

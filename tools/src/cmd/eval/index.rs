@@ -11,7 +11,8 @@ use std::time::Instant;
 
 use anyhow::{Context, anyhow, bail};
 use bigrain_engine::{
-    Cancel, Collection, CollectionConfig, DenseFormat, Engine, EngineConfig, Metric, Payload, PointId,
+    Cancel, Collection, CollectionConfig, DenseFormat, Engine, EngineConfig, Metric, Payload,
+    PointId,
 };
 use tempfile::TempDir;
 
@@ -63,7 +64,11 @@ impl IndexPlace {
     /// A folder that goes when this value does.
     pub fn temporary() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("create a temporary folder")?;
-        Ok(Self { folder: Folder::Temporary(folder), name: TEMPORARY_NAME.to_owned(), payload: |_| Payload::new() })
+        Ok(Self {
+            folder: Folder::Temporary(folder),
+            name: TEMPORARY_NAME.to_owned(),
+            payload: |_| Payload::new(),
+        })
     }
 
     /// Gives rows payloads, by their numbers, when they are imported.
@@ -128,9 +133,9 @@ fn import(
         known_rows: KnownRows::Rewrite,
         cancel,
     };
-    let records = (0..).zip(base.records()?).map(|(row, record)| {
-        record.map(|record| Record { payload: payload(row), ..record })
-    });
+    let records = (0..)
+        .zip(base.records()?)
+        .map(|(row, record)| record.map(|record| Record { payload: payload(row), ..record }));
     let (_, ended) = ingest.run(records, &mut progress);
     progress.finish();
     ended?;

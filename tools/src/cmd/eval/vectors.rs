@@ -101,7 +101,13 @@ pub(super) fn run(
         None => IndexPlace::temporary()?,
     };
     if args.filters {
-        return args.run_filters(&set, place.with_payload(filters::payload), params, common, session);
+        return args.run_filters(
+            &set,
+            place.with_payload(filters::payload),
+            params,
+            common,
+            session,
+        );
     }
     let times = place.build(&set.base, &config, session.threads, &session.cancel)?;
     let keep = args.collection.is_some().then(|| session.data_dir());
