@@ -44,14 +44,15 @@ fn rows() -> Vec<(PointId, Vec<f32>)> {
 }
 
 fn payload(row: u64) -> Payload {
-    let text = format!("{}, {}", if row % 2 == 0 { "even" } else { "odd" }, "long ".repeat(60));
+    let text =
+        format!("{}, {}", if row.is_multiple_of(2) { "even" } else { "odd" }, "long ".repeat(60));
     Payload::new()
         .with("n", row)
         .with("half", row as f64 / 2.0)
         .with("text", text)
         .with("day", format!("2024-03-{:02}", row % 28 + 1))
         .with("home", serde_json::json!({"lat": row, "lon": 7}))
-        .with("tags", serde_json::json!([row % 3, null, {"k": row % 5 == 0}]))
+        .with("tags", serde_json::json!([row % 3, null, {"k": row.is_multiple_of(5)}]))
 }
 
 /// Writes the files through the engine and copies them.

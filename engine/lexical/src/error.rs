@@ -59,14 +59,14 @@ impl LexicalError {
     }
 
     /// Takes apart what tantivy reports about the file at `path`.
-    pub(crate) fn of_tantivy(path: &Path, error: TantivyError) -> Self {
-        match error {
-            TantivyError::IoError(error) => Self::of_io(path, &error),
-            TantivyError::OpenReadError(OpenReadError::IoError { io_error, .. }) => {
-                Self::of_io(path, &io_error)
-            }
-            other => Self::Malformed { path: path.to_owned(), reason: other.to_string() },
+    pub(crate) fn of_tantivy(path: &Path, error: &TantivyError) -> Self {
+        if let TantivyError::IoError(error) = &error {
+            return Self::of_io(path, error);
         }
+        if let TantivyError::OpenReadError(OpenReadError::IoError { io_error, .. }) = &error {
+            return Self::of_io(path, io_error);
+        }
+        Self::Malformed { path: path.to_owned(), reason: error.to_string() }
     }
 
     /// Takes apart an error that may have come through tantivy from a block file.

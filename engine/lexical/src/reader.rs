@@ -70,7 +70,7 @@ impl LexicalReader {
 
     fn open_index(&self) -> Result<Arc<InvertedIndexReader>, LexicalError> {
         let path = self.archive.path();
-        let failed = |error| LexicalError::of_tantivy(&path, error);
+        let failed = |error| LexicalError::of_tantivy(&path, &error);
         let index = Index::open(ArchiveDirectory(Arc::clone(&self.archive))).map_err(failed)?;
         let segments = index.searchable_segments().map_err(failed)?;
         let malformed = |reason: String| LexicalError::Malformed { path: path.clone(), reason };

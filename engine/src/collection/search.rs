@@ -374,7 +374,8 @@ impl<'a> Search<'a> {
     }
 
     /// Returns how many lists to probe where a share of the rows near the query matches: as many as
-    /// it takes to find so many more neighbours that this share of them is enough.
+    /// it takes to find so many more neighbours that this share of them is enough. What was calibrated
+    /// for all rows holds for a part of them roughly, so half of what the target gives up is kept.
     fn needed_lists(&self, filtered: &Filtered, lists: &ResidentLists, share: f64) -> usize {
         let count = lists.layout.len();
         if filtered.method == FilterMethod::ScanAll {
@@ -382,7 +383,8 @@ impl<'a> Search<'a> {
         }
         let neighbours = (self.params.limit() as f64 / share).ceil() as usize;
         let effort = |limit| {
-            lists.calibration.effort(self.params.target_recall(), limit, count as u32).probes
+            let target = f32::midpoint(self.params.target_recall(), 1.0);
+            lists.calibration.effort(target, limit, count as u32).probes
         };
         self.params.probes().unwrap_or_else(|| effort(neighbours) as usize)
     }

@@ -6,8 +6,8 @@ use std::fmt;
 /// about as much as scanning the block of 32 codes in which it is likely the only one.
 const FEW: u64 = 1000;
 
-/// Below so many matching vectors of a segment all their codes are scanned. It costs less than a
-/// millisecond, and no list is missed.
+/// Below so many matching vectors of a segment all their codes are scanned: little work, and no list
+/// is missed.
 const MODERATE: u64 = 20_000;
 
 /// Below this share of a segment all codes are scanned too: most blocks of 32 have one at most, and
@@ -71,5 +71,23 @@ impl fmt::Display for FilterMethod {
                 "codes scanned by list, nearest first, until enough match, because there are many"
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_matching_rows_decides() {
+        let choose = |total, here, rows, limit, verify| {
+            FilterMethod::choose(Matching { total, here, rows, limit, verify })
+        };
+        assert_eq!(choose(1000, 10, 1_000_000, 10, true), FilterMethod::ScoreRows);
+        assert_eq!(choose(1001, 10, 1_000_000, 10, true), FilterMethod::ScanAll);
+        assert_eq!(choose(1001, 10, 1_000_000, 2000, true), FilterMethod::ScoreRows);
+        assert_eq!(choose(10, 10, 1_000_000, 10, false), FilterMethod::ScanAll);
+        assert_eq!(choose(60_000, 20_000, 60_000, 10, true), FilterMethod::ScanLists);
+        assert_eq!(choose(60_000, 20_000, 3_000_000, 10, true), FilterMethod::ScanAll);
     }
 }

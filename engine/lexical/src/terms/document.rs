@@ -1,6 +1,6 @@
 //! The terms of one row.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bigrain_types::filter::{GeoPoint, Moment, Number, words};
 use bigrain_types::{Payload, PointId};
@@ -82,7 +82,9 @@ impl Document {
             self.push(path, Tag::Moment, &key);
             self.add_prefixes(path, Tag::MomentPrefix, MOMENT_PREFIXES, &key);
         }
-        for word in words(text) {
+        // A long text has few different words.
+        let different: BTreeSet<String> = words(text).collect();
+        for word in different {
             self.push(path, Tag::Word, word.as_bytes());
         }
     }

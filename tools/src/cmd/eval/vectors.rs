@@ -101,13 +101,8 @@ pub(super) fn run(
         None => IndexPlace::temporary()?,
     };
     if args.filters {
-        return args.run_filters(
-            &set,
-            place.with_payload(filters::payload),
-            params,
-            common,
-            session,
-        );
+        let place = place.with_payload(filters::payload);
+        return args.run_filters(&set, &place, params, common, session);
     }
     let times = place.build(&set.base, &config, session.threads, &session.cancel)?;
     let keep = args.collection.is_some().then(|| session.data_dir());
@@ -164,7 +159,7 @@ impl VectorArgs {
     fn run_filters(
         &self,
         set: &TestSet,
-        place: IndexPlace,
+        place: &IndexPlace,
         params: SearchParams,
         common: Common,
         session: &mut Session<'_>,
