@@ -26,8 +26,8 @@ mod ring;
 mod ring;
 mod ring_read;
 
-pub(crate) use directory::parent_of;
 pub use directory::{Directory, DirectoryError, Entry, EntryKind, FileReader, FileWriter};
+pub(crate) use directory::{end_of_read, parent_of};
 pub use faulty::{Fault, FaultyDirectory};
 pub use mmap::MmapDirectory;
 pub use ram::RamDirectory;

@@ -133,6 +133,12 @@ impl KeyRange {
         Self::of(Family::Points, prefix)
     }
 
+    pub fn payloads(collection: CollectionKey) -> Self {
+        let mut prefix = collection.0.to_be_bytes().to_vec();
+        prefix.push(PAYLOAD);
+        Self::of(Family::Points, prefix)
+    }
+
     pub fn segments(collection: CollectionKey) -> Self {
         let mut prefix = collection.0.to_be_bytes().to_vec();
         prefix.push(SEGMENT);

@@ -238,7 +238,7 @@ impl<'s> ReadView<'s> {
         Ok(rows)
     }
 
-    fn scan(&self, range: &KeyRange) -> Result<Scan<'_>, StoreError> {
+    pub(super) fn scan(&self, range: &KeyRange) -> Result<Scan<'_>, StoreError> {
         self.scan_from(range, &range.prefix)
     }
 
