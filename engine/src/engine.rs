@@ -11,6 +11,8 @@ use bigrain_storage::{
 };
 use parking_lot::RwLock;
 
+use crate::backup::{self, BackupContents};
+use crate::check::{self, CheckReport};
 use crate::collection::{
     Collection, CollectionState, CollectionStatus, Opening, collections_folder,
     remove_collection_folder,
@@ -19,6 +21,7 @@ use crate::config::{EngineConfig, check_collection_name};
 use crate::error::Doing;
 use crate::field::{CollectionConfig, Schema};
 use crate::threads::Threads;
+use crate::watch::Watch;
 use crate::{Error, ErrorKind, Result};
 
 /// An open data folder; a cheap handle that threads share.
@@ -192,6 +195,61 @@ impl Engine {
         .doing(doing)?;
         collections.remove(name);
         Ok(())
+    }
+
+    /// Writes what some collections hold now, or all of them, to one archive that does not exist yet.
+    ///
+    /// The backup holds what was committed when it began, in all collections at one moment. Writes,
+    /// flushes and merges go on meanwhile. The archive gets its name when it is complete and on disk.
+    /// What it copies is compared with its checksums: damage is an error now, not when the backup is
+    /// needed.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists` when there is a file of that name; `NotFound` for an unknown collection;
+    /// `Corruption` for damage or a quarantined collection; `Cancelled`; `ResourceExhausted` when the
+    /// disk is full; `Io`.
+    pub fn backup(
+        &self,
+        to: impl AsRef<Path>,
+        collections: Option<&[&str]>,
+        watch: &mut Watch<'_>,
+    ) -> Result<BackupContents> {
+        let to = to.as_ref();
+        let wanted = self.named(collections);
+        let written =
+            wanted.and_then(|wanted| backup::write(&self.0.store, &wanted, to, unix_ms(), watch));
+        written.doing(|| format!("back up to {}", to.display()))
+    }
+
+    /// Checks everything that is stored, while it is in use: every byte of every file, every row of
+    /// the store, and that all of it agrees. Changes nothing, and quarantines nothing. What nobody
+    /// needs any more is listed only by [`check_folder`](crate::check_folder), for a closed folder.
+    ///
+    /// # Errors
+    ///
+    /// `Cancelled`; `Io`. Anything else that is wrong is in the report.
+    pub fn check(&self, watch: &mut Watch<'_>) -> Result<CheckReport> {
+        check::check_engine(self, watch).doing(|| format!("check {}", self.0.data_dir.display()))
+    }
+
+    /// Returns collections by name, or all of them, in the order of their names.
+    fn named(&self, names: Option<&[&str]>) -> Result<Vec<Collection>> {
+        let all: Vec<String> = self.0.collections.read().keys().cloned().collect();
+        if let Some(unknown) =
+            names.iter().copied().flatten().find(|name| !all.iter().any(|a| a == *name))
+        {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("no such collection: {unknown:?}"),
+            ));
+        }
+        let wanted = |name: &&String| names.is_none_or(|names| names.contains(&name.as_str()));
+        all.iter().filter(wanted).map(|name| self.collection(name)).collect()
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
     }
 
     /// Returns the data folder.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 
 use bigrain_index::IndexError;
-use bigrain_storage::{DirectoryError, StoreError};
+use bigrain_storage::{ArchiveError, DirectoryError, ReadError, StoreError};
 use bigrain_types::{
     Cancelled, PayloadError, PointIdError, SearchParamsError, SpaceIdError, VectorError,
 };
@@ -177,6 +177,24 @@ impl From<IndexError> for Error {
 impl From<DirectoryError> for Error {
     fn from(error: DirectoryError) -> Self {
         IndexError::from(error).into()
+    }
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        IndexError::from(error).into()
+    }
+}
+
+impl From<ArchiveError> for Error {
+    fn from(error: ArchiveError) -> Self {
+        let kind = match error {
+            ArchiveError::Io(error) => return error.into(),
+            ArchiveError::Cancelled(error) => return error.into(),
+            _ if error.is_corruption() => ErrorKind::Corruption,
+            _ => ErrorKind::Internal,
+        };
+        Self::caused(kind, error)
     }
 }
 

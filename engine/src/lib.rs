@@ -22,6 +22,8 @@
 //! of one shape; both are cheap handles to clone and share between threads. Everything here blocks;
 //! there is no async in this crate.
 
+mod backup;
+mod check;
 mod collection;
 mod column;
 mod config;
@@ -30,13 +32,17 @@ mod engine;
 mod error;
 mod field;
 mod memtable;
+mod moment;
 mod plan;
 mod point;
 mod segment;
 mod threads;
+mod watch;
 
 pub use bigrain_types::*;
 
+pub use backup::{BackupContents, BackupFormat, SavedCollection, restore, verify};
+pub use check::{CheckReport, CollectionCheck, Finding, FindingKind, MAX_FINDINGS, check_folder};
 pub use collection::{
     Collection, CollectionInfo, CollectionState, CollectionStatus, FieldInfo, SegmentInfo,
 };
@@ -49,3 +55,4 @@ pub use point::{
     DeleteOutput, Point, PointVector, Query, ScoredPoint, SearchOutput, StoredPoint, StoredVector,
     UpsertOutput,
 };
+pub use watch::{Progress, Watch};

@@ -7,6 +7,7 @@
     reason = "everything here is a test or a part of one"
 )]
 
+mod backup;
 mod bad_input;
 mod corruption;
 mod crash;

@@ -6,7 +6,7 @@ use super::{BLOCK_BYTES, BlockFile, ReadError};
 use crate::footer::{FOOTER_BYTES, footer_crc};
 
 /// Blocks read at a time.
-const RUN_BLOCKS: usize = 64;
+pub(super) const RUN_BLOCKS: usize = 256;
 
 impl BlockFile {
     /// Gives every byte of the file to `sink`, in order: each block once it has matched its
@@ -36,7 +36,7 @@ impl BlockFile {
     }
 
     /// Returns the table of checksums and the footer.
-    fn tail(&self) -> Result<Vec<u8>, ReadError> {
+    pub(super) fn tail(&self) -> Result<Vec<u8>, ReadError> {
         let offset = self.body_bytes();
         let mut tail = vec![0; (self.identity().length - offset) as usize];
         self.reader().read_at(offset, &mut tail)?;
@@ -66,6 +66,32 @@ mod tests {
     use crate::block_file::BlockFileWriter;
     use crate::directory::{Directory, MmapDirectory};
     use crate::format::FileKind;
+
+    #[test]
+    fn a_scrub_names_every_damaged_block() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = MmapDirectory::open(root.path()).unwrap();
+        let path = Path::new("a");
+        let mut writer = BlockFileWriter::create(&directory, path, FileKind::Dense).unwrap();
+        writer.append(&[7; 700_000]).unwrap();
+        writer.finish().unwrap();
+        let file = BlockFile::open(&directory, path, FileKind::Dense).unwrap();
+        let mut bytes = std::fs::read(root.path().join("a")).unwrap();
+        for at in [5, 4096 * 66 + 1, 699_999] {
+            bytes[at] ^= 1;
+        }
+        std::fs::write(root.path().join("a"), bytes).unwrap();
+        let mut found = Vec::new();
+        file.scrub(|_| Ok(()), |error| found.push(error)).unwrap();
+        let offsets: Vec<u64> = found
+            .iter()
+            .filter_map(|error| match error {
+                ReadError::Checksum { offset, .. } => Some(*offset),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(offsets, [0, 4096 * 66, 699_999 / 4096 * 4096]);
+    }
 
     #[test]
     fn a_copy_has_the_same_bytes_and_damage_is_not_copied() {

@@ -25,6 +25,7 @@ mod copy;
 mod error;
 mod reader;
 mod residency;
+mod scrub;
 mod writer;
 
 pub use error::{OpenFileError, ReadError};

@@ -127,6 +127,10 @@ impl KeyRange {
         Self::of(family, collection.0.to_be_bytes().to_vec())
     }
 
+    pub fn all_collections(family: Family) -> Self {
+        Self::of(family, Vec::new())
+    }
+
     pub fn locations(collection: CollectionKey) -> Self {
         let mut prefix = collection.0.to_be_bytes().to_vec();
         prefix.push(LOCATION);
