@@ -9,8 +9,8 @@ use std::time::Duration;
 use bigrain_encoders::{Embeddings, TextKind};
 use bigrain_engine as engine;
 use bigrain_engine::{
-    CollectionState, DenseFormat, EmbeddingSpaceId, Levels, Metric, Payload, PointId, Query,
-    SearchParams,
+    CollectionState, DenseFormat, EmbeddingSpaceId, FieldConfig, Levels, Metric, Payload, PointId,
+    Query, SearchParams,
 };
 use tonic::Status;
 
@@ -42,17 +42,28 @@ pub(crate) fn points(
 ) -> Result<Vec<engine::Point>, Status> {
     let mut read = Vec::with_capacity(points.len());
     for (position, message) in points.into_iter().enumerate() {
-        let mut point = point(message).map_err(|status| at("points", position, &status))?;
-        point.space = space;
+        let point = point(message, space).map_err(|status| at("points", position, &status))?;
         read.push(point);
     }
     Ok(read)
 }
 
-fn point(message: proto::Point) -> Result<engine::Point, Status> {
+fn point(
+    message: proto::Point,
+    first_space: Option<EmbeddingSpaceId>,
+) -> Result<engine::Point, Status> {
     let id = point_id(message.id)?;
-    let payload = payload(&message.payload_json)?;
-    Ok(engine::Point::new(id, message.vector).with_payload(payload))
+    let mut point = engine::Point::empty(id).with_payload(payload(&message.payload_json)?);
+    // Without any vector the engine says what it expects of the first.
+    if !message.vector.is_empty() || message.vectors.is_empty() {
+        let (field, values, space) = (None, message.vector, first_space);
+        point.vectors.push(engine::PointVector { field, values, space });
+    }
+    for proto::NamedVector { field, values, space: of } in message.vectors {
+        let (field, space) = (Some(field), space(of.as_deref())?);
+        point.vectors.push(engine::PointVector { field, values, space });
+    }
+    Ok(point)
 }
 
 fn payload(json: &str) -> Result<Payload, Status> {
@@ -93,24 +104,45 @@ pub(crate) fn with_payload(options: &proto::SearchOptions) -> bool {
 }
 
 /// Reads a query vector.
-pub(crate) fn query(vector: Vec<f32>, space: Option<EmbeddingSpaceId>) -> Query {
-    let query = Query::new(vector);
-    match space {
-        Some(space) => query.in_space(space),
-        None => query,
+pub(crate) fn query(
+    vector: Vec<f32>,
+    field: Option<String>,
+    space: Option<EmbeddingSpaceId>,
+) -> Query {
+    let mut query = Query::new(vector);
+    if let Some(field) = field {
+        query = query.in_field(field);
     }
+    if let Some(space) = space {
+        query = query.in_space(space);
+    }
+    query
 }
 
-/// Reads the configuration of a collection whose dimensions and space are known: its own, or its
-/// model's.
-pub(crate) fn collection_config(
-    config: proto::CollectionConfig,
+/// Returns the fields that a collection's configuration describes, the first one first.
+pub(crate) fn field_messages(config: proto::CollectionConfig) -> Vec<proto::FieldConfig> {
+    let first = proto::FieldConfig {
+        name: config.field.unwrap_or_else(|| engine::DEFAULT_FIELD.to_owned()),
+        dims: config.dims,
+        metric: config.metric,
+        levels: config.levels,
+        space: config.space,
+        model: config.model,
+        dense: config.dense,
+        lists: config.lists,
+    };
+    [first].into_iter().chain(config.other_fields).collect()
+}
+
+/// Reads the configuration of a field whose dimensions and space are known: its own, or its model's.
+pub(crate) fn field_config(
+    config: proto::FieldConfig,
     dims: usize,
     space: Option<EmbeddingSpaceId>,
-) -> Result<engine::CollectionConfig, Status> {
+) -> Result<FieldConfig, Status> {
     let metric = metric(config.metric)?;
     let dense = dense_format(config.dense)?;
-    let mut read = engine::CollectionConfig::new(dims, metric).with_dense(dense);
+    let mut read = FieldConfig::new(config.name, dims, metric).with_dense(dense);
     if let Some(levels) = config.levels {
         let levels = u8::try_from(levels).unwrap_or(u8::MAX);
         read = read.with_levels(Levels::new(levels).map_err(invalid)?);
@@ -181,17 +213,27 @@ pub(crate) struct Parts {
     pub payload: bool,
 }
 
-/// Writes a stored point.
+/// Writes a stored point of a collection whose first field is called `first`.
 pub(crate) fn stored_point(
     point: engine::StoredPoint,
     parts: Parts,
+    first: &str,
 ) -> Result<proto::StoredPoint, Status> {
-    Ok(proto::StoredPoint {
+    let mut message = proto::StoredPoint {
         id: Some(id_message(&point.id)),
-        vector: if parts.vectors { point.vector } else { Vec::new() },
         payload_json: payload_message(&point.payload, parts.payload)?,
         seq: point.seq.0,
-    })
+        ..proto::StoredPoint::default()
+    };
+    for engine::StoredVector { field, values } in point.vectors {
+        if parts.vectors && &*field == first {
+            message.vector = values;
+        } else if parts.vectors {
+            let field = field.to_string();
+            message.vectors.push(proto::NamedVector { field, values, space: None });
+        }
+    }
+    Ok(message)
 }
 
 fn payload_message(payload: &Payload, wanted: bool) -> Result<String, Status> {
@@ -264,7 +306,7 @@ pub(crate) fn micros(duration: Duration) -> u64 {
 pub(crate) fn collection_info(info: engine::CollectionInfo) -> proto::CollectionInfo {
     proto::CollectionInfo {
         name: info.name,
-        config: Some(config_message(info.config)),
+        config: Some(config_message(&info.config)),
         points: info.points,
         segments: info.segments,
         memtable_points: info.memtable_points,
@@ -272,10 +314,36 @@ pub(crate) fn collection_info(info: engine::CollectionInfo) -> proto::Collection
         code_bytes: info.code_bytes,
         memory_bytes: info.memory_bytes,
         disk_bytes: info.disk_bytes,
+        fields: info.fields.into_iter().map(field_info).collect(),
     }
 }
 
-fn config_message(config: engine::CollectionConfig) -> proto::CollectionConfig {
+fn field_info(info: engine::FieldInfo) -> proto::FieldInfo {
+    proto::FieldInfo {
+        name: info.name,
+        vectors: info.vectors,
+        code_bytes: info.code_bytes,
+        disk_bytes: info.disk_bytes,
+    }
+}
+
+fn config_message(config: &engine::CollectionConfig) -> proto::CollectionConfig {
+    let mut fields = config.fields().iter().map(field_message);
+    let first = fields.next().unwrap_or_default();
+    proto::CollectionConfig {
+        dims: first.dims,
+        metric: first.metric,
+        levels: first.levels,
+        space: first.space,
+        model: first.model,
+        dense: first.dense,
+        lists: first.lists,
+        field: Some(first.name),
+        other_fields: fields.collect(),
+    }
+}
+
+fn field_message(config: &FieldConfig) -> proto::FieldConfig {
     let metric = match config.metric {
         Metric::Cosine => proto::Metric::Cosine,
         Metric::Dot => proto::Metric::Dot,
@@ -290,12 +358,13 @@ fn config_message(config: engine::CollectionConfig) -> proto::CollectionConfig {
         // A format the protocol cannot name yet.
         _ => proto::DenseFormat::Unspecified,
     };
-    proto::CollectionConfig {
+    proto::FieldConfig {
+        name: config.name.clone(),
         dims: small(config.dims),
         metric: metric.into(),
         levels: Some(u32::from(config.levels.get())),
         space: config.space.map(|space| space.to_string()),
-        model: config.model,
+        model: config.model.clone(),
         dense: dense.into(),
         lists: config.lists,
     }
@@ -432,38 +501,44 @@ mod tests {
     fn a_configuration_round_trips() {
         let space = EmbeddingSpaceId::from_bytes(*b"0123456789abcdef");
         for metric in [Metric::Cosine, Metric::Dot, Metric::L2] {
-            let config = engine::CollectionConfig::new(384, metric)
+            let text = FieldConfig::new("text", 384, metric)
                 .with_levels(Levels::ONE)
                 .with_space(space)
                 .with_dense(DenseFormat::F16)
                 .with_lists(77)
                 .with_model("mini");
-            let message = config_message(config.clone());
-            let read = super::space(message.space.as_deref()).unwrap();
-            assert_eq!(collection_config(message, 384, read).unwrap(), config);
+            let image = FieldConfig::new("image", 7, Metric::Dot);
+            let config = engine::CollectionConfig::of(text).with_field(image);
+            let read = |message: proto::FieldConfig| {
+                let space = super::space(message.space.as_deref()).unwrap();
+                let dims = message.dims as usize;
+                field_config(message, dims, space).unwrap()
+            };
+            let fields = field_messages(config_message(&config)).into_iter().map(read);
+            assert_eq!(fields.collect::<Vec<_>>(), config.fields());
         }
     }
 
     #[test]
     fn levels_that_do_not_fit_a_byte_are_refused() {
-        let config = proto::CollectionConfig {
+        let config = proto::FieldConfig {
             metric: proto::Metric::Dot.into(),
             levels: Some(258),
             ..Default::default()
         };
-        let status = collection_config(config, 2, None).unwrap_err();
+        let status = field_config(config, 2, None).unwrap_err();
         assert!(status.message().starts_with("levels out of range"), "{status:?}");
     }
 
     #[test]
     fn an_unknown_dense_format_is_refused_and_none_is_f32() {
-        let config = |dense| proto::CollectionConfig {
+        let config = |dense| proto::FieldConfig {
             metric: proto::Metric::Dot.into(),
             dense,
             ..Default::default()
         };
-        assert_eq!(collection_config(config(0), 2, None).unwrap().dense, DenseFormat::F32);
-        let status = collection_config(config(9), 2, None).unwrap_err();
+        assert_eq!(field_config(config(0), 2, None).unwrap().dense, DenseFormat::F32);
+        let status = field_config(config(9), 2, None).unwrap_err();
         assert_eq!(status.message(), "unknown dense format 9: expected f32, f16 or i8");
     }
 

@@ -16,6 +16,7 @@ pub(crate) fn code(kind: ErrorKind) -> Code {
         ErrorKind::NotFound => Code::NotFound,
         ErrorKind::AlreadyExists => Code::AlreadyExists,
         ErrorKind::FailedPrecondition => Code::FailedPrecondition,
+        ErrorKind::Aborted => Code::Aborted,
         ErrorKind::ResourceExhausted => Code::ResourceExhausted,
         ErrorKind::Cancelled => Code::Cancelled,
         ErrorKind::Corruption => Code::DataLoss,
@@ -72,6 +73,7 @@ pub(crate) fn concerns_one_batch(code: Code) -> bool {
             | Code::NotFound
             | Code::AlreadyExists
             | Code::FailedPrecondition
+            | Code::Aborted
             | Code::ResourceExhausted
     )
 }
@@ -92,6 +94,7 @@ mod tests {
             (ErrorKind::NotFound, Code::NotFound),
             (ErrorKind::AlreadyExists, Code::AlreadyExists),
             (ErrorKind::FailedPrecondition, Code::FailedPrecondition),
+            (ErrorKind::Aborted, Code::Aborted),
             (ErrorKind::ResourceExhausted, Code::ResourceExhausted),
             (ErrorKind::Cancelled, Code::Cancelled),
             (ErrorKind::Corruption, Code::DataLoss),

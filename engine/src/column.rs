@@ -31,6 +31,12 @@ impl Column {
         Self { field, slots: Vec::new(), rows: Vec::new(), planes, factors: Vec::new() }
     }
 
+    /// Makes room for so many more rows.
+    pub fn reserve(&mut self, rows: usize) {
+        self.slots.reserve(rows);
+        self.rows.reserve(rows * self.field.config.dims);
+    }
+
     /// Adds the vector of a slot above all others, of length one under cosine; it has no code until
     /// [`Column::encode`].
     pub fn push(&mut self, slot: u32, vector: &[f32]) {

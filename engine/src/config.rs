@@ -14,6 +14,10 @@ pub const MAX_POINTS_PER_BATCH: usize = 10_000;
 /// The most rows of one segment: offsets are `u32`, and a segment is rewritten as a whole.
 const MAX_FLUSH_ROWS: usize = 1 << 24;
 
+/// The most rows of a segment that merging may be allowed, and the fewest: small ones are for tests.
+const MAX_SEGMENT_ROWS: usize = 1 << 30;
+const MIN_SEGMENT_ROWS: usize = 16;
+
 /// The most threads of an engine: far past any use, and far below what would stall a machine.
 const MAX_THREADS: usize = 1024;
 
@@ -30,6 +34,18 @@ pub struct EngineConfig {
     pub flush_rows: usize,
     /// A memtable of this many bytes becomes a segment. Default 256 MiB.
     pub flush_bytes: usize,
+    /// A memtable whose first point is this old becomes a segment, if there are background threads;
+    /// 0 is never. Default 0: points in a memtable are as safe, and small segments serve nobody.
+    pub flush_age_seconds: u64,
+    /// Threads that flush and merge in the background; with 0, the writer that fills a memtable
+    /// flushes it, and merges run only when asked for. Default half of the cores. Builds take no
+    /// other threads than these, so this is their share of the machine.
+    pub background_threads: usize,
+    /// A segment does not grow beyond this many rows by merging. Default 4,194,304.
+    pub max_segment_rows: usize,
+    /// Bytes of memory for memtables, codes, builds and the store's caches together; past it writes
+    /// are refused until there is room, and searches and deletes go on. Default none.
+    pub memory_budget_bytes: Option<u64>,
     /// The store's cache of blocks read from disk, in bytes. Default 64 MiB.
     pub block_cache_bytes: u64,
     /// The store's write buffer, in bytes. Default 32 MiB.
@@ -45,11 +61,20 @@ impl Default for EngineConfig {
             threads: 0,
             flush_rows: 1 << 16,
             flush_bytes: 256 << 20,
+            flush_age_seconds: 0,
+            background_threads: half_of_the_cores(),
+            max_segment_rows: 1 << 22,
+            memory_budget_bytes: None,
             block_cache_bytes: 64 << 20,
             write_buffer_bytes: 32 << 20,
             verify_io: VerifyIo::Auto,
         }
     }
+}
+
+fn half_of_the_cores() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (cores / 2).max(1)
 }
 
 impl EngineConfig {
@@ -65,10 +90,26 @@ impl EngineConfig {
                 self.flush_rows
             )));
         }
-        if self.threads > MAX_THREADS {
+        for (name, threads) in
+            [("threads", self.threads), ("background_threads", self.background_threads)]
+        {
+            if threads > MAX_THREADS {
+                return Err(Error::invalid(format!(
+                    "{name} out of range: expected 0 to {MAX_THREADS}, got {threads}"
+                )));
+            }
+        }
+        if self.max_segment_rows < MIN_SEGMENT_ROWS || self.max_segment_rows > MAX_SEGMENT_ROWS {
             return Err(Error::invalid(format!(
-                "threads out of range: expected 0 to {MAX_THREADS}, got {}",
-                self.threads
+                "max_segment_rows out of range: expected {MIN_SEGMENT_ROWS} to {MAX_SEGMENT_ROWS}, got {}",
+                self.max_segment_rows
+            )));
+        }
+        let least = self.block_cache_bytes + self.write_buffer_bytes;
+        if let Some(budget) = self.memory_budget_bytes.filter(|&budget| budget <= least) {
+            return Err(Error::invalid(format!(
+                "memory_budget_bytes out of range: expected more than {least} (block_cache_bytes \
+                 and write_buffer_bytes), got {budget}"
             )));
         }
         if self.flush_bytes < MIN_FLUSH_BYTES {

@@ -11,13 +11,27 @@ pub(crate) struct EncodedPoints {
     pub ids: Vec<PointId>,
     /// One column per field in which any of the points has a vector; slots are positions in `ids`.
     pub columns: Vec<Column>,
+    expected: usize,
 }
 
 impl EncodedPoints {
     /// Starts an empty batch for points of some fields.
     pub fn new(fields: &Fields) -> Self {
         let columns = fields.iter().map(|field| Column::new(field.clone())).collect();
-        Self { ids: Vec::new(), columns }
+        Self { ids: Vec::new(), columns, expected: 0 }
+    }
+
+    /// States how many points there will be.
+    #[must_use]
+    pub fn expecting(mut self, points: usize) -> Self {
+        self.ids.reserve(points);
+        self.expected = points;
+        self
+    }
+
+    /// Returns how many points are still expected.
+    pub fn missing(&self) -> usize {
+        self.expected.saturating_sub(self.ids.len())
     }
 
     /// Returns the column of a field, if the batch was started with it.
@@ -31,6 +45,12 @@ impl EncodedPoints {
         self.columns.retain(|column| !column.is_empty());
         self.columns.iter_mut().for_each(Column::encode);
         self
+    }
+
+    /// Returns about how much memory the points take in a memtable.
+    pub fn memory_bytes(&self) -> u64 {
+        let columns: usize = self.columns.iter().map(Column::memory_bytes).sum();
+        (columns + self.ids.len() * size_of::<PointId>() * 2) as u64
     }
 
     /// Returns the vectors of the point at a position, in the order of the fields.

@@ -11,6 +11,7 @@ use bigrain_storage::{
 };
 use parking_lot::RwLock;
 
+use crate::background::Background;
 use crate::backup::{self, BackupContents};
 use crate::check::{self, CheckReport};
 use crate::collection::{
@@ -20,9 +21,10 @@ use crate::collection::{
 use crate::config::{EngineConfig, check_collection_name};
 use crate::error::Doing;
 use crate::field::{CollectionConfig, Schema};
+use crate::memory::{Charge, Memory, Purpose};
 use crate::threads::Threads;
 use crate::watch::Watch;
-use crate::{Error, ErrorKind, Result};
+use crate::{BackgroundPause, Error, ErrorKind, MemoryInfo, Result};
 
 /// An open data folder; a cheap handle that threads share.
 ///
@@ -38,7 +40,13 @@ struct Inner {
     store: Arc<Store>,
     directory: Arc<dyn Directory>,
     threads: Threads,
+    /// Builds segments: the background's share of the machine, or all of it where there is none.
+    builders: Threads,
     row_io: Arc<RowIo>,
+    memory: Arc<Memory>,
+    /// What the store may take, for as long as it is open.
+    _store_memory: Charge,
+    background: Arc<Background>,
     collections: RwLock<BTreeMap<String, Slot>>,
 }
 
@@ -76,16 +84,30 @@ impl Engine {
         let directory: Arc<dyn Directory> = Arc::new(MmapDirectory::open(data_dir)?);
         let threads = Threads::start(config.threads)
             .map_err(|error| Error::new(ErrorKind::Io, format!("start threads: {error}")))?;
+        let builders = match config.background_threads {
+            0 => threads.clone(),
+            count => Threads::start(count)
+                .map_err(|error| Error::new(ErrorKind::Io, format!("start threads: {error}")))?,
+        };
         let row_io = Arc::new(RowIo::open(config.verify_io)?);
         tracing::debug!(verify_io = %row_io.io(), io_uring = row_io.uses_uring(), "rows are read");
         fs::create_folder(&*directory, collections_folder())?;
+        let memory = Memory::new(config.memory_budget_bytes);
+        let store_memory =
+            memory.charge(Purpose::Store, config.block_cache_bytes + config.write_buffer_bytes);
+        let background = Background::start(config.background_threads)
+            .map_err(|error| Error::new(ErrorKind::Io, format!("start threads: {error}")))?;
         let engine = Self(Arc::new(Inner {
             data_dir: data_dir.to_owned(),
             config,
             store,
             directory,
             threads,
+            builders,
             row_io,
+            memory,
+            _store_memory: store_memory,
+            background: Arc::new(background),
             collections: RwLock::new(BTreeMap::new()),
         }));
         engine.open_collections()?;
@@ -115,8 +137,21 @@ impl Engine {
     }
 
     fn opening<'a>(&'a self, name: &'a str, key: CollectionKey, schema: Schema) -> Opening<'a> {
-        let Inner { store, directory, threads, row_io, config: limits, .. } = &*self.0;
-        Opening { name, key, schema, store, directory, threads, row_io, limits }
+        let Inner { store, directory, threads, builders, row_io, .. } = &*self.0;
+        let Inner { config: limits, memory, background, .. } = &*self.0;
+        Opening {
+            name,
+            key,
+            schema,
+            store,
+            directory,
+            threads,
+            builders,
+            row_io,
+            limits,
+            memory,
+            background,
+        }
     }
 
     /// Creates a collection. When this returns, it is on disk.
@@ -250,6 +285,18 @@ impl Engine {
 
     pub(crate) fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    /// Returns the memory in use, by what it is taken for.
+    #[must_use]
+    pub fn memory(&self) -> MemoryInfo {
+        self.0.memory.info()
+    }
+
+    /// Lets no flush or merge begin in the background until the pause is dropped, and waits for
+    /// those that run. Writers that fill their memtables twice over flush by themselves meanwhile.
+    pub fn pause_background(&self) -> BackgroundPause {
+        self.0.background.pause()
     }
 
     /// Returns the data folder.

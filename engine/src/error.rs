@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use bigrain_index::IndexError;
 use bigrain_storage::{ArchiveError, DirectoryError, ReadError, StoreError};
@@ -25,6 +26,8 @@ pub enum ErrorKind {
     AlreadyExists,
     /// A right request in the wrong state, such as a vector of another dimension or space.
     FailedPrecondition,
+    /// A condition of a write did not hold: read again, and decide anew.
+    Aborted,
     /// A limit was reached.
     ResourceExhausted,
     /// The caller gave up.
@@ -45,12 +48,14 @@ pub struct Error {
     kind: ErrorKind,
     doing: String,
     message: String,
+    retry_after: Option<Duration>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, doing: String::new(), message: message.into(), source: None }
+        let message = message.into();
+        Self { kind, doing: String::new(), message, retry_after: None, source: None }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -59,7 +64,7 @@ impl Error {
 
     fn caused(kind: ErrorKind, source: impl StdError + Send + Sync + 'static) -> Self {
         let message = source.to_string();
-        Self { kind, doing: String::new(), message, source: Some(Box::new(source)) }
+        Self { source: Some(Box::new(source)), ..Self::new(kind, message) }
     }
 
     /// Says what was being done; the innermost statement stays.
@@ -68,6 +73,18 @@ impl Error {
             self.doing = doing();
         }
         self
+    }
+
+    /// Says when the same request may succeed.
+    pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// Returns after what time the same request may succeed, where the engine has an idea.
+    #[must_use]
+    pub fn retry_hint(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// Returns what the caller can do about it.

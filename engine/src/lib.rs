@@ -22,37 +22,49 @@
 //! of one shape; both are cheap handles to clone and share between threads. Everything here blocks;
 //! there is no async in this crate.
 
+mod background;
 mod backup;
 mod check;
 mod collection;
 mod column;
+mod condition;
 mod config;
 mod encoded_points;
 mod engine;
 mod error;
 mod field;
+mod memory;
 mod memtable;
+mod merge_policy;
 mod moment;
 mod plan;
 mod point;
+mod scroll;
 mod segment;
 mod threads;
+mod update;
 mod watch;
 
 pub use bigrain_types::*;
 
+pub use background::BackgroundPause;
 pub use backup::{BackupContents, BackupFormat, SavedCollection, restore, verify};
 pub use check::{CheckReport, CollectionCheck, Finding, FindingKind, MAX_FINDINGS, check_folder};
 pub use collection::{
-    Collection, CollectionInfo, CollectionState, CollectionStatus, FieldInfo, SegmentInfo,
+    Collection, CollectionInfo, CollectionState, CollectionStatus, FieldInfo, MergeInfo,
+    SegmentInfo,
 };
+pub use condition::{Condition, Conditions};
 pub use config::{EngineConfig, MAX_COLLECTION_NAME_BYTES, MAX_POINTS_PER_BATCH};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use field::{CollectionConfig, DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES, MAX_FIELDS};
+pub use memory::MemoryInfo;
 pub use plan::{SearchPlan, SourcePlan};
 pub use point::{
     DeleteOutput, Point, PointVector, Query, ScoredPoint, SearchOutput, StoredPoint, StoredVector,
     UpsertOutput,
 };
+pub use scroll::{Cursor, ScrollPage, ScrollParams};
+pub use update::{PayloadUpdate, UpdateOutput};
 pub use watch::{Progress, Watch};

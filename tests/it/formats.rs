@@ -16,6 +16,7 @@ use bigrain_index::codes::CodesReader;
 use bigrain_index::dense::DenseReader;
 use bigrain_index::ids::IdsReader;
 use bigrain_index::lists::{ListsReader, Nearness};
+use bigrain_index::order::{self, OrderReader};
 use bigrain_storage::{FileKind, MmapDirectory};
 use bigrain_tests::{Db, Random};
 
@@ -88,4 +89,22 @@ fn a_segment_written_before_is_read() {
         ivf.search(&query, &mut scan, reach, |_| false, &mut candidates);
         assert_eq!(candidates.into_sorted()[0].offset, offset.0);
     }
+}
+
+/// For each position the offset of its point, in a segment of ten points.
+const ORDER: [u32; 6] = [7, 2, 0, 9, 4, 3];
+
+#[test]
+fn an_order_written_before_is_read() {
+    let directory = MmapDirectory::open(golden_folder()).unwrap();
+    let path = Path::new("order.image");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        order::write(&directory, path, &ORDER, 10).unwrap();
+    }
+    let order = OrderReader::open(&directory, path).unwrap();
+    assert_eq!((order.rows(), order.points()), (6, 10));
+    assert_eq!(order.offsets().unwrap(), ORDER);
+    let positions = (0..10).map(|offset| order.position(Offset(offset)).unwrap());
+    let expected = [Some(2), None, Some(1), Some(5), Some(4), None, None, Some(0), None, Some(3)];
+    assert_eq!(positions.collect::<Vec<_>>(), expected);
 }

@@ -9,10 +9,15 @@
 
 mod backup;
 mod bad_input;
+mod check;
 mod corruption;
 mod crash;
 mod dense;
+mod field_crash;
+mod fields;
 mod formats;
 mod life;
+mod merging;
 mod model;
 mod recall;
+mod updates;

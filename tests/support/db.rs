@@ -19,10 +19,23 @@ impl Db {
     #[must_use]
     pub fn temp(config: CollectionConfig, flush_rows: usize) -> Self {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let engine_config = EngineConfig { flush_rows, threads: 2, ..EngineConfig::default() };
+        let engine_config = EngineConfig {
+            flush_rows,
+            threads: 2,
+            background_threads: 0,
+            ..EngineConfig::default()
+        };
         let engine = Engine::open(folder.path(), engine_config.clone()).expect("open");
         let collection = engine.create_collection("c", config).expect("create");
         Self { folder, config: engine_config, open: Some((engine, collection)) }
+    }
+
+    /// Opens the collection `c` of a folder that something else has filled.
+    #[must_use]
+    pub fn at(folder: TempDir, config: EngineConfig) -> Self {
+        let mut db = Self { folder, config, open: None };
+        db.reopen();
+        db
     }
 
     /// Returns a collection of three dimensions under dot product.

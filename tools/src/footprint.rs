@@ -16,7 +16,7 @@ pub struct Footprint {
     pub memory_bytes: u64,
     /// Segment files.
     pub disk_bytes: u64,
-    /// The same vectors as plain f32.
+    /// The same vectors as plain f32, of all fields.
     pub raw_bytes: u64,
 }
 
@@ -24,13 +24,15 @@ impl Footprint {
     /// Reads off a collection's description.
     #[must_use]
     pub fn of(info: &CollectionInfo) -> Self {
-        let vector_bytes = (info.config.dims * size_of::<f32>()) as u64;
+        let fields = info.config.fields().iter().zip(&info.fields);
+        let raw_bytes =
+            fields.map(|(config, field)| field.vectors * (config.dims * size_of::<f32>()) as u64);
         Self {
             points: info.points,
             code_bytes: info.code_bytes,
             memory_bytes: info.memory_bytes,
             disk_bytes: info.disk_bytes,
-            raw_bytes: info.points * vector_bytes,
+            raw_bytes: raw_bytes.sum(),
         }
     }
 

@@ -13,6 +13,7 @@
 //! | [`encode_bench`], [`peer`] | tokens a second, beside another program |
 //! | [`hits`], [`footprint`], [`human`], [`table`], [`progress`] | what people see |
 //! | [`failure`], [`interrupt`] | how the program ends |
+//! | [`watching`] | long work of the engine, shown and stopped |
 
 pub mod beir;
 pub mod cmd;
@@ -37,3 +38,4 @@ pub mod rust_sources;
 pub mod session;
 pub mod table;
 pub mod truth;
+pub mod watching;

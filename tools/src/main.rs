@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bigrain_engine::Cancel;
-use bigrain_tools::cmd::{build, demo, encode, eval, inspect, search, serve, tune};
+use bigrain_tools::cmd::{
+    backup, build, check, demo, encode, eval, inspect, restore, search, serve, tune, verify,
+};
 use bigrain_tools::session::Session;
 use bigrain_tools::{failure, interrupt};
 use clap::{Parser, Subcommand};
@@ -34,6 +36,10 @@ enum Command {
     Encode(encode::EncodeArgs),
     Eval(eval::EvalArgs),
     Tune(tune::TuneArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
+    Verify(verify::VerifyArgs),
+    Check(check::CheckArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -57,6 +63,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Encode(args) => encode::run(args, &mut session),
         Command::Eval(args) => eval::run(args, &mut session),
         Command::Tune(args) => tune::run(args, &mut session),
+        Command::Backup(args) => backup::run(args, &mut session),
+        Command::Restore(args) => restore::run(args, &mut session),
+        Command::Verify(args) => verify::run(args, &mut session),
+        Command::Check(args) => check::run(args, &mut session),
         Command::Demo(args) => demo::run(args, &mut session),
     };
     let flushed = out.flush();

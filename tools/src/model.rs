@@ -57,34 +57,37 @@ impl Model {
         }
     }
 
-    /// Opens the model for a collection: the folder named on the command line, or else the one the
-    /// collection was built with.
+    /// Opens the model for a field of a collection (the first without a name): the folder named on
+    /// the command line, or else the one the field was built with.
     ///
     /// # Errors
     ///
     /// When there is neither, it cannot be run, or its embeddings are of another space than the
-    /// collection's.
+    /// field's.
     pub fn open_for(
         collection: &Collection,
+        field: Option<&str>,
         folder: Option<&Path>,
         threads: usize,
     ) -> anyhow::Result<Self> {
-        let own = collection.config().model.as_ref().map(PathBuf::from);
+        let own = collection.config().field(field)?.model.as_ref().map(PathBuf::from);
         let folder = folder.map(Path::to_owned).or(own).ok_or_else(|| {
             anyhow!("collection {:?} names no model: pass --model DIR", collection.name())
         })?;
         let model = Self::open(&folder, threads)?;
-        model.check(collection)?;
+        model.check(collection, field)?;
         Ok(model)
     }
 
-    /// Checks that the model's embeddings belong into a collection.
+    /// Checks that the model's embeddings belong into a field of a collection (the first without a
+    /// name).
     ///
     /// # Errors
     ///
     /// When dimensions or embedding spaces differ.
-    pub fn check(&self, collection: &Collection) -> anyhow::Result<()> {
+    pub fn check(&self, collection: &Collection, field: Option<&str>) -> anyhow::Result<()> {
         let config = collection.config();
+        let config = config.field(field)?;
         if config.dims != self.encoder.dims() {
             bail!(
                 "dimension mismatch: collection {:?} has {}, model {} has {}",

@@ -24,7 +24,7 @@ pub fn align_right(table: &mut Table, columns: &[usize]) {
 
 /// Returns a table of names and values.
 #[must_use]
-pub fn facts<const N: usize>(rows: [(&str, String); N]) -> Table {
+pub fn facts<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     for (name, value) in rows {

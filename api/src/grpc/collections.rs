@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use bigrain_engine::EmbeddingSpaceId;
+use bigrain_engine::{CollectionConfig, EmbeddingSpaceId, FieldConfig};
 use tonic::{Request, Response, Status};
 
 use super::Context;
 use crate::proto::collections_server::Collections;
 use crate::proto::{
-    CollectionConfig, CollectionInfo, CreateCollectionReply, CreateCollectionRequest,
-    DropCollectionReply, DropCollectionRequest, GetCollectionReply, GetCollectionRequest,
-    ListCollectionsReply, ListCollectionsRequest,
+    self, AddFieldReply, AddFieldRequest, CollectionInfo, CreateCollectionReply,
+    CreateCollectionRequest, DropCollectionReply, DropCollectionRequest, DropFieldReply,
+    DropFieldRequest, GetCollectionReply, GetCollectionRequest, ListCollectionsReply,
+    ListCollectionsRequest,
 };
 use crate::request_scope::Arrival;
 use crate::{convert, status};
 
-/// Creates, describes and drops collections.
+/// Creates, describes, changes and drops collections.
 #[derive(Clone, Debug)]
 pub(crate) struct CollectionsService(pub(crate) Arc<Context>);
 
@@ -61,6 +62,35 @@ impl Collections for CollectionsService {
         }))
     }
 
+    async fn add_field(
+        &self,
+        request: Request<AddFieldRequest>,
+    ) -> Result<Response<AddFieldReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let request = request.into_inner();
+        let context = Arc::clone(&self.0);
+        let collection = self.0.runtime.writes.run(move |_| add_field(&context, request)).await?;
+        let server_time_us = arrival.server_time_us();
+        Ok(Response::new(AddFieldReply { collection: Some(collection), server_time_us }))
+    }
+
+    async fn drop_field(
+        &self,
+        request: Request<DropFieldRequest>,
+    ) -> Result<Response<DropFieldReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let DropFieldRequest { collection, field } = request.into_inner();
+        let context = Arc::clone(&self.0);
+        let dropped = move |_: &_| {
+            let collection = context.collection(&collection)?;
+            collection.drop_field(&field).map_err(status::from_engine)?;
+            Ok(convert::collection_info(collection.info()))
+        };
+        let collection = self.0.runtime.writes.run(dropped).await?;
+        let server_time_us = arrival.server_time_us();
+        Ok(Response::new(DropFieldReply { collection: Some(collection), server_time_us }))
+    }
+
     async fn drop(
         &self,
         request: Request<DropCollectionRequest>,
@@ -77,18 +107,35 @@ impl Collections for CollectionsService {
 fn create(context: &Context, request: CreateCollectionRequest) -> Result<CollectionInfo, Status> {
     let config =
         request.config.ok_or_else(|| Status::invalid_argument("collection config is missing"))?;
-    let (dims, space) = resolve(context, &config)?;
-    let config = convert::collection_config(config, dims, space)?;
+    let mut fields = convert::field_messages(config).into_iter();
+    let first = fields.next().ok_or_else(|| Status::internal("a collection without fields"))?;
+    let mut config = CollectionConfig::of(field_config(context, first)?);
+    for field in fields {
+        config = config.with_field(field_config(context, field)?);
+    }
     let collection =
         context.engine.create_collection(&request.name, config).map_err(status::from_engine)?;
     Ok(convert::collection_info(collection.info()))
 }
 
-/// Returns the dimensions and the space of a new collection: those that were given, which must
+fn add_field(context: &Context, request: AddFieldRequest) -> Result<CollectionInfo, Status> {
+    let field = request.field.ok_or_else(|| Status::invalid_argument("field config is missing"))?;
+    let collection = context.collection(&request.collection)?;
+    let config = field_config(context, field)?;
+    collection.add_field(config).map_err(status::from_engine)?;
+    Ok(convert::collection_info(collection.info()))
+}
+
+fn field_config(context: &Context, config: proto::FieldConfig) -> Result<FieldConfig, Status> {
+    let (dims, space) = resolve(context, &config)?;
+    convert::field_config(config, dims, space)
+}
+
+/// Returns the dimensions and the space of a new field: those that were given, which must
 /// agree with the model's, or the model's.
 fn resolve(
     context: &Context,
-    config: &CollectionConfig,
+    config: &proto::FieldConfig,
 ) -> Result<(usize, Option<EmbeddingSpaceId>), Status> {
     let dims = config.dims as usize;
     let space = convert::space(config.space.as_deref())?;
@@ -98,8 +145,9 @@ fn resolve(
     let model = context.models.get(name)?;
     if dims != 0 && dims != model.dims() {
         return Err(Status::invalid_argument(format!(
-            "dims mismatch: model {name:?} has {}, the collection config has {dims}",
-            model.dims()
+            "dims mismatch: model {name:?} has {}, the config of field {:?} has {dims}",
+            model.dims(),
+            config.name
         )));
     }
     model.check_space(space)?;

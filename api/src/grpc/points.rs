@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bigrain_engine::{PointId, StoredPoint};
+use bigrain_engine::{Collection, PointId, StoredPoint};
 use prost::Message;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -116,11 +116,13 @@ fn get(context: &Context, request: GetRequest) -> Result<GetReply, Status> {
     let parts =
         Parts { vectors: request.with_vectors, payload: request.with_payload.unwrap_or(true) };
     let ids = convert::point_ids(request.ids)?;
-    let found = context.collection(&request.collection)?.get(&ids).map_err(status::from_engine)?;
+    let collection = context.collection(&request.collection)?;
+    let found = collection.get(&ids).map_err(status::from_engine)?;
+    let first = first_field(&collection);
     let mut reply = GetReply::default();
     for (id, point) in ids.iter().zip(found) {
         match point {
-            Some(point) => reply.points.push(convert::stored_point(point, parts)?),
+            Some(point) => reply.points.push(convert::stored_point(point, parts, &first)?),
             None => reply.missing.push(convert::id_message(id)),
         }
     }
@@ -135,7 +137,12 @@ fn scroll(context: &Context, request: ScrollRequest) -> Result<ScrollReply, Stat
     let collection = context.collection(&request.collection)?;
     // One more than wanted tells whether there is a next page.
     let rows = collection.scroll(after.as_ref(), limit + 1).map_err(status::from_engine)?;
-    context.check_reply(page(rows, limit, parts, context.limits.max_message_bytes)?)
+    let first = first_field(&collection);
+    context.check_reply(page(rows, &first, limit, parts, context.limits.max_message_bytes)?)
+}
+
+fn first_field(collection: &Collection) -> String {
+    collection.config().first().name.clone()
 }
 
 fn page_limit(context: &Context, asked: Option<u32>) -> Result<usize, Status> {
@@ -149,9 +156,11 @@ fn page_limit(context: &Context, asked: Option<u32>) -> Result<usize, Status> {
     )))
 }
 
-/// Fills a page with up to `limit` points and up to `max_bytes`, but with one point at least.
+/// Fills a page with up to `limit` points and up to `max_bytes`, but with one point at least; the
+/// collection's first field is called `first`.
 fn page(
     rows: Vec<StoredPoint>,
+    first: &str,
     limit: usize,
     parts: Parts,
     max_bytes: usize,
@@ -162,7 +171,7 @@ fn page(
     let mut last: Option<PointId> = None;
     for row in rows {
         let id = row.id.clone();
-        let point = convert::stored_point(row, parts)?;
+        let point = convert::stored_point(row, parts, first)?;
         // A tag and a length of at most five bytes come before each point.
         let size = point.encoded_len() + 6;
         if reply.points.len() == limit || (size > room && last.is_some()) {
@@ -178,15 +187,16 @@ fn page(
 
 #[cfg(test)]
 mod tests {
-    use bigrain_engine::{Payload, SeqNo};
+    use bigrain_engine::{Payload, SeqNo, StoredVector};
 
     use super::*;
 
     fn rows(count: u64) -> Vec<StoredPoint> {
         let payload = Payload::new().with("text", "x".repeat(1000));
+        let vector = |field: &str| StoredVector { field: field.into(), values: vec![1.0; 4] };
         let row = |id| StoredPoint {
             id: PointId::from(id),
-            vector: vec![1.0; 4],
+            vectors: ["v", "w"].map(vector).into(),
             payload: payload.clone(),
             seq: SeqNo(1),
         };
@@ -197,26 +207,30 @@ mod tests {
 
     #[test]
     fn a_full_page_names_the_next_only_if_there_is_one() {
-        let reply = page(rows(3), 3, ALL, 1 << 20).unwrap();
+        let reply = page(rows(3), "v", 3, ALL, 1 << 20).unwrap();
         assert_eq!((reply.points.len(), reply.next), (3, None));
-        let reply = page(rows(4), 3, ALL, 1 << 20).unwrap();
+        let reply = page(rows(4), "v", 3, ALL, 1 << 20).unwrap();
         assert_eq!(reply.next, Some(convert::id_message(&PointId::from(3))));
     }
 
     #[test]
     fn a_page_is_cut_before_its_bytes_run_out_and_never_empty() {
-        let reply = page(rows(10), 10, ALL, 4096).unwrap();
+        let reply = page(rows(10), "v", 10, ALL, 4096).unwrap();
         assert_eq!(reply.points.len(), 2);
         assert!(reply.encoded_len() <= 4096);
         assert_eq!(reply.next, Some(convert::id_message(&PointId::from(2))));
-        let reply = page(rows(2), 10, ALL, 16).unwrap();
+        let reply = page(rows(2), "v", 10, ALL, 16).unwrap();
         assert_eq!(reply.points.len(), 1);
     }
 
     #[test]
     fn parts_that_were_not_asked_for_are_left_out() {
         let bare = Parts { vectors: false, payload: false };
-        let reply = page(rows(1), 1, bare, 1 << 20).unwrap();
-        assert!(reply.points[0].vector.is_empty() && reply.points[0].payload_json.is_empty());
+        let reply = page(rows(1), "v", 1, bare, 1 << 20).unwrap();
+        let point = &reply.points[0];
+        assert!(point.vector.is_empty() && point.vectors.is_empty());
+        assert!(point.payload_json.is_empty());
+        let reply = page(rows(1), "v", 1, ALL, 1 << 20).unwrap();
+        assert_eq!((reply.points[0].vector.len(), &*reply.points[0].vectors[0].field), (4, "w"));
     }
 }

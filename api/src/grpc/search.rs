@@ -27,7 +27,7 @@ impl Search for SearchService {
         let arrival = Arrival::of(&request);
         let request = request.into_inner();
         let space = convert::space(request.space.as_deref())?;
-        let query = QueryVector { vector: request.vector, space };
+        let query = QueryVector { vector: request.vector, field: request.field, space };
         let options = request.options.unwrap_or_default();
         let mut reply = self.search_vector(request.collection, query, options).await?;
         reply.server_time_us = arrival.server_time_us();
@@ -43,8 +43,10 @@ impl Search for SearchService {
         let options = request.options.unwrap_or_default();
         // Refuse what cannot be searched before spending an encoder on it.
         convert::search_params(&options)?;
-        let encoded = self.encode(request.collection.clone(), request.text).await?;
-        let query = QueryVector { vector: encoded.vector, space: Some(encoded.space) };
+        let (collection, field) = (request.collection.clone(), request.field.clone());
+        let encoded = self.encode(collection, field, request.text).await?;
+        let (field, space) = (request.field, Some(encoded.space));
+        let query = QueryVector { vector: encoded.vector, field, space };
         let mut reply = self.search_vector(request.collection, query, options).await?;
         reply.query_truncated = encoded.truncated;
         if let Some(stats) = &mut reply.stats {
@@ -66,7 +68,8 @@ impl SearchService {
         let context = Arc::clone(&self.0);
         let search = move |cancel: &Cancel| {
             let collection = context.collection(&collection)?;
-            let query = convert::query(query.vector, query.space).with_cancel(cancel.clone());
+            let query = convert::query(query.vector, query.field, query.space);
+            let query = query.with_cancel(cancel.clone());
             let output = collection.search(&query, &params).map_err(status::from_engine)?;
             let reply = convert::search_reply(output, convert::with_payload(&options))?;
             context.check_reply(reply)
@@ -74,10 +77,16 @@ impl SearchService {
         self.0.runtime.searches.run(search).await
     }
 
-    async fn encode(&self, collection: String, text: String) -> Result<EncodedQuery, Status> {
+    async fn encode(
+        &self,
+        collection: String,
+        field: Option<String>,
+        text: String,
+    ) -> Result<EncodedQuery, Status> {
         let context = Arc::clone(&self.0);
         let encode = move |cancel: &Cancel| {
-            let model = query_model(&context, &context.collection(&collection)?)?;
+            let collection = context.collection(&collection)?;
+            let model = query_model(&context, &collection, field.as_deref())?;
             let started = std::time::Instant::now();
             let encoded = model.encode(&[&text], TextKind::Query, cancel)?;
             Ok(EncodedQuery {
@@ -91,12 +100,19 @@ impl SearchService {
     }
 }
 
-/// Returns the model of a collection, having checked that both mean the same space.
-fn query_model(context: &Context, collection: &Collection) -> Result<Arc<Model>, Status> {
+/// Returns the model of a field, the first without a name, having checked that both mean the same
+/// space.
+fn query_model(
+    context: &Context,
+    collection: &Collection,
+    field: Option<&str>,
+) -> Result<Arc<Model>, Status> {
     let config = collection.config();
+    let config = config.field(field).map_err(status::from_engine)?;
     let name = config.model.as_deref().ok_or_else(|| {
         Status::failed_precondition(format!(
-            "collection {:?} has no model to encode text with: search with a vector",
+            "field {:?} of collection {:?} has no model to encode text with: search with a vector",
+            config.name,
             collection.name()
         ))
     })?;
@@ -107,6 +123,7 @@ fn query_model(context: &Context, collection: &Collection) -> Result<Arc<Model>,
 
 struct QueryVector {
     vector: Vec<f32>,
+    field: Option<String>,
     space: Option<EmbeddingSpaceId>,
 }
 

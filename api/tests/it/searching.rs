@@ -16,8 +16,8 @@ fn search(vector: &[f32], options: SearchOptions) -> SearchRequest {
     SearchRequest {
         collection: "docs".to_owned(),
         vector: vector.to_vec(),
-        space: None,
         options: Some(options),
+        ..SearchRequest::default()
     }
 }
 
@@ -25,7 +25,7 @@ fn heat() -> SearchTextRequest {
     SearchTextRequest {
         collection: "docs".to_owned(),
         text: "heat in a slab".to_owned(),
-        options: None,
+        ..SearchTextRequest::default()
     }
 }
 

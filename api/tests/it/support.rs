@@ -124,7 +124,7 @@ pub fn text(id: &str) -> PointId {
 }
 
 pub fn point(id: PointId, vector: &[f32]) -> Point {
-    Point { id: Some(id), vector: vector.to_vec(), payload_json: String::new() }
+    Point { id: Some(id), vector: vector.to_vec(), ..Point::default() }
 }
 
 pub fn upsert(collection: &str, points: Vec<Point>) -> UpsertRequest {

@@ -31,7 +31,7 @@ const CHUNK: usize = 1024;
 const SAMPLE_PER_LIST: usize = 40;
 
 /// The sample takes at most this many bytes.
-const MAX_SAMPLE_BYTES: usize = 1 << 29;
+pub const MAX_SAMPLE_BYTES: usize = 1 << 29;
 
 /// From so many dimensions on, scanning the signs first saves more than it costs.
 const SIGNS_FIRST_DIMS: usize = 256;

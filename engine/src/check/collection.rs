@@ -90,7 +90,9 @@ impl Check<'_, '_, '_> {
             if row.id >= self.subject.counts.next_segment {
                 self.findings.damage(format!("segment {}: its id was never given out", row.id));
             }
-            let (live, dead) = (RoaringBitmap::new(), RoaringBitmap::new());
+            let (live, mut dead) = (RoaringBitmap::new(), RoaringBitmap::new());
+            // Points that have not moved here yet are alive where they were.
+            dead.insert_range(row.arrived.min(row.rows) as u32..row.rows as u32);
             let rows = Rows { count: row.rows, segment: readable, live, dead };
             if self.segments.insert(row.id, rows).is_some() {
                 self.findings.damage(format!("segment {}: the manifest names it twice", row.id));

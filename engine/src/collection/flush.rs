@@ -11,24 +11,31 @@
 //! the store, and the next flush tries again.
 
 use std::borrow::Cow;
-use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bigrain_index::IndexError;
-use bigrain_storage::{Batch, FileRow, Location, PointRow, SegmentRow, fs};
+use bigrain_storage::{Batch, Location, PointRow};
 use bigrain_types::{FieldId, Offset, PointId, SegmentId};
 use roaring::RoaringBitmap;
 
 use super::Collection;
+use super::building::{Built, NewSegment};
 use super::handle::Shared;
 use super::state::{Frozen, SegmentView};
 use crate::error::Doing;
 use crate::memtable::Memtable;
-use crate::segment::{BuiltSegment, Segment, SegmentInput, SegmentParams, build_segment};
+use crate::segment::SegmentInput;
 use crate::{Error, ErrorKind, Result};
+
+/// After this time a flush that failed may succeed.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Writers wait for a running flush once the memtable is this many times its limit.
 const MAX_OVERFILL: usize = 2;
+
+/// When memory is short, a memtable is flushed from this part of its limit on.
+const WORTH_FLUSHING: usize = 16;
 
 impl Collection {
     /// Turns the memtable into a segment now, however small it is.
@@ -51,14 +58,18 @@ impl Collection {
 }
 
 impl Shared {
-    /// Flushes when the memtable has reached its limit. If another thread is at it already, goes
-    /// on, unless the memtable has grown far past its limit meanwhile: then it waits.
+    /// Sees to a memtable that has reached its limit: in the background if there are threads for
+    /// it, and else here. If another thread is at it already, goes on. A memtable that has grown
+    /// far past its limit meanwhile is waited for, whoever flushes it.
     ///
     /// A flush that fails is logged and not the caller's error: its points are on disk and stay
     /// searchable, and the next flush tries again.
     pub fn flush_if_full(&self) {
         if !self.is_fuller_than(1) {
             return;
+        }
+        if self.resources.appointments.are_kept() && !self.is_fuller_than(MAX_OVERFILL) {
+            return self.ask_for_chores();
         }
         let guard = self.flush.try_lock();
         let _flush = match guard {
@@ -73,8 +84,31 @@ impl Shared {
         }
     }
 
-    /// Refuses further points when flushing keeps failing and memory is full.
-    pub fn make_room(&self) -> Result<()> {
+    /// Refuses further points when flushing keeps failing and the memtable is full, and when they
+    /// do not fit the memory budget.
+    pub fn make_room(&self, bytes: u64) -> Result<()> {
+        self.make_room_in_memtable()?;
+        let memory = &self.resources.memory;
+        if !memory.has_room(bytes) {
+            if self.is_worth_flushing() {
+                let _flush = self.flush.lock();
+                self.flush_locked()?;
+            }
+            // Other collections may have memtables to flush too.
+            self.resources.appointments.wake_all();
+        }
+        memory.admit(bytes)
+    }
+
+    /// Whether flushing frees enough memory to be worth a segment, however small.
+    pub fn is_worth_flushing(&self) -> bool {
+        let limits = &self.resources.limits;
+        let state = self.state.read();
+        state.active.len() * WORTH_FLUSHING >= limits.flush_rows
+            || state.active.memory_bytes() * WORTH_FLUSHING >= limits.flush_bytes
+    }
+
+    fn make_room_in_memtable(&self) -> Result<()> {
         if self.state.read().frozen.is_none() || !self.is_fuller_than(MAX_OVERFILL) {
             return Ok(());
         }
@@ -82,13 +116,13 @@ impl Shared {
         if self.is_fuller_than(MAX_OVERFILL) {
             self.flush_locked().map_err(|error| {
                 let reason = format!("the memtable is full and cannot be flushed: {error}");
-                Error::new(ErrorKind::ResourceExhausted, reason)
+                Error::new(ErrorKind::ResourceExhausted, reason).retry_after(RETRY_AFTER)
             })?;
         }
         Ok(())
     }
 
-    fn is_fuller_than(&self, times: usize) -> bool {
+    pub fn is_fuller_than(&self, times: usize) -> bool {
         let limits = &self.resources.limits;
         let state = self.state.read();
         state.active.len() >= limits.flush_rows.saturating_mul(times)
@@ -96,12 +130,13 @@ impl Shared {
     }
 
     /// Flushes; the caller holds the flush lock.
-    fn flush_locked(&self) -> Result<()> {
+    pub fn flush_locked(&self) -> Result<()> {
         // The collection may have been dropped while this thread waited for the lock.
         self.check_usable()?;
         let Some((frozen, id)) = self.freeze() else { return Ok(()) };
         let input = FrozenRows::new(&frozen);
-        let built = if input.slots.is_empty() { None } else { Some(self.build(&input, id)?) };
+        let new = NewSegment { id, seq: frozen.table.newest() };
+        let built = if input.slots.is_empty() { None } else { Some(self.build(&input, &new)?) };
         self.commit_flush(built, &input)
     }
 
@@ -117,35 +152,10 @@ impl Shared {
             let table = std::mem::replace(&mut state.active, empty);
             let dead = Arc::new(table.dead().clone());
             state.frozen = Some(Frozen { table: Arc::new(table), dead });
+            self.chores.forget_age();
         }
         let frozen = state.frozen.clone()?;
         Some((frozen, commit.next_segment()))
-    }
-
-    fn build(&self, input: &FrozenRows<'_>, id: SegmentId) -> Result<Built> {
-        let directory = &*self.resources.directory;
-        let folder = self.folder().join(id.to_string());
-        fs::create_folder(directory, &folder)?;
-        self.build_in(&folder, input, id).inspect_err(|_| {
-            // Unfinished files would take the room that the next try needs.
-            if let Err(error) = fs::remove_folder(directory, &folder) {
-                tracing::warn!(folder = %folder.display(), %error, "unfinished segment stays");
-            }
-        })
-    }
-
-    fn build_in(&self, folder: &Path, input: &FrozenRows<'_>, id: SegmentId) -> Result<Built> {
-        let directory = &*self.resources.directory;
-        let fields: Vec<_> = self.fields().iter().cloned().collect();
-        let params = SegmentParams { fields: &fields, seed: id.0 };
-        let built = build_segment(directory, folder, input, &params, &self.resources.threads);
-        let BuiltSegment { order, fields } = built.doing(|| format!("build segment {id}"))?;
-        let segment = Segment::open(directory, folder, id, &fields)
-            .doing(|| format!("open new segment {id}"))?;
-        let files = segment.files().into_iter();
-        let files = files.map(|(name, file)| FileRow::new(name, file.identity())).collect();
-        let row = SegmentRow { id, rows: segment.rows(), files, seq: input.table.newest() };
-        Ok(Built { segment, row, order })
     }
 
     fn commit_flush(&self, built: Option<Built>, input: &FrozenRows<'_>) -> Result<()> {
@@ -187,16 +197,11 @@ impl Shared {
             state.segments.push(SegmentView { segment, deleted: Arc::new(deleted) });
         }
         state.frozen = None;
+        drop(state);
+        drop(commit);
+        self.note_change();
         Ok(())
     }
-}
-
-/// A segment that no manifest names yet.
-struct Built {
-    segment: Segment,
-    row: SegmentRow,
-    /// For each offset, the row of the input that lies there.
-    order: Vec<u32>,
 }
 
 /// The live points of a frozen memtable, in slot order.

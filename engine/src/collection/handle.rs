@@ -2,20 +2,23 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bigrain_index::verify::RowIo;
 use bigrain_storage::{CollectionKey, Directory, ReadView, SegmentRow, Store, fs};
-use bigrain_types::{Offset, SeqNo};
+use bigrain_types::{Offset, SegmentId, SeqNo};
 use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
 
+use super::chores::ChoreState;
 use super::state::{SegmentView, State};
 use super::writer::{CommitState, Request};
+use crate::background::{Appointments, Background};
 use crate::config::EngineConfig;
 use crate::encoded_points::EncodedPoints;
 use crate::error::Doing;
 use crate::field::{CollectionConfig, Fields, Schema};
+use crate::memory::Memory;
 use crate::memtable::Memtable;
 use crate::segment::Segment;
 use crate::threads::Threads;
@@ -26,7 +29,12 @@ const REBUILD_BATCH: usize = 1024;
 
 /// A named set of points of one shape; a cheap handle that threads share.
 #[derive(Clone, Debug)]
-pub struct Collection(pub(super) Arc<Shared>);
+pub struct Collection(
+    pub(super) Arc<Shared>,
+    /// Ends the workers with the last handle, and so closes the folder.
+    #[expect(dead_code, reason = "what counts is when it is dropped")]
+    Arc<Background>,
+);
 
 /// What all handles of one collection share.
 #[derive(Debug)]
@@ -38,7 +46,11 @@ pub(super) struct Shared {
     pub queue: Mutex<Vec<Request>>,
     pub commit: Mutex<CommitState>,
     pub flush: Mutex<()>,
+    pub merge: Mutex<()>,
+    pub chores: ChoreState,
     quarantined: OnceLock<String>,
+    /// Somebody wants to drop the collection: what takes long should end.
+    dropping: AtomicBool,
     dropped: AtomicBool,
 }
 
@@ -48,8 +60,11 @@ pub(super) struct Resources {
     pub store: Arc<Store>,
     pub directory: Arc<dyn Directory>,
     pub threads: Threads,
+    pub builders: Threads,
     pub row_io: Arc<RowIo>,
     pub limits: EngineConfig,
+    pub memory: Arc<Memory>,
+    pub appointments: Arc<Appointments>,
 }
 
 /// How to open a collection.
@@ -60,8 +75,11 @@ pub(crate) struct Opening<'a> {
     pub store: &'a Arc<Store>,
     pub directory: &'a Arc<dyn Directory>,
     pub threads: &'a Threads,
+    pub builders: &'a Threads,
     pub row_io: &'a Arc<RowIo>,
     pub limits: &'a EngineConfig,
+    pub memory: &'a Arc<Memory>,
+    pub background: &'a Arc<Background>,
 }
 
 /// Returns where the folders of collections lie, below the data folder.
@@ -93,33 +111,44 @@ impl Opening<'_> {
             check_against_manifest(&segment, row)?;
             let segment = segment.with_left_over_of(row);
             let deleted = view.tombstones(self.key, row.id)?;
-            let deleted: RoaringBitmap = deleted.into_iter().map(|Offset(offset)| offset).collect();
+            let mut deleted: RoaringBitmap =
+                deleted.into_iter().map(|Offset(offset)| offset).collect();
             if deleted.max().is_some_and(|last| u64::from(last) >= row.rows) {
                 let reason = format!("segment {}: a tombstone lies behind its last row", row.id);
                 return Err(Error::new(ErrorKind::Corruption, reason));
             }
+            // A merge was cut short: the other points are still where they were.
+            deleted.insert_range(row.arrived.min(row.rows) as u32..row.rows as u32);
             segments.push(SegmentView { segment: Arc::new(segment), deleted: Arc::new(deleted) });
         }
         let active = rebuild_memtable(&view, self.key, &self.schema, &fields)?;
         let (live, seq) = (counts.live, counts.last_seq);
         let state = State { fields, segments, frozen: None, active, live, seq };
-        Ok(Collection(Arc::new(Shared {
+        let shared = Arc::new_cyclic(|me: &Weak<Shared>| Shared {
             name: self.name.to_owned(),
             key: self.key,
             resources: Resources {
                 store: Arc::clone(self.store),
                 directory: Arc::clone(self.directory),
                 threads: self.threads.clone(),
+                builders: self.builders.clone(),
                 row_io: Arc::clone(self.row_io),
                 limits: self.limits.clone(),
+                memory: Arc::clone(self.memory),
+                appointments: Arc::clone(self.background.appointments()),
             },
+            chores: ChoreState::new(Weak::clone(me), self.memory),
             state: RwLock::new(state),
             queue: Mutex::new(Vec::new()),
             commit: Mutex::new(CommitState::new(counts, self.schema)),
             flush: Mutex::new(()),
+            merge: Mutex::new(()),
+            dropping: AtomicBool::new(false),
             quarantined: OnceLock::new(),
             dropped: AtomicBool::new(false),
-        })))
+        });
+        shared.begin_chores();
+        Ok(Collection(shared, Arc::clone(self.background)))
     }
 }
 
@@ -168,12 +197,16 @@ impl Collection {
     /// Removes every row and file. Handles that remain answer `NotFound`.
     pub(crate) fn drop_everything(&self) -> Result<()> {
         let shared = &self.0;
+        shared.dropping.store(true, Ordering::Release);
         let _flush = shared.flush.lock();
+        let _merge = shared.merge.lock();
         let _commit = shared.commit.lock();
         if shared.dropped.load(Ordering::Acquire) {
             return Err(Error::new(ErrorKind::NotFound, "collection was dropped"));
         }
-        shared.resources.store.drop_collection(shared.key)?;
+        let dropped = shared.resources.store.drop_collection(shared.key);
+        shared.dropping.store(false, Ordering::Release);
+        dropped?;
         shared.dropped.store(true, Ordering::Release);
         remove_collection_folder(&*shared.resources.directory, shared.key);
         Ok(())
@@ -181,8 +214,9 @@ impl Collection {
 }
 
 impl Shared {
-    pub fn folder(&self) -> PathBuf {
-        collection_folder(self.key)
+    /// Returns the folder of a segment, below the data folder.
+    pub fn segment_folder(&self, id: SegmentId) -> PathBuf {
+        collection_folder(self.key).join(id.to_string())
     }
 
     /// Returns the fields as they are now.
@@ -201,6 +235,11 @@ impl Shared {
             }
             error.doing(|| format!("{operation} {:?}", self.name))
         })
+    }
+
+    /// Whether somebody waits to drop the collection.
+    pub fn is_dropping(&self) -> bool {
+        self.dropping.load(Ordering::Acquire)
     }
 
     /// Refuses when the collection is gone or quarantined.

@@ -33,6 +33,8 @@ pub struct CollectionInfo {
     pub memory_bytes: u64,
     /// Bytes of segment files, those of dropped fields included.
     pub disk_bytes: u64,
+    /// The merge that runs, if one does.
+    pub merging: Option<MergeInfo>,
     /// Its fields, in their order.
     pub fields: Vec<FieldInfo>,
 }
@@ -59,6 +61,18 @@ impl FieldInfo {
     pub fn code_bytes_per_vector(&self) -> f64 {
         if self.vectors == 0 { 0.0 } else { self.code_bytes as f64 / self.vectors as f64 }
     }
+}
+
+/// A merge that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MergeInfo {
+    /// Segments that become one.
+    pub segments: u64,
+    /// Rows of the new segment.
+    pub rows: u64,
+    /// How much is done, of a hundred.
+    pub percent: u8,
 }
 
 /// One segment of a collection.
@@ -119,6 +133,7 @@ impl Collection {
             code_bytes: fields.iter().map(|field| field.code_bytes).sum(),
             memory_bytes: resident_bytes + table_bytes,
             disk_bytes: state.segments.iter().map(|view| view.segment.disk_bytes()).sum(),
+            merging: self.0.chores.work().map(|work| work.info()),
             fields,
         }
     }

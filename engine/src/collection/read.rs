@@ -1,16 +1,20 @@
 //! Reading points by id and in id order.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bigrain_storage::{Location, PointRow, ReadView};
-use bigrain_types::{FieldId, MAX_LIMIT, Offset, PointId, SegmentId};
+use bigrain_types::{FieldId, Offset, Payload, PointId, SegmentId, SeqNo};
 
 use super::Collection;
 use super::handle::Shared;
 use crate::config::check_batch;
 use crate::field::Fields;
+use crate::scroll::PointParts;
 use crate::segment::Segment;
-use crate::{Error, ErrorKind, Result, StoredPoint, StoredVector};
+use crate::{
+    Cursor, Error, ErrorKind, Result, ScrollPage, ScrollParams, StoredPoint, StoredVector,
+};
 
 impl Collection {
     /// Returns points by id, in the order asked; `None` for ids that do not exist.
@@ -26,48 +30,116 @@ impl Collection {
         let shared = &*self.0;
         shared.run("get from", || {
             check_batch(ids.len())?;
-            let view = shared.resources.store.view();
-            let rows = view.points(shared.key, ids)?;
-            shared.stored_points(&view, ids, rows)
+            shared.read(|moment| moment.points(ids, PointParts::ALL))
         })
     }
 
     /// Returns the points after `after` in id order (from the first, without it), at most `limit`.
-    /// To read all, pass the last id of each page to the next call.
+    /// To read all, pass the last id of each page to the next call;
+    /// [`scroll_page`](Self::scroll_page) does that, and reads only what is asked for.
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` for a limit of 0 or above [`MAX_LIMIT`]; `Corruption` when stored bytes
+    /// `InvalidArgument` for a limit of 0 or above [`MAX_LIMIT`](crate::MAX_LIMIT); `Corruption` when stored bytes
     /// fail a check.
     pub fn scroll(&self, after: Option<&PointId>, limit: usize) -> Result<Vec<StoredPoint>> {
+        let mut params = ScrollParams::new(limit)?.with_vectors(true);
+        params.cursor = after.cloned().map(Cursor::after);
+        Ok(self.scroll_page(&params)?.points)
+    }
+
+    /// Returns one page of the points in id order. A page is the collection at one moment; see
+    /// [`Cursor`] for what holds from page to page.
+    ///
+    /// # Errors
+    ///
+    /// `Corruption` when stored bytes fail a check.
+    pub fn scroll_page(&self, params: &ScrollParams) -> Result<ScrollPage> {
         let shared = &*self.0;
-        shared.run("scroll", || {
-            if limit == 0 || limit > MAX_LIMIT {
-                return Err(Error::invalid(format!(
-                    "limit out of range: expected 1 to {MAX_LIMIT}, got {limit}"
-                )));
-            }
-            let view = shared.resources.store.view();
-            let page = view.scroll(shared.key, after, limit)?;
-            let (ids, rows): (Vec<_>, Vec<_>) =
-                page.into_iter().map(|(id, row)| (id, Some(row))).unzip();
-            Ok(shared.stored_points(&view, &ids, rows)?.into_iter().flatten().collect())
-        })
+        shared.run("scroll", || shared.read(|moment| moment.page(params)))
     }
 }
 
+/// Vectors with the fields they belong to.
+type FieldVectors = Vec<(FieldId, Vec<f32>)>;
+
+/// What is stored, at one moment: the rows of the store, and the segments that they point into.
+pub(super) struct Moment<'a> {
+    shared: &'a Shared,
+    view: ReadView<'a>,
+    segments: Vec<Arc<Segment>>,
+    pub fields: Fields,
+}
+
 impl Shared {
-    fn stored_points(
+    /// Reads at one moment. `read` returns nothing when rows point into a segment that the moment
+    /// does not have: a flush or merge was between its commit and its publication.
+    pub fn read<T>(&self, read: impl Fn(&Moment<'_>) -> Result<Option<T>>) -> Result<T> {
+        if let Some(found) = read(&self.moment())? {
+            return Ok(found);
+        }
+        let commit = self.commit.lock();
+        let moment = self.moment();
+        drop(commit);
+        read(&moment)?.ok_or_else(no_segment)
+    }
+
+    /// Takes a moment. For a caller that holds the commit lock, rows and segments agree.
+    pub fn moment(&self) -> Moment<'_> {
+        let view = self.resources.store.view();
+        let state = self.state.read();
+        let segments = state.segments.iter().map(|view| Arc::clone(&view.segment)).collect();
+        Moment { shared: self, view, segments, fields: state.fields.clone() }
+    }
+}
+
+impl Moment<'_> {
+    /// Returns points by id.
+    pub fn points(
         &self,
-        view: &ReadView<'_>,
+        ids: &[PointId],
+        parts: PointParts,
+    ) -> Result<Option<Vec<Option<StoredPoint>>>> {
+        self.stored(ids, self.view.points(self.shared.key, ids)?, parts)
+    }
+
+    /// Returns since which write some points are.
+    pub fn versions<'i>(
+        &self,
+        ids: impl Iterator<Item = &'i PointId>,
+    ) -> Result<HashMap<PointId, Option<SeqNo>>> {
+        let ids: Vec<PointId> = ids.cloned().collect();
+        let rows = self.view.points(self.shared.key, &ids)?;
+        Ok(ids.into_iter().zip(rows).map(|(id, row)| (id, row.map(|row| row.seq))).collect())
+    }
+
+    fn page(&self, params: &ScrollParams) -> Result<Option<ScrollPage>> {
+        let after = params.cursor.as_ref().map(Cursor::id);
+        // One more than wanted tells whether there is a next page.
+        let mut rows = self.view.scroll(self.shared.key, after, params.limit + 1)?;
+        let more = rows.len() > params.limit;
+        rows.truncate(params.limit);
+        let (ids, rows): (Vec<_>, Vec<_>) =
+            rows.into_iter().map(|(id, row)| (id, Some(row))).unzip();
+        let Some(points) = self.stored(&ids, rows, params.parts)? else { return Ok(None) };
+        let next = ids.into_iter().next_back().filter(|_| more).map(Cursor::after);
+        Ok(Some(ScrollPage { points: points.into_iter().flatten().collect(), next }))
+    }
+
+    fn stored(
+        &self,
         ids: &[PointId],
         rows: Vec<Option<PointRow>>,
-    ) -> Result<Vec<Option<StoredPoint>>> {
-        let fields = self.fields();
-        let payloads = view.payloads(self.key, ids)?;
-        let heads = view.heads(self.key, ids)?;
+        parts: PointParts,
+    ) -> Result<Option<Vec<Option<StoredPoint>>>> {
+        let key = self.shared.key;
+        let mut payloads =
+            if parts.payload { self.view.payloads(key, ids)? } else { Vec::new() }.into_iter();
+        let mut heads =
+            if parts.vectors { self.view.heads(key, ids)? } else { Vec::new() }.into_iter();
         let mut points = Vec::with_capacity(ids.len());
-        for (((id, row), payload), head) in ids.iter().zip(rows).zip(payloads).zip(heads) {
+        for (id, row) in ids.iter().zip(rows) {
+            let (payload, head) = (payloads.next().flatten(), heads.next().flatten());
             let Some(PointRow { seq, location }) = row else {
                 points.push(None);
                 continue;
@@ -76,42 +148,45 @@ impl Shared {
                 Error::new(ErrorKind::Corruption, format!("point {id} has no stored {what}"))
             };
             let vectors = match location {
+                _ if !parts.vectors => Vec::new(),
                 Location::Head => head.ok_or_else(|| missing("vectors"))?.vectors,
-                Location::Segment(segment, offset) => self.segment_vectors(segment, offset)?,
+                Location::Segment(segment, offset) => match self.vectors(segment, offset)? {
+                    Some(vectors) => vectors,
+                    None => return Ok(None),
+                },
             };
-            let vectors = named(&fields, vectors);
-            let payload = payload.ok_or_else(|| missing("payload"))?;
+            let vectors = named(&self.fields, vectors);
+            let payload = if parts.payload {
+                payload.ok_or_else(|| missing("payload"))?
+            } else {
+                Payload::new()
+            };
             points.push(Some(StoredPoint { id: id.clone(), vectors, payload, seq }));
         }
-        Ok(points)
+        Ok(Some(points))
     }
 
-    fn segment_vectors(&self, id: SegmentId, offset: Offset) -> Result<Vec<(FieldId, Vec<f32>)>> {
-        let found = self.find_segment(id).or_else(|| {
-            // A flush has committed the segment and is about to publish it: wait for that.
-            drop(self.commit.lock());
-            self.find_segment(id)
-        });
-        let missing =
-            || Error::new(ErrorKind::Corruption, format!("manifest does not name segment {id}"));
-        let segment = found.ok_or_else(missing)?;
+    fn vectors(&self, id: SegmentId, offset: Offset) -> Result<Option<FieldVectors>> {
+        let segment = self.segments.iter().find(|segment| segment.id == id);
+        let Some(segment) = segment else { return Ok(None) };
         let mut vectors = Vec::new();
         for files in segment.fields() {
             vectors.extend(files.vector(offset)?.map(|vector| (files.id(), vector)));
         }
-        Ok(vectors)
-    }
-
-    fn find_segment(&self, id: SegmentId) -> Option<Arc<Segment>> {
-        self.state.read().segment(id).map(|view| Arc::clone(&view.segment))
+        Ok(Some(vectors))
     }
 }
 
-/// Names the fields of vectors; vectors of fields that were dropped meanwhile are left out.
-fn named(fields: &Fields, vectors: Vec<(FieldId, Vec<f32>)>) -> Vec<StoredVector> {
+/// Names the fields of vectors; vectors of fields that were dropped are left out.
+fn named(fields: &Fields, vectors: FieldVectors) -> Vec<StoredVector> {
     let named = |(field, values)| {
         let field = Arc::clone(&fields.get(field)?.name);
         Some(StoredVector { field, values })
     };
     vectors.into_iter().filter_map(named).collect()
+}
+
+/// What is wrong when rows point into a segment that nobody is about to publish.
+pub(super) fn no_segment() -> Error {
+    Error::new(ErrorKind::Corruption, "a point lies in a segment that the manifest does not name")
 }

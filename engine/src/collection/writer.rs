@@ -16,7 +16,7 @@ use super::handle::Shared;
 use crate::config::check_batch;
 use crate::encoded_points::EncodedPoints;
 use crate::field::{Fields, Schema};
-use crate::{DeleteOutput, Error, ErrorKind, Point, PointVector, Result, UpsertOutput};
+use crate::{Conditions, DeleteOutput, Error, ErrorKind, Point, PointVector, Result, UpsertOutput};
 
 /// What the commit lock guards: the counters of the next batch, and the fields as the store has them.
 #[derive(Debug)]
@@ -43,6 +43,7 @@ impl CommitState {
 #[derive(Debug)]
 pub(crate) struct Request {
     operation: Operation,
+    conditions: Conditions,
     ticket: Arc<Ticket>,
 }
 
@@ -51,7 +52,7 @@ pub(crate) struct Request {
 struct Ticket(Mutex<Option<Result<Applied>>>);
 
 #[derive(Debug)]
-enum Operation {
+pub(super) enum Operation {
     Upsert {
         points: EncodedPoints,
         /// Writes the payloads; made on the caller's thread.
@@ -60,12 +61,30 @@ enum Operation {
     Delete(Vec<PointId>),
 }
 
+impl Operation {
+    /// Returns the points it writes.
+    fn ids(&self) -> &[PointId] {
+        match self {
+            Self::Upsert { points, .. } => &points.ids,
+            Self::Delete(ids) => ids,
+        }
+    }
+
+    /// Returns about how much memory it takes once it is applied.
+    pub fn memory_bytes(&self) -> u64 {
+        match self {
+            Self::Upsert { points, .. } => points.memory_bytes(),
+            Self::Delete(_) => 0,
+        }
+    }
+}
+
 /// What one write did.
 #[derive(Clone, Copy, Debug)]
-struct Applied {
-    seq: SeqNo,
+pub(super) struct Applied {
+    pub seq: SeqNo,
     /// Points that existed before.
-    existed: u64,
+    pub existed: u64,
 }
 
 impl Collection {
@@ -83,12 +102,22 @@ impl Collection {
     /// `ResourceExhausted` while segments cannot be built and the memtable is full; `Poisoned` after
     /// an earlier write failed.
     pub fn upsert(&self, points: Vec<Point>) -> Result<UpsertOutput> {
+        self.upsert_if(points, Conditions::default())
+    }
+
+    /// Stores points if conditions hold, and else changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// `Aborted` when a condition does not hold, naming the point; and as
+    /// [`upsert`](Self::upsert).
+    pub fn upsert_if(&self, points: Vec<Point>, conditions: Conditions) -> Result<UpsertOutput> {
         let shared = &*self.0;
         shared.run("upsert into", || {
             let given = points.len() as u64;
             let operation = shared.prepare_upsert(points)?;
-            shared.make_room()?;
-            let applied = shared.write(operation)?;
+            shared.make_room(operation.memory_bytes())?;
+            let applied = shared.write(operation, conditions)?;
             shared.flush_if_full();
             Ok(UpsertOutput {
                 seq: applied.seq,
@@ -106,12 +135,22 @@ impl Collection {
     /// `InvalidArgument` for more than [`MAX_POINTS_PER_BATCH`](crate::MAX_POINTS_PER_BATCH) ids; `Poisoned` after an earlier
     /// write failed.
     pub fn delete(&self, ids: &[PointId]) -> Result<DeleteOutput> {
+        self.delete_if(ids, Conditions::default())
+    }
+
+    /// Deletes points if conditions hold, and else changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// `Aborted` when a condition does not hold, naming the point; and as
+    /// [`delete`](Self::delete).
+    pub fn delete_if(&self, ids: &[PointId], conditions: Conditions) -> Result<DeleteOutput> {
         let shared = &*self.0;
         shared.run("delete from", || {
             check_batch(ids.len())?;
             let mut seen = HashSet::new();
             let ids = ids.iter().filter(|id| seen.insert(*id)).cloned().collect();
-            let applied = shared.write(Operation::Delete(ids))?;
+            let applied = shared.write(Operation::Delete(ids), conditions)?;
             Ok(DeleteOutput { seq: applied.seq, deleted: applied.existed })
         })
     }
@@ -131,7 +170,7 @@ impl Shared {
         // A field that is dropped before the commit takes its vectors with it, as if this write had
         // come before; one that is added has none here.
         let fields = self.fields();
-        let mut encoded = EncodedPoints::new(&fields);
+        let mut encoded = EncodedPoints::new(&fields).expecting(points.len());
         let mut payloads = Batch::new();
         for point in points {
             let Point { id, vectors, payload } = point;
@@ -146,9 +185,10 @@ impl Shared {
     }
 
     /// Commits one operation, possibly together with those of other threads.
-    fn write(&self, operation: Operation) -> Result<Applied> {
+    pub(super) fn write(&self, operation: Operation, conditions: Conditions) -> Result<Applied> {
         let ticket = Arc::new(Ticket::default());
-        self.queue.lock().push(Request { operation, ticket: Arc::clone(&ticket) });
+        let request = Request { operation, conditions, ticket: Arc::clone(&ticket) };
+        self.queue.lock().push(request);
         let mut commit = self.commit.lock();
         if let Some(outcome) = ticket.0.lock().take() {
             return outcome;
@@ -156,8 +196,20 @@ impl Shared {
         // Nobody took this request while its thread waited for the lock, so it is in the queue.
         let group = std::mem::take(&mut *self.queue.lock());
         self.commit_group(&mut commit, group);
-        let outcome = ticket.0.lock().take();
-        outcome.unwrap_or_else(|| Err(Error::new(ErrorKind::Internal, "write was not committed")))
+        ticket.outcome()
+    }
+
+    /// Commits one operation for a caller that holds the commit lock.
+    pub(super) fn write_locked(
+        &self,
+        commit: &mut CommitState,
+        operation: Operation,
+    ) -> Result<Applied> {
+        let ticket = Arc::new(Ticket::default());
+        let conditions = Conditions::default();
+        let request = Request { operation, conditions, ticket: Arc::clone(&ticket) };
+        self.commit_group(commit, vec![request]);
+        ticket.outcome()
     }
 
     /// Commits a group as one batch, and tells every caller its outcome.
@@ -165,8 +217,8 @@ impl Shared {
         match self.commit_batch(commit, &mut group) {
             Ok(applied) => {
                 self.publish(&group, &applied);
-                for (request, applied) in group.iter().zip(applied.requests) {
-                    *request.ticket.0.lock() = Some(Ok(applied));
+                for (request, outcome) in group.iter().zip(applied.requests) {
+                    *request.ticket.0.lock() = Some(outcome);
                 }
             }
             Err(error) => {
@@ -188,6 +240,10 @@ impl Shared {
         let mut counts = commit.counts;
         let mut requests = Vec::with_capacity(group.len());
         for request in group {
+            if let Err(error) = work.check(request) {
+                requests.push(Err(error));
+                continue;
+            }
             counts.last_seq = SeqNo(counts.last_seq.0 + 1);
             let seq = counts.last_seq;
             let existed = match &mut request.operation {
@@ -203,10 +259,12 @@ impl Shared {
                     existed
                 }
             };
-            requests.push(Applied { seq, existed });
+            requests.push(Ok(Applied { seq, existed }));
         }
-        work.batch.put_counts(self.key, &counts);
-        self.resources.store.commit(work.batch)?;
+        if counts != commit.counts {
+            work.batch.put_counts(self.key, &counts);
+            self.resources.store.commit(work.batch)?;
+        }
         commit.counts = counts;
         Ok(GroupApplied { requests, buried: work.buried, live: counts.live })
     }
@@ -214,7 +272,9 @@ impl Shared {
     /// Brings the state up to a committed batch, in one step.
     fn publish(&self, group: &[Request], applied: &GroupApplied) {
         let mut state = self.state.write();
-        for (request, applied) in group.iter().zip(&applied.requests) {
+        for (request, outcome) in group.iter().zip(&applied.requests) {
+            let Ok(applied) = outcome else { continue };
+            state.seq = applied.seq;
             match &request.operation {
                 Operation::Upsert { points, .. } => state.append(points, applied.seq),
                 Operation::Delete(ids) => ids.iter().for_each(|id| state.remove(id)),
@@ -224,15 +284,17 @@ impl Shared {
             state.bury(segment, offset);
         }
         state.live = applied.live;
-        if let Some(last) = applied.requests.last() {
-            state.seq = last.seq;
-        }
+        drop(state);
+        let applied = applied.requests.iter().flatten();
+        self.chores.churned(applied.map(|applied| applied.existed).sum());
+        self.note_change();
     }
 }
 
 /// What a committed group did.
 struct GroupApplied {
-    requests: Vec<Applied>,
+    /// A request whose conditions do not hold has changed nothing.
+    requests: Vec<Result<Applied>>,
     /// Rows of segments whose points were replaced or deleted.
     buried: Vec<(SegmentId, Offset)>,
     live: u64,
@@ -242,7 +304,7 @@ struct GroupApplied {
 struct GroupWork {
     key: CollectionKey,
     batch: Batch,
-    locations: HashMap<PointId, Location>,
+    rows: HashMap<PointId, PointRow>,
     buried: Vec<(SegmentId, Offset)>,
 }
 
@@ -251,25 +313,29 @@ impl GroupWork {
     fn load(shared: &Shared, group: &[Request]) -> Result<Self> {
         let ids: Vec<PointId> = group
             .iter()
-            .flat_map(|request| match &request.operation {
-                Operation::Upsert { points, .. } => points.ids.iter(),
-                Operation::Delete(ids) => ids.iter(),
-            })
+            .flat_map(|request| request.operation.ids().iter().chain(request.conditions.named()))
             .cloned()
             .collect();
         let rows = shared.resources.store.view().points(shared.key, &ids)?;
-        let located = ids.into_iter().zip(rows);
-        let locations = located.filter_map(|(id, row)| row.map(|row| (id, row.location))).collect();
-        Ok(Self { key: shared.key, batch: Batch::new(), locations, buried: Vec::new() })
+        let found = ids.into_iter().zip(rows);
+        let rows = found.filter_map(|(id, row)| row.map(|row| (id, row))).collect();
+        Ok(Self { key: shared.key, batch: Batch::new(), rows, buried: Vec::new() })
+    }
+
+    /// Checks the conditions of a request against what the batch has come to.
+    fn check(&self, request: &Request) -> Result<()> {
+        let version = |id: &PointId| self.rows.get(id).map(|row| row.seq);
+        request.conditions.check(request.operation.ids(), version)
     }
 
     /// Adds points to the batch; returns how many existed.
     fn upsert(&mut self, points: &EncodedPoints, seq: SeqNo) -> u64 {
         let mut existed = 0;
         for (index, id) in points.ids.iter().enumerate() {
-            let old = self.locations.insert(id.clone(), Location::Head);
+            let new = PointRow { seq, location: Location::Head };
+            let old = self.rows.insert(id.clone(), new);
             existed += u64::from(self.bury(old));
-            self.batch.put_point(self.key, id, &PointRow { seq, location: Location::Head });
+            self.batch.put_point(self.key, id, &new);
             let owned = |(field, vector): (FieldId, &[f32])| (field, vector.to_vec());
             let row = HeadRow { seq, vectors: points.vectors(index).map(owned).collect() };
             self.batch.put_head(self.key, id, &row);
@@ -281,8 +347,8 @@ impl GroupWork {
     fn delete(&mut self, ids: &[PointId]) -> u64 {
         let mut existed = 0;
         for id in ids {
-            let old = self.locations.remove(id);
-            if old == Some(Location::Head) {
+            let old = self.rows.remove(id);
+            if old.is_some_and(|row| row.location == Location::Head) {
                 self.batch.delete_head(self.key, id);
             }
             if self.bury(old) {
@@ -294,12 +360,19 @@ impl GroupWork {
     }
 
     /// Buries the old version of a point, if it lies in a segment; returns whether there was one.
-    fn bury(&mut self, old: Option<Location>) -> bool {
-        if let Some(Location::Segment(segment, offset)) = old {
+    fn bury(&mut self, old: Option<PointRow>) -> bool {
+        if let Some(Location::Segment(segment, offset)) = old.map(|row| row.location) {
             self.batch.put_tombstone(self.key, segment, offset);
             self.buried.push((segment, offset));
         }
         old.is_some()
+    }
+}
+
+impl Ticket {
+    fn outcome(&self) -> Result<Applied> {
+        let outcome = self.0.lock().take();
+        outcome.unwrap_or_else(|| Err(Error::new(ErrorKind::Internal, "write was not committed")))
     }
 }
 
@@ -312,7 +385,7 @@ fn push_vectors(
     if vectors.is_empty() {
         return Err(Error::invalid("no vectors: expected one in at least one field"));
     }
-    let slot = points.ids.len() as u32;
+    let (slot, expected) = (points.ids.len() as u32, points.missing());
     for PointVector { field, mut values, space } in vectors {
         let field = fields.named(field.as_deref())?;
         field.check(&values, space).map_err(|error| fields.at(field, error))?;
@@ -320,12 +393,16 @@ fn push_vectors(
         let column = points.column_mut(field.id);
         let column = column.filter(|column| column.slots().last() != Some(&slot));
         let twice = || Error::invalid(format!("two vectors in field {:?}", field.name));
-        column.ok_or_else(twice)?.push(slot, &values);
+        let column = column.ok_or_else(twice)?;
+        if column.is_empty() {
+            column.reserve(expected);
+        }
+        column.push(slot, &values);
     }
     Ok(())
 }
 
 /// Names the point an error is about.
-fn at_point(id: &PointId, error: &Error) -> Error {
+pub(super) fn at_point(id: &PointId, error: &Error) -> Error {
     Error::new(error.kind(), format!("point {id}: {error}"))
 }

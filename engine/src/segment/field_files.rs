@@ -1,11 +1,12 @@
 //! The files of one field of a segment.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
 use bigrain_index::IndexError;
 use bigrain_index::codes::CodesReader;
-use bigrain_index::dense::DenseReader;
+use bigrain_index::dense::{DenseReader, DenseRow};
 use bigrain_index::lists::ListsReader;
 use bigrain_index::order::OrderReader;
 use bigrain_storage::{BlockFile, Directory, FileKind};
@@ -109,14 +110,27 @@ impl FieldFiles {
         Ok(Positions { offsets, order })
     }
 
+    /// Returns the vector of a point, if it has one in this field: in the map of the file, where it
+    /// is stored as f32.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError`] when the vector cannot be read.
+    pub fn vector_in_place(&self, offset: Offset) -> Result<Option<Cow<'_, [f32]>>, IndexError> {
+        let Some(position) = self.position(offset)? else { return Ok(None) };
+        Ok(Some(match self.dense.row(Offset(position))? {
+            DenseRow::F32(row) => Cow::Borrowed(row),
+            row @ (DenseRow::F16(_) | DenseRow::I8 { .. } | _) => Cow::Owned(row.to_vec()),
+        }))
+    }
+
     /// Returns the vector of a point, if it has one in this field.
     ///
     /// # Errors
     ///
     /// [`IndexError`] when the vector cannot be read.
     pub fn vector(&self, offset: Offset) -> Result<Option<Vec<f32>>, IndexError> {
-        let Some(position) = self.position(offset)? else { return Ok(None) };
-        Ok(Some(self.dense.row(Offset(position))?.to_vec()))
+        Ok(self.vector_in_place(offset)?.map(Cow::into_owned))
     }
 
     /// Returns the files with their names.

@@ -1,11 +1,11 @@
 //! An open segment.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use bigrain_index::IndexError;
 use bigrain_index::ids::IdsReader;
-use bigrain_storage::{BlockFile, Directory, FileKind, SegmentRow};
+use bigrain_storage::{BlockFile, Directory, FileKind, SegmentRow, fs};
 use bigrain_types::{FieldId, SegmentId};
 
 use super::{FieldFiles, Placement};
@@ -20,6 +20,25 @@ pub(crate) struct Segment {
     fields: Vec<Arc<FieldFiles>>,
     /// Files of fields that were dropped, with their lengths: they take room, and nobody reads them.
     left_over: Vec<(String, u64)>,
+    /// Set when the manifest has the segment no longer; shared by all copies, the last of which
+    /// removes the files.
+    retired: Arc<OnceLock<RetiredFolder>>,
+}
+
+/// A folder that nobody will open again: removed when it is dropped.
+#[derive(Debug)]
+struct RetiredFolder {
+    directory: Arc<dyn Directory>,
+    path: PathBuf,
+}
+
+impl Drop for RetiredFolder {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_folder(&*self.directory, &self.path) {
+            // The next open removes it, as the manifest does not name it.
+            tracing::warn!(folder = %self.path.display(), %error, "folder of merged segment stays");
+        }
+    }
 }
 
 impl Segment {
@@ -36,7 +55,7 @@ impl Segment {
             FieldFiles::open(directory, folder, field, *placement, ids.rows()).map(Arc::new)
         };
         let fields: Vec<Arc<FieldFiles>> = fields.iter().map(open).collect::<Result<_, _>>()?;
-        Ok(Self { id, ids, fields, left_over: Vec::new() })
+        Ok(Self { id, ids, fields, left_over: Vec::new(), retired: Arc::default() })
     }
 
     /// Notes which other files the manifest names.
@@ -71,7 +90,16 @@ impl Segment {
         let dropped = dropped.iter().flat_map(|files| files.files());
         let dropped = dropped.map(|(name, file)| (name, file.identity().length));
         let left_over = self.left_over.iter().cloned().chain(dropped).collect();
-        Self { id: self.id, ids: Arc::clone(&self.ids), fields, left_over }
+        let (ids, retired) = (Arc::clone(&self.ids), Arc::clone(&self.retired));
+        Self { id: self.id, ids, fields, left_over, retired }
+    }
+
+    /// Has the segment's folder removed when the last search that reads it ends. The manifest must
+    /// have it no longer.
+    pub fn retire(&self, directory: &Arc<dyn Directory>, path: PathBuf) {
+        let directory = Arc::clone(directory);
+        // Whoever retires it again has nothing to add.
+        let _ = self.retired.set(RetiredFolder { directory, path });
     }
 
     /// Returns the number of points, deleted ones included.

@@ -48,6 +48,16 @@ impl Payload {
         self
     }
 
+    /// Adds or replaces the attributes of another payload.
+    pub fn merge(&mut self, other: &Self) {
+        self.0.extend(other.0.iter().map(|(key, value)| (key.clone(), value.clone())));
+    }
+
+    /// Removes one attribute, if it is there.
+    pub fn remove(&mut self, key: &str) {
+        self.0.remove(key);
+    }
+
     /// Reads the text of a JSON object.
     ///
     /// # Errors

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
-use bigrain_engine::{Collection, CollectionConfig, DenseFormat, Engine, Levels, Metric};
+use bigrain_engine::{
+    Collection, CollectionConfig, DEFAULT_FIELD, DenseFormat, Engine, FieldConfig, Levels, Metric,
+};
 use clap::Args;
 
+use crate::cmd::field_spec::FieldSpec;
 use crate::cmd::flags::parse_levels;
-use crate::failure::Usage;
 use crate::footprint::Footprint;
 use crate::human;
 use crate::ingest::{BadRows, Ingest, IngestReport, KnownRows};
@@ -24,6 +26,9 @@ const MAX_BAD_START: usize = 10_000;
 ///
 /// Creates the collection, or goes on with it: rows that are stored already are passed over, so
 /// a build that was stopped is taken up by running the same command again.
+///
+/// A line of JSON may have vectors of several fields, in an object by their names. Fields that the
+/// first line has, and those named with --field, are made.
 #[derive(Args, Debug)]
 pub struct BuildArgs {
     /// JSON lines (.jsonl), or vectors: .npy, .fvecs, .bvecs, .hdf5 (its dataset "train")
@@ -46,6 +51,10 @@ pub struct BuildArgs {
     /// Lists of codes in each segment [default: about four times the root of its rows]
     #[arg(long, value_name = "N")]
     lists: Option<u32>,
+    /// A vector field and its shape: NAME[,dims=N][,metric=M][,levels=N][,dense=F][,lists=N]; what is
+    /// not stated is that of the other flags. Added to the collection if it has no such field
+    #[arg(long = "field", value_name = "FIELD")]
+    fields: Vec<FieldSpec>,
     /// The format of the input [default: what its name says]
     #[arg(long)]
     format: Option<Format>,
@@ -61,6 +70,9 @@ pub struct BuildArgs {
     /// JSON field with a vector, which is then used in place of the text
     #[arg(long, value_name = "FIELD", default_value = "vector")]
     vector_field: String,
+    /// JSON field with an object of vectors by field
+    #[arg(long, value_name = "FIELD", default_value = "vectors")]
+    vectors_field: String,
     /// Do not keep text and title in the payload; rows stored already are then encoded again
     #[arg(long)]
     drop_text: bool,
@@ -94,7 +106,7 @@ pub fn run(args: &BuildArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let existing = find_collection(&engine, &args.collection)?;
     let model = args.open_model(existing.as_ref(), &first, session.threads)?;
     let collection = match existing {
-        Some(collection) => args.check_shape(collection)?,
+        Some(collection) => args.adapt(collection, &first)?,
         None => args.create(&engine, model.as_ref(), &first)?,
     };
     let mut progress = Progress::new(&args.collection, end);
@@ -124,6 +136,7 @@ impl BuildArgs {
             text: self.text_field.clone(),
             title: self.title_field.clone(),
             vector: self.vector_field.clone(),
+            vectors: self.vectors_field.clone(),
             keep_text: !self.drop_text,
         }
     }
@@ -143,14 +156,19 @@ impl BuildArgs {
         first: &Content,
         threads: usize,
     ) -> anyhow::Result<Option<Model>> {
-        let named = existing.and_then(|collection| collection.config().model.as_ref()).is_some();
-        let vectors = matches!(first, Content::Vector(_));
+        let named = existing.is_some_and(|collection| collection.config().first().model.is_some());
         let folder = self.model.as_deref();
-        if vectors && folder.is_none() && !named {
+        let needless = match first {
+            Content::Text(_) => false,
+            Content::Vector(_) => folder.is_none() && !named,
+            Content::Named { text: Some(_), .. } => folder.is_none() && !named,
+            Content::Named { text: None, .. } => !named,
+        };
+        if needless {
             return Ok(None);
         }
         match existing {
-            Some(collection) => Model::open_for(collection, folder, threads).map(Some),
+            Some(collection) => Model::open_for(collection, None, folder, threads).map(Some),
             None => Model::open_or_default(folder, threads).map(Some),
         }
     }
@@ -161,10 +179,33 @@ impl BuildArgs {
         model: Option<&Model>,
         first: &Content,
     ) -> anyhow::Result<Collection> {
+        let mut fields = self.leading_field(model, first)?.into_iter().collect::<Vec<_>>();
+        for spec in self.specs(first) {
+            if !fields.iter().any(|field| field.name == spec.name) {
+                fields.push(spec.config(dims_of(first, &spec.name))?);
+            }
+        }
+        let mut fields = fields.into_iter();
+        let leading = fields.next().context("the first row has no vector")?;
+        let config = fields.fold(CollectionConfig::of(leading), CollectionConfig::with_field);
+        let collection = engine.create_collection(&self.collection, config)?;
+        model.map_or(Ok(()), |model| model.check(&collection, None))?;
+        Ok(collection)
+    }
+
+    /// Returns the first field of a new collection, where it is not a named one of the first row.
+    fn leading_field(
+        &self,
+        model: Option<&Model>,
+        first: &Content,
+    ) -> anyhow::Result<Option<FieldConfig>> {
         let dims = match (first, model) {
             (Content::Vector(vector), _) => vector.len(),
-            (Content::Text(_), Some(model)) => model.encoder().dims(),
+            (Content::Text(_) | Content::Named { text: Some(_), .. }, Some(model)) => {
+                model.encoder().dims()
+            }
             (Content::Text(_), None) => bail!("texts need a model: pass --model DIR"),
+            (Content::Named { .. }, _) => return Ok(None),
         };
         if let Some(model) = model.filter(|model| model.encoder().dims() != dims) {
             // Checked before anything is created: a collection of another shape could not be used.
@@ -175,49 +216,62 @@ impl BuildArgs {
                 model.encoder().dims()
             );
         }
-        let mut config = CollectionConfig::new(dims, self.metric.unwrap_or(Metric::Cosine));
-        if let Some(levels) = self.levels {
-            config = config.with_levels(levels);
-        }
-        if let Some(dense) = self.dense {
-            config = config.with_dense(dense);
-        }
-        if let Some(lists) = self.lists {
-            config = config.with_lists(lists);
-        }
-        if let Some(model) = model {
-            config = config.with_space(model.encoder().space()).with_model(model.name());
-        }
-        let collection = engine.create_collection(&self.collection, config)?;
-        model.map_or(Ok(()), |model| model.check(&collection))?;
-        Ok(collection)
+        let field = self.defaults(DEFAULT_FIELD).config(Some(dims))?;
+        Ok(Some(match model {
+            Some(model) => field.with_space(model.encoder().space()).with_model(model.name()),
+            None => field,
+        }))
     }
 
-    /// Refuses flags that ask for another shape than the collection has.
-    fn check_shape(&self, collection: Collection) -> anyhow::Result<Collection> {
-        let config = collection.config();
-        let refuse = |what: &str, has: String, asked: String| {
-            let name = collection.name();
-            Usage::new(format!(
-                "collection {name:?} has {what} {has}, {what} {asked} was asked for"
-            ))
-        };
-        if let Some(metric) = self.metric.filter(|&metric| metric != config.metric) {
-            return Err(refuse("metric", config.metric.to_string(), metric.to_string()).into());
+    /// Returns what the flags for all fields state.
+    fn defaults(&self, name: &str) -> FieldSpec {
+        FieldSpec {
+            name: name.to_owned(),
+            dims: None,
+            metric: self.metric,
+            levels: self.levels,
+            dense: self.dense,
+            lists: self.lists,
         }
-        if let Some(levels) = self.levels.filter(|&levels| levels != config.levels) {
-            let (has, asked) = (config.levels.get().to_string(), levels.get().to_string());
-            return Err(refuse("levels", has, asked).into());
+    }
+
+    /// Returns the fields that were named with flags, and then those of the first row.
+    fn specs(&self, first: &Content) -> Vec<FieldSpec> {
+        let flagged = self.fields.iter().map(|spec| spec.clone().or(&self.defaults(&spec.name)));
+        let mut specs: Vec<FieldSpec> = flagged.collect();
+        if let Content::Named { vectors, .. } = first {
+            for (name, _) in vectors {
+                if !specs.iter().any(|spec| spec.name == *name) {
+                    specs.push(self.defaults(name));
+                }
+            }
         }
-        if let Some(dense) = self.dense.filter(|&dense| dense != config.dense) {
-            return Err(refuse("dense", config.dense.to_string(), dense.to_string()).into());
-        }
-        if let Some(lists) = self.lists.filter(|&lists| Some(lists) != config.lists) {
-            let has = config.lists.map_or("default".to_owned(), |lists| lists.to_string());
-            return Err(refuse("lists", has, lists.to_string()).into());
+        specs
+    }
+
+    /// Adds the fields that flags name and the collection does not have; refuses flags that ask for
+    /// another shape than it has.
+    fn adapt(&self, collection: Collection, first: &Content) -> anyhow::Result<Collection> {
+        let (name, config) = (collection.name(), collection.config());
+        let defaults = self.defaults(DEFAULT_FIELD);
+        defaults.check(config.first(), &format!("collection {name:?}"))?;
+        for spec in &self.fields {
+            match config.field(Some(&spec.name)) {
+                Ok(field) => spec.check(field, &format!("field {:?}", spec.name))?,
+                Err(_) => {
+                    let spec = spec.clone().or(&defaults);
+                    collection.add_field(spec.config(dims_of(first, &spec.name))?)?;
+                }
+            }
         }
         Ok(collection)
     }
+}
+
+/// Returns the dimensions of a row's vector in a named field.
+fn dims_of(row: &Content, field: &str) -> Option<usize> {
+    let Content::Named { vectors, .. } = row else { return None };
+    vectors.iter().find(|(name, _)| name == field).map(|(_, vector)| vector.len())
 }
 
 type Rows = Box<dyn Iterator<Item = Result<Record, InputError>> + Send>;

@@ -121,7 +121,7 @@ fn open_or_create(engine: &Engine, model: &Model) -> anyhow::Result<Collection> 
         engine.drop_collection(COLLECTION)?;
     }
     if let Some(collection) = find_collection(engine, COLLECTION)? {
-        if collection.config().space == Some(space) {
+        if collection.config().first().space == Some(space) {
             return Ok(collection);
         }
         drop(collection);

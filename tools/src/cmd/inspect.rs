@@ -1,7 +1,9 @@
 //! `bigrain inspect`: what a data folder holds, and what it costs.
 
 use anyhow::bail;
-use bigrain_engine::{CollectionInfo, CollectionState, CollectionStatus, Engine, SegmentInfo};
+use bigrain_engine::{
+    CollectionInfo, CollectionState, CollectionStatus, Engine, FieldConfig, FieldInfo, SegmentInfo,
+};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -75,6 +77,9 @@ fn write_status(
     match &status.state {
         CollectionState::Ready(info) => {
             writeln!(session.out, "{}", describe(info).trim_fmt())?;
+            if info.fields.len() > 1 {
+                writeln!(session.out, "\n{}", field_table(info).trim_fmt())?;
+            }
             let segments = engine.collection(&status.name)?.inspect();
             if !segments.is_empty() {
                 writeln!(session.out, "\n{}", segment_table(&segments).trim_fmt())?;
@@ -90,16 +95,13 @@ fn write_status(
 }
 
 fn describe(info: &CollectionInfo) -> comfy_table::Table {
-    let (config, footprint) = (&info.config, Footprint::of(info));
-    let levels = config.levels.get();
-    let unknown = || "not stated".to_owned();
-    table::facts([
-        ("collection", info.name.clone()),
-        ("vectors", format!("{} dims, {}, {levels}-bit codes", config.dims, config.metric)),
-        ("stored as", config.dense.to_string()),
-        ("lists a segment", config.lists.map_or("by its rows".to_owned(), |n| n.to_string())),
-        ("model", config.model.clone().unwrap_or_else(unknown)),
-        ("embedding space", config.space.map_or_else(unknown, |space| space.to_string())),
+    let footprint = Footprint::of(info);
+    let mut facts = vec![("collection", info.name.clone())];
+    match info.config.fields() {
+        [only] => facts.extend(shape(only)),
+        several => facts.push(("fields", human::count(several.len() as u64))),
+    }
+    facts.extend([
         (
             "points",
             format!(
@@ -114,7 +116,48 @@ fn describe(info: &CollectionInfo) -> comfy_table::Table {
         ("in memory right now", footprint.describe(footprint.memory_bytes)),
         ("segments on disk", footprint.describe(footprint.disk_bytes)),
         ("raw f32 would take", human::bytes(footprint.raw_bytes)),
-    ])
+    ]);
+    table::facts(facts)
+}
+
+/// Says what a field is.
+fn shape(config: &FieldConfig) -> [(&'static str, String); 5] {
+    let levels = config.levels.get();
+    let unknown = || "not stated".to_owned();
+    [
+        ("vectors", format!("{} dims, {}, {levels}-bit codes", config.dims, config.metric)),
+        ("stored as", config.dense.to_string()),
+        ("lists a segment", config.lists.map_or("by its rows".to_owned(), |n| n.to_string())),
+        ("model", config.model.clone().unwrap_or_else(unknown)),
+        ("embedding space", config.space.map_or_else(unknown, |space| space.to_string())),
+    ]
+}
+
+fn field_table(info: &CollectionInfo) -> comfy_table::Table {
+    let mut table = table::plain([
+        "field",
+        "shape",
+        "stored as",
+        "lists a segment",
+        "model",
+        "embedding space",
+        "vectors",
+        "codes",
+        "a vector",
+        "on disk",
+    ]);
+    for (config, field) in info.config.fields().iter().zip(&info.fields) {
+        let sizes = [
+            human::count(field.vectors),
+            human::bytes(field.code_bytes),
+            format!("{:.0} B", field.code_bytes_per_vector()),
+            human::bytes(field.disk_bytes),
+        ];
+        let shape = shape(config).map(|(_, fact)| fact);
+        table.add_row([field.name.clone()].into_iter().chain(shape).chain(sizes));
+    }
+    table::align_right(&mut table, &[6, 7, 8, 9]);
+    table
 }
 
 fn segment_table(segments: &[SegmentInfo]) -> comfy_table::Table {
@@ -154,7 +197,18 @@ fn to_json(engine: &Engine, status: &CollectionStatus) -> Value {
         "memtable_points": info.memtable_points,
         "deleted": info.deleted,
         "footprint": Footprint::of(info),
+        "fields": info.fields.iter().map(field_json).collect::<Vec<_>>(),
         "segments": segments,
+    })
+}
+
+fn field_json(field: &FieldInfo) -> Value {
+    json!({
+        "name": field.name,
+        "vectors": field.vectors,
+        "code_bytes": field.code_bytes,
+        "code_bytes_per_vector": field.code_bytes_per_vector(),
+        "disk_bytes": field.disk_bytes,
     })
 }
 

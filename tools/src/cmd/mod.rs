@@ -7,12 +7,17 @@
 //! 2. A line in `main.rs`.
 //! 3. A test of its output in `tests/commands.rs`.
 
+pub mod backup;
 pub mod build;
+pub mod check;
 pub mod demo;
 pub mod encode;
 pub mod eval;
+pub mod field_spec;
 pub mod flags;
 pub mod inspect;
+pub mod restore;
 pub mod search;
 pub mod serve;
 pub mod tune;
+pub mod verify;

@@ -21,7 +21,10 @@ pub struct SearchArgs {
     /// The collection to search; may be left out when there is only one
     #[arg(long, short, value_name = "NAME")]
     collection: Option<String>,
-    /// The folder of the model that encodes the text [default: the collection's]
+    /// The vector field to search [default: the collection's first]
+    #[arg(long, value_name = "NAME")]
+    field: Option<String>,
+    /// The folder of the model that encodes the text [default: the field's]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// How many results
@@ -61,19 +64,30 @@ pub fn run(args: &SearchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     }
     let engine = session.open_existing()?;
     let collection = open_collection(&engine, args.collection.as_deref())?;
-    let model = Model::open_for(&collection, args.model.as_deref(), session.threads)?;
+    let field = args.field.as_deref();
+    let model = Model::open_for(&collection, field, args.model.as_deref(), session.threads)?;
     let started = Instant::now();
     let vector = model.encoder().encode_query(&args.query).context("encode the query")?;
     let encode = started.elapsed();
-    let query =
+    let mut query =
         Query::new(vector).in_space(model.encoder().space()).with_cancel(session.cancel.clone());
+    if let Some(field) = field {
+        query = query.in_field(field);
+    }
     let found = collection.search(&query, &params)?;
     if args.json {
         let encode_seconds = encode.as_secs_f64();
         return session.write_json(&to_json(args, collection.name(), encode_seconds, &found));
     }
     if found.points.is_empty() {
-        writeln!(session.out, "collection {:?} is empty", collection.name())?;
+        let (name, shape) = (collection.name(), collection.config());
+        match shape.fields().len() {
+            1 => writeln!(session.out, "collection {name:?} is empty")?,
+            _ => {
+                let field = &shape.field(field)?.name;
+                writeln!(session.out, "no point of {name:?} has a vector in field {field:?}")?;
+            }
+        }
     } else {
         writeln!(session.out, "{}\n", hits::to_table(&found.points).trim_fmt())?;
     }

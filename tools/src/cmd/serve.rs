@@ -96,10 +96,13 @@ fn open_models(config: &Config, engine: &Engine) -> anyhow::Result<ModelRegistry
     }
     let mut folders = BTreeMap::new();
     for status in engine.collections() {
-        if let CollectionState::Ready(info) = status.state
-            && let Some(folder) = info.config.model.map(PathBuf::from)
-            && let Some(name) = folder.file_name().map(|name| name.to_string_lossy().into_owned())
-        {
+        let CollectionState::Ready(info) = status.state else { continue };
+        let named = info.config.fields().iter().filter_map(|field| field.model.as_ref());
+        for folder in named.map(PathBuf::from) {
+            let Some(name) = folder.file_name().map(|name| name.to_string_lossy().into_owned())
+            else {
+                continue;
+            };
             let kept = folders.entry(name).or_insert_with(|| folder.clone());
             if *kept != folder {
                 tracing::warn!(?kept, ?folder, "two models of one name, the latter is not loaded");

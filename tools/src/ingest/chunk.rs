@@ -37,6 +37,12 @@ impl Chunk {
                 self.bytes += text.len();
             }
             Content::Vector(vector) => self.bytes += size_of_val(vector.as_slice()),
+            Content::Named { text, vectors } => {
+                self.texts += usize::from(text.is_some());
+                self.bytes += text.as_ref().map_or(0, String::len);
+                let vectors = vectors.iter().map(|(_, vector)| size_of_val(vector.as_slice()));
+                self.bytes += vectors.sum::<usize>();
+            }
         }
         self.records.push(record);
         let full =
@@ -65,18 +71,34 @@ impl Chunk {
     }
 }
 
-/// Whether storing `record` would leave `stored` as it is.
-pub fn is_unchanged(record: &Record, stored: &StoredPoint) -> bool {
+/// Whether storing `record` would leave `stored` as it is, in a collection whose first field is called
+/// `first`. A text is unchanged if the payload is, which it stands in.
+pub fn is_unchanged(record: &Record, stored: &StoredPoint, first: &str) -> bool {
     if record.payload != stored.payload {
         return false;
     }
-    let Content::Vector(vector) = &record.content else { return true };
+    let is_stored = |field: &str, vector: &[f32]| {
+        stored.vector(field).is_some_and(|stored| is_same(vector, stored))
+    };
+    match &record.content {
+        Content::Text(_) => stored.vector(first).is_some(),
+        Content::Vector(vector) => stored.vectors.len() == 1 && is_stored(first, vector),
+        Content::Named { vectors, .. } => {
+            let encoded = record.text(first).is_some() && stored.vector(first).is_some();
+            stored.vectors.len() == vectors.len() + usize::from(encoded)
+                && vectors.iter().all(|(field, vector)| is_stored(field, vector))
+        }
+    }
+}
+
+/// Whether a vector of the input is the stored one, perhaps brought to length one.
+fn is_same(vector: &[f32], stored: &[f32]) -> bool {
     let same = |a: &[f32], b: &[f32]| {
         a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= SAME_COMPONENT)
     };
-    let mut unit = vector.clone();
+    let mut unit = vector.to_vec();
     normalize(&mut unit);
-    same(vector, &stored.vector) || same(&unit, &stored.vector)
+    same(vector, stored) || same(&unit, stored)
 }
 
 fn payload_bytes(record: &Record) -> usize {
@@ -90,7 +112,7 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    use bigrain_engine::{Payload, SeqNo};
+    use bigrain_engine::{Payload, SeqNo, StoredVector};
 
     use super::*;
     use crate::input::{At, Place};
@@ -133,15 +155,28 @@ mod tests {
         let row = record(1, Content::Vector(vec![3.0, 4.0]));
         let stored = |vector: Vec<f32>, payload: Payload| StoredPoint {
             id: PointId::from(1),
-            vector,
+            vectors: vec![StoredVector { field: "v".into(), values: vector }],
             payload,
             seq: SeqNo(1),
         };
         let own = row.payload.clone();
-        assert!(is_unchanged(&row, &stored(vec![3.0, 4.0], own.clone())));
-        assert!(is_unchanged(&row, &stored(vec![0.6, 0.8], own.clone())));
-        assert!(!is_unchanged(&row, &stored(vec![0.8, 0.6], own.clone())));
-        assert!(!is_unchanged(&row, &stored(vec![3.0, 4.0], Payload::new())));
-        assert!(is_unchanged(&text(1, "x"), &stored(vec![1.0], own)));
+        let unchanged = |record: &Record, stored: &StoredPoint| is_unchanged(record, stored, "v");
+        assert!(unchanged(&row, &stored(vec![3.0, 4.0], own.clone())));
+        assert!(unchanged(&row, &stored(vec![0.6, 0.8], own.clone())));
+        assert!(!unchanged(&row, &stored(vec![0.8, 0.6], own.clone())));
+        assert!(!unchanged(&row, &stored(vec![3.0, 4.0], Payload::new())));
+        assert!(unchanged(&text(1, "x"), &stored(vec![1.0], own.clone())));
+
+        let named = |vectors: &[(&str, f32)], text: Option<&str>| {
+            let vectors = vectors.iter().map(|(name, x)| ((*name).to_owned(), vec![*x])).collect();
+            record(1, Content::Named { text: text.map(str::to_owned), vectors })
+        };
+        let mut two = stored(vec![1.0], own);
+        two.vectors.push(StoredVector { field: "w".into(), values: vec![2.0] });
+        assert!(unchanged(&named(&[("v", 1.0), ("w", 2.0)], None), &two));
+        assert!(unchanged(&named(&[("w", 2.0)], Some("x")), &two));
+        assert!(!unchanged(&named(&[("w", 2.0)], None), &two));
+        assert!(!unchanged(&named(&[("v", 1.0), ("w", 3.0)], None), &two));
+        assert!(!unchanged(&record(1, Content::Vector(vec![1.0])), &two));
     }
 }

@@ -1,23 +1,22 @@
 //! What a row must be to become a point.
 
 use bigrain_encoders::MAX_TEXT_BYTES;
-use bigrain_engine::{CollectionConfig, MAX_PAYLOAD_BYTES, Metric, PayloadError, validate_vector};
+use bigrain_engine::{CollectionConfig, MAX_PAYLOAD_BYTES, PayloadError, validate_vector};
 
 use crate::input::{Content, InputError, Problem, Record};
 
 /// Checks rows before they are encoded, so that a refusal names the row's place in its file.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Door {
-    dims: usize,
-    metric: Metric,
+    config: CollectionConfig,
     encodes: bool,
 }
 
 impl Door {
     /// Returns the door of a collection; `encodes` says whether there is a model for texts.
     #[must_use]
-    pub fn new(config: &CollectionConfig, encodes: bool) -> Self {
-        Self { dims: config.dims, metric: config.metric, encodes }
+    pub fn new(config: CollectionConfig, encodes: bool) -> Self {
+        Self { config, encodes }
     }
 
     /// Refuses a row that the encoder or the collection would refuse.
@@ -26,22 +25,47 @@ impl Door {
     ///
     /// [`InputError`] with the row's place.
     pub fn check(&self, record: &Record) -> Result<(), InputError> {
-        self.check_content(&record.content)
+        self.check_content(record)
             .and_then(|()| check_payload(record))
             .map_err(|problem| record.place.error(problem))
     }
 
-    fn check_content(&self, content: &Content) -> Result<(), Problem> {
-        match content {
-            Content::Vector(vector) => Ok(validate_vector(vector, self.dims, self.metric)?),
+    fn check_content(&self, record: &Record) -> Result<(), Problem> {
+        let first = self.config.first();
+        match &record.content {
+            Content::Vector(vector) => Ok(validate_vector(vector, first.dims, first.metric)?),
             Content::Text(_) if !self.encodes => Err(Problem::NoModel),
-            Content::Text(text) if text.trim().is_empty() => Err(Problem::EmptyText),
-            Content::Text(text) if text.len() > MAX_TEXT_BYTES => {
-                Err(Problem::LongText { actual: text.len(), limit: MAX_TEXT_BYTES })
+            Content::Text(text) => check_text(text),
+            Content::Named { vectors, .. } => {
+                let text = record.text(&first.name).filter(|_| self.encodes);
+                if vectors.is_empty() && text.is_none() {
+                    return Err(Problem::Missing("a vector".to_owned()));
+                }
+                text.map_or(Ok(()), check_text)?;
+                vectors.iter().try_for_each(|(name, vector)| self.check_named(name, vector))
             }
-            Content::Text(_) => Ok(()),
         }
     }
+
+    fn check_named(&self, name: &str, vector: &[f32]) -> Result<(), Problem> {
+        let fields = self.config.fields();
+        let Some(field) = fields.iter().find(|field| field.name == name) else {
+            let known: Vec<&str> = fields.iter().map(|field| &*field.name).collect();
+            return Err(Problem::UnknownField { name: name.to_owned(), known: known.join(", ") });
+        };
+        validate_vector(vector, field.dims, field.metric)
+            .map_err(|error| Problem::FieldVector { field: name.to_owned(), error })
+    }
+}
+
+fn check_text(text: &str) -> Result<(), Problem> {
+    if text.trim().is_empty() {
+        return Err(Problem::EmptyText);
+    }
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(Problem::LongText { actual: text.len(), limit: MAX_TEXT_BYTES });
+    }
+    Ok(())
 }
 
 /// Measures the payload as text only when it could be too large, since that costs writing it out.
@@ -60,7 +84,7 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    use bigrain_engine::{Payload, PointId};
+    use bigrain_engine::{FieldConfig, Metric, Payload, PointId};
 
     use super::*;
     use crate::input::{At, Place};
@@ -69,13 +93,19 @@ mod tests {
         let file: Arc<Path> = Arc::from(Path::new("in"));
         let place = Place::new(&file, At::Line(4));
         let record = Record { place, id: PointId::from(1), content, payload, position: 0 };
-        let door = Door::new(&CollectionConfig::new(2, Metric::Cosine), encodes);
+        let config = CollectionConfig::of(FieldConfig::new("a", 2, Metric::Cosine))
+            .with_field(FieldConfig::new("b", 1, Metric::L2));
+        let door = Door::new(config, encodes);
         door.check(&record).map_or_else(|error| error.to_string(), |()| "welcome".to_owned())
     }
 
     #[test]
     fn rows_are_refused_with_their_place() {
         let text = |text: &str| Content::Text(text.to_owned());
+        let named = |text: Option<&str>, vectors: &[(&str, &[f32])]| Content::Named {
+            text: text.map(str::to_owned),
+            vectors: vectors.iter().map(|(name, v)| ((*name).to_owned(), v.to_vec())).collect(),
+        };
         for (encodes, content, expected) in [
             (true, text("x"), "welcome"),
             (true, Content::Vector(vec![1.0, 0.0]), "welcome"),
@@ -85,6 +115,20 @@ mod tests {
                 true,
                 Content::Vector(vec![1.0]),
                 "in line 4: dimension mismatch: collection has 2, vector has 1",
+            ),
+            (false, named(Some(" "), &[("b", &[7.0])]), "welcome"),
+            (true, named(Some(" "), &[("a", &[1.0, 0.0])]), "welcome"),
+            (true, named(Some(" "), &[("b", &[7.0])]), "in line 4: text is empty"),
+            (true, named(None, &[]), "in line 4: a vector is missing"),
+            (
+                false,
+                named(None, &[("b", &[7.0, 8.0])]),
+                "in line 4: field \"b\": dimension mismatch: collection has 1, vector has 2",
+            ),
+            (
+                false,
+                named(None, &[("c", &[7.0])]),
+                "in line 4: no such field \"c\": the collection has a, b: pass --field c to add it",
             ),
         ] {
             assert_eq!(refusal(encodes, content, Payload::new()), expected);

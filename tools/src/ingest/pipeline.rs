@@ -103,7 +103,7 @@ impl Ingest<'_> {
                 return (bad, Ok(()));
             }
             let checked = record.and_then(|record| {
-                door.map_or(Ok(()), |door| door.check(&record)).map(|()| record)
+                door.as_ref().map_or(Ok(()), |door| door.check(&record)).map(|()| record)
             });
             match checked {
                 Ok(record) => {
@@ -161,8 +161,9 @@ impl Ingest<'_> {
         }
         let ids: Vec<PointId> = records.iter().map(|record| record.id.clone()).collect();
         let mut stored = target.get(&ids).context("look for rows stored already")?.into_iter();
+        let first = self.first_field();
         records.retain(|record| {
-            !stored.next().flatten().is_some_and(|stored| is_unchanged(record, &stored))
+            !stored.next().flatten().is_some_and(|stored| is_unchanged(record, &stored, &first))
         });
         Ok(())
     }
@@ -172,32 +173,48 @@ impl Ingest<'_> {
         records: Vec<Record>,
         report: &mut IngestReport,
     ) -> anyhow::Result<Vec<Point>> {
-        let encoded = self.encode_texts(&records, report)?;
+        let first = self.first_field();
+        let encoded = self.encode_texts(&records, &first, report)?;
         let mut embeddings = encoded.iter().flat_map(|(embeddings, _)| embeddings.iter());
         let space = encoded.as_ref().map(|&(_, space)| space);
         let mut points = Vec::with_capacity(records.len());
         for record in records {
-            let point = match (record.content, space) {
-                (Content::Vector(vector), _) => Point::new(record.id, vector),
-                (Content::Text(_), Some(space)) => {
-                    let embedding = embeddings.next().context("too few embeddings came back")?;
-                    Point::new(record.id, embedding.to_vec()).in_space(space)
+            let mut point = Point::empty(record.id.clone());
+            if let Some(space) = space.filter(|_| record.text(&first).is_some()) {
+                let embedding = embeddings.next().context("too few embeddings came back")?;
+                point = point.with_vector(&*first, embedding.to_vec()).in_space(space);
+            }
+            match record.content {
+                Content::Vector(vector) => point = point.with_vector(&*first, vector),
+                Content::Named { vectors, .. } => {
+                    let add =
+                        |point: Point, (name, vector): (String, _)| point.with_vector(name, vector);
+                    point = vectors.into_iter().fold(point, add);
                 }
-                (Content::Text(_), None) => bail!("{}", record.place.error(Problem::NoModel)),
-            };
+                Content::Text(_) if space.is_none() => {
+                    bail!("{}", record.place.error(Problem::NoModel))
+                }
+                Content::Text(_) => {}
+            }
             points.push(point.with_payload(record.payload));
         }
         Ok(points)
+    }
+
+    fn first_field(&self) -> String {
+        let first = |target: &Collection| target.config().first().name.clone();
+        self.targets.first().map_or_else(String::new, first)
     }
 
     /// Encodes the texts among the records, in their order; `None` when there are none.
     fn encode_texts(
         &self,
         records: &[Record],
+        first: &str,
         report: &mut IngestReport,
     ) -> anyhow::Result<Option<(Embeddings, EmbeddingSpaceId)>> {
         let Some(encoder) = self.encoder else { return Ok(None) };
-        let texts: Vec<&str> = records.iter().filter_map(Record::text).collect();
+        let texts: Vec<&str> = records.iter().filter_map(|record| record.text(first)).collect();
         if texts.is_empty() {
             return Ok(None);
         }
@@ -325,7 +342,8 @@ mod tests {
         for target in &bench.targets {
             let stored = target.get(&[PointId::from(700)]).unwrap().remove(0).unwrap();
             assert_eq!(stored.payload.text("text"), Some("text number 700"));
-            let off = stored.vector.iter().zip(&expected).map(|(a, b)| (a - b).abs());
+            let off =
+                stored.vector("vector").unwrap().iter().zip(&expected).map(|(a, b)| (a - b).abs());
             assert!(off.fold(0.0, f32::max) < 1e-6);
         }
     }

@@ -62,6 +62,25 @@ pub enum Problem {
         /// The limit.
         limit: usize,
     },
+    /// A vector of a field that the collection does not have.
+    #[error("no such field {name:?}: the collection has {known}: pass --field {name} to add it")]
+    UnknownField {
+        /// The field's name.
+        name: String,
+        /// The fields there are.
+        known: String,
+    },
+    /// A vector of a field that the field refuses.
+    #[error("field {field:?}: {error}")]
+    FieldVector {
+        /// The field's name.
+        field: String,
+        /// What is wrong with the vector.
+        error: VectorError,
+    },
+    /// A vector without the name of its field, beside vectors with theirs.
+    #[error("both {0:?} and {1:?}: expected one of them")]
+    BothVectors(String, String),
     /// A text where no encoder was given.
     #[error("text without a model to encode it: pass --model DIR")]
     NoModel,
@@ -162,6 +181,9 @@ impl InputError {
             | Problem::Id(_)
             | Problem::Payload(_)
             | Problem::Vector(_)
+            | Problem::UnknownField { .. }
+            | Problem::FieldVector { .. }
+            | Problem::BothVectors(..)
             | Problem::EmptyText
             | Problem::LongText { .. } => true,
         }

@@ -5,9 +5,16 @@
 //!   id ┘         └────── the text encoded: "Wings Lift of ..." ┘    └ payload
 //! ```
 //!
+//! Vectors of several fields stand in an object, by the names of the fields:
+//!
+//! ```text
+//! {"id": 7, "vectors": {"text": [0.1, ...], "image": [0.7, ...]}, "name": "wing"}
+//! ```
+//!
 //! Title and text also stay in the payload, so that results can be read and a later encoder has
 //! its source; [`Fields::keep_text`] turns that off. A line with a vector is stored under that
-//! vector, whether or not it has a text. Blank lines are passed over.
+//! vector, whether or not it has a text; a text beside named vectors is encoded if none of them is
+//! the first field's. Blank lines are passed over.
 
 use std::io::{BufRead, Read};
 use std::path::Path;
@@ -32,8 +39,10 @@ pub struct Fields {
     pub text: String,
     /// Put before the text, if it is there.
     pub title: String,
-    /// The vector.
+    /// The vector of the collection's first field.
     pub vector: String,
+    /// The object of vectors by field.
+    pub vectors: String,
     /// Whether text and title stay in the payload.
     pub keep_text: bool,
 }
@@ -45,6 +54,7 @@ impl Default for Fields {
             text: "text".to_owned(),
             title: "title".to_owned(),
             vector: "vector".to_owned(),
+            vectors: "vectors".to_owned(),
             keep_text: true,
         }
     }
@@ -161,18 +171,38 @@ fn take_id(object: &mut Map<String, Value>, field: Option<&str>) -> Result<Point
 }
 
 fn take_content(object: &mut Map<String, Value>, fields: &Fields) -> Result<Content, Problem> {
-    let vector = object.remove(&fields.vector).filter(|value| !value.is_null());
+    let mut take = |field: &str| object.remove(field).filter(|value| !value.is_null());
+    let (vector, vectors) = (take(&fields.vector), take(&fields.vectors));
     let text = take_text(object, &fields.text, fields.keep_text)?;
     let title = take_text(object, &fields.title, fields.keep_text)?;
-    if let Some(vector) = vector {
-        return Ok(Content::Vector(to_vector(&fields.vector, &vector)?));
+    let text = match (title, text) {
+        (Some(title), Some(text)) => Some(format!("{title} {text}").trim().to_owned()),
+        (title, text) => title.or(text),
+    };
+    match (vector, vectors, text) {
+        (Some(_), Some(_), _) => {
+            Err(Problem::BothVectors(fields.vector.clone(), fields.vectors.clone()))
+        }
+        (Some(vector), None, _) => Ok(Content::Vector(to_vector(&fields.vector, &vector)?)),
+        (None, Some(vectors), text) => {
+            Ok(Content::Named { text, vectors: to_vectors(&fields.vectors, &vectors)? })
+        }
+        (None, None, Some(text)) => Ok(Content::Text(text)),
+        (None, None, None) => {
+            Err(Problem::Missing(format!("{:?} or {:?}", fields.text, fields.vector)))
+        }
     }
-    match (title, text) {
-        (None, None) => Err(Problem::Missing(format!("{:?} or {:?}", fields.text, fields.vector))),
-        (Some(title), None) => Ok(Content::Text(title)),
-        (None, Some(text)) => Ok(Content::Text(text)),
-        (Some(title), Some(text)) => Ok(Content::Text(format!("{title} {text}").trim().to_owned())),
+}
+
+fn to_vectors(field: &str, value: &Value) -> Result<Vec<(String, Vec<f32>)>, Problem> {
+    let Some(object) = value.as_object().filter(|object| !object.is_empty()) else {
+        return Err(wrong_kind(field, "an object of vectors by field", value));
+    };
+    let mut vectors = Vec::with_capacity(object.len());
+    for (name, value) in object.iter().filter(|(_, value)| !value.is_null()) {
+        vectors.push((name.clone(), to_vector(&format!("{field}.{name}"), value)?));
     }
+    Ok(vectors)
 }
 
 fn take_text(

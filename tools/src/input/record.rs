@@ -15,7 +15,7 @@ pub struct Record {
     pub place: Place,
     /// The point's id.
     pub id: PointId,
-    /// What becomes the point's vector.
+    /// What becomes the point's vectors.
     pub content: Content,
     /// The point's payload.
     pub payload: Payload,
@@ -25,23 +25,33 @@ pub struct Record {
 }
 
 impl Record {
-    /// Returns the text to encode, if there is one.
+    /// Returns the text to encode for a collection whose first field is called `first`, if there is
+    /// one.
     #[must_use]
-    pub fn text(&self) -> Option<&str> {
+    pub fn text(&self, first: &str) -> Option<&str> {
         match &self.content {
             Content::Text(text) => Some(text),
             Content::Vector(_) => None,
+            Content::Named { vectors, .. } if vectors.iter().any(|(name, _)| name == first) => None,
+            Content::Named { text, .. } => text.as_deref(),
         }
     }
 }
 
-/// What becomes a point's vector.
+/// What becomes a point's vectors.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {
-    /// A text for an encoder.
+    /// A text for an encoder, whose vector goes into the collection's first field.
     Text(String),
-    /// The vector itself.
+    /// The vector of the collection's first field.
     Vector(Vec<f32>),
+    /// Vectors of fields by name; a text makes the first field's, if none of them is.
+    Named {
+        /// The text.
+        text: Option<String>,
+        /// Each field with its vector; no field twice.
+        vectors: Vec<(String, Vec<f32>)>,
+    },
 }
 
 /// Where a record stands.

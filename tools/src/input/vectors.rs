@@ -113,6 +113,6 @@ fn open(path: &Path, format: Format, role: Role) -> Result<Input, InputError> {
 fn vector(record: Record) -> Result<Vec<f32>, InputError> {
     match record.content {
         Content::Vector(vector) => Ok(vector),
-        Content::Text(_) => Err(record.place.error(Problem::NoMatrix)),
+        Content::Text(_) | Content::Named { .. } => Err(record.place.error(Problem::NoMatrix)),
     }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that fails says so")]
 
+mod backups;
 mod commands;
 mod desk;
 mod tuning;

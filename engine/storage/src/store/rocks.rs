@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use rocksdb::{Cache, ColumnFamily, DB, WriteBatch};
 
 use super::batch::{Batch, Operation};
-use super::keys::{CollectionKey, Family, Key};
+use super::keys::{CollectionKey, Family, Key, KeyRange};
 use super::rows::{CollectionRow, CountsRow};
 use super::{ReadView, StoreConfig, StoreError, log_check, settings};
 use crate::format::{LOCK_FILE, STORE_FOLDER, STORE_VERSION};
@@ -227,6 +227,26 @@ impl Store {
         let mut batch = Batch::new();
         batch.delete_collection(collection).delete(Key::name(&row.name));
         self.commit(batch)
+    }
+
+    /// Frees the room that deleted and replaced rows of a collection take: rewrites all of its rows,
+    /// and drops what the log holds of them. RocksDB does this by itself as well, but when it
+    /// suits it. Takes long; reads and commits go on.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Backend`] when RocksDB cannot write its memory out.
+    pub fn compact(&self, collection: CollectionKey) -> Result<(), StoreError> {
+        for family in Family::ALL {
+            let flushed = self.db.flush_cf(self.family(family)?);
+            flushed.map_err(|error| StoreError::rocks("compact", &self.folder, &error))?;
+        }
+        for family in Family::OF_COLLECTIONS {
+            let KeyRange { prefix, end, .. } = KeyRange::collection(family, collection);
+            let (family, options) = (self.family(family)?, settings::compaction());
+            self.db.compact_range_cf_opt(family, Some(prefix), Some(end), &options);
+        }
+        Ok(())
     }
 
     /// Returns the bytes of RocksDB's files, logs included.

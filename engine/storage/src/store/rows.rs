@@ -66,6 +66,9 @@ pub struct SegmentRow {
     pub files: Vec<FileRow>,
     /// The last commit that is in it.
     pub seq: SeqNo,
+    /// Points move to a segment in the order of its rows, some with each commit: rows from here on
+    /// have no points yet.
+    pub arrived: u64,
 }
 
 /// A file of a segment.
@@ -167,10 +170,12 @@ mod tests {
             b"\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0"
         );
         let file = FileRow { name: "ids".into(), length: 9, footer_crc: 0x01020304 };
-        let row = SegmentRow { id: SegmentId(1), rows: 2, files: vec![file], seq: SeqNo(3) };
-        let golden = [
+        let row =
+            SegmentRow { id: SegmentId(1), rows: 2, files: vec![file], seq: SeqNo(3), arrived: 2 };
+        let golden: [&[u8]; 3] = [
             &b"\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0"[..],
             b"\x03\0\0\0\0\0\0\0ids\x09\0\0\0\0\0\0\0\x04\x03\x02\x01\x03\0\0\0\0\0\0\0",
+            b"\x02\0\0\0\0\0\0\0",
         ];
         assert_eq!(codec::to_bytes(&row).unwrap(), golden.concat());
         let row = CollectionRow { name: "a".into(), config: "{}".into(), created_unix_ms: 4 };

@@ -1,8 +1,8 @@
 //! How RocksDB is set up, and why.
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode,
-    InfoLogger, LogLevel, Options, ReadOptions, WriteOptions,
+    BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamilyDescriptor, CompactOptions,
+    DBCompressionType, DBRecoveryMode, InfoLogger, LogLevel, Options, ReadOptions, WriteOptions,
 };
 
 use super::{Family, StoreConfig};
@@ -66,6 +66,14 @@ fn family_options(config: &StoreConfig, cache: &Cache) -> Options {
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_bottommost_compression_type(DBCompressionType::Zstd);
     options.set_level_compaction_dynamic_level_bytes(true);
+    options
+}
+
+/// Returns the options of a compaction that somebody asked for: down to the last level, where
+/// deleted rows go.
+pub(super) fn compaction() -> CompactOptions {
+    let mut options = CompactOptions::default();
+    options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
     options
 }
 

@@ -139,7 +139,7 @@ fn one_segment(rows: u64, threads: usize) -> EngineConfig {
 /// to twice what they hold.
 fn announce(shape: Shape, config: &CollectionConfig) {
     const ID_BYTES: u64 = 120;
-    let code_bytes = shape.dims.next_multiple_of(64) / 8 * usize::from(config.levels.get());
+    let code_bytes = shape.dims.next_multiple_of(64) / 8 * usize::from(config.first().levels.get());
     let row_bytes = (shape.dims * size_of::<f32>() + code_bytes) as u64 + ID_BYTES;
     let needed = human::bytes(2 * shape.rows.saturating_mul(row_bytes));
     let rows = human::count(shape.rows);
@@ -154,7 +154,8 @@ fn check_shape(
     config: &CollectionConfig,
     shape: Shape,
 ) -> anyhow::Result<()> {
-    let (name, has) = (collection.name(), collection.config());
+    let (name, shape_there) = (collection.name(), collection.config());
+    let (has, config) = (shape_there.first(), config.first());
     let refuse = |what: &str, has: String, asked: String| -> anyhow::Error {
         let line = format!("collection {name:?} has {what} {has}, {what} {asked} was asked for");
         Usage::new(line).into()
@@ -185,6 +186,7 @@ fn check_shape(
 /// Compares the first rows with what is stored under their numbers.
 fn check_content(collection: &Collection, base: &VectorFile) -> anyhow::Result<()> {
     let config = collection.config();
+    let config = config.first();
     // What the format may round off, as a share of the vector's length.
     let tolerance = match config.dense {
         DenseFormat::F32 => 1e-5,
@@ -194,11 +196,11 @@ fn check_content(collection: &Collection, base: &VectorFile) -> anyhow::Result<(
         let row = row?;
         let stored = collection.get(&[PointId::from(number as u64)])?.pop().flatten();
         let same = stored.is_some_and(|stored| {
-            let other = stored.vector;
+            let Some(other) = stored.vector(&config.name) else { return false };
             match config.metric {
-                Metric::Cosine => similarity(Metric::Cosine, &row, &other) >= 1.0 - tolerance,
+                Metric::Cosine => similarity(Metric::Cosine, &row, other) >= 1.0 - tolerance,
                 Metric::Dot | Metric::L2 | _ => {
-                    let apart = -similarity(Metric::L2, &row, &other);
+                    let apart = -similarity(Metric::L2, &row, other);
                     apart <= tolerance * tolerance * dot(&row, &row)
                 }
             }

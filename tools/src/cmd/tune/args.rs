@@ -94,7 +94,7 @@ pub fn run(args: &TuneArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
         machine: Machine::here(),
         collection: info.name,
         rows: info.points,
-        dims: info.config.dims,
+        dims: info.config.first().dims,
         queries: asked.source().to_owned(),
         query_count: asked.queries().len(),
         limit: args.limit,
@@ -145,5 +145,5 @@ fn exact_results(
     }
     progress.finish();
     let found = asked.without_themselves(&found, limit);
-    Ok(ExactResults::new(collection.config().metric, limit, found))
+    Ok(ExactResults::new(collection.config().first().metric, limit, found))
 }

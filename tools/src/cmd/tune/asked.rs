@@ -27,7 +27,7 @@ impl Asked {
     /// Reads the vectors of a file.
     pub fn read(path: &Path, collection: &Collection, cancel: &Cancel) -> anyhow::Result<Self> {
         let file = VectorFile::open(path, Role::Queries)?;
-        let (has, asks) = (collection.config().dims, file.shape().dims);
+        let (has, asks) = (collection.config().first().dims, file.shape().dims);
         if has != asks {
             let (name, path) = (collection.name(), path.display());
             let line =
@@ -50,15 +50,18 @@ impl Asked {
         let (mut queries, mut themselves) = (Vec::new(), Vec::new());
         let mut progress = Progress::counting("sample", "points", count);
         let (mut seen, mut after) = (0_u64, None);
+        let field = collection.config().first().name.clone();
         loop {
             cancel.check()?;
             let page = collection.scroll(after.as_ref(), PAGE)?;
             let Some(last) = page.last() else { break };
             after = Some(last.id.clone());
             let rows = page.len() as u64;
-            for point in page {
-                if is_sampled(seen, count, wanted as u64) {
-                    queries.push(Query::new(point.vector).with_cancel(cancel.clone()));
+            for mut point in page {
+                let vector = point.vectors.iter_mut().find(|vector| *vector.field == *field);
+                if let Some(vector) = vector.filter(|_| is_sampled(seen, count, wanted as u64)) {
+                    let vector = std::mem::take(&mut vector.values);
+                    queries.push(Query::new(vector).with_cancel(cancel.clone()));
                     themselves.push(point.id);
                 }
                 seen += 1;
@@ -66,6 +69,9 @@ impl Asked {
             progress.advance(rows, seen);
         }
         progress.finish();
+        if queries.is_empty() {
+            bail!("no sampled point of {:?} has a vector in field {field:?}", collection.name());
+        }
         Ok(Self { source: "stored points".to_owned(), queries, themselves })
     }
 

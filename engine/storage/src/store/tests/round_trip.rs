@@ -21,7 +21,7 @@ fn text(id: &str) -> PointId {
 fn segment(id: u64) -> SegmentRow {
     let identity = FileIdentity { length: 4096, footer_crc: 7 };
     let files = vec![FileRow::new("ids", identity)];
-    SegmentRow { id: SegmentId(id), rows: 10, files, seq: SeqNo(id) }
+    SegmentRow { id: SegmentId(id), rows: 10, files, seq: SeqNo(id), arrived: 10 }
 }
 
 #[test]
@@ -281,4 +281,36 @@ proptest! {
         let points = db.store().view().scroll(db.docs, None, usize::MAX).unwrap();
         prop_assert_eq!(points, model.into_iter().collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn compaction_frees_what_was_deleted_and_nothing_else() {
+    let db = Db::temp();
+    let other = db.store().create_collection("other", "{}", 1).unwrap();
+    // Digits that do not repeat, so that what is stored can be compressed but little.
+    let payload = |id: u64| {
+        let word = |word: u64| format!("{:x}", (id * word).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        Payload::new().with("text", (1..40).map(word).collect::<String>())
+    };
+    let ids: Vec<PointId> = (0..4000_u64).map(PointId::from).collect();
+    let mut batch = Batch::new();
+    for (number, id) in ids.iter().enumerate() {
+        for collection in [db.docs, other] {
+            batch.put_point(collection, id, &in_head(1));
+            batch.put_payload(collection, id, &payload(number as u64));
+        }
+    }
+    db.store().commit(batch).unwrap();
+    db.store().compact(db.docs).unwrap();
+    let full = db.store().disk_bytes().unwrap();
+    let mut batch = Batch::new();
+    ids.iter().skip(40).for_each(|id| {
+        batch.delete_point(db.docs, id);
+    });
+    db.store().commit(batch).unwrap();
+    db.store().compact(db.docs).unwrap();
+    let half = db.store().disk_bytes().unwrap();
+    assert!(half * 10 < full * 7, "{half} bytes of {full}");
+    assert_eq!(db.ids(), ids[..40]);
+    assert_eq!(super::ids(db.store(), other), ids);
 }

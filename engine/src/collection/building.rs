@@ -1,0 +1,83 @@
+//! Building a segment's folder, for flushes and merges alike.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bigrain_index::build::MAX_SAMPLE_BYTES;
+use bigrain_storage::{FileRow, SegmentRow, fs};
+use bigrain_types::{SegmentId, SeqNo};
+
+use super::handle::Shared;
+use crate::Result;
+use crate::error::Doing;
+use crate::field::Field;
+use crate::segment::{BuiltSegment, Segment, SegmentInput, SegmentParams, build_segment};
+
+/// Bytes of a code's factors while it is built.
+const CODE_FACTORS: u64 = 32;
+
+/// Bytes for each point while its segment is built: its place in the order, both ways, and its id.
+const POINT_BYTES: u64 = 64;
+
+/// What a segment to be is called, and the newest write in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewSegment {
+    pub id: SegmentId,
+    pub seq: SeqNo,
+}
+
+/// A segment that no manifest names yet.
+pub(super) struct Built {
+    pub segment: Segment,
+    pub row: SegmentRow,
+    /// For each offset, the point of the input that lies there.
+    pub order: Vec<u32>,
+}
+
+impl Shared {
+    /// Writes a segment into a folder of its own and opens it. After an error the folder is gone.
+    pub fn build<I: SegmentInput>(&self, input: &I, new: &NewSegment) -> Result<Built> {
+        let directory = &*self.resources.directory;
+        let folder = self.segment_folder(new.id);
+        fs::create_folder(directory, &folder)?;
+        self.build_in(&folder, input, new).inspect_err(|_| {
+            // Unfinished files would take the room that the next try needs.
+            if let Err(error) = fs::remove_folder(directory, &folder) {
+                tracing::warn!(folder = %folder.display(), %error, "unfinished segment stays");
+            }
+        })
+    }
+
+    /// Returns about how much memory building a segment takes: twice the codes of its largest
+    /// field, a sample of the rows, and what maps points to offsets.
+    pub fn build_bytes(&self, points: usize) -> u64 {
+        let points = points as u64;
+        let fields = self.fields();
+        let of_field = |field: &Arc<Field>| {
+            let code = field.binarizer.layout().bytes() as u64 + CODE_FACTORS;
+            let sample = (points * 4 * field.config.dims as u64).min(MAX_SAMPLE_BYTES as u64);
+            2 * points * code + sample
+        };
+        fields.iter().map(of_field).max().unwrap_or(0) + points * POINT_BYTES
+    }
+
+    fn build_in<I: SegmentInput>(
+        &self,
+        folder: &Path,
+        input: &I,
+        &NewSegment { id, seq }: &NewSegment,
+    ) -> Result<Built> {
+        let directory = &self.resources.directory;
+        let fields: Vec<_> = self.fields().iter().cloned().collect();
+        let params = SegmentParams { fields: &fields, seed: id.0 };
+        let built = build_segment(&**directory, folder, input, &params, &self.resources.builders);
+        let BuiltSegment { order, fields } = built.doing(|| format!("build segment {id}"))?;
+        let segment = Segment::open(&**directory, folder, id, &fields)
+            .doing(|| format!("open new segment {id}"))?;
+        let files = segment.files().into_iter();
+        let files = files.map(|(name, file)| FileRow::new(name, file.identity())).collect();
+        let rows = segment.rows();
+        let row = SegmentRow { id, rows, files, seq, arrived: rows };
+        Ok(Built { segment, row, order })
+    }
+}

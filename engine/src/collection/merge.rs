@@ -1,0 +1,233 @@
+//! Merging: segments become one, without the rows that are dead.
+//!
+//! 1. *Choose*, by the policy, and note which rows are alive.
+//! 2. *Build*, under no lock that writers or searches want: the live rows become files.
+//! 3. *Move* the points, some thousand with each commit (`moving.rs`).
+//! 4. The old segments leave the manifest with the last commit. Their files go when the last
+//!    search that reads them ends.
+//!
+//! What is replaced or deleted meanwhile is buried in the old segments, as ever, and does not move.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bigrain_index::IndexError;
+use bigrain_storage::{Batch, ReadError};
+use bigrain_types::{Cancel, Cancelled, FieldId, Offset, PointId, SegmentId};
+
+use super::building::NewSegment;
+use super::handle::Shared;
+use super::info::MergeInfo;
+use super::state::SegmentView;
+use crate::Result;
+use crate::memory::Purpose;
+use crate::merge_policy::SegmentSize;
+use crate::segment::{Segment, SegmentInput};
+
+/// Chooses what to merge next among the segments of a collection, for segments of limited rows.
+pub(super) type Choose = fn(&[SegmentSize], u64) -> Option<Vec<SegmentId>>;
+
+impl Shared {
+    /// Does one merge, if the policy wants one and there is memory for it; the caller holds the
+    /// merge lock.
+    pub fn merge_locked(&self, choose: Choose, cancel: &Cancel) -> Result<bool> {
+        self.check_usable()?;
+        let merged = self.with_merge_input(choose, cancel, |input| self.merge(input))?;
+        Ok(merged.unwrap_or(false))
+    }
+
+    /// Calls `with` on the rows of the segments to be merged next, if there are any.
+    pub fn with_merge_input<T>(
+        &self,
+        choose: Choose,
+        cancel: &Cancel,
+        with: impl FnOnce(&MergeInput<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let Some(chosen) = self.choose(choose) else { return Ok(None) };
+        let sources: Vec<Source> = chosen.iter().map(Source::new).collect();
+        let work = self.chores.begin_work(Progress::merge(&sources));
+        let input = MergeInput::new(sources, Watch { shared: self, cancel, work: &work });
+        with(&input).map(Some)
+    }
+
+    fn merge(&self, input: &MergeInput<'_>) -> Result<bool> {
+        if input.len() == 0 {
+            self.remove_segments(&input.ids())?;
+            return Ok(true);
+        }
+        let bytes = self.build_bytes(input.len());
+        let Some(_charge) = self.resources.memory.try_charge(Purpose::Builds, bytes) else {
+            tracing::warn!(collection = %self.name, bytes, "no memory to merge, will retry");
+            return Ok(false);
+        };
+        let new = NewSegment { id: self.commit.lock().next_segment(), seq: self.state.read().seq };
+        let built = self.build(input, &new)?;
+        let rows = built.row.rows;
+        self.move_points(built, input)?;
+        tracing::info!(collection = %self.name, segment = %new.id, from = input.sources.len(), rows, "merged");
+        self.note_change();
+        Ok(true)
+    }
+
+    /// Whether the policy wants a merge.
+    pub fn is_merge_due(&self, choose: Choose) -> bool {
+        self.choose(choose).is_some()
+    }
+
+    fn choose(&self, choose: Choose) -> Option<Vec<SegmentView>> {
+        let state = self.state.read();
+        let size = |view: &SegmentView| SegmentSize {
+            id: view.segment.id,
+            rows: view.segment.rows(),
+            dead: view.deleted.len(),
+        };
+        let sizes: Vec<SegmentSize> = state.segments.iter().map(size).collect();
+        let ids = choose(&sizes, self.resources.limits.max_segment_rows as u64)?;
+        Some(ids.iter().filter_map(|&id| state.segment(id).cloned()).collect())
+    }
+
+    /// Removes segments without a live row.
+    fn remove_segments(&self, ids: &[SegmentId]) -> Result<()> {
+        let _commit = self.commit.lock();
+        self.check_usable()?;
+        let mut batch = Batch::new();
+        ids.iter().for_each(|&id| {
+            batch.delete_segment(self.key, id);
+        });
+        self.resources.store.commit(batch)?;
+        let retired = self.retire(&mut self.state.write(), ids);
+        drop(retired);
+        Ok(())
+    }
+}
+
+/// The live points of some segments, segment after segment, in the order of their offsets.
+pub(super) struct MergeInput<'a> {
+    sources: Vec<Source>,
+    /// The first point of each source, and the number of all.
+    starts: Vec<usize>,
+    watch: Watch<'a>,
+}
+
+/// One segment that is merged.
+struct Source {
+    segment: Arc<Segment>,
+    live: Vec<u32>,
+}
+
+/// Who may want the merge to end early.
+struct Watch<'a> {
+    shared: &'a Shared,
+    cancel: &'a Cancel,
+    work: &'a Progress,
+}
+
+impl Source {
+    fn new(view: &SegmentView) -> Self {
+        let rows = view.segment.rows() as u32;
+        let live = (0..rows).filter(|&offset| !view.deleted.contains(offset)).collect();
+        Self { segment: Arc::clone(&view.segment), live }
+    }
+
+    /// Returns about how many vectors its live points have.
+    fn vectors(&self) -> u64 {
+        let rows = self.live.len() as u64;
+        self.segment.fields().map(|files| files.rows().min(rows)).sum()
+    }
+}
+
+impl<'a> MergeInput<'a> {
+    fn new(sources: Vec<Source>, watch: Watch<'a>) -> Self {
+        let mut starts = vec![0];
+        for source in &sources {
+            starts.push(starts[starts.len() - 1] + source.live.len());
+        }
+        Self { sources, starts, watch }
+    }
+
+    /// Returns the segments that are merged.
+    pub fn ids(&self) -> Vec<SegmentId> {
+        self.sources.iter().map(|source| source.segment.id).collect()
+    }
+
+    /// Returns where a point lies.
+    pub fn place(&self, point: usize) -> (SegmentId, Offset) {
+        let (source, offset) = self.locate(point);
+        (source.segment.id, offset)
+    }
+
+    fn locate(&self, point: usize) -> (&Source, Offset) {
+        let at = self.starts.partition_point(|&start| start <= point) - 1;
+        let source = &self.sources[at];
+        (source, Offset(source.live[point - self.starts[at]]))
+    }
+}
+
+impl SegmentInput for MergeInput<'_> {
+    fn len(&self) -> usize {
+        self.starts[self.starts.len() - 1]
+    }
+
+    fn id(&self, point: usize) -> Result<Cow<'_, PointId>, IndexError> {
+        let (source, offset) = self.locate(point);
+        source.segment.ids.get(offset).map(Cow::Owned)
+    }
+
+    fn has(&self, point: usize, field: FieldId) -> Result<bool, IndexError> {
+        let (source, offset) = self.locate(point);
+        let Some(files) = source.segment.field(field) else { return Ok(false) };
+        Ok(files.position(offset)?.is_some())
+    }
+
+    fn vector(&self, point: usize, field: FieldId) -> Result<Option<Cow<'_, [f32]>>, IndexError> {
+        self.watch.check().map_err(ReadError::Cancelled)?;
+        let (source, offset) = self.locate(point);
+        let Some(files) = source.segment.field(field) else { return Ok(None) };
+        files.vector_in_place(offset)
+    }
+}
+
+impl Watch<'_> {
+    /// Counts one more step, unless somebody wants no more of them.
+    fn check(&self) -> Result<(), Cancelled> {
+        self.work.done.fetch_add(1, Ordering::Relaxed);
+        if self.shared.is_dropping() {
+            return Err(Cancelled);
+        }
+        self.cancel.check()
+    }
+}
+
+/// How far a merge is.
+#[derive(Debug)]
+pub(super) struct Progress {
+    segments: u64,
+    rows: u64,
+    steps: u64,
+    done: AtomicU64,
+}
+
+impl Progress {
+    fn merge(sources: &[Source]) -> Self {
+        let vectors: u64 = sources.iter().map(Source::vectors).sum();
+        Self {
+            segments: sources.len() as u64,
+            rows: sources.iter().map(|source| source.live.len() as u64).sum(),
+            // Every vector is read when it is encoded, and again when it is written.
+            steps: 2 * vectors,
+            done: AtomicU64::new(0),
+        }
+    }
+
+    /// Returns what people want to know of it.
+    pub fn info(&self) -> MergeInfo {
+        MergeInfo { segments: self.segments, rows: self.rows, percent: self.percent() }
+    }
+
+    /// Returns how much is done, of a hundred.
+    fn percent(&self) -> u8 {
+        let done = self.done.load(Ordering::Relaxed).min(self.steps);
+        (done * 100 / self.steps.max(1)) as u8
+    }
+}
