@@ -1,6 +1,6 @@
 //! A data folder: its store, its collections, its threads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -270,17 +270,11 @@ impl Engine {
 
     /// Returns collections by name, or all of them, in the order of their names.
     fn named(&self, names: Option<&[&str]>) -> Result<Vec<Collection>> {
-        let all: Vec<String> = self.0.collections.read().keys().cloned().collect();
-        if let Some(unknown) =
-            names.iter().copied().flatten().find(|name| !all.iter().any(|a| a == *name))
-        {
-            return Err(Error::new(
-                ErrorKind::NotFound,
-                format!("no such collection: {unknown:?}"),
-            ));
-        }
-        let wanted = |name: &&String| names.is_none_or(|names| names.contains(&name.as_str()));
-        all.iter().filter(wanted).map(|name| self.collection(name)).collect()
+        let names: BTreeSet<String> = match names {
+            Some(names) => names.iter().map(|&name| name.to_owned()).collect(),
+            None => self.0.collections.read().keys().cloned().collect(),
+        };
+        names.iter().map(|name| self.collection(name)).collect()
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -101,14 +101,54 @@ fn rows_that_disagree_are_named_with_their_point() {
     let id = PointId::from;
     type Change<'a> = Box<dyn Fn(&mut Batch, bigrain_storage::CollectionKey) + 'a>;
     let changes: [(Change<'_>, &str); 9] = [
-        (Box::new(|b, c| drop(b.delete_head(c, &id(290)))), "point 290: it has no stored vectors"),
-        (Box::new(|b, c| drop(b.put_point(c, &id(900), &head))), "point 900: it has no payload"),
-        (Box::new(|b, c| drop(b.put_payload(c, &id(901), &payload))), "payloads of point 901"),
-        (Box::new(|b, c| drop(b.delete_point(c, &id(3)))), "there are 299"),
-        (Box::new(|b, c| drop(b.delete_point(c, &id(3)))), "1 rows have neither a point nor"),
-        (Box::new(|b, c| drop(b.delete_point(c, &id(295)))), "head of point 295"),
-        (Box::new(|b, c| drop(b.put_point(c, &id(4), &at(0, 9_000)))), "row 9000 of segment"),
-        (Box::new(|b, c| drop(b.put_point(c, &id(4), &at(77, 0)))), "point 4: segment"),
+        (
+            Box::new(|b, c| {
+                b.delete_head(c, &id(290));
+            }),
+            "point 290: it has no stored vectors",
+        ),
+        (
+            Box::new(|b, c| {
+                b.put_point(c, &id(900), &head);
+            }),
+            "point 900: it has no payload",
+        ),
+        (
+            Box::new(|b, c| {
+                b.put_payload(c, &id(901), &payload);
+            }),
+            "payloads of point 901",
+        ),
+        (
+            Box::new(|b, c| {
+                b.delete_point(c, &id(3));
+            }),
+            "there are 299",
+        ),
+        (
+            Box::new(|b, c| {
+                b.delete_point(c, &id(3));
+            }),
+            "1 rows have neither a point nor",
+        ),
+        (
+            Box::new(|b, c| {
+                b.delete_point(c, &id(295));
+            }),
+            "head of point 295",
+        ),
+        (
+            Box::new(|b, c| {
+                b.put_point(c, &id(4), &at(0, 9_000));
+            }),
+            "row 9000 of segment",
+        ),
+        (
+            Box::new(|b, c| {
+                b.put_point(c, &id(4), &at(77, 0));
+            }),
+            "point 4: segment",
+        ),
         (
             Box::new(|b, c| {
                 (0..300).for_each(|offset| {

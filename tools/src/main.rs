@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use bigrain_engine::Cancel;
 use bigrain_tools::cmd::{
-    backup, build, check, demo, encode, eval, inspect, restore, search, serve, tune, verify,
+    backup, build, check, demo, encode, eval, export, import, inspect, restore, search, serve,
+    tune, verify,
 };
 use bigrain_tools::session::Session;
 use bigrain_tools::{failure, interrupt};
@@ -40,6 +41,8 @@ enum Command {
     Restore(restore::RestoreArgs),
     Verify(verify::VerifyArgs),
     Check(check::CheckArgs),
+    Export(export::ExportArgs),
+    Import(import::ImportArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -67,6 +70,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Restore(args) => restore::run(args, &mut session),
         Command::Verify(args) => verify::run(args, &mut session),
         Command::Check(args) => check::run(args, &mut session),
+        Command::Export(args) => export::run(args, &mut session),
+        Command::Import(args) => import::run(args, &mut session),
         Command::Demo(args) => demo::run(args, &mut session),
     };
     let flushed = out.flush();

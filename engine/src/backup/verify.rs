@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::BackupContents;
 use super::plan::{Plan, PlannedCollection};
-use crate::check::{Findings, Subject, check_collection, open_segment};
+use crate::check::{Finding, FindingKind, Findings, Subject, check_collection, open_segment};
 use crate::error::Doing;
 use crate::segment::Segment;
 use crate::watch::Watch;
@@ -66,13 +66,8 @@ fn check_planned(
 
 /// Makes the first finding an error.
 pub(super) fn refuse_damage(findings: &Findings) -> Result<()> {
-    let Some(first) = findings
-        .list
-        .iter()
-        .find(|finding| findings.damage > 0 && finding.kind == crate::FindingKind::Damage)
-    else {
-        return Ok(());
-    };
+    let damage = |finding: &&Finding| finding.kind == FindingKind::Damage;
+    let Some(first) = findings.list.iter().find(damage) else { return Ok(()) };
     let mut reason = match &first.collection {
         Some(name) => format!("collection {name:?}: {}", first.problem),
         None => first.problem.clone(),

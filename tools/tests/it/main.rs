@@ -5,5 +5,6 @@
 mod backups;
 mod commands;
 mod desk;
+mod exchange;
 mod tuning;
 mod vectors;
