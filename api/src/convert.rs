@@ -9,8 +9,8 @@ use std::time::Duration;
 use bigrain_encoders::{Embeddings, TextKind};
 use bigrain_engine as engine;
 use bigrain_engine::{
-    CollectionState, DenseFormat, EmbeddingSpaceId, FieldConfig, Levels, Metric, Payload, PointId,
-    Query, SearchParams,
+    CollectionState, Condition, Conditions, DenseFormat, EmbeddingSpaceId, FieldConfig, Levels,
+    Metric, Payload, PayloadUpdate, PointId, Query, SearchParams, SeqNo,
 };
 use tonic::Status;
 
@@ -64,6 +64,55 @@ fn point(
         point.vectors.push(engine::PointVector { field, values, space });
     }
     Ok(point)
+}
+
+/// Reads what must hold for a write to happen.
+pub(crate) fn conditions(conditions: Option<proto::Conditions>) -> Result<Conditions, Status> {
+    use proto::conditions::Existence;
+
+    let conditions = conditions.unwrap_or_default();
+    let all = match Existence::try_from(conditions.all) {
+        Ok(Existence::Unspecified) => Condition::Any,
+        Ok(Existence::Absent) => Condition::Absent,
+        Ok(Existence::Present) => Condition::Present,
+        Err(_) => {
+            let number = conditions.all;
+            return Err(Status::invalid_argument(format!(
+                "unknown existence {number}: expected absent or present"
+            )));
+        }
+    };
+    let mut read = Conditions::all(all);
+    for (position, proto::PointVersion { id, seq }) in conditions.versions.into_iter().enumerate() {
+        let id = point_id(id).map_err(|status| at("versions", position, &status))?;
+        let version = if seq == 0 { Condition::Absent } else { Condition::Version(SeqNo(seq)) };
+        read = read.with(id, version);
+    }
+    Ok(read)
+}
+
+/// Reads a change of payloads.
+pub(crate) fn payload_update(
+    change: Option<proto::update_payload_request::Change>,
+) -> Result<PayloadUpdate, Status> {
+    use proto::update_payload_request::Change;
+
+    Ok(match change {
+        Some(Change::MergeJson(json)) => PayloadUpdate::Merge(payload(&json)?),
+        Some(Change::OverwriteJson(json)) => PayloadUpdate::Overwrite(payload(&json)?),
+        Some(Change::Remove(remove)) => PayloadUpdate::Remove(remove.keys),
+        Some(Change::Clear(proto::ClearPayload {})) => PayloadUpdate::Clear,
+        None => return Err(Status::invalid_argument("change is missing")),
+    })
+}
+
+/// Writes the answer to an update.
+pub(crate) fn update_reply(
+    output: &engine::UpdateOutput,
+    server_time_us: u64,
+) -> proto::UpdateReply {
+    let engine::UpdateOutput { seq, updated, missing, .. } = *output;
+    proto::UpdateReply { seq: seq.0, updated, missing, server_time_us }
 }
 
 fn payload(json: &str) -> Result<Payload, Status> {
@@ -315,7 +364,13 @@ pub(crate) fn collection_info(info: engine::CollectionInfo) -> proto::Collection
         memory_bytes: info.memory_bytes,
         disk_bytes: info.disk_bytes,
         fields: info.fields.into_iter().map(field_info).collect(),
+        merging: info.merging.map(merge_info),
     }
+}
+
+fn merge_info(info: engine::MergeInfo) -> proto::MergeInfo {
+    let engine::MergeInfo { segments, rows, percent, .. } = info;
+    proto::MergeInfo { segments, rows, percent: percent.into() }
 }
 
 fn field_info(info: engine::FieldInfo) -> proto::FieldInfo {

@@ -9,6 +9,9 @@ use bigrain_encoders::EncodeError;
 use bigrain_engine::{Error, ErrorKind};
 use tonic::{Code, Status};
 
+/// The metadata that says after how many milliseconds the same request may succeed.
+const RETRY_AFTER_MS: &str = "retry-after-ms";
+
 /// Returns the code for a kind of engine error.
 pub(crate) fn code(kind: ErrorKind) -> Code {
     match kind {
@@ -34,7 +37,11 @@ pub(crate) fn from_engine(error: Error) -> Status {
         let cause = error.source().map(ToString::to_string);
         tracing::error!(%error, cause, code = ?code, "request failed");
     }
-    Status::new(code, error.to_string())
+    let mut status = Status::new(code, error.to_string());
+    if let Some(wait) = error.retry_hint() {
+        status.metadata_mut().insert(RETRY_AFTER_MS, (wait.as_millis() as u64).into());
+    }
+    status
 }
 
 /// Turns an encoder's error into a status that carries its text.

@@ -1,6 +1,8 @@
 //! Validated points with their codes, ready to be committed and then appended.
 
-use bigrain_types::{FieldId, PointId};
+use std::sync::Arc;
+
+use bigrain_types::{FieldId, Payload, PointId};
 
 use crate::column::Column;
 use crate::field::Fields;
@@ -8,7 +10,9 @@ use crate::field::Fields;
 /// Points of one write: checked, normalised, encoded.
 #[derive(Debug)]
 pub(crate) struct EncodedPoints {
-    pub ids: Vec<PointId>,
+    ids: Vec<PointId>,
+    /// One per id.
+    payloads: Vec<Arc<Payload>>,
     /// One column per field in which any of the points has a vector; slots are positions in `ids`.
     pub columns: Vec<Column>,
     expected: usize,
@@ -18,13 +22,14 @@ impl EncodedPoints {
     /// Starts an empty batch for points of some fields.
     pub fn new(fields: &Fields) -> Self {
         let columns = fields.iter().map(|field| Column::new(field.clone())).collect();
-        Self { ids: Vec::new(), columns, expected: 0 }
+        Self { ids: Vec::new(), payloads: Vec::new(), columns, expected: 0 }
     }
 
     /// States how many points there will be.
     #[must_use]
     pub fn expecting(mut self, points: usize) -> Self {
         self.ids.reserve(points);
+        self.payloads.reserve(points);
         self.expected = points;
         self
     }
@@ -32,6 +37,28 @@ impl EncodedPoints {
     /// Returns how many points are still expected.
     pub fn missing(&self) -> usize {
         self.expected.saturating_sub(self.ids.len())
+    }
+
+    /// Adds a point, whose vectors are pushed into the columns with [`EncodedPoints::len`] as their
+    /// slot before.
+    pub fn push(&mut self, id: PointId, payload: Payload) {
+        self.ids.push(id);
+        self.payloads.push(Arc::new(payload));
+    }
+
+    /// Returns how many points there are.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Returns the ids.
+    pub fn ids(&self) -> &[PointId] {
+        &self.ids
+    }
+
+    /// Returns the payloads, one per id.
+    pub fn payloads(&self) -> &[Arc<Payload>] {
+        &self.payloads
     }
 
     /// Returns the column of a field, if the batch was started with it.

@@ -21,6 +21,7 @@ use crate::collection::{
 use crate::config::{EngineConfig, check_collection_name};
 use crate::error::Doing;
 use crate::field::{CollectionConfig, Schema};
+use crate::filtering::FilterCache;
 use crate::memory::{Charge, Memory, Purpose};
 use crate::threads::Threads;
 use crate::watch::Watch;
@@ -43,9 +44,10 @@ struct Inner {
     /// Builds segments: the background's share of the machine, or all of it where there is none.
     builders: Threads,
     row_io: Arc<RowIo>,
+    filters: Arc<FilterCache>,
     memory: Arc<Memory>,
-    /// What the store may take, for as long as it is open.
-    _store_memory: Charge,
+    /// What the store and the filters' cache may take, for as long as they are open.
+    _caches: Charge,
     background: Arc<Background>,
     collections: RwLock<BTreeMap<String, Slot>>,
 }
@@ -90,11 +92,11 @@ impl Engine {
                 .map_err(|error| Error::new(ErrorKind::Io, format!("start threads: {error}")))?,
         };
         let row_io = Arc::new(RowIo::open(config.verify_io)?);
+        let filters = Arc::new(FilterCache::new(config.filter_cache_bytes));
         tracing::debug!(verify_io = %row_io.io(), io_uring = row_io.uses_uring(), "rows are read");
         fs::create_folder(&*directory, collections_folder())?;
         let memory = Memory::new(config.memory_budget_bytes);
-        let store_memory =
-            memory.charge(Purpose::Store, config.block_cache_bytes + config.write_buffer_bytes);
+        let caches = memory.charge(Purpose::Caches, config.cache_bytes());
         let background = Background::start(config.background_threads)
             .map_err(|error| Error::new(ErrorKind::Io, format!("start threads: {error}")))?;
         let engine = Self(Arc::new(Inner {
@@ -105,8 +107,9 @@ impl Engine {
             threads,
             builders,
             row_io,
+            filters,
             memory,
-            _store_memory: store_memory,
+            _caches: caches,
             background: Arc::new(background),
             collections: RwLock::new(BTreeMap::new()),
         }));
@@ -137,7 +140,7 @@ impl Engine {
     }
 
     fn opening<'a>(&'a self, name: &'a str, key: CollectionKey, schema: Schema) -> Opening<'a> {
-        let Inner { store, directory, threads, builders, row_io, .. } = &*self.0;
+        let Inner { store, directory, threads, builders, row_io, filters, .. } = &*self.0;
         let Inner { config: limits, memory, background, .. } = &*self.0;
         Opening {
             name,
@@ -148,6 +151,7 @@ impl Engine {
             threads,
             builders,
             row_io,
+            filters,
             limits,
             memory,
             background,

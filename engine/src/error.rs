@@ -6,9 +6,11 @@ use std::io;
 use std::time::Duration;
 
 use bigrain_index::IndexError;
+use bigrain_lexical::LexicalError;
 use bigrain_storage::{ArchiveError, DirectoryError, ReadError, StoreError};
 use bigrain_types::{
-    Cancelled, PayloadError, PointIdError, SearchParamsError, SpaceIdError, VectorError,
+    Cancelled, FilterError, PayloadError, PointIdError, SearchParamsError, SpaceIdError,
+    VectorError,
 };
 
 /// The result of an engine operation.
@@ -131,7 +133,7 @@ macro_rules! invalid_argument {
     };
 }
 
-invalid_argument!(PayloadError, PointIdError, SearchParamsError, SpaceIdError);
+invalid_argument!(FilterError, PayloadError, PointIdError, SearchParamsError, SpaceIdError);
 
 impl From<VectorError> for Error {
     fn from(error: VectorError) -> Self {
@@ -184,6 +186,22 @@ impl From<IndexError> for Error {
             ErrorKind::Cancelled
         } else if disk_full {
             ErrorKind::ResourceExhausted
+        } else {
+            ErrorKind::Io
+        };
+        Self::caused(kind, error)
+    }
+}
+
+impl From<LexicalError> for Error {
+    fn from(error: LexicalError) -> Self {
+        let disk_full = matches!(&error, LexicalError::Write(error) if error.is_disk_full());
+        let kind = if error.is_corruption() {
+            ErrorKind::Corruption
+        } else if disk_full {
+            ErrorKind::ResourceExhausted
+        } else if matches!(error, LexicalError::Build(_)) {
+            ErrorKind::Internal
         } else {
             ErrorKind::Io
         };

@@ -33,6 +33,7 @@ mod encoded_points;
 mod engine;
 mod error;
 mod field;
+mod filtering;
 mod memory;
 mod memtable;
 mod merge_policy;
@@ -62,8 +63,8 @@ pub use field::{CollectionConfig, DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYT
 pub use memory::MemoryInfo;
 pub use plan::{SearchPlan, SourcePlan};
 pub use point::{
-    DeleteOutput, Point, PointVector, Query, ScoredPoint, SearchOutput, StoredPoint, StoredVector,
-    UpsertOutput,
+    DeleteOutput, MatchingPoints, Point, PointVector, Query, ScoredPoint, SearchOutput,
+    StoredPoint, StoredVector, UpsertOutput,
 };
 pub use scroll::{Cursor, ScrollPage, ScrollParams};
 pub use update::{PayloadUpdate, UpdateOutput};

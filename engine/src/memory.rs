@@ -22,8 +22,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// What memory is taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// The store's cache and write buffers.
-    Store,
+    /// The store's cache and write buffers, and the cache of filters.
+    Caches,
     /// Recent writes.
     Memtables,
     /// Codes and lists of segments.
@@ -38,8 +38,8 @@ pub(crate) enum Purpose {
 pub struct MemoryInfo {
     /// The most it may be; nothing where there is no limit.
     pub budget: Option<u64>,
-    /// The store's cache and write buffers, at their largest.
-    pub store: u64,
+    /// The store's cache and write buffers and the cache of filters, at their largest.
+    pub caches: u64,
     /// Recent writes.
     pub memtables: u64,
     /// Codes and lists of segments, when all of them are resident.
@@ -52,7 +52,7 @@ impl MemoryInfo {
     /// Returns the sum of all purposes.
     #[must_use]
     pub fn used(&self) -> u64 {
-        self.store + self.memtables + self.codes + self.builds
+        self.caches + self.memtables + self.codes + self.builds
     }
 }
 
@@ -118,7 +118,7 @@ impl Memory {
         let used = |purpose: Purpose| self.used[purpose as usize].load(Ordering::Relaxed);
         MemoryInfo {
             budget: self.budget,
-            store: used(Purpose::Store),
+            caches: used(Purpose::Caches),
             memtables: used(Purpose::Memtables),
             codes: used(Purpose::Codes),
             builds: used(Purpose::Builds),
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn charges_come_and_go() {
         let memory = Memory::new(Some(100));
-        let store = memory.charge(Purpose::Store, 40);
+        let store = memory.charge(Purpose::Caches, 40);
         let codes = memory.charge(Purpose::Codes, 30);
         codes.set(50);
         assert_eq!(memory.info().used(), 90);

@@ -2,30 +2,35 @@
 //!
 //! A memtable only grows: a newer version of a point takes a new slot and the old one is marked
 //! dead. So slots given out stay valid, and a memtable that has been *frozen* for a flush can be
-//! read without a lock while the flush writes it out. Payloads are not here; they are in the store
-//! from the first write.
+//! read without a lock while the flush writes it out. What a slot holds never changes: a point whose
+//! payload or vector is replaced gets a new slot.
 
 use std::collections::HashMap;
 use std::mem::size_of;
 use std::sync::Arc;
 
-use bigrain_types::{FieldId, PointId, SeqNo};
+use bigrain_types::{FieldId, Payload, PointId, SeqNo};
 use roaring::RoaringBitmap;
 
 use crate::column::Column;
 use crate::encoded_points::EncodedPoints;
 use crate::field::{Field, Fields};
+use crate::filtering::{PreparedFilter, SlotFilters};
 
 /// Recent writes of one collection.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Memtable {
     /// One per field, in the order of the fields.
     columns: Vec<Column>,
     ids: Vec<PointId>,
+    /// One per slot.
+    payloads: Vec<Arc<Payload>>,
+    filters: SlotFilters,
     newest: SeqNo,
     slots: HashMap<PointId, u32>,
     dead: RoaringBitmap,
     id_bytes: usize,
+    payload_bytes: usize,
 }
 
 impl Memtable {
@@ -34,10 +39,13 @@ impl Memtable {
         Self {
             columns: fields.iter().map(|field| Column::new(Arc::clone(field))).collect(),
             ids: Vec::new(),
+            payloads: Vec::new(),
+            filters: SlotFilters::default(),
             newest: SeqNo::default(),
             slots: HashMap::new(),
             dead: RoaringBitmap::new(),
             id_bytes: 0,
+            payload_bytes: 0,
         }
     }
 
@@ -45,7 +53,7 @@ impl Memtable {
     /// that was dropped meanwhile go with it.
     pub fn append(&mut self, points: &EncodedPoints, seq: SeqNo) {
         let base = self.ids.len() as u32;
-        for id in &points.ids {
+        for id in points.ids() {
             let slot = self.ids.len() as u32;
             if let Some(old) = self.slots.insert(id.clone(), slot) {
                 self.dead.insert(old);
@@ -53,6 +61,9 @@ impl Memtable {
             self.id_bytes += id.to_key().len();
             self.ids.push(id.clone());
         }
+        self.payloads.extend_from_slice(points.payloads());
+        self.payload_bytes +=
+            points.payloads().iter().map(|payload| payload.memory_bytes()).sum::<usize>();
         self.newest = self.newest.max(seq);
         for column in &mut self.columns {
             let same = |new: &&Column| new.field().id == column.field().id;
@@ -104,6 +115,16 @@ impl Memtable {
         &self.ids[slot as usize]
     }
 
+    /// Returns the payload in a slot.
+    pub fn payload(&self, slot: u32) -> &Payload {
+        &self.payloads[slot as usize]
+    }
+
+    /// Returns the slots whose points match a filter, dead ones included.
+    pub fn matching(&self, filter: &PreparedFilter) -> Arc<RoaringBitmap> {
+        self.filters.matching(filter, &self.ids, &self.payloads)
+    }
+
     /// Returns the newest write it holds.
     pub fn newest(&self) -> SeqNo {
         self.newest
@@ -116,9 +137,10 @@ impl Memtable {
 
     /// Returns about how much memory the points take.
     pub fn memory_bytes(&self) -> usize {
-        let per_slot = size_of::<PointId>() * 2 + size_of::<u32>() + 1;
+        let payload = size_of::<Arc<Payload>>() + size_of::<Payload>();
+        let per_slot = size_of::<PointId>() * 2 + size_of::<u32>() + 1 + payload;
         let columns: usize = self.columns.iter().map(Column::memory_bytes).sum();
-        columns + self.ids.len() * per_slot + self.id_bytes * 2
+        columns + self.ids.len() * per_slot + self.id_bytes * 2 + self.payload_bytes
     }
 }
 
@@ -133,7 +155,7 @@ mod tests {
     fn points(fields: &Fields, rows: &[(u64, &str, [f32; 2])]) -> EncodedPoints {
         let mut points = EncodedPoints::new(fields);
         for (slot, (id, field, vector)) in (0..).zip(rows) {
-            points.ids.push((*id).into());
+            points.push((*id).into(), Payload::new());
             let field = fields.named(Some(field)).unwrap().id;
             points.column_mut(field).unwrap().push(slot, vector);
         }

@@ -30,6 +30,8 @@ pub struct SourcePlan {
     pub source: String,
     /// How its candidates were found.
     pub index: String,
+    /// Which of its vectors match the filter and what is done with them, if there is one.
+    pub filter: Option<String>,
     /// Vectors of the field that it holds, deleted ones included.
     pub rows: u64,
     /// Those of them that are deleted.
@@ -49,6 +51,9 @@ impl fmt::Display for SearchPlan {
                 "  {}: {}, {} rows, {} deleted",
                 source.source, source.index, source.rows, source.deleted
             )?;
+            if let Some(filter) = &source.filter {
+                writeln!(f, "    {filter}")?;
+            }
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bigrain_types::{Cancel, EmbeddingSpaceId, Payload, PointId, SearchStats, SeqNo};
+use bigrain_types::{Cancel, EmbeddingSpaceId, Filter, Payload, PointId, SearchStats, SeqNo};
 
 use crate::SearchPlan;
 
@@ -82,6 +82,7 @@ impl Point {
 pub struct Query {
     pub(crate) vector: Vec<f32>,
     pub(crate) field: Option<String>,
+    pub(crate) filter: Option<Filter>,
     pub(crate) space: Option<EmbeddingSpaceId>,
     pub(crate) cancel: Cancel,
 }
@@ -90,13 +91,20 @@ impl Query {
     /// Searches for the points nearest to `vector` in the collection's first field.
     #[must_use]
     pub fn new(vector: Vec<f32>) -> Self {
-        Self { vector, field: None, space: None, cancel: Cancel::new() }
+        Self { vector, field: None, filter: None, space: None, cancel: Cancel::new() }
     }
 
     /// Searches another field: among the points that have a vector in it.
     #[must_use]
     pub fn in_field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
+        self
+    }
+
+    /// Searches among the points that match a filter.
+    #[must_use]
+    pub fn with_filter(mut self, filter: Filter) -> Self {
+        self.filter = Some(filter);
         self
     }
 
@@ -169,6 +177,16 @@ pub struct SearchOutput {
     pub stats: SearchStats,
     /// How the search went about it, when the parameters asked.
     pub plan: Option<SearchPlan>,
+}
+
+/// The points that match a filter, as they were at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MatchingPoints {
+    /// Their ids, in no particular order.
+    pub ids: Vec<PointId>,
+    /// The last write that was seen: a point of a later one may match no more.
+    pub seq: SeqNo,
 }
 
 /// What an upsert did.

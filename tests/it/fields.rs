@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use bigrain_engine::{
-    CollectionConfig, DenseFormat, ErrorKind, FieldConfig, Levels, Metric, Payload, Point, PointId,
-    Query, SearchParams, SeqNo,
+    CollectionConfig, DenseFormat, Engine, EngineConfig, ErrorKind, FieldConfig, Levels, Metric,
+    Payload, Point, PointId, Query, SearchParams, SeqNo,
 };
 use bigrain_tests::{Db, Random, brute_force};
 
@@ -327,4 +327,44 @@ fn fields_come_and_go_while_others_write_search_and_flush() {
     assert_eq!(found.len(), 10);
     collection.add_field(FieldConfig::new("more", 3, Metric::Dot)).unwrap();
     assert!(ids_of(&db, Query::new(vec![1.0, 0.0, 0.0]).in_field("more")).is_empty());
+}
+
+#[test]
+fn a_damaged_order_is_named_and_never_gives_a_wrong_answer() {
+    let mut db = two_fields(10_000);
+    let image = |id: u64| vec![id as f32, 1.0, 1.0];
+    let points = (0..3000).map(|id| {
+        let point = Point::empty(id).with_vector("image", image(id));
+        if id % 3 == 0 { point.with_vector("text", vec![id as f32, 1.0]) } else { point }
+    });
+    db.collection().upsert(points.collect()).unwrap();
+    db.collection().flush().unwrap();
+    assert!(db.delete(5));
+    let segment = db.collection().inspect()[0].id.to_string();
+    let path = db.path().join("collections/00000000").join(segment).join("order.image");
+    let whole = std::fs::read(&path).unwrap();
+    let damages = (0..whole.len()).step_by(1999).map(|at| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        bytes
+    });
+    let cuts = [0, 8, 4096, whole.len() - 1].map(|length| whole[..length].to_vec());
+    for bytes in damages.chain(cuts) {
+        db.close();
+        std::fs::write(&path, &bytes).unwrap();
+        let engine = Engine::open(db.path(), EngineConfig::default()).unwrap();
+        let searched = engine.collection("c").and_then(|collection| {
+            let query = Query::new(image(700)).in_field("image");
+            collection.search(&query, &SearchParams::new(3000).unwrap())
+        });
+        let error = searched.expect_err("damage was not found");
+        assert_eq!(error.kind(), ErrorKind::Corruption, "{error}");
+        assert!(error.to_string().contains("order.image"), "{error}");
+    }
+    db.close();
+    std::fs::write(&path, &whole).unwrap();
+    db.reopen();
+    let near = Query::new(image(4)).in_field("image");
+    let found = db.collection().search(&near, &SearchParams::new(2999).unwrap()).unwrap();
+    assert_eq!((found.points.len(), &found.points[0].id), (2999, &PointId::from(4)));
 }

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use bigrain_engine::Cancel;
 use bigrain_tools::cmd::{
-    backup, build, check, demo, encode, eval, export, import, inspect, restore, search, serve,
-    tune, verify,
+    backup, build, check, compact, delete, demo, encode, eval, export, import, inspect, restore,
+    scroll, search, serve, tune, update, verify,
 };
 use bigrain_tools::session::Session;
 use bigrain_tools::{failure, interrupt};
@@ -33,6 +33,10 @@ enum Command {
     Build(build::BuildArgs),
     Search(search::SearchArgs),
     Inspect(inspect::InspectArgs),
+    Scroll(scroll::ScrollArgs),
+    Update(update::UpdateArgs),
+    Delete(delete::DeleteArgs),
+    Compact(compact::CompactArgs),
     Serve(serve::ServeArgs),
     Encode(encode::EncodeArgs),
     Eval(eval::EvalArgs),
@@ -62,6 +66,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Build(args) => build::run(args, &mut session),
         Command::Search(args) => search::run(args, &mut session),
         Command::Inspect(args) => inspect::run(args, &mut session),
+        Command::Scroll(args) => scroll::run(args, &mut session),
+        Command::Update(args) => update::run(args, &mut session),
+        Command::Delete(args) => delete::run(args, &mut session),
+        Command::Compact(args) => compact::run(args, &mut session),
         Command::Serve(args) => serve::run(args, &mut session),
         Command::Encode(args) => encode::run(args, &mut session),
         Command::Eval(args) => eval::run(args, &mut session),
@@ -121,6 +129,11 @@ mod tests {
             "eval --vectors a --queries b --rounds 0",
             "tune --sample 0",
             "tune --queries q.npy --sample 5",
+            "scroll --cursor xyz",
+            "update 1",
+            "update 1 --clear --remove a",
+            "update 1 --merge [1]",
+            "delete",
             "serve --listen nowhere",
             "demo --cap -1",
         ] {

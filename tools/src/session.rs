@@ -1,6 +1,6 @@
 //! What every command is given: where the data is, where output goes, when to stop.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::{env, fmt, thread};
@@ -41,14 +41,36 @@ impl Session<'_> {
             .unwrap_or(NonZeroUsize::MIN)
     }
 
-    /// Opens the data folder, and creates it if it is not there.
+    /// Opens the data folder, and creates it if it is not there. Nothing runs in the background:
+    /// a command does one thing, with all threads.
     ///
     /// # Errors
     ///
     /// When the engine refuses the folder.
     pub fn create_or_open(&self, folder: &Path) -> anyhow::Result<Engine> {
+        let config = EngineConfig {
+            threads: self.threads,
+            background_threads: 0,
+            ..EngineConfig::default()
+        };
+        Ok(Engine::open(folder, config)?)
+    }
+
+    /// Opens the data folder to serve it, and creates it if it is not there: flushes and merges run
+    /// in the background.
+    ///
+    /// # Errors
+    ///
+    /// When the engine refuses the folder.
+    pub fn create_or_open_to_serve(&self, folder: &Path) -> anyhow::Result<Engine> {
         let config = EngineConfig { threads: self.threads, ..EngineConfig::default() };
         Ok(Engine::open(folder, config)?)
+    }
+
+    /// Tells a person something that is not a result.
+    pub fn note(&self, text: &str) {
+        // Nobody may be there to read it.
+        let _ = writeln!(io::stderr(), "{text}");
     }
 
     /// Opens the data folder for a command that only reads.

@@ -8,10 +8,10 @@ use tonic::{Request, Response, Status};
 use super::Context;
 use crate::proto::collections_server::Collections;
 use crate::proto::{
-    self, AddFieldReply, AddFieldRequest, CollectionInfo, CreateCollectionReply,
-    CreateCollectionRequest, DropCollectionReply, DropCollectionRequest, DropFieldReply,
-    DropFieldRequest, GetCollectionReply, GetCollectionRequest, ListCollectionsReply,
-    ListCollectionsRequest,
+    self, AddFieldReply, AddFieldRequest, CollectionInfo, CompactCollectionReply,
+    CompactCollectionRequest, CreateCollectionReply, CreateCollectionRequest, DropCollectionReply,
+    DropCollectionRequest, DropFieldReply, DropFieldRequest, GetCollectionReply,
+    GetCollectionRequest, ListCollectionsReply, ListCollectionsRequest,
 };
 use crate::request_scope::Arrival;
 use crate::{convert, status};
@@ -89,6 +89,20 @@ impl Collections for CollectionsService {
         let collection = self.0.runtime.writes.run(dropped).await?;
         let server_time_us = arrival.server_time_us();
         Ok(Response::new(DropFieldReply { collection: Some(collection), server_time_us }))
+    }
+
+    async fn compact(
+        &self,
+        request: Request<CompactCollectionRequest>,
+    ) -> Result<Response<CompactCollectionReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let name = request.into_inner().name;
+        let context = Arc::clone(&self.0);
+        let compact =
+            move |_: &_| context.collection(&name)?.compact().map_err(status::from_engine);
+        self.0.runtime.writes.run(compact).await?;
+        let server_time_us = arrival.server_time_us();
+        Ok(Response::new(CompactCollectionReply { server_time_us }))
     }
 
     async fn drop(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bigrain_engine::{Collection, PointId, StoredPoint};
+use bigrain_engine::{Collection, Cursor, PointId, ScrollParams, StoredPoint, UpdateOutput};
 use prost::Message;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -12,7 +12,8 @@ use crate::convert::Parts;
 use crate::proto::points_server::Points;
 use crate::proto::{
     CountReply, CountRequest, DeleteReply, DeleteRequest, GetReply, GetRequest, ScrollReply,
-    ScrollRequest, UpsertReply, UpsertRequest, UpsertStreamReply, UpsertStreamRequest,
+    ScrollRequest, UpdatePayloadRequest, UpdateReply, UpdateVectorsRequest, UpsertReply,
+    UpsertRequest, UpsertStreamReply, UpsertStreamRequest,
 };
 use crate::request_scope::Arrival;
 use crate::{convert, status};
@@ -57,8 +58,9 @@ impl Points for PointsService {
         let delete = move |_: &_| {
             context.check_batch("ids", request.ids.len())?;
             let ids = convert::point_ids(request.ids)?;
+            let conditions = convert::conditions(request.conditions)?;
             let collection = context.collection(&request.collection)?;
-            collection.delete(&ids).map_err(status::from_engine)
+            collection.delete_if(&ids, conditions).map_err(status::from_engine)
         };
         let output = self.0.runtime.writes.run(delete).await?;
         Ok(Response::new(DeleteReply {
@@ -66,6 +68,28 @@ impl Points for PointsService {
             deleted: output.deleted,
             server_time_us: arrival.server_time_us(),
         }))
+    }
+
+    async fn update_payload(
+        &self,
+        request: Request<UpdatePayloadRequest>,
+    ) -> Result<Response<UpdateReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let request = request.into_inner();
+        let context = Arc::clone(&self.0);
+        let output = self.0.runtime.writes.run(move |_| update_payload(&context, request)).await?;
+        Ok(Response::new(convert::update_reply(&output, arrival.server_time_us())))
+    }
+
+    async fn update_vectors(
+        &self,
+        request: Request<UpdateVectorsRequest>,
+    ) -> Result<Response<UpdateReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let request = request.into_inner();
+        let context = Arc::clone(&self.0);
+        let output = self.0.runtime.writes.run(move |_| update_vectors(&context, request)).await?;
+        Ok(Response::new(convert::update_reply(&output, arrival.server_time_us())))
     }
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetReply>, Status> {
@@ -107,8 +131,33 @@ pub(super) fn upsert(
     context.check_batch("points", request.points.len())?;
     let space = convert::space(request.space.as_deref())?;
     let points = convert::points(request.points, space)?;
+    let conditions = convert::conditions(request.conditions)?;
     let collection = context.collection(&request.collection)?;
-    collection.upsert(points).map_err(status::from_engine)
+    collection.upsert_if(points, conditions).map_err(status::from_engine)
+}
+
+fn update_payload(
+    context: &Context,
+    request: UpdatePayloadRequest,
+) -> Result<UpdateOutput, Status> {
+    context.check_batch("ids", request.ids.len())?;
+    let ids = convert::point_ids(request.ids)?;
+    let update = convert::payload_update(request.change)?;
+    let conditions = convert::conditions(request.conditions)?;
+    let collection = context.collection(&request.collection)?;
+    collection.update_payload_if(&ids, &update, &conditions).map_err(status::from_engine)
+}
+
+fn update_vectors(
+    context: &Context,
+    request: UpdateVectorsRequest,
+) -> Result<UpdateOutput, Status> {
+    context.check_batch("points", request.points.len())?;
+    let space = convert::space(request.space.as_deref())?;
+    let points = convert::points(request.points, space)?;
+    let conditions = convert::conditions(request.conditions)?;
+    let collection = context.collection(&request.collection)?;
+    collection.update_vectors_if(&points, &conditions).map_err(status::from_engine)
 }
 
 fn get(context: &Context, request: GetRequest) -> Result<GetReply, Status> {
@@ -136,7 +185,12 @@ fn scroll(context: &Context, request: ScrollRequest) -> Result<ScrollReply, Stat
     let after = request.after.map(|id| convert::point_id(Some(id))).transpose()?;
     let collection = context.collection(&request.collection)?;
     // One more than wanted tells whether there is a next page.
-    let rows = collection.scroll(after.as_ref(), limit + 1).map_err(status::from_engine)?;
+    let params = ScrollParams::new(limit + 1).map_err(status::from_engine)?;
+    let mut params = params.with_vectors(parts.vectors).with_payload(parts.payload);
+    if let Some(after) = after {
+        params = params.from_cursor(Cursor::after(after));
+    }
+    let rows = collection.scroll_page(&params).map_err(status::from_engine)?.points;
     let first = first_field(&collection);
     context.check_reply(page(rows, &first, limit, parts, context.limits.max_message_bytes)?)
 }

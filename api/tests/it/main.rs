@@ -8,6 +8,7 @@ mod support;
 
 mod collections;
 mod encoding;
+mod fields;
 mod lifecycle;
 mod limits;
 mod points;

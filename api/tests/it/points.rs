@@ -1,8 +1,12 @@
 //! Points: upsert, delete, get, count, scroll, and what they refuse.
 
 use bigrain_api::Settings;
+use bigrain_api::proto::conditions::Existence;
+use bigrain_api::proto::update_payload_request::Change;
 use bigrain_api::proto::{
-    CountRequest, DeleteRequest, GetRequest, Point, PointId, ScrollRequest, UpsertRequest,
+    ClearPayload, CompactCollectionRequest, Conditions, CountRequest, DeleteRequest, GetRequest,
+    PayloadKeys, Point, PointId, PointVersion, ScrollRequest, UpdatePayloadRequest,
+    UpdateVectorsRequest, UpsertRequest,
 };
 use tonic::Code;
 
@@ -32,8 +36,11 @@ async fn points_are_stored_replaced_read_and_deleted() {
     assert_eq!(read.points[0].payload_json, r#"{"a":1}"#);
     assert_eq!(read.points[1].id, Some(text("1")));
 
-    let request =
-        DeleteRequest { collection: "docs".to_owned(), ids: vec![num(1), text("absent")] };
+    let request = DeleteRequest {
+        collection: "docs".to_owned(),
+        ids: vec![num(1), text("absent")],
+        conditions: None,
+    };
     assert_eq!(client.delete(request).await.unwrap().into_inner().deleted, 1);
     assert_eq!(server.count().await, 1);
 }
@@ -103,7 +110,11 @@ async fn an_unknown_collection_is_not_found_by_every_request() {
     let statuses = [
         client.upsert(upsert("nowhere", vec![point(num(1), &[1.0])])).await.unwrap_err(),
         client
-            .delete(DeleteRequest { collection: collection.clone(), ids: vec![num(1)] })
+            .delete(DeleteRequest {
+                collection: collection.clone(),
+                ids: vec![num(1)],
+                conditions: None,
+            })
             .await
             .unwrap_err(),
         client
@@ -160,4 +171,85 @@ async fn scrolling_visits_every_point_once_in_the_order_of_ids() {
         }
     }
     assert_eq!(seen, ids);
+}
+
+#[tokio::test]
+async fn a_write_happens_only_if_its_conditions_hold() {
+    let server = TestServer::with_docs(Settings::default()).await;
+    let mut client = server.points();
+    let upsert_if = |values: [f32; 2], conditions: Conditions| UpsertRequest {
+        conditions: Some(conditions),
+        ..upsert("docs", vec![point(num(1), &values)])
+    };
+    let absent = Conditions { all: Existence::Absent.into(), ..Conditions::default() };
+    let stored = client.upsert(upsert_if([1.0, 0.0], absent.clone())).await.unwrap().into_inner();
+    let refused = client.upsert(upsert_if([2.0, 0.0], absent)).await.unwrap_err();
+    let expected = format!("point 1: expected no point, found version {}", stored.seq);
+    assert_eq!(refused.code(), Code::Aborted);
+    assert!(refused.message().ends_with(&expected), "{refused:?}");
+    let version = |seq| Conditions {
+        versions: vec![PointVersion { id: Some(num(1)), seq }],
+        ..Conditions::default()
+    };
+    let replaced =
+        client.upsert(upsert_if([3.0, 0.0], version(stored.seq))).await.unwrap().into_inner();
+    let delete = |seq| DeleteRequest {
+        collection: "docs".to_owned(),
+        ids: vec![num(1)],
+        conditions: Some(version(seq)),
+    };
+    assert_eq!(client.delete(delete(stored.seq)).await.unwrap_err().code(), Code::Aborted);
+    assert_eq!(client.delete(delete(replaced.seq)).await.unwrap().into_inner().deleted, 1);
+    let gone = client.upsert(upsert_if([1.0, 0.0], version(0))).await.unwrap().into_inner();
+    assert_eq!(gone.inserted, 1);
+    let unknown = Conditions { all: 9, ..Conditions::default() };
+    let refused = client.upsert(upsert_if([1.0, 0.0], unknown)).await.unwrap_err();
+    assert_status(&refused, Code::InvalidArgument, &["unknown existence 9"]);
+}
+
+#[tokio::test]
+async fn parts_of_points_are_updated() {
+    let server = TestServer::with_docs(Settings::default()).await;
+    let mut client = server.points();
+    let first = Point { payload_json: r#"{"a":1,"b":2}"#.to_owned(), ..point(num(1), &[1.0, 0.0]) };
+    server.upsert(vec![first]).await.unwrap();
+    let payload = |change: Option<Change>| UpdatePayloadRequest {
+        collection: "docs".to_owned(),
+        ids: vec![num(1), num(2)],
+        change,
+        conditions: None,
+    };
+    let changes = [
+        (Change::MergeJson(r#"{"b":3,"c":4}"#.to_owned()), r#"{"a":1,"b":3,"c":4}"#),
+        (Change::Remove(PayloadKeys { keys: vec!["a".to_owned()] }), r#"{"b":3,"c":4}"#),
+        (Change::OverwriteJson(r#"{"d":5}"#.to_owned()), r#"{"d":5}"#),
+        (Change::Clear(ClearPayload {}), "{}"),
+    ];
+    let read = || GetRequest {
+        collection: "docs".to_owned(),
+        ids: vec![num(1)],
+        with_vectors: true,
+        with_payload: None,
+    };
+    for (change, expected) in changes {
+        let output = client.update_payload(payload(Some(change))).await.unwrap().into_inner();
+        assert_eq!((output.updated, output.missing), (1, 1));
+        let point = client.get(read()).await.unwrap().into_inner().points.remove(0);
+        assert_eq!(point.payload_json, expected);
+        assert_eq!(point.vector, [1.0, 0.0]);
+    }
+    let refused = client.update_payload(payload(None)).await.unwrap_err();
+    assert_status(&refused, Code::InvalidArgument, &["change is missing"]);
+
+    let request = UpdateVectorsRequest {
+        collection: "docs".to_owned(),
+        points: vec![point(num(1), &[0.0, 5.0])],
+        ..UpdateVectorsRequest::default()
+    };
+    assert_eq!(client.update_vectors(request).await.unwrap().into_inner().updated, 1);
+    let point = client.get(read()).await.unwrap().into_inner().points.remove(0);
+    assert_eq!(point.vector, [0.0, 5.0]);
+    let request = CompactCollectionRequest { name: "docs".to_owned() };
+    server.collections().compact(request).await.unwrap();
+    assert_eq!(server.count().await, 1);
 }

@@ -128,7 +128,7 @@ pub fn point(id: PointId, vector: &[f32]) -> Point {
 }
 
 pub fn upsert(collection: &str, points: Vec<Point>) -> UpsertRequest {
-    UpsertRequest { collection: collection.to_owned(), points, space: None }
+    UpsertRequest { collection: collection.to_owned(), points, space: None, conditions: None }
 }
 
 /// Fails unless a status has this code and all of these words.

@@ -30,6 +30,6 @@ pub mod order;
 mod scanner;
 pub mod verify;
 
-pub use candidates::{Candidate, Candidates};
+pub use candidates::{Candidate, Candidates, RowMask};
 pub use error::IndexError;
 pub use scanner::{CodeSlice, scan};

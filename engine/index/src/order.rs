@@ -5,9 +5,9 @@
 //! has no position. This file says both ways what belongs together.
 //!
 //! ```text
-//! ┌────────────┬─────────────┬───────────────────────┬──────────────────────────┐
-//! │ rows u32   │ points u32  │ offsets: rows × u32   │ positions: points × u32  │
-//! └────────────┴─────────────┴───────────────────────┴──────────────────────────┘
+//! ┌──────────┬────────────┬─────────────────────┬─────────────────────────┐
+//! │ rows u32 │ points u32 │ offsets: rows × u32 │ positions: points × u32 │
+//! └──────────┴────────────┴─────────────────────┴─────────────────────────┘
 //! ```
 //!
 //! `positions` doubles as the field's presence: [`ABSENT`] stands for a point without a vector. Both

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use bigrain_kernels::{Scored, TopK};
-use bigrain_types::SearchStats;
+use bigrain_types::{Offset, SearchStats};
 use rayon::prelude::*;
 
+use super::filtered::Filtered;
 use super::search::{Hit, Search};
 use super::state::FieldView;
 use crate::Result;
@@ -16,6 +17,8 @@ const TASK_ROWS: usize = 4096;
 /// Some rows of a field in one segment.
 struct Task<'a> {
     view: &'a FieldView,
+    /// What matches, if there is a filter.
+    filtered: Option<&'a Filtered>,
     start: u32,
     end: u32,
 }
@@ -33,11 +36,13 @@ impl Search<'_> {
     pub fn exact(
         &self,
         segments: &[FieldView],
+        filtered: &[Filtered],
         in_memory: Vec<Hit>,
         stats: &mut SearchStats,
     ) -> Result<Vec<Hit>> {
         let started = Instant::now();
-        let tasks: Vec<Task<'_>> = segments.iter().flat_map(tasks).collect();
+        let tasks = |(source, view)| tasks(view, filtered.get(source));
+        let tasks: Vec<Task<'_>> = segments.iter().enumerate().flat_map(tasks).collect();
         let limit = self.params.limit();
         let best: Result<Vec<Best>> = self
             .shared
@@ -66,6 +71,9 @@ impl Search<'_> {
     fn best_of(&self, task: &Task<'_>) -> Result<Best> {
         self.query.cancel.check()?;
         let metric = self.field.config.metric;
+        if let Some(filtered) = task.filtered {
+            return self.best_of_matching(task, filtered);
+        }
         let deleted = task.view.files.by_position(&task.view.deleted)?;
         let (mut best, mut scored) = (TopK::new(self.params.limit()), 0);
         let rows = task.view.files.dense.rows_in(task.start..task.end)?;
@@ -77,11 +85,26 @@ impl Search<'_> {
         }
         Ok(Best { rows: best.into_sorted(), scored })
     }
+
+    /// Scores only what matches; nothing else is read.
+    fn best_of_matching(&self, task: &Task<'_>, filtered: &Filtered) -> Result<Best> {
+        let (mut best, mut scored) = (TopK::new(self.params.limit()), 0);
+        for position in filtered.mask.iter(task.start..task.end) {
+            let row = task.view.files.dense.row(Offset(position))?;
+            best.push(row.similarity(self.field.config.metric, &self.vector), position);
+            scored += 1;
+        }
+        Ok(Best { rows: best.into_sorted(), scored })
+    }
 }
 
-fn tasks(view: &FieldView) -> impl Iterator<Item = Task<'_>> {
+fn tasks<'a>(
+    view: &'a FieldView,
+    filtered: Option<&'a Filtered>,
+) -> impl Iterator<Item = Task<'a>> {
     // A segment has at most 2^32 rows: offsets are u32.
     let rows = view.files.rows() as u32;
-    let task = move |start: u32| Task { view, start, end: rows.min(start + TASK_ROWS as u32) };
+    let task =
+        move |start: u32| Task { view, filtered, start, end: rows.min(start + TASK_ROWS as u32) };
     (0..rows).step_by(TASK_ROWS).map(task)
 }

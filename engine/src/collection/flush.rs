@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bigrain_index::IndexError;
 use bigrain_storage::{Batch, Location, PointRow};
-use bigrain_types::{FieldId, Offset, PointId, SegmentId};
+use bigrain_types::{FieldId, Offset, Payload, PointId, SegmentId};
 use roaring::RoaringBitmap;
 
 use super::Collection;
@@ -241,5 +241,10 @@ impl SegmentInput for FrozenRows<'_> {
         let column = self.table.column(field);
         let vector = column.and_then(|column| column.vector(self.slots[point]));
         Ok(vector.map(Cow::Borrowed))
+    }
+
+    fn payloads(&self, points: &[u32]) -> Result<Vec<Cow<'_, Payload>>> {
+        let payload = |point: &u32| self.table.payload(self.slots[*point as usize]);
+        Ok(points.iter().map(|point| Cow::Borrowed(payload(point))).collect())
     }
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use bigrain_index::verify::RowIo;
-use bigrain_storage::{CollectionKey, Directory, ReadView, SegmentRow, Store, fs};
-use bigrain_types::{Offset, SegmentId, SeqNo};
+use bigrain_storage::{CollectionKey, Directory, HeadRow, ReadView, SegmentRow, Store, fs};
+use bigrain_types::{Offset, PointId, SegmentId, SeqNo};
 use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
 
@@ -18,6 +18,7 @@ use crate::config::EngineConfig;
 use crate::encoded_points::EncodedPoints;
 use crate::error::Doing;
 use crate::field::{CollectionConfig, Fields, Schema};
+use crate::filtering::FilterCache;
 use crate::memory::Memory;
 use crate::memtable::Memtable;
 use crate::segment::Segment;
@@ -62,6 +63,8 @@ pub(super) struct Resources {
     pub threads: Threads,
     pub builders: Threads,
     pub row_io: Arc<RowIo>,
+    /// Rows of segments that matched a filter.
+    pub filters: Arc<FilterCache>,
     pub limits: EngineConfig,
     pub memory: Arc<Memory>,
     pub appointments: Arc<Appointments>,
@@ -77,6 +80,7 @@ pub(crate) struct Opening<'a> {
     pub threads: &'a Threads,
     pub builders: &'a Threads,
     pub row_io: &'a Arc<RowIo>,
+    pub filters: &'a Arc<FilterCache>,
     pub limits: &'a EngineConfig,
     pub memory: &'a Arc<Memory>,
     pub background: &'a Arc<Background>,
@@ -133,6 +137,7 @@ impl Opening<'_> {
                 threads: self.threads.clone(),
                 builders: self.builders.clone(),
                 row_io: Arc::clone(self.row_io),
+                filters: Arc::clone(self.filters),
                 limits: self.limits.clone(),
                 memory: Arc::clone(self.memory),
                 appointments: Arc::clone(self.background.appointments()),
@@ -312,29 +317,49 @@ fn rebuild_memtable(
     fields: &Fields,
 ) -> Result<Memtable> {
     let mut table = Memtable::new(fields);
-    let (mut points, mut newest) = (EncodedPoints::new(fields), SeqNo::default());
+    let mut batch = Vec::new();
     for row in view.head_rows(key)? {
-        let (id, row) = row?;
-        let slot = points.ids.len() as u32;
+        batch.push(row?);
+        if batch.len() == REBUILD_BATCH {
+            append_rows(&mut table, view, key, (schema, fields), std::mem::take(&mut batch))?;
+        }
+    }
+    append_rows(&mut table, view, key, (schema, fields), batch)?;
+    Ok(table)
+}
+
+/// Encodes some points of the head, and adds them with their payloads.
+fn append_rows(
+    table: &mut Memtable,
+    view: &ReadView<'_>,
+    key: CollectionKey,
+    (schema, fields): (&Schema, &Fields),
+    rows: Vec<(PointId, HeadRow)>,
+) -> Result<()> {
+    let (mut points, mut newest) = (EncodedPoints::new(fields), SeqNo::default());
+    let ids: Vec<PointId> = rows.iter().map(|(id, _)| id.clone()).collect();
+    let payloads = view.payloads(key, &ids)?;
+    for ((id, row), payload) in rows.into_iter().zip(payloads) {
+        let corrupt = |reason| Err(Error::new(ErrorKind::Corruption, reason));
         for (field, vector) in row.vectors {
             if field >= schema.next_field {
-                let reason = format!("stored vector of {id} is of field {field}, which never was");
-                return Err(Error::new(ErrorKind::Corruption, reason));
+                return corrupt(format!(
+                    "stored vector of {id} is of field {field}, which never was"
+                ));
             }
+            let slot = points.len() as u32;
             let Some(column) = points.column_mut(field) else { continue };
             if vector.len() != column.field().config.dims {
-                let reason = format!("stored vector of {id} has {} dimensions", vector.len());
-                return Err(Error::new(ErrorKind::Corruption, reason));
+                return corrupt(format!("stored vector of {id} has {} dimensions", vector.len()));
             }
             column.push(slot, &vector);
         }
-        points.ids.push(id);
+        let Some(payload) = payload else {
+            return corrupt(format!("point {id} has no stored payload"));
+        };
+        points.push(id, payload);
         newest = newest.max(row.seq);
-        if points.ids.len() == REBUILD_BATCH {
-            let full = std::mem::replace(&mut points, EncodedPoints::new(fields));
-            table.append(&full.encoded(), newest);
-        }
     }
     table.append(&points.encoded(), newest);
-    Ok(table)
+    Ok(())
 }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bigrain_index::IndexError;
 use bigrain_storage::{Batch, ReadError};
-use bigrain_types::{Cancel, Cancelled, FieldId, Offset, PointId, SegmentId};
+use bigrain_types::{Cancel, Cancelled, FieldId, Offset, Payload, PointId, SegmentId};
 
 use super::building::NewSegment;
 use super::handle::Shared;
@@ -185,6 +185,15 @@ impl SegmentInput for MergeInput<'_> {
         let (source, offset) = self.locate(point);
         let Some(files) = source.segment.field(field) else { return Ok(None) };
         files.vector_in_place(offset)
+    }
+
+    fn payloads(&self, points: &[u32]) -> Result<Vec<Cow<'_, Payload>>> {
+        let id = |&point: &u32| self.id(point as usize).map(Cow::into_owned);
+        let ids: Vec<PointId> = points.iter().map(id).collect::<Result<_, _>>()?;
+        let shared = self.watch.shared;
+        let payloads = shared.resources.store.view().payloads(shared.key, &ids)?;
+        // A point that was deleted meanwhile has none.
+        Ok(payloads.into_iter().map(|payload| Cow::Owned(payload.unwrap_or_default())).collect())
     }
 }
 

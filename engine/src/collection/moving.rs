@@ -60,7 +60,7 @@ impl Shared {
         let Built { segment, mut row, order } = built;
         row.arrived = 0;
         // Fields may have been dropped while it was built.
-        let segment = Arc::new(segment.with_only(&self.fields()));
+        let segment = Arc::new(segment.with_only(&self.fields()).with_points_arriving());
         Moving { input, segment, row, order }
     }
 

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bigrain_storage::Batch;
-use bigrain_types::{PointId, SeqNo};
+use bigrain_types::{Filter, PointId, SeqNo};
 
 use super::Collection;
 use super::handle::Shared;
@@ -21,9 +21,12 @@ use crate::encoded_points::EncodedPoints;
 use crate::field::Fields;
 use crate::scroll::PointParts;
 use crate::{
-    Condition, Conditions, Error, ErrorKind, PayloadUpdate, Point, PointVector, Result,
-    StoredPoint, StoredVector, UpdateOutput,
+    Condition, Conditions, Error, ErrorKind, MatchingPoints, PayloadUpdate, Point, PointVector,
+    Result, StoredPoint, StoredVector, UpdateOutput,
 };
+
+/// Points that match a filter and are changed by one commit.
+const MATCHING_BATCH: usize = 2048;
 
 /// Rounds that may find a point changed before writers wait for one.
 const MAX_ROUNDS: usize = 4;
@@ -59,14 +62,39 @@ impl Collection {
             let ids: Vec<PointId> = ids.iter().filter(|id| seen.insert(*id)).cloned().collect();
             shared.rewrite(&Rewrite {
                 ids: &ids,
+                only: None,
                 conditions,
-                edit: &|_, stored| {
-                    let payload = &mut stored.point.payload;
-                    *payload = update.apply(std::mem::take(payload));
-                    Ok(())
-                },
+                edit: &|_, stored| stored.update(update),
             })
         })
+    }
+
+    /// Changes the payloads of the points that match a filter at one moment, and still match when
+    /// each is changed. Points are changed some thousand at a time; after an error some may be.
+    ///
+    /// # Errors
+    ///
+    /// As [`update_payload`](Self::update_payload) and [`matching`](Self::matching).
+    pub fn update_payload_matching(
+        &self,
+        filter: &Filter,
+        update: &PayloadUpdate,
+    ) -> Result<UpdateOutput> {
+        let MatchingPoints { ids, seq } = self.matching(filter)?;
+        let mut all = UpdateOutput { seq, updated: 0, missing: 0 };
+        let shared = &*self.0;
+        for ids in ids.chunks(MATCHING_BATCH) {
+            let output = shared.run("update", || {
+                shared.rewrite(&Rewrite {
+                    ids,
+                    only: Some(filter),
+                    conditions: &Conditions::default(),
+                    edit: &|_, stored| stored.update(update),
+                })
+            })?;
+            all = UpdateOutput { seq: output.seq, updated: all.updated + output.updated, ..all };
+        }
+        Ok(all)
     }
 
     /// Replaces vectors of points and leaves their payloads and their vectors in other fields; ids
@@ -108,7 +136,7 @@ impl Collection {
                 }
                 Ok(())
             };
-            shared.rewrite(&Rewrite { ids: &ids, conditions, edit: &edit })
+            shared.rewrite(&Rewrite { ids: &ids, only: None, conditions, edit: &edit })
         })
     }
 }
@@ -117,6 +145,8 @@ impl Collection {
 struct Rewrite<'a> {
     /// Each once.
     ids: &'a [PointId],
+    /// Others are left as they are.
+    only: Option<&'a Filter>,
     conditions: &'a Conditions,
     /// Changes the point at a position of `ids`.
     edit: &'a dyn Fn(usize, &mut Stored) -> Result<()>,
@@ -129,6 +159,13 @@ struct Stored {
 }
 
 impl Stored {
+    /// Changes the payload.
+    fn update(&mut self, update: &PayloadUpdate) -> Result<()> {
+        let payload = &mut self.point.payload;
+        *payload = update.apply(std::mem::take(payload));
+        Ok(())
+    }
+
     /// Puts a vector in place of the one in a field, or adds it where there is none.
     fn put(&mut self, field: Option<&str>, values: &[f32]) -> Result<()> {
         // The field may be another one than was checked, under the same name.
@@ -188,7 +225,7 @@ impl Shared {
         moment: &Moment<'_>,
         rewrite: &Rewrite<'_>,
     ) -> Result<Option<Prepared>> {
-        let &Rewrite { ids, conditions, edit } = rewrite;
+        let &Rewrite { ids, only, conditions, edit } = rewrite;
         let Some(stored) = moment.points(ids, PointParts::ALL)? else { return Ok(None) };
         let mut versions: HashMap<PointId, Option<SeqNo>> = moment.versions(conditions.named())?;
         let version = |point: &Option<StoredPoint>| point.as_ref().map(|point| point.seq);
@@ -201,6 +238,9 @@ impl Shared {
         let (mut points, mut payloads) = (EncodedPoints::new(&moment.fields), Batch::new());
         for (at, point) in stored.into_iter().enumerate() {
             let Some(point) = point else { continue };
+            if only.is_some_and(|filter| !filter.matches(&point.payload, &point.id)) {
+                continue;
+            }
             let mut stored = Stored { point, fields: moment.fields.clone() };
             edit(at, &mut stored).map_err(|error| at_point(&ids[at], &error))?;
             let point = stored.point;
@@ -208,15 +248,15 @@ impl Shared {
             if let Some(reason) = payloads.refusal() {
                 return Err(at_point(&point.id, &Error::invalid(reason)));
             }
-            let slot = points.ids.len() as u32;
+            let slot = points.len() as u32;
             for StoredVector { field, values } in &point.vectors {
                 let field = moment.fields.named(Some(field))?.id;
                 points.column_mut(field).into_iter().for_each(|column| column.push(slot, values));
             }
-            points.ids.push(point.id);
+            points.push(point.id, point.payload);
         }
         let points = points.encoded();
-        let updated = points.ids.len() as u64;
+        let updated = points.len() as u64;
         let output = UpdateOutput { seq: self.state.read().seq, updated, missing };
         Ok(Some(Prepared { operation: Operation::Upsert { points, payloads }, unchanged, output }))
     }

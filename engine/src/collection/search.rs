@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bigrain_binarize::{QueryCode, QueryWidth};
-use bigrain_index::candidates::ivf::{Ivf, Reach, Scanned};
+use bigrain_index::candidates::ivf::{Ivf, Needed, Reach, Scanned};
 use bigrain_index::candidates::list_scan::{Epsilon, ListScan};
 use bigrain_index::dense::DenseReader;
 use bigrain_index::lists::{Effort, Nearness, ResidentLists};
@@ -22,9 +22,12 @@ use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
 use super::Collection;
+use super::filtered::Filtered;
 use super::handle::Shared;
+use super::matching::live_slots;
 use super::state::{FieldView, Frozen, State};
 use crate::field::Field;
+use crate::filtering::{FilterMethod, PreparedFilter};
 use crate::memtable::Memtable;
 use crate::plan::{SearchPlan, SourcePlan};
 use crate::{Error, ErrorKind, Query, Result, ScoredPoint, SearchOutput};
@@ -44,7 +47,7 @@ const SIGN_EPSILON: f32 = 2.6;
 
 impl Collection {
     /// Returns the points nearest to a query, nearest first: `limit` of them, or all that have a vector
-    /// in the query's field.
+    /// in the query's field and match its filter.
     ///
     /// # Errors
     ///
@@ -80,6 +83,7 @@ pub(super) struct Search<'a> {
     pub params: &'a SearchParams,
     pub query: &'a Query,
     pub field: Arc<Field>,
+    pub filter: Option<PreparedFilter>,
     /// Of length one under cosine.
     pub vector: Vec<f32>,
     code: QueryCode,
@@ -89,6 +93,8 @@ pub(super) struct Search<'a> {
 /// What a search looks at, taken in one step.
 struct View {
     segments: Vec<FieldView>,
+    /// What matches the filter in each segment, if there is one.
+    filtered: Vec<Filtered>,
     frozen: Option<Frozen>,
     /// The memtable's best, already scored exactly: it may change once the lock is released.
     active: Vec<Hit>,
@@ -117,7 +123,8 @@ impl<'a> Search<'a> {
             .prepare_query(&vector, width)
             .map_err(|error| Error::invalid(error.to_string()))?;
         let max_candidates = max_candidates(params, field.config.levels.get());
-        Ok(Self { shared, params, query, field, vector, code, max_candidates })
+        let filter = query.filter.as_ref().map(PreparedFilter::new).transpose()?;
+        Ok(Self { shared, params, query, field, filter, vector, code, max_candidates })
     }
 
     /// Returns the results, or nothing when a result was deleted while it was being fetched.
@@ -125,14 +132,18 @@ impl<'a> Search<'a> {
         let mut stats = SearchStats::default();
         let mut view = self.view(&mut stats)?;
         stats.segments = view.segments.len() as u64;
+        let Some(filtered) = self.filtered(&view.segments, view.seq, &mut stats)? else {
+            return Ok(None);
+        };
+        view.filtered = filtered;
         let mut in_memory = std::mem::take(&mut view.active);
         if let Some(frozen) = &view.frozen {
             in_memory.extend(self.timed_memtable_hits(&frozen.table, &frozen.dead, &mut stats));
         }
         let hits = if self.params.exact() {
-            self.exact(&view.segments, in_memory, &mut stats)?
+            self.exact(&view.segments, &view.filtered, in_memory, &mut stats)?
         } else {
-            self.approximate(&view.segments, &in_memory, &mut stats)?
+            self.approximate(&view, &in_memory, &mut stats)?
         };
         let started = Instant::now();
         let points = self.fetch(hits, view.seq)?;
@@ -150,6 +161,7 @@ impl<'a> Search<'a> {
         let (active, dead) = (&state.active, state.active.dead());
         let view = View {
             segments: state.segments_with(self.field.id).collect(),
+            filtered: Vec::new(),
             frozen: state.frozen.clone(),
             active: self.timed_memtable_hits(active, dead, stats),
             active_plan: self.params.explain().then(|| self.memtable_plan(active, dead)),
@@ -184,10 +196,14 @@ impl<'a> Search<'a> {
         let metric = self.field.config.metric;
         let limit = self.params.limit();
         let score = |row: u32| similarity(metric, &self.vector, column.row(row));
-        let is_dead = |row: u32| dead.contains(column.slot(row));
+        let matching = self.filter.as_ref().map(|filter| live_slots(table, dead, filter));
+        let is_out = |row: u32| match &matching {
+            Some(matching) => !matching.contains(column.slot(row)),
+            None => dead.contains(column.slot(row)),
+        };
         if self.params.exact() {
             let mut best = TopK::new(limit);
-            for row in (0..column.len() as u32).filter(|&row| !is_dead(row)) {
+            for row in (0..column.len() as u32).filter(|&row| !is_out(row)) {
                 best.push(score(row), row);
                 stats.rows_read += 1;
             }
@@ -196,7 +212,7 @@ impl<'a> Search<'a> {
         }
         let mut candidates = Candidates::new(limit, self.max_candidates);
         stats.codes_scanned +=
-            column.with_codes(|codes| scan(codes, &self.code, is_dead, &mut candidates));
+            column.with_codes(|codes| scan(codes, &self.code, is_out, &mut candidates));
         let candidates = candidates.into_sorted();
         stats.candidates += candidates.len() as u64;
         let Ok(verified) =
@@ -209,12 +225,16 @@ impl<'a> Search<'a> {
     /// Candidates of every source compete; the best bounds are verified.
     fn approximate(
         &self,
-        segments: &[FieldView],
+        view: &View,
         in_memory: &[Hit],
         stats: &mut SearchStats,
     ) -> Result<Vec<Hit>> {
         let started = Instant::now();
-        let mut candidates = self.segment_candidates(segments, stats)?;
+        let segments = &view.segments[..];
+        let mut candidates = self.segment_candidates(segments, &view.filtered, stats)?;
+        for (source, filtered) in (0..).zip(&view.filtered) {
+            candidates.extend(filtered.certain(source));
+        }
         stats.candidates += candidates.len() as u64;
         // What is already scored takes part as one more source, with its score as its bound.
         let in_memory_source = segments.len() as u32;
@@ -266,18 +286,20 @@ impl<'a> Search<'a> {
     fn segment_candidates(
         &self,
         segments: &[FieldView],
+        filtered: &[Filtered],
         stats: &mut SearchStats,
     ) -> Result<Vec<Candidate>> {
         let empty = || Candidates::new(self.params.limit(), self.max_candidates);
-        let codes: u64 = segments.iter().map(|view| self.expected_codes(view)).sum();
+        let codes = |(source, view)| self.expected_codes(view, filtered.get(source));
+        let codes: u64 = segments.iter().enumerate().map(codes).sum();
         let (scanned, candidates) = if segments.len() > 1 && codes > PARALLEL_CODES {
             let search_one = |(source, view): (usize, &FieldView)| {
                 let mut candidates = empty();
                 let scan = &mut ListScan::new(&self.code);
-                Ok::<_, Error>((
-                    self.search_segment(source, view, scan, &mut candidates)?,
-                    candidates,
-                ))
+                candidates.begin_source(source as u32);
+                let filtered = filtered.get(source);
+                let scanned = self.search_segment(view, filtered, scan, &mut candidates)?;
+                Ok::<_, Error>((scanned, candidates))
             };
             let merge = |mut a: (Scanned, Candidates), b: (Scanned, Candidates)| {
                 a.0 += b.0;
@@ -293,7 +315,9 @@ impl<'a> Search<'a> {
             let (mut scanned, mut candidates) = (Scanned::default(), empty());
             let mut scan = ListScan::new(&self.code);
             for (source, view) in segments.iter().enumerate() {
-                scanned += self.search_segment(source, view, &mut scan, &mut candidates)?;
+                candidates.begin_source(source as u32);
+                let filtered = filtered.get(source);
+                scanned += self.search_segment(view, filtered, &mut scan, &mut candidates)?;
             }
             (scanned, candidates)
         };
@@ -304,8 +328,8 @@ impl<'a> Search<'a> {
 
     fn search_segment(
         &self,
-        source: usize,
         view: &FieldView,
+        filtered: Option<&Filtered>,
         scan: &mut ListScan,
         candidates: &mut Candidates,
     ) -> Result<Scanned> {
@@ -316,8 +340,17 @@ impl<'a> Search<'a> {
         let nearness = Nearness::of(self.field.config.metric);
         let centroids = files.lists.centroids(&lists, nearness)?;
         let ivf = Ivf { codes: &codes, layout: &lists.layout, centroids };
-        candidates.begin_source(source as u32);
         let reach = self.reach(&lists);
+        if let Some(filtered) = filtered {
+            let needed = |share: f64| self.needed_lists(filtered, &lists, share);
+            let needed = Needed { lists: &needed, epsilon: reach.epsilon };
+            return Ok(match filtered.method {
+                FilterMethod::ScoreRows => Scanned::default(),
+                FilterMethod::ScanAll | FilterMethod::ScanLists => {
+                    ivf.search_masked(&self.code, scan, &filtered.mask, &needed, candidates)
+                }
+            });
+        }
         let deleted = files.by_position(&view.deleted)?;
         Ok(if deleted.is_empty() {
             ivf.search(&self.code, scan, reach, |_| false, candidates)
@@ -340,8 +373,27 @@ impl<'a> Search<'a> {
         Reach { probes: params.probes().unwrap_or(probes as usize), epsilon }
     }
 
+    /// Returns how many lists to probe where a share of the rows near the query matches: as many as
+    /// it takes to find so many more neighbours that this share of them is enough.
+    fn needed_lists(&self, filtered: &Filtered, lists: &ResidentLists, share: f64) -> usize {
+        let count = lists.layout.len();
+        if filtered.method == FilterMethod::ScanAll {
+            return count;
+        }
+        let neighbours = (self.params.limit() as f64 / share).ceil() as usize;
+        let effort = |limit| {
+            lists.calibration.effort(self.params.target_recall(), limit, count as u32).probes
+        };
+        self.params.probes().unwrap_or_else(|| effort(neighbours) as usize)
+    }
+
     /// About how many codes a search of a segment scans.
-    fn expected_codes(&self, view: &FieldView) -> u64 {
+    fn expected_codes(&self, view: &FieldView, filtered: Option<&Filtered>) -> u64 {
+        match filtered {
+            Some(Filtered { method: FilterMethod::ScoreRows, .. }) => return 0,
+            Some(Filtered { mask, .. }) => return mask.len(),
+            None => {}
+        }
         let lists = u64::from(view.files.lists.lists());
         let probes = self.params.probes().map_or(lists, |probes| probes as u64);
         view.files.rows() * probes.min(lists) / lists
@@ -383,13 +435,15 @@ impl<'a> Search<'a> {
     }
 
     fn plan(&self, view: &View) -> SearchPlan {
-        let exact = self.params.exact();
+        let (exact, filtered) = (self.params.exact(), &view.filtered);
         let mut sources: Vec<SourcePlan> = view
             .segments
             .iter()
-            .map(|view| SourcePlan {
+            .enumerate()
+            .map(|(source, view)| SourcePlan {
                 source: format!("segment {}", view.segment.id),
                 index: self.index_plan(exact, view),
+                filter: filtered.get(source).map(|filtered| filtered.explain(exact)),
                 rows: view.files.rows(),
                 deleted: view.deleted_rows(),
             })
@@ -414,9 +468,11 @@ impl<'a> Search<'a> {
 
     fn memtable_plan(&self, table: &Memtable, dead: &RoaringBitmap) -> SourcePlan {
         let column = table.column(self.field.id);
+        let matching = self.filter.as_ref().map(|filter| live_slots(table, dead, filter).len());
         SourcePlan {
             source: "memtable".into(),
             index: "flat scan".into(),
+            filter: matching.map(|count| format!("{count} match, by their payloads")),
             rows: column.map_or(0, |column| column.len() as u64),
             deleted: column.map_or(0, |column| column.count_in(dead)),
         }

@@ -13,10 +13,13 @@ use parking_lot::Mutex;
 
 use super::Collection;
 use super::handle::Shared;
-use crate::config::check_batch;
+use crate::config::{MAX_POINTS_PER_BATCH, check_batch};
 use crate::encoded_points::EncodedPoints;
 use crate::field::{Fields, Schema};
-use crate::{Conditions, DeleteOutput, Error, ErrorKind, Point, PointVector, Result, UpsertOutput};
+use crate::{
+    Conditions, DeleteOutput, Error, ErrorKind, Filter, MatchingPoints, Point, PointVector, Result,
+    UpsertOutput,
+};
 
 /// What the commit lock guards: the counters of the next batch, and the fields as the store has them.
 #[derive(Debug)]
@@ -58,23 +61,29 @@ pub(super) enum Operation {
         /// Writes the payloads; made on the caller's thread.
         payloads: Batch,
     },
-    Delete(Vec<PointId>),
+    Delete {
+        ids: Vec<PointId>,
+        /// Points of later writes are passed over.
+        until: Option<SeqNo>,
+    },
 }
 
 impl Operation {
     /// Returns the points it writes.
     fn ids(&self) -> &[PointId] {
         match self {
-            Self::Upsert { points, .. } => &points.ids,
-            Self::Delete(ids) => ids,
+            Self::Upsert { points, .. } => points.ids(),
+            Self::Delete { ids, .. } => ids,
         }
     }
 
     /// Returns about how much memory it takes once it is applied.
     pub fn memory_bytes(&self) -> u64 {
         match self {
-            Self::Upsert { points, .. } => points.memory_bytes(),
-            Self::Delete(_) => 0,
+            Self::Upsert { points, payloads } => {
+                points.memory_bytes() + payloads.size_bytes() as u64
+            }
+            Self::Delete { .. } => 0,
         }
     }
 }
@@ -150,9 +159,29 @@ impl Collection {
             check_batch(ids.len())?;
             let mut seen = HashSet::new();
             let ids = ids.iter().filter(|id| seen.insert(*id)).cloned().collect();
-            let applied = shared.write(Operation::Delete(ids), conditions)?;
+            let applied = shared.write(Operation::Delete { ids, until: None }, conditions)?;
             Ok(DeleteOutput { seq: applied.seq, deleted: applied.existed })
         })
+    }
+
+    /// Deletes the points that match a filter at one moment. When this returns, each of them is gone
+    /// from disk and from every later search, unless it was written anew since that moment. Points go
+    /// some thousand at a time; after an error some may be gone.
+    ///
+    /// # Errors
+    ///
+    /// As [`delete`](Self::delete) and [`matching`](Self::matching).
+    pub fn delete_matching(&self, filter: &Filter) -> Result<DeleteOutput> {
+        let MatchingPoints { ids, seq } = self.matching(filter)?;
+        let mut output = DeleteOutput { seq, deleted: 0 };
+        let shared = &*self.0;
+        for ids in ids.chunks(MAX_POINTS_PER_BATCH) {
+            let delete = Operation::Delete { ids: ids.to_vec(), until: Some(seq) };
+            let applied =
+                shared.run("delete from", || shared.write(delete, Conditions::default()))?;
+            output = DeleteOutput { seq: applied.seq, deleted: output.deleted + applied.existed };
+        }
+        Ok(output)
     }
 }
 
@@ -179,7 +208,7 @@ impl Shared {
             if let Some(reason) = payloads.refusal() {
                 return Err(at_point(&id, &Error::invalid(reason)));
             }
-            encoded.ids.push(id);
+            encoded.push(id, payload);
         }
         Ok(Operation::Upsert { points: encoded.encoded(), payloads })
     }
@@ -250,10 +279,11 @@ impl Shared {
                 Operation::Upsert { points, payloads } => {
                     let existed = work.upsert(points, seq);
                     work.batch.append(std::mem::take(payloads));
-                    counts.live = (counts.live + points.ids.len() as u64).saturating_sub(existed);
+                    counts.live = (counts.live + points.len() as u64).saturating_sub(existed);
                     existed
                 }
-                Operation::Delete(ids) => {
+                Operation::Delete { ids, until } => {
+                    work.pass_over_later(ids, *until);
                     let existed = work.delete(ids);
                     counts.live = counts.live.saturating_sub(existed);
                     existed
@@ -277,7 +307,7 @@ impl Shared {
             state.seq = applied.seq;
             match &request.operation {
                 Operation::Upsert { points, .. } => state.append(points, applied.seq),
-                Operation::Delete(ids) => ids.iter().for_each(|id| state.remove(id)),
+                Operation::Delete { ids, .. } => ids.iter().for_each(|id| state.remove(id)),
             }
         }
         for &(segment, offset) in &applied.buried {
@@ -331,7 +361,7 @@ impl GroupWork {
     /// Adds points to the batch; returns how many existed.
     fn upsert(&mut self, points: &EncodedPoints, seq: SeqNo) -> u64 {
         let mut existed = 0;
-        for (index, id) in points.ids.iter().enumerate() {
+        for (index, id) in points.ids().iter().enumerate() {
             let new = PointRow { seq, location: Location::Head };
             let old = self.rows.insert(id.clone(), new);
             existed += u64::from(self.bury(old));
@@ -341,6 +371,12 @@ impl GroupWork {
             self.batch.put_head(self.key, id, &row);
         }
         existed
+    }
+
+    /// Leaves out points that were written after `until`.
+    fn pass_over_later(&self, ids: &mut Vec<PointId>, until: Option<SeqNo>) {
+        let Some(until) = until else { return };
+        ids.retain(|id| self.rows.get(id).is_none_or(|row| row.seq <= until));
     }
 
     /// Adds deletes to the batch; returns how many points existed.
@@ -385,7 +421,7 @@ fn push_vectors(
     if vectors.is_empty() {
         return Err(Error::invalid("no vectors: expected one in at least one field"));
     }
-    let (slot, expected) = (points.ids.len() as u32, points.missing());
+    let (slot, expected) = (points.len() as u32, points.missing());
     for PointVector { field, mut values, space } in vectors {
         let field = fields.named(field.as_deref())?;
         field.check(&values, space).map_err(|error| fields.at(field, error))?;

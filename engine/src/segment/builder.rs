@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use bigrain_index::build::{BuildParams, BuiltIndex, Rows, build};
 use bigrain_index::{IndexError, codes, dense::DenseWriter, ids, lists, order};
+use bigrain_lexical::LexicalWriter;
 use bigrain_storage::{Directory, FileKind};
 
 use super::input::FieldRows;
 use super::{Placement, SegmentInput};
 use crate::field::Field;
 use crate::threads::Threads;
+
+/// Payloads that are asked for together.
+const PAYLOAD_BATCH: usize = 1024;
 
 /// How to build a segment.
 #[derive(Clone, Copy, Debug)]
@@ -36,11 +40,12 @@ pub(crate) struct BuiltSegment {
 /// vector in that field come last, in the order of the input.
 ///
 /// The same input gives the same bytes, for any number of threads. Memory is bounded by the codes of
-/// one field and a sample of its rows, and 12 bytes a point; dense rows are streamed.
+/// one field and a sample of its rows, 12 bytes a point, and the terms of all payloads; dense rows are
+/// streamed.
 ///
 /// # Errors
 ///
-/// [`IndexError`] when the directory refuses or the input cannot be read. The folder then holds
+/// [`Error`](crate::Error) when the directory refuses or the input cannot be read. The folder then holds
 /// unfinished files that no manifest names.
 pub(crate) fn build_segment<I: SegmentInput>(
     directory: &dyn Directory,
@@ -48,7 +53,7 @@ pub(crate) fn build_segment<I: SegmentInput>(
     input: &I,
     params: &SegmentParams<'_>,
     threads: &Threads,
-) -> Result<BuiltSegment, IndexError> {
+) -> crate::Result<BuiltSegment> {
     let mut written = BuiltSegment { order: Vec::new(), fields: Vec::new() };
     let mut offsets = Vec::new();
     for field in params.fields {
@@ -78,7 +83,25 @@ pub(crate) fn build_segment<I: SegmentInput>(
     }
     let ids = written.order.iter().map(|&point| input.id(point as usize));
     ids::write(directory, &folder.join(FileKind::Ids.file_name("")), ids)?;
+    write_lexical(directory, folder, input, &written.order)?;
     Ok(written)
+}
+
+/// Indexes ids and payloads, in the order of the offsets.
+fn write_lexical<I: SegmentInput>(
+    directory: &dyn Directory,
+    folder: &Path,
+    input: &I,
+    order: &[u32],
+) -> crate::Result<()> {
+    let mut writer = LexicalWriter::new()?;
+    for points in order.chunks(PAYLOAD_BATCH) {
+        for (&point, payload) in points.iter().zip(input.payloads(points)?) {
+            writer.add(&*input.id(point as usize)?, &payload)?;
+        }
+    }
+    writer.finish(directory, &folder.join(FileKind::Lexical.file_name("")))?;
+    Ok(())
 }
 
 /// Puts the points that are not among `leading` behind them; returns the point of each offset and
@@ -134,7 +157,7 @@ mod tests {
     use std::borrow::Cow;
 
     use bigrain_storage::RamDirectory;
-    use bigrain_types::{FieldId, Levels, Metric, Offset, PointId, SegmentId};
+    use bigrain_types::{FieldId, Levels, Metric, Offset, Payload, PointId, SegmentId};
 
     use super::super::Segment;
     use super::*;
@@ -177,6 +200,10 @@ mod tests {
         ) -> Result<Option<Cow<'_, [f32]>>, IndexError> {
             let vector = || Self::vector_of(point, field.0 as usize).into();
             Ok(self.has(point, field)?.then(vector))
+        }
+        fn payloads(&self, points: &[u32]) -> crate::Result<Vec<Cow<'_, Payload>>> {
+            let payload = |point: &u32| Cow::Owned(Payload::new().with("number", *point));
+            Ok(points.iter().map(payload).collect())
         }
     }
 

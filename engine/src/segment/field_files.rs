@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
-use bigrain_index::IndexError;
 use bigrain_index::codes::CodesReader;
 use bigrain_index::dense::{DenseReader, DenseRow};
 use bigrain_index::lists::ListsReader;
 use bigrain_index::order::OrderReader;
+use bigrain_index::{IndexError, RowMask};
 use bigrain_storage::{BlockFile, Directory, FileKind};
 use bigrain_types::{FieldId, Offset};
 use roaring::RoaringBitmap;
@@ -122,6 +122,19 @@ impl FieldFiles {
             DenseRow::F32(row) => Cow::Borrowed(row),
             row @ (DenseRow::F16(_) | DenseRow::I8 { .. } | _) => Cow::Owned(row.to_vec()),
         }))
+    }
+
+    /// Returns a set of offsets as a mask of positions.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError`] when the order cannot be read.
+    pub fn mask(&self, offsets: &RoaringBitmap) -> Result<RowMask, IndexError> {
+        let rows = self.rows() as usize;
+        let Some(order) = &self.order else { return Ok(RowMask::new(rows, offsets)) };
+        let order = (0..).zip(order.offsets()?);
+        let inside = order.filter(|(_, offset)| offsets.contains(**offset));
+        Ok(RowMask::new(rows, inside.map(|(position, _)| position)))
     }
 
     /// Returns the vector of a point, if it has one in this field.

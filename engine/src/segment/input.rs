@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bigrain_index::IndexError;
 use bigrain_index::build::Rows;
-use bigrain_types::{FieldId, PointId};
+use bigrain_types::{FieldId, Payload, PointId};
 
 /// The points of a segment to be, in the order they were written: of a frozen memtable, or of
 /// segments that are merged.
@@ -32,6 +32,14 @@ pub(crate) trait SegmentInput: Sync {
     ///
     /// [`IndexError`] when a vector that lies in a file cannot be read.
     fn vector(&self, point: usize, field: FieldId) -> Result<Option<Cow<'_, [f32]>>, IndexError>;
+
+    /// Returns the payloads of some points. A point that was replaced or deleted meanwhile may have
+    /// any payload: its row will be dead.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`](crate::Error) when payloads that lie in the store cannot be read.
+    fn payloads(&self, points: &[u32]) -> crate::Result<Vec<Cow<'_, Payload>>>;
 }
 
 /// The rows of one field: the vectors of those points that have one, in the order of the points.

@@ -8,6 +8,7 @@
 //!     dense.<field>      read row by row, to verify
 //!     order.<field>      position <-> offset, for every field but the one that leads
 //!     ids                offset -> PointId
+//!     lexical            payload value -> offsets
 //! ```
 //!
 //! A field has files if any point of the segment has a vector in it. The first such field *leads*:

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use bigrain_index::IndexError;
 use bigrain_index::ids::IdsReader;
+use bigrain_lexical::LexicalReader;
 use bigrain_storage::{BlockFile, Directory, FileKind, SegmentRow, fs};
 use bigrain_types::{FieldId, SegmentId};
 
@@ -16,10 +17,14 @@ use crate::field::{Field, Fields};
 pub(crate) struct Segment {
     pub id: SegmentId,
     pub ids: Arc<IdsReader>,
+    /// Which points have which payload values.
+    pub lexical: Arc<LexicalReader>,
     /// The fields it has vectors of, in the order of the collection's.
     fields: Vec<Arc<FieldFiles>>,
     /// Files of fields that were dropped, with their lengths: they take room, and nobody reads them.
     left_over: Vec<(String, u64)>,
+    /// Whether its points arrive in parts: a row that is dead now may be alive later.
+    arriving: bool,
     /// Set when the manifest has the segment no longer; shared by all copies, the last of which
     /// removes the files.
     retired: Arc<OnceLock<RetiredFolder>>,
@@ -48,14 +53,27 @@ impl Segment {
         folder: &Path,
         id: SegmentId,
         fields: &[(Arc<Field>, Placement)],
-    ) -> Result<Self, IndexError> {
-        let path = folder.join(FileKind::Ids.file_name(""));
-        let ids = Arc::new(IdsReader::open(directory, &path)?);
+    ) -> crate::Result<Self> {
+        let path = |kind: FileKind| folder.join(kind.file_name(""));
+        let ids = Arc::new(IdsReader::open(directory, &path(FileKind::Ids))?);
+        let lexical = Arc::new(LexicalReader::open(directory, &path(FileKind::Lexical))?);
+        if lexical.rows() != ids.rows() {
+            let reason = format!("rows differ: {} ids, {} here", ids.rows(), lexical.rows());
+            return Err(IndexError::Malformed { path: lexical.file().path(), reason }.into());
+        }
         let open = |(field, placement): &(Arc<Field>, Placement)| {
             FieldFiles::open(directory, folder, field, *placement, ids.rows()).map(Arc::new)
         };
         let fields: Vec<Arc<FieldFiles>> = fields.iter().map(open).collect::<Result<_, _>>()?;
-        Ok(Self { id, ids, fields, left_over: Vec::new(), retired: Arc::default() })
+        Ok(Self {
+            id,
+            ids,
+            lexical,
+            fields,
+            left_over: Vec::new(),
+            arriving: false,
+            retired: Arc::default(),
+        })
     }
 
     /// Notes which other files the manifest names.
@@ -90,8 +108,22 @@ impl Segment {
         let dropped = dropped.iter().flat_map(|files| files.files());
         let dropped = dropped.map(|(name, file)| (name, file.identity().length));
         let left_over = self.left_over.iter().cloned().chain(dropped).collect();
-        let (ids, retired) = (Arc::clone(&self.ids), Arc::clone(&self.retired));
-        Self { id: self.id, ids, fields, left_over, retired }
+        let (ids, lexical) = (Arc::clone(&self.ids), Arc::clone(&self.lexical));
+        let retired = Arc::clone(&self.retired);
+        let (id, arriving) = (self.id, self.arriving);
+        Self { id, ids, lexical, fields, left_over, arriving, retired }
+    }
+
+    /// Says that the points arrive in parts, while searches go on.
+    #[must_use]
+    pub fn with_points_arriving(mut self) -> Self {
+        self.arriving = true;
+        self
+    }
+
+    /// Whether rows that are dead at one moment may be alive at a later one.
+    pub fn is_arriving(&self) -> bool {
+        self.arriving
     }
 
     /// Has the segment's folder removed when the last search that reads it ends. The manifest must
@@ -121,6 +153,7 @@ impl Segment {
     pub fn files(&self) -> Vec<(String, &BlockFile)> {
         let mut files: Vec<_> = self.fields.iter().flat_map(|files| files.files()).collect();
         files.push((FileKind::Ids.file_name(""), self.ids.file()));
+        files.push((FileKind::Lexical.file_name(""), self.lexical.file()));
         files
     }
 

@@ -32,12 +32,21 @@ pub enum FileKind {
     Order,
     /// The point ids of a segment, both ways.
     Ids,
+    /// Which rows of a segment have which payload values: the files of a tantivy index.
+    Lexical,
 }
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Codes, Self::Lists, Self::Centroids, Self::Dense, Self::Order, Self::Ids];
+    pub const ALL: [Self; 7] = [
+        Self::Codes,
+        Self::Lists,
+        Self::Centroids,
+        Self::Dense,
+        Self::Order,
+        Self::Ids,
+        Self::Lexical,
+    ];
 
     /// Returns the last eight bytes of a file of this kind.
     #[must_use]
@@ -49,6 +58,7 @@ impl FileKind {
             Self::Dense => b"bgDENSE\n",
             Self::Order => b"bgORDER\n",
             Self::Ids => b"bgIDS.V\n",
+            Self::Lexical => b"bgLEXIC\n",
         }
     }
 
@@ -57,11 +67,17 @@ impl FileKind {
     pub fn version(self) -> u32 {
         match self {
             Self::Codes => 2,
-            Self::Lists | Self::Centroids | Self::Dense | Self::Order | Self::Ids => 1,
+            Self::Lists
+            | Self::Centroids
+            | Self::Dense
+            | Self::Order
+            | Self::Ids
+            | Self::Lexical => 1,
         }
     }
 
-    /// Returns the name of the file within its segment's folder. Ids belong to no field.
+    /// Returns the name of the file within its segment's folder. Ids and the lexical index belong to
+    /// no field.
     #[must_use]
     pub fn file_name(self, field: &str) -> String {
         match self {
@@ -71,6 +87,7 @@ impl FileKind {
             Self::Dense => format!("dense.{field}"),
             Self::Order => format!("order.{field}"),
             Self::Ids => "ids".to_owned(),
+            Self::Lexical => "lexical".to_owned(),
         }
     }
 
@@ -90,6 +107,7 @@ impl FileKind {
             Self::Dense => "dense",
             Self::Order => "order",
             Self::Ids => "ids",
+            Self::Lexical => "lexical",
         }
     }
 }

@@ -33,7 +33,7 @@ pub use block_file::{
 };
 pub use directory::{
     Directory, DirectoryError, Entry, EntryKind, Fault, FaultyDirectory, FileReader, FileWriter,
-    MmapDirectory, RamDirectory,
+    MappedBytes, MmapDirectory, RamDirectory,
 };
 pub use footer::FooterError;
 pub use format::{FileKind, STORE_VERSION};

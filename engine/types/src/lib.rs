@@ -5,6 +5,7 @@
 
 mod cancel;
 mod dense_format;
+pub mod filter;
 mod metric;
 mod offset;
 mod payload;
@@ -16,6 +17,7 @@ mod verify_io;
 
 pub use cancel::{Cancel, Cancelled};
 pub use dense_format::DenseFormat;
+pub use filter::{Filter, FilterError};
 pub use metric::Metric;
 pub use offset::{FieldId, Levels, LevelsError, Offset, SegmentId, SeqNo};
 pub use payload::{MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH, Payload, PayloadError};

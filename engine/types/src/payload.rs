@@ -104,6 +104,12 @@ impl Payload {
         self.0.is_empty()
     }
 
+    /// Returns about how much memory it takes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        members_bytes(&self.0)
+    }
+
     /// Returns the attributes.
     #[must_use]
     pub fn as_map(&self) -> &Map<String, Value> {
@@ -118,6 +124,24 @@ fn is_deeper_than(value: &Value, depth: usize) -> bool {
         Value::Object(map) => depth == 0 || map.values().any(deeper),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
+}
+
+/// What an entry of a map takes beside its name and value, with the room that nodes keep free.
+const MEMBER_BYTES: usize = 48;
+
+fn members_bytes(members: &Map<String, Value>) -> usize {
+    let member = |(name, value): (&String, &Value)| MEMBER_BYTES + name.len() + value_bytes(value);
+    members.iter().map(member).sum()
+}
+
+fn value_bytes(value: &Value) -> usize {
+    let heap = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(value_bytes).sum(),
+        Value::Object(members) => members_bytes(members),
+    };
+    size_of::<Value>() + heap
 }
 
 impl From<Map<String, Value>> for Payload {

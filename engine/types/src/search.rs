@@ -205,6 +205,8 @@ impl SearchParams {
 pub struct StageTimes {
     /// Rotating and quantising the query.
     pub prepare: Duration,
+    /// Finding the rows that match a filter.
+    pub filter: Duration,
     /// Scanning codes for candidates.
     pub candidates: Duration,
     /// Reading and scoring dense vectors.
@@ -217,7 +219,7 @@ impl StageTimes {
     /// Returns the sum of the stages.
     #[must_use]
     pub fn total(&self) -> Duration {
-        self.prepare + self.candidates + self.verify + self.payload
+        self.prepare + self.filter + self.candidates + self.verify + self.payload
     }
 }
 
@@ -249,6 +251,7 @@ impl AddAssign for SearchStats {
         self.rows_read += other.rows_read;
         self.bytes_read += other.bytes_read;
         self.times.prepare += other.times.prepare;
+        self.times.filter += other.times.filter;
         self.times.candidates += other.times.candidates;
         self.times.verify += other.times.verify;
         self.times.payload += other.times.payload;

@@ -121,6 +121,7 @@ pub fn run(args: &BuildArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     progress.finish();
     if ended.is_ok() {
         collection.flush()?;
+        collection.settle()?;
     }
     write_report(args, session, &collection, &report)?;
     ended.with_context(|| {

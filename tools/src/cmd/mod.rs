@@ -10,6 +10,8 @@
 pub mod backup;
 pub mod build;
 pub mod check;
+pub mod compact;
+pub mod delete;
 pub mod demo;
 pub mod encode;
 pub mod eval;
@@ -19,7 +21,9 @@ pub mod flags;
 pub mod import;
 pub mod inspect;
 pub mod restore;
+pub mod scroll;
 pub mod search;
 pub mod serve;
 pub mod tune;
+pub mod update;
 pub mod verify;

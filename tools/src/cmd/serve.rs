@@ -41,7 +41,7 @@ pub struct ServeArgs {
 /// When the settings, the data folder, a model or the address is refused, or the transport fails.
 pub fn run(args: &ServeArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let config = args.settings(session.threads)?.into_config().map_err(name_the_flag)?;
-    let engine = session.create_or_open(&session.data_dir())?;
+    let engine = session.create_or_open_to_serve(&session.data_dir())?;
     let models = open_models(&config, &engine)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -39,7 +39,7 @@ impl Door {
             Content::Named { vectors, .. } => {
                 let text = record.text(&first.name).filter(|_| self.encodes);
                 if vectors.is_empty() && text.is_none() {
-                    return Err(Problem::Missing("a vector".to_owned()));
+                    return Err(Problem::Missing("with a vector".to_owned()));
                 }
                 text.map_or(Ok(()), check_text)?;
                 vectors.iter().try_for_each(|(name, vector)| self.check_named(name, vector))
@@ -119,7 +119,7 @@ mod tests {
             (false, named(Some(" "), &[("b", &[7.0])]), "welcome"),
             (true, named(Some(" "), &[("a", &[1.0, 0.0])]), "welcome"),
             (true, named(Some(" "), &[("b", &[7.0])]), "in line 4: text is empty"),
-            (true, named(None, &[]), "in line 4: a vector is missing"),
+            (true, named(None, &[]), "in line 4: no field with a vector"),
             (
                 false,
                 named(None, &[("b", &[7.0, 8.0])]),

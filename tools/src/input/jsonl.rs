@@ -282,6 +282,25 @@ mod tests {
     }
 
     #[test]
+    fn vectors_of_several_fields_stand_in_an_object() {
+        let line = r#"{"id":1,"vectors":{"b":[1],"a":[2,3],"c":null},"text":"x","n":1}"#;
+        let record = read(line).remove(0).unwrap();
+        let vectors = vec![("a".to_owned(), vec![2.0, 3.0]), ("b".to_owned(), vec![1.0])];
+        assert_eq!(record.content, Content::Named { text: Some("x".to_owned()), vectors });
+        assert_eq!((record.text("a"), record.text("c")), (None, Some("x")));
+        assert_eq!(record.payload, Payload::new().with("n", 1).with("text", "x"));
+        for (line, expected) in [
+            (r#"{"id":1,"vectors":[1]}"#, "\"vectors\""),
+            (r#"{"id":1,"vectors":{}}"#, "an object of vectors by field"),
+            (r#"{"id":1,"vectors":{"a":["x"]}}"#, "\"vectors.a\""),
+            (r#"{"id":1,"vector":[1],"vectors":{"a":[1]}}"#, "both \"vector\" and \"vectors\""),
+        ] {
+            let error = refusal(line);
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
     fn ids_texts_and_vectors_are_taken_and_the_rest_is_payload() {
         let records = read(concat!(
             "\u{feff}{\"_id\": \"d1\", \"title\": \"Wings\", \"text\": \"lift\", \"year\": 1958}\r\n",

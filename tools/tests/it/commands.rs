@@ -40,7 +40,7 @@ fn a_shape_that_is_asked_for_is_the_shape_that_is_made() {
     let desk = Desk::new();
     desk.write("in.jsonl", vectors(9));
     desk.succeed("build in.jsonl --collection rows --dense f16 --lists 3");
-    let config = &desk.json("inspect --json")["collections"][0]["config"];
+    let config = &desk.json("inspect --json")["collections"][0]["config"]["fields"][0];
     assert_eq!((&config["dense"], &config["lists"]), (&"f16".into(), &3.into()));
     let shown = desk.succeed("inspect");
     assert!(shown.contains("f16"), "{shown}");
@@ -145,6 +145,46 @@ fn flags_must_fit_the_collection_that_is_there() {
 }
 
 #[test]
+fn lines_with_vectors_of_several_fields_make_a_collection_of_them() {
+    let desk = Desk::new();
+    let line = |id: u64| {
+        let image = if id % 2 == 0 { "null".to_owned() } else { format!("[{id}, 1]") };
+        format!("{{\"id\": {id}, \"vectors\": {{\"text\": [1, {id}, 2], \"image\": {image}}}}}\n")
+    };
+    desk.write("in.jsonl", (1..9).map(line).collect::<String>());
+    let build =
+        "build in.jsonl -c rows --levels 1 --field text,metric=l2 --field sound,dims=4 --json";
+    assert_eq!(desk.json(build)["report"]["inserted"], 8);
+    let report = desk.json(build);
+    assert_eq!((&report["report"]["unchanged"], &report["report"]["rows"]), (&8.into(), &8.into()));
+
+    let shown = &desk.json("inspect --json")["collections"][0];
+    let fields = shown["config"]["fields"].as_array().unwrap();
+    let shape = |field: &serde_json::Value| {
+        format!("{} {} {} {}", field["name"], field["dims"], field["metric"], field["levels"])
+    };
+    let shapes: Vec<String> = fields.iter().map(shape).collect();
+    assert_eq!(
+        shapes,
+        ["\"text\" 3 \"l2\" 1", "\"sound\" 4 \"cosine\" 1", "\"image\" 2 \"cosine\" 1"]
+    );
+    let vectors = |at: usize| shown["fields"][at]["vectors"].as_u64().unwrap();
+    assert_eq!([vectors(0), vectors(1), vectors(2)], [8, 0, 4]);
+    let table = desk.succeed("inspect");
+    assert!(table.contains("order.image") && table.contains("2 dims, cosine"), "{table}");
+
+    let error = desk.fail("build in.jsonl -c rows --field image,dims=3", 2);
+    assert!(error.contains("field \"image\" has dims 2, dims 3 was asked for"), "{error}");
+    desk.write("more.jsonl", "{\"id\": 9, \"vectors\": {\"smell\": [1]}}");
+    let error = desk.fail("build more.jsonl -c rows", 1);
+    assert!(error.contains("line 1: no such field \"smell\""), "{error}");
+    desk.succeed("build more.jsonl -c rows --field smell,metric=dot");
+    assert_eq!(points(&desk, "rows"), 9);
+    let error = desk.fail("search words --field taste --model none", 1);
+    assert!(error.contains("no such field \"taste\""), "{error}");
+}
+
+#[test]
 fn searches_and_inspections_of_nothing_say_so() {
     let desk = Desk::new();
     assert!(desk.fail("search words", 1).contains("no data folder"), "search");
@@ -239,4 +279,28 @@ fn a_server_is_not_opened_to_other_machines_by_accident() {
     desk.write("settings.json", "{\"lisen\": 1}");
     let error = desk.fail("serve --config settings.json", 1);
     assert!(error.contains("settings.json") && error.contains("lisen"), "{error}");
+}
+
+#[test]
+fn points_are_paged_through_updated_and_deleted() {
+    let desk = Desk::new();
+    desk.write("in.jsonl", vectors(9));
+    desk.succeed("build in.jsonl --collection rows");
+    let page = desk.succeed("scroll --limit 4");
+    let ids: Vec<serde_json::Value> =
+        page.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(ids.len(), 4);
+    assert_eq!((&ids[1]["id"], &ids[1]["payload"]["row"]), (&"r1".into(), &1.into()));
+    assert!(ids[1]["vectors"].is_null());
+    let version = &ids[1]["version"];
+    let updated = desk.succeed("update r1 r99 --merge {\"row\":7}");
+    assert!(updated.starts_with("1 point updated, 1 missing"), "{updated}");
+    let error = desk.fail(&format!("delete r1 --if-version {version}"), 1);
+    assert!(error.contains("point r1: expected version"), "{error}");
+    assert!(desk.succeed("scroll").contains("\"row\":7"));
+    assert!(desk.succeed("delete r1 r2 r99").starts_with("2 points deleted"));
+    assert_eq!(points(&desk, "rows"), 7);
+    let compacted = desk.succeed("compact");
+    assert!(compacted.contains("-> 1 segment, 0 rows deleted"), "{compacted}");
+    assert_eq!(desk.succeed("scroll --vectors").lines().count(), 7);
 }

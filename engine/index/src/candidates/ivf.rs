@@ -5,9 +5,9 @@ use roaring::RoaringBitmap;
 
 use super::Offers;
 use super::list_scan::{Epsilon, ListScan, ListTerms};
-use crate::Candidates;
 use crate::codes::ResidentCodes;
 use crate::lists::{Centroids, ListLayout, Probe};
+use crate::{Candidates, RowMask};
 
 /// What one segment keeps in memory to find candidates.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +27,22 @@ pub struct Reach {
     pub probes: usize,
     /// Deviations that bounds cover.
     pub epsilon: Epsilon,
+}
+
+/// How hard to look for rows of a mask in one segment.
+#[derive(Clone, Copy)]
+pub struct Needed<'a> {
+    /// Lists to probe where this share of the rows near the query is in the mask: above 0 and at
+    /// most 1.
+    pub lists: &'a dyn Fn(f64) -> usize,
+    /// Deviations that bounds cover.
+    pub epsilon: Epsilon,
+}
+
+impl Needed<'_> {
+    fn lists(&self, share: f64) -> usize {
+        (self.lists)(share)
+    }
 }
 
 /// What a search of one segment did.
@@ -76,6 +92,54 @@ impl Ivf<'_> {
         }
     }
 
+    /// Offers the rows of a mask, from the lists nearest to the query on.
+    ///
+    /// Which rows are in the mask may have to do with where they lie: near the query there may be
+    /// many or none. So lists are probed in rounds. After each, the share of the mask among the rows
+    /// seen says how many lists it takes (`needed`), and as long as fewer were probed, or fewer rows
+    /// were found than results are wanted, the next round probes more.
+    pub fn search_masked(
+        &self,
+        query: &QueryCode,
+        scan: &mut ListScan,
+        mask: &RowMask,
+        needed: &Needed<'_>,
+        candidates: &mut Candidates,
+    ) -> Scanned {
+        let count = self.layout.len();
+        let mut scanned = Scanned::default();
+        let (mut seen, mut passed) = (0, 0);
+        let mut wanted = needed.lists(1.0).clamp(1, count);
+        let mut done = RoaringBitmap::new();
+        loop {
+            let nearest = self.centroids.nearest(query, scan, wanted);
+            let fresh = nearest.into_iter().filter(|probe| !done.contains(probe.list));
+            let fresh: Vec<(Probe, u64)> =
+                fresh.map(|probe| (probe, mask.count(&self.layout.rows(probe.list)))).collect();
+            for (probe, inside) in &fresh {
+                let rows = self.layout.rows(probe.list);
+                seen += rows.len() as u64;
+                passed += inside;
+                if *inside > 0 {
+                    let terms = self.terms_of(query, probe, needed.epsilon);
+                    scanned += Scanned { lists: 1, codes: *inside };
+                    scan.scan_masked(self.codes, &terms, rows, mask, candidates);
+                }
+            }
+            // Once the whole mask was scanned, lists without any of it are left.
+            if wanted >= count || passed == mask.len() {
+                return scanned;
+            }
+            let share = passed as f64 / seen.max(1) as f64;
+            let enough = passed > 0 && wanted >= needed.lists(share);
+            if enough && candidates.has_enough() {
+                return scanned;
+            }
+            done.extend(fresh.iter().map(|(probe, _)| probe.list));
+            wanted = (2 * wanted).min(count);
+        }
+    }
+
     fn scan_lists(
         &self,
         query: &QueryCode,
@@ -90,12 +154,15 @@ impl Ivf<'_> {
                 ListScan::fetch_ahead(self.codes, &self.layout.rows(next.list));
             }
             let rows = self.layout.rows(probe.list);
-            let norm_squared = self.centroids.norms_squared[probe.list as usize];
-            let signs_first = self.codes.signs_first();
-            let terms = ListTerms::new(query, probe.dot, norm_squared, signs_first, epsilon);
+            let terms = self.terms_of(query, probe, epsilon);
             scanned += Scanned { lists: 1, codes: rows.len() as u64 };
             scan.scan(self.codes, &terms, rows, offers);
         }
         scanned
+    }
+
+    fn terms_of(&self, query: &QueryCode, probe: &Probe, epsilon: Epsilon) -> ListTerms {
+        let norm_squared = self.centroids.norms_squared[probe.list as usize];
+        ListTerms::new(query, probe.dot, norm_squared, self.codes.signs_first(), epsilon)
     }
 }

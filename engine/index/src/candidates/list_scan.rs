@@ -17,7 +17,9 @@ use bigrain_kernels::{
     BLOCK_ROWS, BlockTable, Bounded, Bounds, bound_blocks, prefetch, scan_blocks,
 };
 
-use super::Offers;
+use super::mask::lanes_of;
+use super::{Offers, RowMask};
+use crate::Candidates;
 use crate::codes::ResidentCodes;
 
 /// Blocks scored before the threshold is read again, at most: their scores stay in the first-level
@@ -142,14 +144,41 @@ impl ListScan {
         rows: Range<u32>,
         offers: &mut Offers<'_, impl Fn(u32) -> bool>,
     ) {
+        self.scan_blocks(codes, terms, rows, |_| u32::MAX, offers);
+    }
+
+    /// Offers the rows of one list that are in a mask; blocks without one are not looked at.
+    pub fn scan_masked(
+        &mut self,
+        codes: &ResidentCodes,
+        terms: &ListTerms,
+        rows: Range<u32>,
+        mask: &RowMask,
+        candidates: &mut Candidates,
+    ) {
+        let offers = &mut Offers::new(candidates, |_| false);
+        self.scan_blocks(codes, terms, rows, |block| mask.lanes(block), offers);
+    }
+
+    /// Offers those rows of one list whose lanes are wanted.
+    fn scan_blocks(
+        &mut self,
+        codes: &ResidentCodes,
+        terms: &ListTerms,
+        rows: Range<u32>,
+        wanted: impl Fn(usize) -> u32,
+        offers: &mut Offers<'_, impl Fn(u32) -> bool>,
+    ) {
         let end = (rows.end as usize).div_ceil(BLOCK_ROWS);
         let mut next = rows.start as usize / BLOCK_ROWS;
         let mut step = FIRST_STEP;
-        while next < end {
-            let blocks = next..end.min(next + step);
+        let is_wanted = |block: &usize| wanted(*block) != 0;
+        while let Some(first) = (next..end).find(is_wanted) {
+            let limit = end.min(first + step);
+            let blocks = first..(first + 1..limit).find(|block| !is_wanted(block)).unwrap_or(limit);
             self.bound(codes, &terms.first, blocks.clone(), offers.threshold());
             for (at, block) in blocks.clone().enumerate() {
-                let survivors = self.survivors[at] & rows_of_block(block, &rows);
+                let survivors = self.survivors[at] & lanes_of(block, &rows) & wanted(block);
                 if survivors != 0 {
                     self.offer(codes, terms, (at, block), survivors, offers);
                 }
@@ -219,28 +248,5 @@ impl ListScan {
         };
         let factors = codes.scan_factors(blocks);
         bound_blocks(&self.scores[..rows], factors, bounds, threshold, &mut bounded);
-    }
-}
-
-/// Returns the lanes of a block that lie in `rows`.
-fn rows_of_block(block: usize, rows: &Range<u32>) -> u32 {
-    let first = (block * BLOCK_ROWS) as u32;
-    let from = rows.start.saturating_sub(first).min(BLOCK_ROWS as u32);
-    let to = rows.end.saturating_sub(first).min(BLOCK_ROWS as u32);
-    let below = |lanes: u32| ((1_u64 << lanes) - 1) as u32;
-    below(to) & !below(from)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn neighbours_in_a_shared_block_are_masked_out() {
-        assert_eq!(rows_of_block(0, &(0..32)), u32::MAX);
-        assert_eq!(rows_of_block(0, &(3..5)), 0b11000);
-        assert_eq!(rows_of_block(1, &(3..33)), 1);
-        assert_eq!(rows_of_block(1, &(40..41)), 1 << 8);
-        assert_eq!(rows_of_block(0, &(7..7)), 0);
     }
 }

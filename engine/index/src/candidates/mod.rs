@@ -2,9 +2,12 @@
 
 pub mod ivf;
 pub mod list_scan;
+mod mask;
 
 use bigrain_binarize::Estimate;
 use bigrain_kernels::TopK;
+
+pub use mask::RowMask;
 
 /// One offset of one source (a segment or the memtable) with the best its similarity could be.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -11,7 +11,7 @@ use bytemuck::AnyBitPattern;
 
 use super::residency::Residency;
 use super::{BLOCK_BYTES, FileIdentity, OpenFileError, ReadError};
-use crate::directory::{Directory, FileReader};
+use crate::directory::{Directory, FileReader, MappedBytes};
 use crate::footer::{FOOTER_BYTES, Footer, stored_crc};
 use crate::format::FileKind;
 
@@ -96,6 +96,19 @@ impl BlockFile {
         self.check_blocks(self.blocks_of(&range))?;
         let map = self.reader.map();
         map.and_then(|map| map.get(range.start as usize..range.end as usize))
+            .ok_or_else(|| ReadError::NotMapped { path: self.path() })
+    }
+
+    /// Returns bytes of the body where they lie, which keep the file open: for readers that cannot
+    /// borrow from it. Checked as by [`BlockFile::read`].
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] as [`BlockFile::read`].
+    pub fn read_shared(&self, offset: u64, length: usize) -> Result<MappedBytes, ReadError> {
+        let range = self.range(offset, length as u64)?;
+        self.check_blocks(self.blocks_of(&range))?;
+        MappedBytes::new(&self.reader, range.start as usize..range.end as usize)
             .ok_or_else(|| ReadError::NotMapped { path: self.path() })
     }
 

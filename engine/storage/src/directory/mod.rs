@@ -17,6 +17,7 @@ mod contract;
 #[expect(clippy::module_inception, reason = "named after the trait it defines")]
 mod directory;
 mod faulty;
+mod mapped_bytes;
 mod mmap;
 mod ram;
 #[cfg(not(target_os = "linux"))]
@@ -29,6 +30,7 @@ mod ring_read;
 pub use directory::{Directory, DirectoryError, Entry, EntryKind, FileReader, FileWriter};
 pub(crate) use directory::{end_of_read, parent_of};
 pub use faulty::{Fault, FaultyDirectory};
+pub use mapped_bytes::MappedBytes;
 pub use mmap::MmapDirectory;
 pub use ram::RamDirectory;
 pub(crate) use ring::Ring;

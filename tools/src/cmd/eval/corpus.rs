@@ -100,7 +100,8 @@ pub(super) fn run(
     let model = Model::open_or_default(args.model.as_deref(), session.threads)?;
     let params = params(common.oversampling)?;
     let folder = tempfile::tempdir().context("create a temporary folder")?;
-    let config = EngineConfig { threads: session.threads, ..EngineConfig::default() };
+    let config =
+        EngineConfig { threads: session.threads, background_threads: 0, ..EngineConfig::default() };
     let engine = Engine::open(folder.path(), config)?;
     let index = Index::build(&engine, &beir, model.encoder(), &session.cancel)?;
     let evaluation = Evaluation {

@@ -74,7 +74,7 @@ impl IndexPlace {
 
     /// Opens the collection, with so many threads for the engine.
     pub fn open(&self, threads: usize) -> anyhow::Result<Collection> {
-        let config = EngineConfig { threads, ..EngineConfig::default() };
+        let config = EngineConfig { threads, background_threads: 0, ..EngineConfig::default() };
         Ok(Engine::open(self.folder(), config)?.collection(&self.name)?)
     }
 
@@ -132,7 +132,13 @@ fn import(
 /// Resources of an engine that flushes only when it is told to.
 fn one_segment(rows: u64, threads: usize) -> EngineConfig {
     let flush_rows = (rows + 1).min(MAX_SEGMENT_ROWS) as usize;
-    EngineConfig { threads, flush_rows, flush_bytes: usize::MAX, ..EngineConfig::default() }
+    EngineConfig {
+        threads,
+        background_threads: 0,
+        flush_rows,
+        flush_bytes: usize::MAX,
+        ..EngineConfig::default()
+    }
 }
 
 /// Says what the build needs. A memtable is vectors, codes and ids in growing arrays, which take up

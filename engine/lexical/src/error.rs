@@ -1,0 +1,95 @@
+//! How writing or reading a lexical index can fail.
+
+use std::error::Error as StdError;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bigrain_storage::{DirectoryError, OpenFileError, ReadError};
+use tantivy::TantivyError;
+use tantivy::directory::error::OpenReadError;
+use thiserror::Error;
+
+/// A lexical index that could not be written or read.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LexicalError {
+    /// The file could not be written.
+    #[error(transparent)]
+    Write(#[from] DirectoryError),
+    /// The file is missing, damaged at its end, or of another kind or version.
+    #[error(transparent)]
+    Open(#[from] OpenFileError),
+    /// A block could not be read or does not match its checksum.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A block could not be read while tantivy was at it.
+    #[error("{message}")]
+    ReadWithin {
+        /// What happened; names the file.
+        message: String,
+        /// Whether stored bytes are at fault.
+        corrupt: bool,
+    },
+    /// The checksums match but the contents contradict themselves.
+    #[error("{}: {reason}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The index could not be built.
+    #[error("build lexical index: {0}")]
+    Build(String),
+}
+
+impl LexicalError {
+    /// Whether stored bytes are at fault, rather than the system or the caller.
+    #[must_use]
+    pub fn is_corruption(&self) -> bool {
+        match self {
+            Self::Malformed { .. } => true,
+            // A file that the manifest names and that is gone was damaged too.
+            Self::Open(OpenFileError::Io(error)) => error.kind() == io::ErrorKind::NotFound,
+            Self::Open(_) => true,
+            Self::Read(error) => is_damage(error),
+            Self::ReadWithin { corrupt, .. } => *corrupt,
+            Self::Write(_) | Self::Build(_) => false,
+        }
+    }
+
+    /// Takes apart what tantivy reports about the file at `path`.
+    pub(crate) fn of_tantivy(path: &Path, error: TantivyError) -> Self {
+        match error {
+            TantivyError::IoError(error) => Self::of_io(path, &error),
+            TantivyError::OpenReadError(OpenReadError::IoError { io_error, .. }) => {
+                Self::of_io(path, &io_error)
+            }
+            other => Self::Malformed { path: path.to_owned(), reason: other.to_string() },
+        }
+    }
+
+    /// Takes apart an error that may have come through tantivy from a block file.
+    pub(crate) fn of_io(path: &Path, error: &io::Error) -> Self {
+        let inner = error.get_ref().and_then(|inner| {
+            let inner: &(dyn StdError + 'static) = inner;
+            inner.downcast_ref::<ReadError>()
+        });
+        match inner {
+            Some(read) => Self::ReadWithin { message: read.to_string(), corrupt: is_damage(read) },
+            None => Self::Malformed { path: path.to_owned(), reason: error.to_string() },
+        }
+    }
+}
+
+fn is_damage(error: &ReadError) -> bool {
+    match error {
+        ReadError::Io(error) => error.kind() == io::ErrorKind::UnexpectedEof,
+        ReadError::Cancelled(_) => false,
+        ReadError::OutOfBounds { .. }
+        | ReadError::Checksum { .. }
+        | ReadError::Misaligned { .. }
+        | ReadError::NotMapped { .. }
+        | _ => true,
+    }
+}

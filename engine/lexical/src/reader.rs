@@ -1,0 +1,97 @@
+//! Reads the lexical index of a segment.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bigrain_storage::{BlockFile, Directory};
+use bigrain_types::Filter;
+use tantivy::{Index, InvertedIndexReader, SegmentReader};
+
+use crate::LexicalError;
+use crate::archive::Archive;
+use crate::schema::terms_field;
+use crate::select::{Selection, Terms};
+use crate::tantivy_directory::ArchiveDirectory;
+
+/// The lexical index of a segment, shared by any number of threads.
+///
+/// Opening reads the file's footer and contents. Dictionary and posting lists are mapped when the
+/// first filter comes, and checked block by block as they are touched.
+pub struct LexicalReader {
+    archive: Arc<Archive>,
+    index: Mutex<Option<Arc<InvertedIndexReader>>>,
+}
+
+impl LexicalReader {
+    /// Opens an index.
+    ///
+    /// # Errors
+    ///
+    /// [`LexicalError`] when the file is missing or fails a check.
+    pub fn open(directory: &dyn Directory, path: &Path) -> Result<Self, LexicalError> {
+        let archive = Arc::new(Archive::open(directory, path)?);
+        Ok(Self { archive, index: Mutex::new(None) })
+    }
+
+    /// Returns the number of rows.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.archive.rows()
+    }
+
+    /// Returns the file, for checks and sizes.
+    #[must_use]
+    pub fn file(&self) -> &BlockFile {
+        self.archive.file()
+    }
+
+    /// Returns the rows that match a filter, and those that the index cannot decide.
+    ///
+    /// # Errors
+    ///
+    /// [`LexicalError`] when a block is damaged or cannot be read.
+    pub fn select(&self, filter: &Filter) -> Result<Selection, LexicalError> {
+        let index = self.index()?;
+        let path = self.archive.path();
+        Terms::new(&index, self.rows() as u32, &path).select(filter)
+    }
+
+    /// Returns the terms and their posting lists, opened by the first who asks. An error is not
+    /// kept: what failed to be read may be read the next time.
+    fn index(&self) -> Result<Arc<InvertedIndexReader>, LexicalError> {
+        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = &*index {
+            return Ok(Arc::clone(index));
+        }
+        let opened = self.open_index()?;
+        *index = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    fn open_index(&self) -> Result<Arc<InvertedIndexReader>, LexicalError> {
+        let path = self.archive.path();
+        let failed = |error| LexicalError::of_tantivy(&path, error);
+        let index = Index::open(ArchiveDirectory(Arc::clone(&self.archive))).map_err(failed)?;
+        let segments = index.searchable_segments().map_err(failed)?;
+        let malformed = |reason: String| LexicalError::Malformed { path: path.clone(), reason };
+        let [segment] = &segments[..] else {
+            return Err(malformed(format!(
+                "expected one segment of tantivy, got {}",
+                segments.len()
+            )));
+        };
+        let segment = SegmentReader::open(segment).map_err(failed)?;
+        if u64::from(segment.max_doc()) != self.rows() {
+            let reason = format!("{} rows, its index has {}", self.rows(), segment.max_doc());
+            return Err(malformed(reason));
+        }
+        let terms = terms_field(segment.schema()).map_err(failed)?;
+        segment.inverted_index(terms).map_err(failed)
+    }
+}
+
+impl std::fmt::Debug for LexicalReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LexicalReader").field("archive", &self.archive).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,46 @@
+//! A set of rows under construction, filled in any order.
+
+use roaring::RoaringBitmap;
+
+/// One bit per row.
+#[derive(Clone, Debug)]
+pub(super) struct RowBits {
+    words: Vec<u64>,
+    rows: u32,
+}
+
+/// A row that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NoSuchRow(pub u32);
+
+impl RowBits {
+    /// Returns the empty set.
+    pub fn new(rows: u32) -> Self {
+        Self { words: vec![0; (rows as usize).div_ceil(64)], rows }
+    }
+
+    /// Adds some rows.
+    pub fn extend(&mut self, rows: &[u32]) -> Result<(), NoSuchRow> {
+        for &row in rows {
+            if row >= self.rows {
+                return Err(NoSuchRow(row));
+            }
+            self.words[row as usize / 64] |= 1 << (row % 64);
+        }
+        Ok(())
+    }
+
+    /// Returns the set.
+    pub fn finish(self) -> RoaringBitmap {
+        let mut set = RoaringBitmap::new();
+        for (at, &word) in self.words.iter().enumerate() {
+            let mut left = word;
+            while left != 0 {
+                let pushed = set.try_push(at as u32 * 64 + left.trailing_zeros());
+                debug_assert!(pushed.is_ok(), "rows rise");
+                left &= left - 1;
+            }
+        }
+        set
+    }
+}
