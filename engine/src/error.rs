@@ -226,8 +226,12 @@ impl From<ArchiveError> for Error {
         let kind = match error {
             ArchiveError::Io(error) => return error.into(),
             ArchiveError::Cancelled(error) => return error.into(),
-            _ if error.is_corruption() => ErrorKind::Corruption,
-            _ => ErrorKind::Internal,
+            ArchiveError::Truncated { .. }
+            | ArchiveError::Damaged { .. }
+            | ArchiveError::Refused { .. }
+            | ArchiveError::Checksum { .. }
+            | ArchiveError::Missing { .. } => ErrorKind::Corruption,
+            ArchiveError::Length { .. } | _ => ErrorKind::Internal,
         };
         Self::caused(kind, error)
     }

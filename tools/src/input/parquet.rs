@@ -226,6 +226,7 @@ fn missing(schema: &Schema, name: &str) -> Problem {
     Problem::Parquet(format!("no column {name:?}: it has {}", known.join(", ")))
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "of dozens of types these are taken")]
 fn is_vector(kind: &DataType) -> bool {
     match kind {
         DataType::FixedSizeList(item, _) | DataType::List(item) | DataType::LargeList(item) => {
@@ -278,6 +279,7 @@ fn to_id(id: RawId, is_number: Option<bool>) -> Result<PointId, String> {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "of dozens of types these are taken")]
 fn text_of(column: &ArrayRef, row: usize) -> Result<Option<&str>, String> {
     if column.is_null(row) {
         return Ok(None);
@@ -291,6 +293,7 @@ fn text_of(column: &ArrayRef, row: usize) -> Result<Option<&str>, String> {
 }
 
 /// Returns the vector of a row; none for a null.
+#[expect(clippy::wildcard_enum_match_arm, reason = "of dozens of types these are taken")]
 fn vector_of(column: &ArrayRef, row: usize) -> Result<Option<Vec<f32>>, String> {
     if column.is_null(row) {
         return Ok(None);
@@ -314,6 +317,7 @@ fn vector_of(column: &ArrayRef, row: usize) -> Result<Option<Vec<f32>>, String> 
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "of dozens of types these are taken")]
 fn list_of(column: &ArrayRef, row: usize) -> Option<ArrayRef> {
     match column.data_type() {
         DataType::FixedSizeList(..) => Some(column.as_fixed_size_list().value(row)),
@@ -324,6 +328,7 @@ fn list_of(column: &ArrayRef, row: usize) -> Option<ArrayRef> {
 }
 
 /// Returns a value as JSON.
+#[expect(clippy::wildcard_enum_match_arm, reason = "of dozens of types these are taken")]
 fn json_of(column: &ArrayRef, row: usize) -> Result<Value, String> {
     use arrow_array::types::{
         Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,

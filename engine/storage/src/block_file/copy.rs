@@ -83,13 +83,11 @@ mod tests {
         std::fs::write(root.path().join("a"), bytes).unwrap();
         let mut found = Vec::new();
         file.scrub(|_| Ok(()), |error| found.push(error)).unwrap();
-        let offsets: Vec<u64> = found
-            .iter()
-            .filter_map(|error| match error {
-                ReadError::Checksum { offset, .. } => Some(*offset),
-                _ => None,
-            })
-            .collect();
+        let offset = |error: &ReadError| {
+            let ReadError::Checksum { offset, .. } = error else { panic!("{error}") };
+            *offset
+        };
+        let offsets: Vec<u64> = found.iter().map(offset).collect();
         assert_eq!(offsets, [0, 4096 * 66, 699_999 / 4096 * 4096]);
     }
 
