@@ -10,6 +10,7 @@ use bigrain_engine::{
     Cancel, CollectionConfig, Engine, EngineConfig, ErrorKind, FieldConfig, Metric, Payload, Point,
     Watch, check_folder, restore, verify,
 };
+use bigrain_storage::{Archive, ArchiveEntry, ArchiveWriter, MmapDirectory};
 use bigrain_tests::{Db, Random};
 
 const DIMS: usize = 8;
@@ -292,4 +293,79 @@ fn largest(folder: &Path, name: &str) -> PathBuf {
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// Writes an archive anew with other entries: its checksums are right, whatever it says.
+fn forge(path: &Path, change: impl Fn(&mut Vec<(String, Vec<u8>)>)) {
+    let (folder, name) = (path.parent().unwrap(), Path::new(path.file_name().unwrap()));
+    let directory = MmapDirectory::open(folder).unwrap();
+    let archive = Archive::open(&directory, name).unwrap();
+    let read = |entry: &ArchiveEntry| {
+        (entry.name.clone(), archive.read(entry, 1 << 30, &Cancel::new()).unwrap())
+    };
+    let mut entries: Vec<_> = archive.entries().iter().map(read).collect();
+    change(&mut entries);
+    fs::remove_file(path).unwrap();
+    let mut writer = ArchiveWriter::create(&directory, name).unwrap();
+    for (name, bytes) in entries {
+        writer.bytes(&name, &bytes).unwrap();
+    }
+    writer.finish().unwrap();
+}
+
+fn replace(entries: &mut [(String, Vec<u8>)], entry: &str, from: &str, to: &str) {
+    let (_, bytes) = entries.iter_mut().find(|(name, _)| name == entry).unwrap();
+    let text = String::from_utf8(bytes.clone()).unwrap();
+    assert!(text.contains(from), "{text}");
+    *bytes = text.replacen(from, to, 1).into_bytes();
+}
+
+#[test]
+fn forged_archives_are_refused_whatever_their_checksums_say() {
+    type Change = fn(&mut Vec<(String, Vec<u8>)>);
+    let cases: [(Change, &str); 8] = [
+        (|all| all.push(("7/evil".into(), b"x".to_vec())), "7/evil\", which is refused: no coll"),
+        (|all| replace(all, "bigrain.json", "\"backup\": 1", "\"backup\": 2"), "format version 2"),
+        (
+            |all| {
+                replace(all, "bigrain.json", "\"small\"", "\"../small\"");
+                replace(all, "1/collection.json", "\"small\"", "\"../small\"");
+            },
+            "bad collection name",
+        ),
+        (
+            |all| {
+                replace(all, "bigrain.json", "\"points\": 3", "\"points\": 4");
+                replace(all, "1/collection.json", "\"live\": 3", "\"live\": 4");
+            },
+            "counts say 4 points, there are 3",
+        ),
+        (
+            |all| replace(all, "bigrain.json", "\"points\": 3", "\"points\": 4"),
+            "not what bigrain.j",
+        ),
+        (|all| all.retain(|(name, _)| name != "1/payloads.000000"), "it has no payload"),
+        (|all| replace(all, "0/collection.json", "\"ids\"", "\"../ids\""), "/../ids"),
+        (
+            |all| {
+                let part = all.iter_mut().find(|(name, _)| name == "1/head.000000").unwrap();
+                part.1.truncate(part.1.len() - 3);
+            },
+            "row 2 is cut off",
+        ),
+    ];
+    let db = sample();
+    let path = Removed(archive(&db));
+    let healthy = fs::read(&path.0).unwrap();
+    let target = tempfile::tempdir().unwrap();
+    for (change, expected) in cases {
+        fs::write(&path.0, &healthy).unwrap();
+        forge(&path.0, change);
+        let error = verify(&path.0, &mut Watch::new()).expect_err(expected).to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+        let restored = restore(&path.0, target.path().join("new"), &mut Watch::new());
+        let error = restored.expect_err(expected).to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+        assert_eq!(fs::read_dir(target.path()).unwrap().count(), 0, "{expected}");
+    }
 }

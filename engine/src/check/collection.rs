@@ -65,6 +65,8 @@ struct Check<'c, 'a, 'w> {
 /// What is known about the rows of a segment.
 struct Rows {
     count: u64,
+    /// Whether the files are those of the manifest, damaged or not.
+    opened: bool,
     /// None where ids cannot be read.
     segment: Option<Arc<Segment>>,
     live: RoaringBitmap,
@@ -91,9 +93,13 @@ impl Check<'_, '_, '_> {
                 self.findings.damage(format!("segment {}: its id was never given out", row.id));
             }
             let (live, mut dead) = (RoaringBitmap::new(), RoaringBitmap::new());
-            // Points that have not moved here yet are alive where they were.
-            dead.insert_range(row.arrived.min(row.rows) as u32..row.rows as u32);
-            let rows = Rows { count: row.rows, segment: readable, live, dead };
+            let opened = segment.is_some();
+            if opened {
+                // Points that have not moved here yet are alive where they were. The ids file has
+                // shown that there are so many rows.
+                dead.insert_range(row.arrived.min(row.rows) as u32..row.rows as u32);
+            }
+            let rows = Rows { count: row.rows, opened, segment: readable, live, dead };
             if self.segments.insert(row.id, rows).is_some() {
                 self.findings.damage(format!("segment {}: the manifest names it twice", row.id));
             }
@@ -233,7 +239,7 @@ impl Check<'_, '_, '_> {
         if counted != found {
             self.findings.damage(format!("counts say {counted} points, there are {found}"));
         }
-        for (id, rows) in &self.segments {
+        for (id, rows) in self.segments.iter().filter(|(_, rows)| rows.opened) {
             let known = (&rows.live | &rows.dead).len();
             let lost = rows.count.saturating_sub(known);
             if lost > 0 {
