@@ -15,6 +15,7 @@ mod crash;
 mod dense;
 mod field_crash;
 mod fields;
+mod filters;
 mod formats;
 mod life;
 mod memory;

@@ -61,6 +61,10 @@ impl CollectionConfig {
         Self { fields }
     }
 
+    pub(super) fn into_fields(self) -> Vec<FieldConfig> {
+        self.fields
+    }
+
     /// Adds another field.
     #[must_use]
     pub fn with_field(mut self, field: FieldConfig) -> Self {
