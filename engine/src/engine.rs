@@ -1,6 +1,6 @@
 //! A data folder: its store, its collections, its threads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,6 +12,8 @@ use bigrain_storage::{
 use parking_lot::RwLock;
 
 use crate::background::Background;
+use crate::backup::{self, BackupContents};
+use crate::check::{self, CheckReport};
 use crate::collection::{
     Collection, CollectionState, CollectionStatus, Opening, collections_folder,
     remove_collection_folder,
@@ -22,6 +24,7 @@ use crate::field::{CollectionConfig, Schema};
 use crate::filtering::FilterCache;
 use crate::memory::{Charge, Memory, Purpose};
 use crate::threads::Threads;
+use crate::watch::Watch;
 use crate::{BackgroundPause, Error, ErrorKind, MemoryInfo, Result};
 
 /// An open data folder; a cheap handle that threads share.
@@ -231,6 +234,55 @@ impl Engine {
         .doing(doing)?;
         collections.remove(name);
         Ok(())
+    }
+
+    /// Writes what some collections hold now, or all of them, to one archive that does not exist yet.
+    ///
+    /// The backup holds what was committed when it began, in all collections at one moment. Writes,
+    /// flushes and merges go on meanwhile. The archive gets its name when it is complete and on disk.
+    /// What it copies is compared with its checksums: damage is an error now, not when the backup is
+    /// needed.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists` when there is a file of that name; `NotFound` for an unknown collection;
+    /// `Corruption` for damage or a quarantined collection; `Cancelled`; `ResourceExhausted` when the
+    /// disk is full; `Io`.
+    pub fn backup(
+        &self,
+        to: impl AsRef<Path>,
+        collections: Option<&[&str]>,
+        watch: &mut Watch<'_>,
+    ) -> Result<BackupContents> {
+        let to = to.as_ref();
+        let wanted = self.named(collections);
+        let written =
+            wanted.and_then(|wanted| backup::write(&self.0.store, &wanted, to, unix_ms(), watch));
+        written.doing(|| format!("back up to {}", to.display()))
+    }
+
+    /// Checks everything that is stored, while it is in use: every byte of every file, every row of
+    /// the store, and that all of it agrees. Changes nothing, and quarantines nothing. What nobody
+    /// needs any more is listed only by [`check_folder`](crate::check_folder), for a closed folder.
+    ///
+    /// # Errors
+    ///
+    /// `Cancelled`; `Io`. Anything else that is wrong is in the report.
+    pub fn check(&self, watch: &mut Watch<'_>) -> Result<CheckReport> {
+        check::check_engine(self, watch).doing(|| format!("check {}", self.0.data_dir.display()))
+    }
+
+    /// Returns collections by name, or all of them, in the order of their names.
+    fn named(&self, names: Option<&[&str]>) -> Result<Vec<Collection>> {
+        let names: BTreeSet<String> = match names {
+            Some(names) => names.iter().map(|&name| name.to_owned()).collect(),
+            None => self.0.collections.read().keys().cloned().collect(),
+        };
+        names.iter().map(|name| self.collection(name)).collect()
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
     }
 
     /// Returns the memory in use, by what it is taken for.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bigrain_index::IndexError;
 use bigrain_lexical::LexicalError;
-use bigrain_storage::{DirectoryError, StoreError};
+use bigrain_storage::{ArchiveError, DirectoryError, ReadError, StoreError};
 use bigrain_types::{
     Cancelled, FilterError, PayloadError, PointIdError, SearchParamsError, SpaceIdError,
     VectorError,
@@ -212,6 +212,28 @@ impl From<LexicalError> for Error {
 impl From<DirectoryError> for Error {
     fn from(error: DirectoryError) -> Self {
         IndexError::from(error).into()
+    }
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        IndexError::from(error).into()
+    }
+}
+
+impl From<ArchiveError> for Error {
+    fn from(error: ArchiveError) -> Self {
+        let kind = match error {
+            ArchiveError::Io(error) => return error.into(),
+            ArchiveError::Cancelled(error) => return error.into(),
+            ArchiveError::Truncated { .. }
+            | ArchiveError::Damaged { .. }
+            | ArchiveError::Refused { .. }
+            | ArchiveError::Checksum { .. }
+            | ArchiveError::Missing { .. } => ErrorKind::Corruption,
+            ArchiveError::Length { .. } | _ => ErrorKind::Internal,
+        };
+        Self::caused(kind, error)
     }
 }
 

@@ -23,6 +23,8 @@
 //! there is no async in this crate.
 
 mod background;
+mod backup;
+mod check;
 mod collection;
 mod column;
 mod condition;
@@ -37,16 +39,20 @@ mod fusion;
 mod memory;
 mod memtable;
 mod merge_policy;
+mod moment;
 mod plan;
 mod point;
 mod scroll;
 mod segment;
 mod threads;
 mod update;
+mod watch;
 
 pub use bigrain_types::*;
 
 pub use background::BackgroundPause;
+pub use backup::{BackupContents, BackupFormat, SavedCollection, restore, verify};
+pub use check::{CheckReport, CollectionCheck, Finding, FindingKind, MAX_FINDINGS, check_folder};
 pub use collection::{
     Collection, CollectionInfo, CollectionState, CollectionStatus, FieldInfo, MergeInfo,
     SegmentInfo,
@@ -66,3 +72,4 @@ pub use point::{
 };
 pub use scroll::{Cursor, ScrollPage, ScrollParams};
 pub use update::{PayloadUpdate, UpdateOutput};
+pub use watch::{Progress, Watch};

@@ -7,7 +7,9 @@
     reason = "everything here is a test or a part of one"
 )]
 
+mod backup;
 mod bad_input;
+mod check;
 mod corruption;
 mod crash;
 mod dense;

@@ -5,6 +5,7 @@
 //! | [`cmd`] | the subcommands, a file each |
 //! | [`input`] | files of rows become records |
 //! | [`ingest`] | records become points: read, encode, write, side by side |
+//! | [`exchange`] | points become files that others read |
 //! | [`model`], [`session`] | what a command works with |
 //! | [`curve`], [`truth`] | recall against speed, and what decides it |
 //! | [`matrix`], [`machine`], [`plot`] | vectors in memory, what figures were measured on, pictures of them |
@@ -13,11 +14,13 @@
 //! | [`encode_bench`], [`peer`] | tokens a second, beside another program |
 //! | [`hits`], [`footprint`], [`human`], [`table`], [`progress`] | what people see |
 //! | [`failure`], [`interrupt`] | how the program ends |
+//! | [`watching`] | long work of the engine, shown and stopped |
 
 pub mod beir;
 pub mod cmd;
 pub mod curve;
 pub mod encode_bench;
+pub mod exchange;
 pub mod failure;
 pub mod footprint;
 pub mod functions;
@@ -37,3 +40,4 @@ pub mod rust_sources;
 pub mod session;
 pub mod table;
 pub mod truth;
+pub mod watching;

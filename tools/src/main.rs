@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use bigrain_engine::Cancel;
 use bigrain_tools::cmd::{
-    build, compact, delete, demo, encode, eval, inspect, scroll, search, serve, tune, update,
+    backup, build, check, compact, delete, demo, encode, eval, export, import, inspect, restore,
+    scroll, search, serve, tune, update, verify,
 };
 use bigrain_tools::session::Session;
 use bigrain_tools::{failure, interrupt};
@@ -40,6 +41,12 @@ enum Command {
     Encode(encode::EncodeArgs),
     Eval(eval::EvalArgs),
     Tune(tune::TuneArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
+    Verify(verify::VerifyArgs),
+    Check(check::CheckArgs),
+    Export(export::ExportArgs),
+    Import(import::ImportArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -67,6 +74,12 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Encode(args) => encode::run(args, &mut session),
         Command::Eval(args) => eval::run(args, &mut session),
         Command::Tune(args) => tune::run(args, &mut session),
+        Command::Backup(args) => backup::run(args, &mut session),
+        Command::Restore(args) => restore::run(args, &mut session),
+        Command::Verify(args) => verify::run(args, &mut session),
+        Command::Check(args) => check::run(args, &mut session),
+        Command::Export(args) => export::run(args, &mut session),
+        Command::Import(args) => import::run(args, &mut session),
         Command::Demo(args) => demo::run(args, &mut session),
     };
     let flushed = out.flush();

@@ -86,6 +86,16 @@ impl Progress {
         }
     }
 
+    /// Says where the end is, for work that learns it on its way.
+    pub fn set_end(&mut self, end: u64) {
+        if self.end != end {
+            self.end = end;
+            if let Display::Bar(bar) = &self.display {
+                bar.set_length(end);
+            }
+        }
+    }
+
     /// Ends the display; returns the rows counted and the time they took.
     pub fn finish(self) -> (u64, Duration) {
         if let Display::Bar(bar) = &self.display {

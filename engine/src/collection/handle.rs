@@ -181,6 +181,24 @@ impl Collection {
         self.0.quarantined.get().map(String::as_str)
     }
 
+    /// Returns the key in the store.
+    pub(crate) fn key(&self) -> CollectionKey {
+        self.0.key
+    }
+
+    /// Returns the segments that searches see now.
+    pub(crate) fn segments_now(&self) -> Vec<Arc<Segment>> {
+        let state = self.0.state.read();
+        state.segments.iter().map(|view| Arc::clone(&view.segment)).collect()
+    }
+
+    /// Returns the segments of everything that was committed before the call.
+    pub(crate) fn segments_settled(&self) -> Vec<Arc<Segment>> {
+        // A segment is committed and published under one hold of this lock.
+        let _commit = self.0.commit.lock();
+        self.segments_now()
+    }
+
     /// Removes every row and file. Handles that remain answer `NotFound`.
     pub(crate) fn drop_everything(&self) -> Result<()> {
         let shared = &self.0;
@@ -244,7 +262,7 @@ impl Shared {
     }
 }
 
-fn collection_folder(key: CollectionKey) -> PathBuf {
+pub(crate) fn collection_folder(key: CollectionKey) -> PathBuf {
     collections_folder().join(format!("{:08x}", key.0))
 }
 
@@ -274,7 +292,7 @@ fn remove_garbage(directory: &dyn Directory, folder: &Path, rows: &[SegmentRow])
 }
 
 /// Refuses a segment whose files are not the ones the manifest committed.
-fn check_against_manifest(segment: &Segment, row: &SegmentRow) -> Result<()> {
+pub(crate) fn check_against_manifest(segment: &Segment, row: &SegmentRow) -> Result<()> {
     let corrupt =
         |reason| Err(Error::new(ErrorKind::Corruption, format!("segment {}: {reason}", row.id)));
     if segment.rows() != row.rows {

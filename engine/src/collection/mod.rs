@@ -35,7 +35,10 @@ mod state;
 mod writer;
 
 pub use handle::Collection;
-pub(crate) use handle::{Opening, collections_folder, remove_collection_folder};
+pub(crate) use handle::{
+    Opening, check_against_manifest, collection_folder, collections_folder,
+    remove_collection_folder,
+};
 pub use info::{
     CollectionInfo, CollectionState, CollectionStatus, FieldInfo, MergeInfo, SegmentInfo,
 };

@@ -122,7 +122,8 @@ pub(crate) fn stored_crc(bytes: &[u8; FOOTER_BYTES]) -> u32 {
     u32_at(bytes, 20)
 }
 
-fn footer_crc(bytes: &[u8; FOOTER_BYTES]) -> u32 {
+/// Returns the checksum of a footer's bytes.
+pub(crate) fn footer_crc(bytes: &[u8; FOOTER_BYTES]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&bytes[..20]), &bytes[24..])
 }
 

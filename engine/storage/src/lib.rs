@@ -9,12 +9,15 @@
 //! - **The store** ([`Store`]): one RocksDB per data folder, for everything small that changes. One
 //!   synced batch is the one commit point.
 //!
+//! A copy of both for backup is an [`Archive`].
+//!
 //! They meet in the manifest: a file exists for the engine when a committed [`SegmentRow`] names
 //! it, with its length and the checksum of its footer. Whatever else lies in the folder is garbage
 //! of an interrupted build.
 //!
 //! `docs/formats.md` draws every byte that this crate writes.
 
+mod archive;
 mod block_file;
 pub mod codec;
 mod directory;
@@ -24,6 +27,7 @@ pub mod fs;
 mod scatter;
 mod store;
 
+pub use archive::{Archive, ArchiveEntry, ArchiveError, ArchiveFolder, ArchiveWriter, EntrySink};
 pub use block_file::{
     BLOCK_BYTES, BlockFile, BlockFileWriter, FileIdentity, OpenFileError, ReadError,
 };
@@ -36,5 +40,6 @@ pub use format::{FileKind, STORE_VERSION};
 pub use scatter::{Extent, ScatterBatch, ScatterReader};
 pub use store::{
     Batch, CollectionKey, CollectionRow, CountsRow, Family, FileRow, HeadRow, HeadRows, Location,
-    PointRow, ReadView, SegmentRow, Store, StoreConfig, StoreConfigError, StoreError, StoreMemory,
+    PointRow, RawRow, RawRows, ReadView, RowKind, SegmentRow, Store, StoreConfig, StoreConfigError,
+    StoreError, StoreMemory,
 };

@@ -58,12 +58,19 @@ pub fn validate_vector(vector: &[f32], dims: usize, metric: Metric) -> Result<()
     Ok(())
 }
 
+/// How far the squared length of a normalized vector may be from one: each component is off by at
+/// most 2^-24 of itself, so the sum of squares by little more than 2^-23.
+const ROUNDING: f64 = 1.0 / (1 << 22) as f64;
+
 /// Brings a vector to length one; a zero vector is left as it is.
 ///
-/// The sum runs in f64, so that components near the ends of f32's range survive.
+/// The sum runs in f64, so that components near the ends of f32's range survive. A vector that has
+/// length one, as far as f32 can tell, is left as it is: normalizing twice is normalizing once, and
+/// what was stored, exported and imported has the same bits.
 pub fn normalize(vector: &mut [f32]) {
-    let length = squared_length(vector).sqrt();
-    if length > 0.0 {
+    let squared = squared_length(vector);
+    let length = squared.sqrt();
+    if length > 0.0 && (squared - 1.0).abs() > ROUNDING {
         for value in vector {
             *value = (f64::from(*value) / length) as f32;
         }
@@ -76,6 +83,8 @@ fn squared_length(vector: &[f32]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -101,6 +110,18 @@ mod tests {
             normalize(&mut vector);
             let length = squared_length(&vector).sqrt();
             assert!((length - 1.0).abs() < 1e-6, "{scale}: {length}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn normalizing_twice_is_normalizing_once(
+            mut vector in prop::collection::vec(-1e3..1e3_f32, 1..40)
+        ) {
+            normalize(&mut vector);
+            let once = vector.clone();
+            normalize(&mut vector);
+            prop_assert_eq!(vector, once);
         }
     }
 }

@@ -138,6 +138,7 @@ impl BuildArgs {
             title: self.title_field.clone(),
             vector: self.vector_field.clone(),
             vectors: self.vectors_field.clone(),
+            payload: None,
             keep_text: !self.drop_text,
         }
     }

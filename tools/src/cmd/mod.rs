@@ -7,17 +7,23 @@
 //! 2. A line in `main.rs`.
 //! 3. A test of its output in `tests/commands.rs`.
 
+pub mod backup;
 pub mod build;
+pub mod check;
 pub mod compact;
 pub mod delete;
 pub mod demo;
 pub mod encode;
 pub mod eval;
+pub mod export;
 pub mod field_spec;
 pub mod flags;
+pub mod import;
 pub mod inspect;
+pub mod restore;
 pub mod scroll;
 pub mod search;
 pub mod serve;
 pub mod tune;
 pub mod update;
+pub mod verify;

@@ -32,6 +32,9 @@ pub enum Problem {
     /// A field that every record needs is not there.
     #[error("no field {0}")]
     Missing(String),
+    /// A line of an export has a field that no export has.
+    #[error("unknown field {0:?}: bigrain build reads lines of any form")]
+    UnknownKey(String),
     /// A field holds another kind of value than it should.
     #[error("field {field:?}: expected {expected}, got {actual}")]
     FieldKind {
@@ -93,6 +96,17 @@ pub enum Problem {
     /// An HDF5 file, or a dataset in it, that this program does not read.
     #[error("bad HDF5: {0}")]
     Hdf5(String),
+    /// A Parquet file, or a column of it, that this program does not read.
+    #[error("bad Parquet: {0}")]
+    Parquet(String),
+    /// A value of a table that cannot be taken.
+    #[error("column {column:?}: {reason}")]
+    Column {
+        /// The column's name.
+        column: String,
+        /// What is wrong with the value.
+        reason: String,
+    },
     /// The file ends early, or goes on after its last row.
     #[error("file has {actual} bytes, its rows need {expected}")]
     Length {
@@ -138,8 +152,8 @@ pub enum Problem {
     Changed,
     /// A file name that tells no format.
     #[error(
-        "unknown format: expected a name ending in .jsonl, .ndjson, .npy, .fvecs, .bvecs, .hdf5 or \
-         .h5, or --format"
+        "unknown format: expected a name ending in .jsonl, .ndjson, .parquet, .npy, .fvecs, .bvecs, \
+         .hdf5 or .h5, or --format"
     )]
     UnknownFormat,
 }
@@ -165,6 +179,7 @@ impl InputError {
             | Problem::IdRange { .. }
             | Problem::NpyHeader(_)
             | Problem::Hdf5(_)
+            | Problem::Parquet(_)
             | Problem::RowNumber(_)
             | Problem::Length { .. }
             | Problem::Shrunk { .. }
@@ -180,6 +195,8 @@ impl InputError {
             | Problem::FieldKind { .. }
             | Problem::Id(_)
             | Problem::Payload(_)
+            | Problem::Column { .. }
+            | Problem::UnknownKey(_)
             | Problem::Vector(_)
             | Problem::UnknownField { .. }
             | Problem::FieldVector { .. }

@@ -7,9 +7,10 @@ use std::{fs, io};
 use clap::ValueEnum;
 
 use super::{
-    At, Component, Fields, Hdf5, InputError, Jsonl, Npy, Place, Problem, Record, Role, Shape,
-    Texmex,
+    At, Component, Fields, Hdf5, InputError, Jsonl, Npy, ParquetInput, Place, Problem, Record,
+    Role, Shape, Texmex,
 };
+use crate::exchange::Columns;
 
 /// A file format that `bigrain build` reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -17,6 +18,8 @@ use super::{
 pub enum Format {
     /// One JSON object a line.
     Jsonl,
+    /// A Parquet table with a column of ids and one or more of vectors.
+    Parquet,
     /// A numpy matrix: f16, f32 or f64, two dimensions, C order.
     Npy,
     /// Rows of a length word and that many f32, as the TEXMEX data sets have them.
@@ -36,6 +39,7 @@ impl Format {
     pub fn of(path: &Path) -> Result<Self, InputError> {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("jsonl" | "ndjson") => Ok(Self::Jsonl),
+            Some("parquet") => Ok(Self::Parquet),
             Some("npy") => Ok(Self::Npy),
             Some("fvecs") => Ok(Self::Fvecs),
             Some("bvecs") => Ok(Self::Bvecs),
@@ -50,6 +54,8 @@ impl Format {
 pub enum Input {
     /// Lines of JSON.
     Jsonl(Jsonl<io::BufReader<fs::File>>),
+    /// A Parquet table.
+    Parquet(Box<ParquetInput>),
     /// A numpy matrix.
     Npy(Npy<io::BufReader<fs::File>>),
     /// Rows with length words.
@@ -100,6 +106,10 @@ impl Input {
         };
         match format {
             Format::Jsonl => Ok(Self::Jsonl(Jsonl::new(reader, name, meta.len(), fields))),
+            Format::Parquet => {
+                let input = ParquetInput::open(reader.into_inner(), &name, &Columns::default())?;
+                Ok(Self::Parquet(Box::new(input)))
+            }
             Format::Npy => Npy::new(reader, name, meta.len(), first_id).map(Self::Npy),
             Format::Fvecs => texmex(reader, Component::F32),
             Format::Bvecs => texmex(reader, Component::U8),
@@ -109,11 +119,12 @@ impl Input {
         }
     }
 
-    /// Returns the length of the file, the position after its last record.
+    /// Returns the position after its last record: the length of the file, or the rows of a table.
     #[must_use]
     pub fn len_bytes(&self) -> u64 {
         match self {
             Self::Jsonl(input) => input.len_bytes(),
+            Self::Parquet(input) => input.len_rows(),
             Self::Npy(input) => input.len_bytes(),
             Self::Texmex(input) => input.len_bytes(),
             Self::Hdf5(input) => input.len_bytes(),
@@ -124,7 +135,7 @@ impl Input {
     #[must_use]
     pub fn shape(&self) -> Option<Shape> {
         match self {
-            Self::Jsonl(_) => None,
+            Self::Jsonl(_) | Self::Parquet(_) => None,
             Self::Npy(input) => Some(input.shape()),
             Self::Texmex(input) => Some(input.shape()),
             Self::Hdf5(input) => Some(input.shape()),
@@ -138,6 +149,7 @@ impl Iterator for Input {
     fn next(&mut self) -> Option<Self::Item> {
         match self {
             Self::Jsonl(input) => input.next(),
+            Self::Parquet(input) => input.next(),
             Self::Npy(input) => input.next(),
             Self::Texmex(input) => input.next(),
             Self::Hdf5(input) => input.next(),

@@ -43,6 +43,8 @@ pub struct Fields {
     pub vector: String,
     /// The object of vectors by field.
     pub vectors: String,
+    /// The object that is the payload; `None` takes everything else as payload.
+    pub payload: Option<String>,
     /// Whether text and title stay in the payload.
     pub keep_text: bool,
 }
@@ -55,6 +57,7 @@ impl Default for Fields {
             title: "title".to_owned(),
             vector: "vector".to_owned(),
             vectors: "vectors".to_owned(),
+            payload: None,
             keep_text: true,
         }
     }
@@ -117,7 +120,7 @@ impl<R: BufRead> Jsonl<R> {
         let mut object: Map<String, Value> = serde_json::from_slice(&self.line)?;
         let id = take_id(&mut object, self.fields.id.as_deref())?;
         let content = take_content(&mut object, &self.fields)?;
-        let payload = Payload::from(object);
+        let payload = take_payload(object, self.fields.payload.as_deref())?;
         Ok(Record { place, id, content, payload, position: self.position })
     }
 }
@@ -167,6 +170,19 @@ fn take_id(object: &mut Map<String, Value>, field: Option<&str>) -> Result<Point
             .as_u64()
             .map(PointId::from)
             .ok_or_else(|| wrong_kind(field, "a string or an unsigned integer", &value)),
+    }
+}
+
+fn take_payload(mut object: Map<String, Value>, field: Option<&str>) -> Result<Payload, Problem> {
+    let Some(field) = field else { return Ok(Payload::from(object)) };
+    let payload = match object.remove(field) {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(payload)) => payload,
+        Some(value) => return Err(wrong_kind(field, "an object", &value)),
+    };
+    match object.keys().next() {
+        None => Ok(Payload::from(payload)),
+        Some(other) => Err(Problem::UnknownKey(other.clone())),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! corpus.jsonl ─┐
+//! table.parquet ┤
 //! vectors.npy  ─┼─ Input (an iterator) ─► Record { place, id, content, payload, position }
 //! base.fvecs   ─┤
 //! base.bvecs   ─┤
@@ -24,6 +25,7 @@ mod format;
 mod hdf5;
 mod jsonl;
 mod npy;
+mod parquet;
 mod record;
 mod shape;
 mod texmex;
@@ -34,6 +36,7 @@ pub use format::{Format, Input};
 pub use hdf5::{Hdf5, read_metric, read_neighbors};
 pub use jsonl::{Fields, Jsonl, MAX_LINE_BYTES};
 pub use npy::{MAX_NPY_HEADER_BYTES, Npy};
+pub use parquet::ParquetInput;
 pub use record::{At, Content, Place, Record};
 pub use shape::Shape;
 pub use texmex::{Component, Frames, Texmex};

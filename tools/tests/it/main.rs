@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that fails says so")]
 
+mod backups;
 mod commands;
 mod desk;
+mod exchange;
 mod tuning;
 mod vectors;

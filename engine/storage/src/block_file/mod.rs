@@ -21,9 +21,11 @@
 //! A file is trusted in a chain: the manifest names its [`FileIdentity`], whose checksum covers the
 //! footer, which covers the table, which covers the blocks.
 
+mod copy;
 mod error;
 mod reader;
 mod residency;
+mod scrub;
 mod writer;
 
 pub use error::{OpenFileError, ReadError};

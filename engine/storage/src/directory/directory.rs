@@ -220,7 +220,7 @@ pub(crate) fn parent_of(path: &Path) -> &Path {
 }
 
 /// Returns the end of a read, or the error that it lies past the end of the file.
-pub(super) fn end_of_read(
+pub(crate) fn end_of_read(
     path: &Path,
     length: u64,
     offset: u64,

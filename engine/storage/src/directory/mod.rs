@@ -27,8 +27,8 @@ mod ring;
 mod ring;
 mod ring_read;
 
-pub(crate) use directory::parent_of;
 pub use directory::{Directory, DirectoryError, Entry, EntryKind, FileReader, FileWriter};
+pub(crate) use directory::{end_of_read, parent_of};
 pub use faulty::{Fault, FaultyDirectory};
 pub use mapped_bytes::MappedBytes;
 pub use mmap::MmapDirectory;

@@ -146,7 +146,7 @@ impl Batch {
         self.refused.map_or(Ok(self.operations), Err)
     }
 
-    fn put(&mut self, key: Key, value: Vec<u8>) -> &mut Self {
+    pub(super) fn put(&mut self, key: Key, value: Vec<u8>) -> &mut Self {
         self.bytes += key.bytes.len() + value.len();
         self.operations.push(Operation::Put(key, value));
         self

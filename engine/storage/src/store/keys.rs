@@ -127,9 +127,19 @@ impl KeyRange {
         Self::of(family, collection.0.to_be_bytes().to_vec())
     }
 
+    pub fn all_collections(family: Family) -> Self {
+        Self::of(family, Vec::new())
+    }
+
     pub fn locations(collection: CollectionKey) -> Self {
         let mut prefix = collection.0.to_be_bytes().to_vec();
         prefix.push(LOCATION);
+        Self::of(Family::Points, prefix)
+    }
+
+    pub fn payloads(collection: CollectionKey) -> Self {
+        let mut prefix = collection.0.to_be_bytes().to_vec();
+        prefix.push(PAYLOAD);
         Self::of(Family::Points, prefix)
     }
 

@@ -98,6 +98,41 @@ impl Store {
         Ok(store)
     }
 
+    /// Opens the store of a data folder that nobody has open, to look at it: nothing in the folder
+    /// changes, and every commit is refused.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`]; [`StoreError::Io`] of kind `NotFound` for a folder without a store.
+    pub fn open_read_only(
+        folder: impl AsRef<Path>,
+        config: &StoreConfig,
+    ) -> Result<Self, StoreError> {
+        config.validate()?;
+        let folder = folder.as_ref();
+        let lock = lock_existing(folder)?;
+        let path = folder.join(STORE_FOLDER);
+        path.metadata().map_err(|error| StoreError::io("open", &path, error))?;
+        log_check::check_folder(&path)?;
+        let cache =
+            Cache::new_lru_cache(usize::try_from(config.block_cache_bytes).unwrap_or(usize::MAX));
+        let families = settings::families(config, &cache);
+        let options = settings::looking(config);
+        let db = DB::open_cf_descriptors_read_only(&options, &path, families, false)
+            .map_err(|error| StoreError::rocks("open store", folder, &error))?;
+        let store = Self {
+            db,
+            cache,
+            folder: folder.to_owned(),
+            // A commit would fail anyway; this way it says so at once.
+            poisoned: AtomicBool::new(true),
+            catalog: Mutex::new(()),
+            _lock: lock,
+        };
+        store.check_format()?;
+        Ok(store)
+    }
+
     /// Writes a batch: all of it is on disk when this returns, or none of it ever.
     ///
     /// Batches of several threads share a sync.
@@ -305,16 +340,27 @@ fn create_folder(folder: &Path) -> io::Result<()> {
     folder.parent().map_or(Ok(()), fs::fsync_folder)
 }
 
+/// Takes a data folder that exists, without writing to it.
+fn lock_existing(folder: &Path) -> Result<File, StoreError> {
+    let path = folder.join(LOCK_FILE);
+    let file = File::open(&path).map_err(|error| StoreError::io("open", &path, error))?;
+    lock_file(file, folder, &path)
+}
+
 /// Takes the data folder for this process; the system gives it back when the file closes, however
 /// the process ends.
 fn lock_folder(folder: &Path) -> Result<File, StoreError> {
     let path = folder.join(LOCK_FILE);
     let open = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = open.map_err(|error| StoreError::io("open", &path, error))?;
+    lock_file(file, folder, &path)
+}
+
+fn lock_file(file: File, folder: &Path, path: &Path) -> Result<File, StoreError> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: folder.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(StoreError::io("lock", &path, error)),
+        Err(TryLockError::Error(error)) => Err(StoreError::io("lock", path, error)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use rocksdb::{
     BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamilyDescriptor, CompactOptions,
-    DBCompressionType, DBRecoveryMode, LogLevel, Options, ReadOptions, WriteOptions,
+    DBCompressionType, DBRecoveryMode, InfoLogger, LogLevel, Options, ReadOptions, WriteOptions,
 };
 
 use super::{Family, StoreConfig};
@@ -30,6 +30,16 @@ pub(super) fn database(config: &StoreConfig) -> Options {
     options.set_log_level(LogLevel::Warn);
     options.set_max_log_file_size(4 * MIB);
     options.set_keep_log_file_num(4);
+    options
+}
+
+/// Returns the options of a database that is only looked at: RocksDB writes no file, its log of
+/// what it does included.
+pub(super) fn looking(config: &StoreConfig) -> Options {
+    let mut options = database(config);
+    options.create_if_missing(false);
+    options.create_missing_column_families(false);
+    options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Fatal, |_, _| {}));
     options
 }
 

@@ -1,5 +1,7 @@
 //! Reading rows, all of them as they were at one moment.
 
+use std::collections::BTreeSet;
+
 use bigrain_types::{Offset, Payload, PointId, SegmentId};
 use rocksdb::{Direction, IteratorMode, Snapshot};
 use serde::de::DeserializeOwned;
@@ -204,6 +206,29 @@ impl<'s> ReadView<'s> {
         Ok(segments)
     }
 
+    /// Returns the keys of the collections that have rows, in any family. One that no name stands
+    /// for is left over.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadView`].
+    pub fn keys_with_rows(&self) -> Result<BTreeSet<CollectionKey>, StoreError> {
+        let mut keys = BTreeSet::new();
+        for family in Family::OF_COLLECTIONS {
+            let mut start = Some(0);
+            while let Some(first) = start {
+                let all = KeyRange::all_collections(family);
+                let row = self.scan_from(&all, &u32::to_be_bytes(first))?.next().transpose()?;
+                let Some(row) = row else { break };
+                let key = row.key.first_chunk().map(|key| u32::from_be_bytes(*key));
+                let key = key.ok_or_else(|| row.corrupt(&"expected the key of a collection"))?;
+                keys.insert(CollectionKey(key));
+                start = key.checked_add(1);
+            }
+        }
+        Ok(keys)
+    }
+
     pub(super) fn value<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StoreError> {
         let family = self.store.family(key.family)?;
         let bytes = self.snapshot.get_cf_opt(family, &key.bytes, settings::checked());
@@ -238,7 +263,7 @@ impl<'s> ReadView<'s> {
         Ok(rows)
     }
 
-    fn scan(&self, range: &KeyRange) -> Result<Scan<'_>, StoreError> {
+    pub(super) fn scan(&self, range: &KeyRange) -> Result<Scan<'_>, StoreError> {
         self.scan_from(range, &range.prefix)
     }
 

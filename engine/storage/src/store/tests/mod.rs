@@ -1,5 +1,6 @@
 //! The store against a real RocksDB: rows, recovery, failure.
 
+mod copies;
 mod failure;
 mod recovery;
 mod round_trip;

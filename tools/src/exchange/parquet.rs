@@ -1,0 +1,155 @@
+//! Exports points as Parquet.
+//!
+//! ```text
+//! id            utf8                     the number, the UUID or the text
+//! id_is_number  boolean                  tells 42 from "42"
+//! <field>       fixed-size list of f32   null where a point has no vector in the field
+//! payload       utf8                     a JSON object
+//! ```
+//!
+//! A group of rows is written when it has [`GROUP_BYTES`] in memory. The key [`SHAPE_KEY`] of the
+//! file's metadata holds the collection's shape as JSON.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use arrow_array::builder::{BooleanBuilder, FixedSizeListBuilder, Float32Builder, StringBuilder};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use bigrain_engine::{CollectionConfig, StoredPoint};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+
+use super::Columns;
+use super::columns::{ID, ID_IS_NUMBER, PAYLOAD};
+use super::shape_file::publish;
+
+/// The key of the shape in the file's metadata.
+pub const SHAPE_KEY: &str = "bigrain.shape";
+
+/// Bytes of a group of rows, as far as they are known while it is made.
+const GROUP_BYTES: usize = 64 << 20;
+
+/// Points of one batch.
+const BATCH_POINTS: usize = 1024;
+
+/// Writes points as Parquet.
+pub struct ParquetExport {
+    path: PathBuf,
+    part: PathBuf,
+    schema: SchemaRef,
+    config: CollectionConfig,
+    writer: ArrowWriter<File>,
+    waiting: Vec<StoredPoint>,
+}
+
+impl ParquetExport {
+    /// Starts an export to `path`. What an earlier run left is written anew: a Parquet file has no
+    /// end before it is complete.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be created.
+    pub fn start(path: &Path, config: &CollectionConfig) -> anyhow::Result<Self> {
+        let mut part = path.as_os_str().to_owned();
+        part.push(".part");
+        let part = PathBuf::from(part);
+        let file = File::create(&part).with_context(|| format!("write {}", part.display()))?;
+        let schema = Arc::new(schema(config));
+        let shape = KeyValue::new(SHAPE_KEY.to_owned(), serde_json::to_string(config)?);
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+            .set_dictionary_enabled(false)
+            .set_key_value_metadata(Some(vec![shape]))
+            .build();
+        let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))?;
+        let (path, config) = (path.to_owned(), config.clone());
+        Ok(Self { path, part, schema, config, writer, waiting: Vec::new() })
+    }
+
+    /// Writes a point.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn write(&mut self, point: StoredPoint) -> anyhow::Result<()> {
+        self.waiting.push(point);
+        if self.waiting.len() >= BATCH_POINTS { self.write_waiting() } else { Ok(()) }
+    }
+
+    /// Completes the file and gives it its name; returns its length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn finish(mut self) -> anyhow::Result<u64> {
+        self.write_waiting()?;
+        let file = self.writer.into_inner()?;
+        file.sync_all()?;
+        let bytes = file.metadata()?.len();
+        publish(&self.part, &self.path)?;
+        Ok(bytes)
+    }
+
+    /// Removes what was written.
+    pub fn discard(self) {
+        drop(self.writer);
+        // Best effort: the next export to this name writes it anew.
+        let _ = fs::remove_file(&self.part);
+    }
+
+    fn write_waiting(&mut self) -> anyhow::Result<()> {
+        let points = std::mem::take(&mut self.waiting);
+        if points.is_empty() {
+            return Ok(());
+        }
+        let columns = columns(&self.config, &points)?;
+        self.writer.write(&RecordBatch::try_new(Arc::clone(&self.schema), columns)?)?;
+        if self.writer.in_progress_size() >= GROUP_BYTES {
+            self.writer.flush()?;
+        }
+        Ok(())
+    }
+}
+
+fn schema(config: &CollectionConfig) -> Schema {
+    let mut fields = vec![
+        Field::new(ID, DataType::Utf8, false),
+        Field::new(ID_IS_NUMBER, DataType::Boolean, false),
+    ];
+    for (field, (_, column)) in config.fields().iter().zip(Columns::of(config).vectors) {
+        let item = Arc::new(Field::new("item", DataType::Float32, true));
+        fields.push(Field::new(column, DataType::FixedSizeList(item, field.dims as i32), true));
+    }
+    fields.push(Field::new(PAYLOAD, DataType::Utf8, false));
+    Schema::new(fields)
+}
+
+fn columns(config: &CollectionConfig, points: &[StoredPoint]) -> anyhow::Result<Vec<ArrayRef>> {
+    let (mut ids, mut numbers) = (StringBuilder::new(), BooleanBuilder::new());
+    let mut payloads = StringBuilder::new();
+    for point in points {
+        ids.append_value(point.id.to_string());
+        numbers.append_value(point.id.as_number().is_some());
+        payloads.append_value(serde_json::to_string(&point.payload)?);
+    }
+    let mut columns: Vec<ArrayRef> = vec![Arc::new(ids.finish()), Arc::new(numbers.finish())];
+    for field in config.fields() {
+        let mut vectors = FixedSizeListBuilder::new(Float32Builder::new(), field.dims as i32);
+        for point in points {
+            let vector = point.vector(&field.name);
+            match vector {
+                Some(vector) => vectors.values().append_slice(vector),
+                None => vectors.values().append_nulls(field.dims),
+            }
+            vectors.append(vector.is_some());
+        }
+        columns.push(Arc::new(vectors.finish()));
+    }
+    columns.push(Arc::new(payloads.finish()));
+    Ok(columns)
+}
