@@ -14,4 +14,5 @@ mod dense;
 mod formats;
 mod life;
 mod model;
+mod power;
 mod recall;
