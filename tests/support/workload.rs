@@ -174,6 +174,12 @@ impl Ledger {
         self.acknowledged
     }
 
+    /// Whether a writer said anything.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.acknowledged > 0 || !self.in_flight.is_empty()
+    }
+
     /// Returns how many points must be there.
     #[must_use]
     pub fn points(&self) -> usize {

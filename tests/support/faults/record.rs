@@ -68,7 +68,11 @@ fn next(bytes: &[u8]) -> Option<(Event<'_>, &[u8])> {
     let (kind, file) = (u32_at(0).ok()?, u32_at(4).ok()?);
     let (offset, length) = (u64_at(8).ok()?, u64_at(16).ok()?);
     let (body, behind) = behind.split_at_checked(length as usize)?;
-    let name = || std::str::from_utf8(body).expect("a name in utf-8");
+    let name = || {
+        let name = std::str::from_utf8(body).expect("a name in utf-8");
+        assert!(!name.contains("//"), "{name}: a name has one spelling");
+        name.trim_end_matches('/')
+    };
     let event = match kind {
         1 => Event::Open { file, name: name(), created: offset & 1 != 0, emptied: offset & 2 != 0 },
         2 => Event::Write { file, offset, bytes: body },
@@ -82,7 +86,7 @@ fn next(bytes: &[u8]) -> Option<(Event<'_>, &[u8])> {
         7 => Event::Unlink { name: name() },
         8 => Event::MakeFolder { name: name() },
         9 => Event::RemoveFolder { name: name() },
-        10 => Event::Mark(name()),
+        10 => Event::Mark(std::str::from_utf8(body).expect("a mark in utf-8")),
         other => panic!("event of kind {other}"),
     };
     Some((event, behind))

@@ -29,7 +29,7 @@
 //!   opened anew. Reads go on.
 //! - **One process.** A lock on the data folder is held for as long as the store is open.
 //! - **Stored bytes are checked.** A malformed row is [`StoreError::Corrupt`], naming family and
-//!   key; a damaged log is [`StoreError::DamagedLog`] (see `log_check`, which closes three gaps in
+//!   key; a damaged log is [`StoreError::DamagedLog`] (see `log`, which closes gaps in
 //!   RocksDB's own recovery).
 //!
 //! # Adding a row
@@ -41,7 +41,7 @@ mod batch;
 mod config;
 mod error;
 mod keys;
-mod log_check;
+mod log;
 mod rocks;
 mod rows;
 mod scan;

@@ -11,7 +11,7 @@ use rocksdb::{Cache, ColumnFamily, DB, WriteBatch};
 use super::batch::{Batch, Operation};
 use super::keys::{CollectionKey, Family, Key};
 use super::rows::{CollectionRow, CountsRow};
-use super::{ReadView, StoreConfig, StoreError, log_check, settings};
+use super::{ReadView, StoreConfig, StoreError, log, settings};
 use crate::format::{LOCK_FILE, STORE_FOLDER, STORE_VERSION};
 use crate::fs;
 
@@ -78,7 +78,7 @@ impl Store {
         create_folder(folder).map_err(|error| StoreError::io("create", folder, error))?;
         let lock = lock_folder(folder)?;
         let path = folder.join(STORE_FOLDER);
-        log_check::check_folder(&path)?;
+        log::check_folder(&path)?;
         let cache =
             Cache::new_lru_cache(usize::try_from(config.block_cache_bytes).unwrap_or(usize::MAX));
         let families = settings::families(config, &cache);
