@@ -34,6 +34,11 @@ impl EncodedPoints {
         Self { ids, rows, planes, factors }
     }
 
+    /// Returns the bytes of the vectors.
+    pub fn size_bytes(&self) -> usize {
+        size_of_val(&*self.rows)
+    }
+
     /// Returns the row of the point at `index`.
     pub fn row(&self, index: usize) -> &[f32] {
         let dims = self.rows.len() / self.ids.len();

@@ -11,6 +11,7 @@ mod bad_input;
 mod corruption;
 mod crash;
 mod dense;
+mod failing_disk;
 mod formats;
 mod life;
 mod model;

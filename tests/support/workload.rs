@@ -9,7 +9,8 @@
 use std::collections::BTreeMap;
 
 use bigrain_engine::{
-    Collection, CollectionConfig, Error, Metric, Payload, Point, PointId, Query, SearchParams,
+    Collection, CollectionConfig, Error, ErrorKind, Metric, Payload, Point, PointId, Query,
+    SearchParams,
 };
 use serde::{Deserialize, Serialize};
 
@@ -119,15 +120,22 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// The collection's; the operation was begun and not acknowledged.
+    /// The collection's; the operation was not acknowledged.
     pub fn step(&mut self, collection: &Collection, say: impl Fn(&str)) -> Result<(), Error> {
         self.step += 1;
         let version = self.life << 24 | self.step;
         let operation = Operation::draw(&mut self.random, self.number, version);
         say(&line(&Line::Begin(self.number, operation.clone())));
-        operation.run(collection)?;
-        say(&line(&Line::Acknowledged(self.number)));
-        Ok(())
+        let result = operation.run(collection);
+        match &result {
+            Ok(()) => say(&line(&Line::Acknowledged(self.number))),
+            // After any other error it is unknown whether it happened.
+            Err(error) if error.kind() != ErrorKind::Io || operation == Operation::Flush => {
+                say(&line(&Line::Refused(self.number)));
+            }
+            Err(_) => {}
+        }
+        result
     }
 }
 
@@ -135,6 +143,7 @@ impl Writer {
 enum Line {
     Begin(u64, Operation),
     Acknowledged(u64),
+    Refused(u64),
 }
 
 fn line(line: &Line) -> String {
@@ -164,6 +173,10 @@ impl Ledger {
                 self.acknowledged += 1;
                 true
             }
+            Ok(Line::Refused(writer)) => {
+                self.in_flight.remove(&writer).expect("it was begun");
+                false
+            }
             Err(_) => false,
         }
     }
@@ -178,6 +191,12 @@ impl Ledger {
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.acknowledged > 0 || !self.in_flight.is_empty()
+    }
+
+    /// Whether it is unknown of some operation whether it happened.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        !self.in_flight.is_empty()
     }
 
     /// Returns how many points must be there.

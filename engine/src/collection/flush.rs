@@ -99,6 +99,7 @@ impl Shared {
         // The collection may have been dropped while this thread waited for the lock.
         self.check_usable()?;
         let Some((frozen, id)) = self.freeze() else { return Ok(()) };
+        self.resources.store.admit(frozen.table.memory_bytes())?;
         let input = FrozenRows::new(&frozen);
         let built = if input.slots.is_empty() { None } else { Some(self.build(&input, id)?) };
         self.commit_flush(built, &input)

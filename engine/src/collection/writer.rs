@@ -58,6 +58,16 @@ enum Operation {
     Delete(Vec<PointId>),
 }
 
+impl Operation {
+    /// Returns about how many bytes it stores.
+    fn size_bytes(&self) -> usize {
+        match self {
+            Self::Upsert { points, payloads } => points.size_bytes() + payloads.size_bytes(),
+            Self::Delete(_) => 0,
+        }
+    }
+}
+
 /// What one write did.
 #[derive(Clone, Copy, Debug)]
 struct Applied {
@@ -68,15 +78,16 @@ struct Applied {
 
 impl Collection {
     /// Stores points, replacing those of the same id. When this returns, they are on disk and
-    /// every later search sees them. On an error of kind `Io` or `ResourceExhausted` from the disk it
-    /// is unknown until the folder is opened anew whether they are stored; on any other none is.
+    /// every later search sees them. On an error of kind `Io` it is unknown until the folder is opened
+    /// anew whether they are stored; on any other none is.
     ///
     /// # Errors
     ///
     /// `InvalidArgument` for a vector component that is not finite, a zero vector under cosine,
     /// two points of one id, or more than [`MAX_POINTS_PER_BATCH`](crate::MAX_POINTS_PER_BATCH) points;
     /// `FailedPrecondition` for a vector of another dimension or embedding space;
-    /// `ResourceExhausted` while segments cannot be built and the memtable is full; `Poisoned` after
+    /// `ResourceExhausted` while the disk is full, or segments cannot be built and the memtable is full;
+    /// `Poisoned` after
     /// an earlier write failed.
     pub fn upsert(&self, points: Vec<Point>) -> Result<UpsertOutput> {
         let shared = &*self.0;
@@ -84,6 +95,7 @@ impl Collection {
             let given = points.len() as u64;
             let operation = shared.prepare_upsert(points)?;
             shared.make_room()?;
+            shared.resources.store.admit(operation.size_bytes())?;
             let applied = shared.write(operation)?;
             shared.flush_if_full();
             Ok(UpsertOutput {

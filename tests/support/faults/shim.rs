@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
 
@@ -16,6 +17,7 @@ const MARKS: &str = "DISK_MARKS";
 #[derive(Debug)]
 pub struct Shim {
     folder: TempDir,
+    processes: AtomicU32,
 }
 
 impl Shim {
@@ -37,7 +39,9 @@ impl Shim {
             .args(["-ldl", "-lpthread"])
             .output();
         match output {
-            Ok(output) if output.status.success() => Some(Self { folder }),
+            Ok(output) if output.status.success() => {
+                Some(Self { folder, processes: AtomicU32::new(0) })
+            }
             Ok(output) => panic!("{}", String::from_utf8_lossy(&output.stderr)),
             Err(error) if std::env::var_os("REQUIRE_SHIM").is_some() => {
                 panic!("no C compiler: {}: {error}", compiler.display())
@@ -53,12 +57,13 @@ impl Shim {
     /// folder. Its record is at [`Shim::record`].
     #[must_use]
     pub fn run_test(&self, name: &str, root: &Path) -> Command {
+        let number = self.processes.fetch_add(1, Ordering::Relaxed);
         let mut command = Command::new(std::env::current_exe().expect("own path"));
         command
             .args([name, "--exact", "--ignored", "--nocapture"])
             .env("LD_PRELOAD", self.folder.path().join("disk.so"))
-            .env(ROOT, root)
-            .env(MARKS, self.folder.path().join("marks"));
+            .env(ROOT, std::fs::canonicalize(root).expect("root"))
+            .env(MARKS, self.folder.path().join(format!("marks-{number}")));
         command
     }
 

@@ -25,6 +25,11 @@ mod ring;
 #[cfg(target_os = "linux")]
 mod ring;
 mod ring_read;
+#[cfg(not(target_os = "linux"))]
+#[path = "no_space.rs"]
+mod space;
+#[cfg(target_os = "linux")]
+mod space;
 
 pub(crate) use directory::parent_of;
 pub use directory::{Directory, DirectoryError, Entry, EntryKind, FileReader, FileWriter};
@@ -33,3 +38,4 @@ pub use mmap::MmapDirectory;
 pub use ram::RamDirectory;
 pub(crate) use ring::Ring;
 pub(crate) use ring_read::RingRead;
+pub(crate) use space::{available_bytes, set_aside};

@@ -10,6 +10,7 @@ use rocksdb::{Cache, ColumnFamily, DB, WriteBatch};
 
 use super::batch::{Batch, Operation};
 use super::keys::{CollectionKey, Family, Key};
+use super::reserve::Reserve;
 use super::rows::{CollectionRow, CountsRow};
 use super::{ReadView, StoreConfig, StoreError, log, settings};
 use crate::format::{LOCK_FILE, STORE_FOLDER, STORE_VERSION};
@@ -36,6 +37,7 @@ pub struct Store {
     db: DB,
     cache: Cache,
     folder: PathBuf,
+    reserve: Reserve,
     poisoned: AtomicBool,
     /// Held while a collection is created or dropped, the synced write included: two that run at
     /// once must not pick the same key or name. Both are rare and nothing else waits for it.
@@ -77,6 +79,9 @@ impl Store {
         let folder = folder.as_ref();
         create_folder(folder).map_err(|error| StoreError::io("create", folder, error))?;
         let lock = lock_folder(folder)?;
+        let measure = |error| StoreError::io("measure free space of", folder, error);
+        let reserve =
+            Reserve::before_open(folder, settings::buffer_bytes(config)).map_err(measure)?;
         let path = folder.join(STORE_FOLDER);
         log::check_folder(&path)?;
         let cache =
@@ -86,10 +91,12 @@ impl Store {
             .map_err(|error| StoreError::rocks("open store", folder, &error))?;
         // RocksDB fsyncs its own folder; that the folder exists is for us to make durable.
         fs::fsync_folder(folder).map_err(|error| StoreError::io("fsync folder", folder, error))?;
+        reserve.after_open().map_err(measure)?;
         let store = Self {
             db,
             cache,
             folder: folder.to_owned(),
+            reserve,
             poisoned: AtomicBool::new(false),
             catalog: Mutex::new(()),
             _lock: lock,
@@ -98,15 +105,32 @@ impl Store {
         Ok(store)
     }
 
+    /// Refuses what takes space while the disk has no room for it: to be asked before a batch that
+    /// stores `bytes`, or files of that size, is made. Deletes need not ask.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::DiskFull`], until there is room again; [`StoreError::Io`] when the system does
+    /// not tell.
+    pub fn admit(&self, bytes: usize) -> Result<(), StoreError> {
+        let failed = |error| StoreError::io("measure free space of", &self.folder, error);
+        if self.reserve.admits(bytes as u64).map_err(failed)? {
+            return Ok(());
+        }
+        let reason = format!("no room to store {bytes} bytes");
+        Err(StoreError::DiskFull { operation: "write to", path: self.folder.clone(), reason })
+    }
+
     /// Writes a batch: all of it is on disk when this returns, or none of it ever.
     ///
     /// Batches of several threads share a sync.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Encode`] when the batch holds a value that cannot be stored; nothing happened.
-    /// After any other error it is unknown whether the batch will be there when the store is
-    /// opened next, and until then every commit is refused with [`StoreError::Poisoned`].
+    /// [`StoreError::Encode`] when the batch holds a value that cannot be stored, and
+    /// [`StoreError::DiskFull`] when there is no space for it; nothing happened. After any other
+    /// error it is unknown whether the batch will be there when the store is opened next, and until
+    /// then every commit is refused with [`StoreError::Poisoned`].
     pub fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         if self.is_poisoned() {
             return Err(StoreError::Poisoned { path: self.folder.clone() });
@@ -127,11 +151,37 @@ impl Store {
                 }
             }
         }
-        drop(operations);
-        self.db.write_opt(writes, &settings::synced()).map_err(|error| {
+        let Err(error) = self.db.write_opt(writes, &settings::synced()) else { return Ok(()) };
+        let error = StoreError::rocks("commit", &self.folder, &error);
+        if !matches!(error, StoreError::DiskFull { .. }) {
             self.poisoned.store(true, Ordering::Release);
-            StoreError::rocks("commit", &self.folder, &error)
-        })
+            return Err(error);
+        }
+        self.reserve.ran_out();
+        // RocksDB syncs a batch, applies it, and may then have no space to note that the log before
+        // this one has ended. That error is not the batch's.
+        if self.is_applied(&operations)? { Ok(()) } else { Err(error) }
+    }
+
+    /// Whether the rows are what a batch makes them.
+    fn is_applied(&self, operations: &[Operation]) -> Result<bool, StoreError> {
+        let get = |key: &Key| {
+            let row =
+                self.db.get_cf_opt(self.family(key.family)?, &key.bytes, &settings::checked());
+            row.map_err(|error| StoreError::rocks("read", &self.folder, &error))
+        };
+        for operation in operations {
+            let holds = match operation {
+                Operation::Put(key, value) => get(key)?.as_ref() == Some(value),
+                Operation::Delete(key) => get(key)?.is_none(),
+                // A batch that removes ranges removes a row by its key as well.
+                Operation::DeleteRange(_) => true,
+            };
+            if !holds {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether a commit failed since the store was opened.
@@ -159,6 +209,7 @@ impl Store {
         config: &str,
         created_unix_ms: u64,
     ) -> Result<CollectionKey, StoreError> {
+        self.admit(config.len())?;
         let _catalog = self.catalog.lock();
         let view = self.view();
         if view.collection_key(name)?.is_some() {
