@@ -13,6 +13,8 @@ mod crash;
 mod dense;
 mod failing_disk;
 mod formats;
+mod full_disk;
+mod fuzz;
 mod life;
 mod model;
 mod power;

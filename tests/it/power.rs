@@ -8,7 +8,8 @@ use std::path::Path;
 
 use bigrain_engine::{Engine, EngineConfig, ErrorKind};
 use bigrain_tests::{
-    Control, Disk, Event, Ledger, Random, Record, Shim, Soak, Survival, Writer, workload_config,
+    Control, Disk, Event, Ledger, Random, Record, Shim, Soak, Survival, Writer, fast_folder,
+    workload_config,
 };
 
 const WRITERS: u64 = 2;
@@ -67,7 +68,7 @@ fn cut_record(shim: &Shim, seed: u64, cuts: u64) -> usize {
         for event in &events[next..place] {
             disk.follow(event);
             if let Event::Mark(line) = event {
-                ledger.hear(line);
+                ledger.listen(line);
             }
         }
         next = place;
@@ -107,15 +108,10 @@ fn check_cut(
         writer.step(&collection, say).map_err(|error| format!("afterwards: {error}"))?;
     }
     drop((collection, engine));
-    said.into_inner().unwrap().iter().for_each(|line| drop(ledger.hear(line)));
+    said.into_inner().unwrap().iter().for_each(|line| ledger.listen(line));
     let engine = open(folder.path()).map_err(|error| format!("afterwards: {error}"))?;
     let collection = engine.collection("c").map_err(|error| error.to_string())?;
     ledger.settle(&collection).map_err(|reason| format!("afterwards: {reason}"))
-}
-
-/// In memory where the system has such a place: what is opened there is thrown away at once.
-fn fast_folder() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// Not a test of its own: the process that is recorded.

@@ -13,7 +13,7 @@ mod faults;
 mod soak;
 mod workload;
 
-pub use data::{Random, brute_force, clustered};
+pub use data::{Random, brute_force, clustered, fast_folder};
 pub use db::Db;
 pub use faults::{Control, Disk, Event, Record, Shim, Survival};
 pub use soak::Soak;

@@ -26,9 +26,17 @@ pub type Model = BTreeMap<u64, u64>;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Operation {
     /// Stores points, all of one version.
-    Upsert { ids: Vec<u64>, version: u64 },
+    Upsert {
+        /// Which.
+        ids: Vec<u64>,
+        /// Never used before.
+        version: u64,
+    },
     /// Deletes points.
-    Delete { ids: Vec<u64> },
+    Delete {
+        /// Which.
+        ids: Vec<u64>,
+    },
     /// Turns the memtable into a segment.
     Flush,
 }
@@ -179,6 +187,11 @@ impl Ledger {
             }
             Err(_) => false,
         }
+    }
+
+    /// Takes note of a line, whatever it says.
+    pub fn listen(&mut self, line: &str) {
+        let _ = self.hear(line);
     }
 
     /// Returns how many operations were acknowledged.

@@ -144,7 +144,7 @@ impl Collection {
         &self.0.config
     }
 
-    /// Returns how many points there are, exactly.
+    /// Returns how many points there are, exactly; none in a collection that was dropped.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.state.read().live
@@ -155,7 +155,7 @@ impl Collection {
         self.0.quarantined.get().map(String::as_str)
     }
 
-    /// Removes every row and file. Handles that remain answer `NotFound`.
+    /// Removes every row and file. Handles that remain answer `NotFound`, or that nothing is there.
     pub(crate) fn drop_everything(&self) -> Result<()> {
         let shared = &self.0;
         let _flush = shared.flush.lock();
@@ -165,6 +165,8 @@ impl Collection {
         }
         shared.resources.store.drop_collection(shared.key)?;
         shared.dropped.store(true, Ordering::Release);
+        // What is left of it is gone from handles too: their counts, and the files they hold open.
+        *shared.state.write() = State::empty(Memtable::new(&shared.binarizer));
         remove_collection_folder(&*shared.resources.directory, shared.key);
         Ok(())
     }

@@ -13,6 +13,7 @@ pub struct Record {
 
 /// One change. Names begin with a slash, which stands for the folder that is watched; `file` is the
 /// number of an open file.
+#[expect(missing_docs, reason = "fields that are called what they are")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     /// A file was opened; it may have been created or emptied thereby.

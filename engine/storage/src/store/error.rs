@@ -138,7 +138,9 @@ impl StoreError {
             }
             return Self::DiskFull { operation, path, reason };
         }
-        if error.kind() == rocksdb::ErrorKind::Corruption {
+        // It never asks for a file that its manifest does not name.
+        let is_missing = reason.contains("No such file or directory");
+        if is_missing || error.kind() == rocksdb::ErrorKind::Corruption {
             return Self::Damaged { path, reason };
         }
         Self::Backend { operation, path, reason }

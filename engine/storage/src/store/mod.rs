@@ -43,6 +43,7 @@
 mod batch;
 mod config;
 mod error;
+mod folder_lock;
 mod keys;
 mod log;
 mod reserve;

@@ -1,6 +1,5 @@
 //! The store itself: open, commit, create and drop collections, measure.
 
-use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,11 +8,12 @@ use parking_lot::Mutex;
 use rocksdb::{Cache, ColumnFamily, DB, WriteBatch};
 
 use super::batch::{Batch, Operation};
+use super::folder_lock::FolderLock;
 use super::keys::{CollectionKey, Family, Key};
 use super::reserve::Reserve;
 use super::rows::{CollectionRow, CountsRow};
 use super::{ReadView, StoreConfig, StoreError, log, settings};
-use crate::format::{LOCK_FILE, STORE_FOLDER, STORE_VERSION};
+use crate::format::{STORE_FOLDER, STORE_VERSION};
 use crate::fs;
 
 /// The store of one data folder, shared by any number of threads.
@@ -42,7 +42,7 @@ pub struct Store {
     /// Held while a collection is created or dropped, the synced write included: two that run at
     /// once must not pick the same key or name. Both are rare and nothing else waits for it.
     catalog: Mutex<()>,
-    _lock: File,
+    _lock: FolderLock,
 }
 
 /// Bytes of memory in use by the store.
@@ -78,7 +78,7 @@ impl Store {
         config.validate()?;
         let folder = folder.as_ref();
         create_folder(folder).map_err(|error| StoreError::io("create", folder, error))?;
-        let lock = lock_folder(folder)?;
+        let lock = FolderLock::take(folder)?;
         let measure = |error| StoreError::io("measure free space of", folder, error);
         let reserve =
             Reserve::before_open(folder, settings::buffer_bytes(config)).map_err(measure)?;
@@ -334,19 +334,6 @@ fn create_folder(folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let folder = std::fs::canonicalize(folder)?;
     folder.parent().map_or(Ok(()), fs::fsync_folder)
-}
-
-/// Takes the data folder for this process; the system gives it back when the file closes, however
-/// the process ends.
-fn lock_folder(folder: &Path) -> Result<File, StoreError> {
-    let path = folder.join(LOCK_FILE);
-    let open = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let file = open.map_err(|error| StoreError::io("open", &path, error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: folder.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(StoreError::io("lock", &path, error)),
-    }
 }
 
 fn folder_bytes(folder: &Path) -> io::Result<u64> {

@@ -2,8 +2,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::edit::{first_sequence, last_sequence};
 use super::record::BLOCK_BYTES;
 use super::walk::{InFlight, Tail, Walk};
 use crate::store::StoreError;
@@ -18,19 +19,33 @@ pub(in crate::store) fn check_folder(folder: &Path) -> Result<(), StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(StoreError::io("list", folder, error)),
     };
-    if let Some(manifest) = current_manifest(folder, &names)? {
-        check_log(&folder.join(manifest), InFlight::Many)?;
+    let manifest = current_manifest(folder, &names)?;
+    let (mut last_in_tables, mut first_in_logs) = (0, None::<u64>);
+    if let Some(manifest) = &manifest {
+        check_log(manifest, InFlight::Many, &mut |edit| {
+            last_in_tables = last_in_tables.max(last_sequence(edit).unwrap_or(0));
+        })?;
     }
-    for name in names.iter().filter(|name| name.ends_with(".log")) {
-        check_log(&folder.join(name), InFlight::One)?;
+    for name in names.iter().filter(|name| is_log(name)) {
+        let mut first = None;
+        check_log(&folder.join(name), InFlight::One, &mut |batch| {
+            first = first.or(first_sequence(batch));
+        })?;
+        first_in_logs = first.into_iter().chain(first_in_logs).min();
     }
-    Ok(())
+    match (manifest, first_in_logs) {
+        (Some(manifest), Some(first)) if first > last_in_tables.saturating_add(1) => {
+            let reason = format!("it ends at sequence {last_in_tables}, logs begin at {first}");
+            Err(StoreError::Damaged { path: manifest, reason })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Returns the manifest that is in force. Refuses a folder that has data and no `CURRENT`: RocksDB
 /// would begin an empty database there and remove the rest.
-fn current_manifest(folder: &Path, names: &[String]) -> Result<Option<String>, StoreError> {
-    let is_data = |name: &String| name.ends_with(".log") || name.ends_with(".sst");
+fn current_manifest(folder: &Path, names: &[String]) -> Result<Option<PathBuf>, StoreError> {
+    let is_data = |name: &String| is_log(name) || name.ends_with(".sst");
     let path = folder.join(CURRENT);
     let damaged =
         |path: &Path, reason: String| Err(StoreError::Damaged { path: path.to_owned(), reason });
@@ -48,7 +63,15 @@ fn current_manifest(folder: &Path, names: &[String]) -> Result<Option<String>, S
     if !names.iter().any(|known| known == name) {
         return damaged(&path, format!("it names {name}, which is not there"));
     }
-    Ok(Some(name.to_owned()))
+    // A log is made before the one before it is removed, and both names are synced.
+    if names.iter().any(|name| name.ends_with(".sst")) && !names.iter().any(is_log) {
+        return damaged(folder, "it has tables and no log".to_owned());
+    }
+    Ok(Some(folder.join(name)))
+}
+
+fn is_log(name: &String) -> bool {
+    name.ends_with(".log")
 }
 
 fn list(folder: &Path) -> io::Result<Vec<String>> {
@@ -60,9 +83,13 @@ fn list(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Checks one file of records.
-fn check_log(path: &Path, in_flight: InFlight) -> Result<(), StoreError> {
-    match walk(path, in_flight)? {
+/// Checks one file of records; shows the beginning of each.
+fn check_log(
+    path: &Path,
+    in_flight: InFlight,
+    show: &mut dyn FnMut(&[u8]),
+) -> Result<(), StoreError> {
+    match walk(path, in_flight, show)? {
         Tail::Whole | Tail::Cut => Ok(()),
         Tail::Holes { offset } => {
             cut(path, offset).map_err(|error| StoreError::io("cut torn tail of", path, error))
@@ -70,7 +97,7 @@ fn check_log(path: &Path, in_flight: InFlight) -> Result<(), StoreError> {
     }
 }
 
-fn walk(path: &Path, in_flight: InFlight) -> Result<Tail, StoreError> {
+fn walk(path: &Path, in_flight: InFlight, show: &mut dyn FnMut(&[u8])) -> Result<Tail, StoreError> {
     let failed = |error| StoreError::io("read", path, error);
     let mut file = File::open(path).map_err(failed)?;
     let mut walk = Walk::new(path, in_flight);
@@ -79,7 +106,7 @@ fn walk(path: &Path, in_flight: InFlight) -> Result<Tail, StoreError> {
         block.clear();
         let read = file.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut block);
         read.map_err(failed)?;
-        walk.block(&block)?;
+        walk.block(&block, show)?;
         if block.len() < BLOCK_BYTES {
             return Ok(walk.end());
         }

@@ -46,6 +46,12 @@
 //!
 //! A tail with holes is cut off, and the cut synced, before RocksDB opens.
 //!
+//! # Where files meet
+//!
+//! A manifest that lost its end would make RocksDB serve what was there before, and remove the tables
+//! that it no longer knows. But logs go on where tables end: the first sequence number of the oldest
+//! log is at most one more than the last that the manifest knows of ([`edit`]). A gap is damage.
+//!
 //! # Format
 //!
 //! ```text
@@ -55,6 +61,7 @@
 //! ```
 
 mod check;
+mod edit;
 mod record;
 mod walk;
 

@@ -61,8 +61,9 @@ impl<'p> Walk<'p> {
     }
 
     /// Checks the next block; one that is not full is the last.
-    pub fn block(&mut self, block: &[u8]) -> Result<(), StoreError> {
-        let suspicious = if self.torn.is_some() { Some(0) } else { self.records(block)? };
+    /// Shows what each whole record, or first part of one, holds.
+    pub fn block(&mut self, block: &[u8], show: &mut dyn FnMut(&[u8])) -> Result<(), StoreError> {
+        let suspicious = if self.torn.is_some() { Some(0) } else { self.records(block, show)? };
         if let Some(from) = suspicious {
             self.expect_no_start(&block[from..])?;
         }
@@ -81,7 +82,11 @@ impl<'p> Walk<'p> {
 
     /// Walks over whole records. Returns where to look for later ones, if the tail of the file
     /// begins here.
-    fn records(&mut self, block: &[u8]) -> Result<Option<usize>, StoreError> {
+    fn records(
+        &mut self,
+        block: &[u8],
+        show: &mut dyn FnMut(&[u8]),
+    ) -> Result<Option<usize>, StoreError> {
         let mut at = 0;
         while at < block.len() {
             let rest = &block[at..];
@@ -92,6 +97,9 @@ impl<'p> Walk<'p> {
             let record = Record::parse(rest);
             if let Some((record, length)) = record.and_then(|r| Some((r.kind, r.whole_length()?))) {
                 self.follow(record, at)?;
+                if matches!(record, WHOLE | FIRST) {
+                    show(&rest[HEADER_BYTES..length]);
+                }
                 at += length;
                 continue;
             }
@@ -225,7 +233,7 @@ mod tests {
     fn check(log: &[u8]) -> Result<Tail, StoreError> {
         let mut walk = Walk::new(Path::new("000001.log"), InFlight::One);
         for block in log.chunks(BLOCK_BYTES) {
-            walk.block(block)?;
+            walk.block(block, &mut |_| {})?;
         }
         Ok(walk.end())
     }
@@ -307,7 +315,7 @@ mod tests {
         let mut torn = whole.clone();
         torn[512..1024].fill(0);
         let mut walk = Walk::new(Path::new("MANIFEST-000001"), InFlight::Many);
-        walk.block(&torn).unwrap();
+        walk.block(&torn, &mut |_| {}).unwrap();
         assert_eq!(walk.end(), Tail::Holes { offset: ends[0] as u64 });
     }
 
