@@ -112,9 +112,6 @@ fn a_full_disk_takes_deletes_and_then_writes_again() {
     let deleted = stored / 2;
     for id in 0..deleted {
         assert_eq!(collection.delete(&[PointId::from(id)]).unwrap().deleted, 1);
-        if id % 100 == 0 {
-            assert!(!store(&collection, stored, &mut random), "there is no room yet");
-        }
     }
     check(&collection, stored - deleted);
     // A process that is started anew on a full disk serves and deletes as well.
