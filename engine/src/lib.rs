@@ -24,8 +24,10 @@
 
 mod collection;
 mod config;
+mod diversity;
 mod engine;
 mod error;
+mod fusion;
 mod memtable;
 mod plan;
 mod point;
@@ -36,7 +38,9 @@ pub use bigrain_types::*;
 
 pub use collection::{Collection, CollectionInfo, CollectionState, CollectionStatus, SegmentInfo};
 pub use config::{CollectionConfig, EngineConfig, MAX_COLLECTION_NAME_BYTES, MAX_POINTS_PER_BATCH};
+pub use diversity::diversify;
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
+pub use fusion::{Fusion, FusionError, RankedList, fuse};
 pub use plan::{SearchPlan, SourcePlan};
 pub use point::{DeleteOutput, Point, Query, ScoredPoint, SearchOutput, StoredPoint, UpsertOutput};

@@ -26,6 +26,7 @@ mod error;
 pub mod ids;
 pub mod lists;
 mod scanner;
+pub mod sparse;
 pub mod verify;
 
 pub use candidates::{Candidate, Candidates};

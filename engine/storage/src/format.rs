@@ -32,11 +32,14 @@ pub enum FileKind {
     Dense,
     /// The point ids of a segment, both ways.
     Ids,
+    /// Inverted lists and rows of one sparse vector field.
+    Sparse,
 }
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Codes, Self::Lists, Self::Centroids, Self::Dense, Self::Ids];
+    pub const ALL: [Self; 6] =
+        [Self::Codes, Self::Lists, Self::Centroids, Self::Dense, Self::Ids, Self::Sparse];
 
     /// Returns the last eight bytes of a file of this kind.
     #[must_use]
@@ -47,6 +50,7 @@ impl FileKind {
             Self::Centroids => b"bgCENTR\n",
             Self::Dense => b"bgDENSE\n",
             Self::Ids => b"bgIDS.V\n",
+            Self::Sparse => b"bgSPARS\n",
         }
     }
 
@@ -55,7 +59,7 @@ impl FileKind {
     pub fn version(self) -> u32 {
         match self {
             Self::Codes => 2,
-            Self::Lists | Self::Centroids | Self::Dense | Self::Ids => 1,
+            Self::Lists | Self::Centroids | Self::Dense | Self::Ids | Self::Sparse => 1,
         }
     }
 
@@ -68,6 +72,7 @@ impl FileKind {
             Self::Centroids => format!("centroids.{field}"),
             Self::Dense => format!("dense.{field}"),
             Self::Ids => "ids".to_owned(),
+            Self::Sparse => format!("sparse.{field}"),
         }
     }
 
@@ -86,6 +91,7 @@ impl FileKind {
             Self::Centroids => "centroids",
             Self::Dense => "dense",
             Self::Ids => "ids",
+            Self::Sparse => "sparse",
         }
     }
 }
