@@ -7,9 +7,9 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
-use bigrain_engine::{Engine, EngineConfig};
+use bigrain_engine::{Engine, EngineConfig, ErrorKind};
 use bigrain_tests::{Ledger, Random, Soak, Writer, workload_config};
 
 const WRITERS: u64 = 2;
@@ -40,16 +40,37 @@ fn kill_9_loses_nothing_and_brings_nothing_back() {
     soak.done(&format!("{acknowledged} operations acknowledged; none lost, none returned"));
 }
 
-/// Runs a writing child and kills it after some acknowledgements.
-fn run_and_kill(folder: &Path, life: u64, kill_after: u64, ledger: &mut Ledger) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+#[test]
+fn a_second_process_is_refused_until_the_first_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    open(folder.path()).create_collection("c", workload_config()).unwrap();
+    let mut child = spawn_writer(folder.path(), 1);
+    let mut ledger = Ledger::default();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    while !ledger.hear(&lines.next().unwrap().unwrap()) {}
+    let error = Engine::open(folder.path(), EngineConfig::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::FailedPrecondition, "{error}");
+    assert!(error.to_string().contains("in use by another process"), "{error}");
+    child.kill().unwrap();
+    lines.for_each(|line| ledger.listen(&line.unwrap()));
+    child.wait().unwrap();
+    ledger.settle(&open(folder.path()).collection("c").unwrap()).unwrap();
+}
+
+fn spawn_writer(folder: &Path, life: u64) -> Child {
+    Command::new(std::env::current_exe().unwrap())
         .args(["crash::writing_child", "--exact", "--ignored", "--nocapture"])
         .env(FOLDER, folder)
         .env(LIFE, life.to_string())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+/// Runs a writing child and kills it after some acknowledgements.
+fn run_and_kill(folder: &Path, life: u64, kill_after: u64, ledger: &mut Ledger) {
+    let mut child = spawn_writer(folder, life);
     let mut acknowledged = 0;
     for line in BufReader::new(child.stdout.take().unwrap()).lines() {
         // The test harness of the child talks on the same pipe; the ledger passes that over.

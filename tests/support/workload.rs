@@ -242,7 +242,7 @@ impl Ledger {
         if count != expected as u64 {
             return Err(format!("{expected} points, count says {count}"));
         }
-        let params = SearchParams::new(1000).and_then(|params| Ok(params.with_exact(true)));
+        let params = SearchParams::new(1000).map(|params| params.with_exact(true));
         let everything = collection.search(&Query::new(vec![1.0; DIMS]), &params.expect("params"));
         let searched = everything.map_err(|error| error.to_string())?.points.len();
         if searched != expected {

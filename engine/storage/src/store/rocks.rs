@@ -139,18 +139,7 @@ impl Store {
         if operations.is_empty() {
             return Ok(());
         }
-        let mut writes = WriteBatch::default();
-        for operation in &operations {
-            match operation {
-                Operation::Put(key, value) => {
-                    writes.put_cf(self.family(key.family)?, &key.bytes, value);
-                }
-                Operation::Delete(key) => writes.delete_cf(self.family(key.family)?, &key.bytes),
-                Operation::DeleteRange(range) => {
-                    writes.delete_range_cf(self.family(range.family)?, &range.prefix, &range.end);
-                }
-            }
-        }
+        let writes = self.write_batch(&operations)?;
         let Err(error) = self.db.write_opt(writes, &settings::synced()) else { return Ok(()) };
         let error = StoreError::rocks("commit", &self.folder, &error);
         if !matches!(error, StoreError::DiskFull { .. }) {
@@ -161,6 +150,22 @@ impl Store {
         // RocksDB syncs a batch, applies it, and may then have no space to note that the log before
         // this one has ended. That error is not the batch's.
         if self.is_applied(&operations)? { Ok(()) } else { Err(error) }
+    }
+
+    fn write_batch(&self, operations: &[Operation]) -> Result<WriteBatch, StoreError> {
+        let mut writes = WriteBatch::default();
+        for operation in operations {
+            match operation {
+                Operation::Put(key, value) => {
+                    writes.put_cf(self.family(key.family)?, &key.bytes, value);
+                }
+                Operation::Delete(key) => writes.delete_cf(self.family(key.family)?, &key.bytes),
+                Operation::DeleteRange(range) => {
+                    writes.delete_range_cf(self.family(range.family)?, &range.prefix, &range.end);
+                }
+            }
+        }
+        Ok(writes)
     }
 
     /// Whether the rows are what a batch makes them.

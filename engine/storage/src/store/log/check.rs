@@ -64,13 +64,13 @@ fn current_manifest(folder: &Path, names: &[String]) -> Result<Option<PathBuf>, 
         return damaged(&path, format!("it names {name}, which is not there"));
     }
     // A log is made before the one before it is removed, and both names are synced.
-    if names.iter().any(|name| name.ends_with(".sst")) && !names.iter().any(is_log) {
+    if names.iter().any(|name| name.ends_with(".sst")) && !names.iter().any(|name| is_log(name)) {
         return damaged(folder, "it has tables and no log".to_owned());
     }
     Ok(Some(folder.join(name)))
 }
 
-fn is_log(name: &String) -> bool {
+fn is_log(name: &str) -> bool {
     name.ends_with(".log")
 }
 

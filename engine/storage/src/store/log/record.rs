@@ -43,7 +43,7 @@ impl<'b> Record<'b> {
     /// Whether a record of another length would match: of one that differs in one bit, or that goes on
     /// to the end.
     pub fn has_wrong_length(&self) -> bool {
-        let one_bit_off = (0..16).map(|bit| self.length ^ 1 << bit);
+        let one_bit_off = (0..16).map(|bit| self.length ^ (1 << bit));
         one_bit_off
             .chain([self.behind.len()])
             .any(|length| self.behind.get(..length).is_some_and(|payload| self.matches(payload)))
@@ -62,7 +62,7 @@ impl<'b> Record<'b> {
         let mut change = POLYNOMIAL;
         (0..8 * (payload.len() + 1)).any(|_| {
             let found = change == difference;
-            change = change >> 1 ^ if change & 1 == 1 { POLYNOMIAL } else { 0 };
+            change = (change >> 1) ^ if change & 1 == 1 { POLYNOMIAL } else { 0 };
             found
         })
     }

@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn a_hole_is_damage_when_a_record_begins_behind_it() {
         let (mut whole, start) = long_last_record();
-        whole[start + 1024 & !511..][..512].fill(0);
+        whole[(start + 1024) & !511..][..512].fill(0);
         whole.extend(record(WHOLE, b"later"));
         let error = check(&whole).unwrap_err().to_string();
         assert!(error.ends_with("record has a hole, others follow"), "{error}");
