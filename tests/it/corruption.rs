@@ -40,7 +40,14 @@ struct Scene {
 }
 
 fn open(folder: &Path) -> Result<Engine, Error> {
-    Engine::open(folder, EngineConfig { threads: 1, ..EngineConfig::default() })
+    // Small buffers, because the room that a store sets aside follows them, and this opens thousands.
+    let config = EngineConfig {
+        threads: 1,
+        block_cache_bytes: 1 << 20,
+        write_buffer_bytes: 1 << 20,
+        ..EngineConfig::default()
+    };
+    Engine::open(folder, config)
 }
 
 fn point(id: u64, random: &mut Random) -> Point {
