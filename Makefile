@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .ONESHELL:
 ENV := . scripts/env.sh
 
-.PHONY: demo test bench bench-data bench-peers bench-codes bench-cold serve deny help
+.PHONY: demo test soak bench bench-data bench-peers bench-codes bench-cold serve deny help
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -24,6 +24,11 @@ test: ## everything CI checks: format, lints, tests, doc tests, docs
 	REQUIRE_MODEL=1 cargo nextest run --cargo-profile release --locked --workspace
 	cargo test --release --locked --workspace --doc
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
+
+soak: ## the tests of reliability for hours (SOAK=0.1 for a tenth, SOAK_SEED=N); rows for docs/reliability.md
+	@scripts/setup.sh test
+	$(ENV)
+	scripts/soak.sh
 
 bench: ## time the kernels
 	@scripts/setup.sh

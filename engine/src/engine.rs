@@ -56,7 +56,7 @@ struct Inner {
 #[derive(Debug)]
 enum Slot {
     Ready(Collection),
-    Quarantined { key: CollectionKey, reason: String },
+    Failed { key: CollectionKey, kind: ErrorKind, reason: String },
 }
 
 impl Engine {
@@ -126,7 +126,7 @@ impl Engine {
                 Ok(collection) => Slot::Ready(collection),
                 Err(error) => {
                     tracing::error!(collection = %row.name, %error, "quarantined");
-                    Slot::Quarantined { key, reason: error.to_string() }
+                    Slot::failed(key, &error)
                 }
             };
             collections.insert(row.name, slot);
@@ -179,7 +179,7 @@ impl Engine {
         let opened = self.opening(name, key, schema).open();
         let slot = match &opened {
             Ok(collection) => Slot::Ready(collection.clone()),
-            Err(error) => Slot::Quarantined { key, reason: error.to_string() },
+            Err(error) => Slot::failed(key, error),
         };
         collections.insert(name.to_owned(), slot);
         opened
@@ -189,18 +189,39 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// `NotFound`; `Corruption` for a quarantined one, with the reason.
+    /// `NotFound`; for a quarantined one the error that made it so. If that was not damage, opening
+    /// it is tried again.
     pub fn collection(&self, name: &str) -> Result<Collection> {
         let doing = || format!("open collection {name:?}");
         match self.0.collections.read().get(name) {
-            Some(Slot::Ready(collection)) => Ok(collection.clone()),
-            Some(Slot::Quarantined { reason, .. }) => Err(Error::new(
-                ErrorKind::Corruption,
-                format!("collection is quarantined: {reason}"),
-            )
-            .doing(doing)),
-            None => Err(Error::new(ErrorKind::NotFound, "no such collection").doing(doing)),
+            Some(Slot::Ready(collection)) => return Ok(collection.clone()),
+            Some(Slot::Failed { kind: ErrorKind::Corruption, reason, .. }) => {
+                let reason = format!("collection is quarantined: {reason}");
+                return Err(Error::new(ErrorKind::Corruption, reason).doing(doing));
+            }
+            Some(Slot::Failed { .. }) => {}
+            None => return Err(Error::new(ErrorKind::NotFound, "no such collection").doing(doing)),
         }
+        self.try_again(name).doing(doing)
+    }
+
+    /// Opens a collection that the system kept from being opened before.
+    fn try_again(&self, name: &str) -> Result<Collection> {
+        let mut collections = self.0.collections.write();
+        let key = match collections.get(name) {
+            Some(Slot::Ready(collection)) => return Ok(collection.clone()),
+            Some(Slot::Failed { key, .. }) => *key,
+            None => return Err(Error::new(ErrorKind::NotFound, "no such collection")),
+        };
+        let missing = || Error::new(ErrorKind::Corruption, "store has no such collection");
+        let row = self.0.store.view().collection(key)?.ok_or_else(missing)?;
+        let opened = self.open_collection(key, &row);
+        let slot = match &opened {
+            Ok(collection) => Slot::Ready(collection.clone()),
+            Err(error) => Slot::failed(key, error),
+        };
+        collections.insert(name.to_owned(), slot);
+        opened
     }
 
     /// Returns every collection, sorted by name.
@@ -226,7 +247,7 @@ impl Engine {
         match collections.get(name) {
             None => Err(Error::new(ErrorKind::NotFound, "no such collection")),
             Some(Slot::Ready(collection)) => collection.drop_everything(),
-            Some(Slot::Quarantined { key, .. }) => {
+            Some(Slot::Failed { key, .. }) => {
                 let dropped = self.0.store.drop_collection(*key).map_err(Error::from);
                 dropped.inspect(|()| remove_collection_folder(&*self.0.directory, *key))
             }
@@ -326,13 +347,17 @@ impl Engine {
 }
 
 impl Slot {
+    fn failed(key: CollectionKey, error: &Error) -> Self {
+        Self::Failed { key, kind: error.kind(), reason: error.to_string() }
+    }
+
     fn state(&self) -> CollectionState {
         match self {
             Self::Ready(collection) => match collection.quarantine_reason() {
                 Some(reason) => CollectionState::Quarantined(reason.to_owned()),
                 None => CollectionState::Ready(collection.info()),
             },
-            Self::Quarantined { reason, .. } => CollectionState::Quarantined(reason.clone()),
+            Self::Failed { reason, .. } => CollectionState::Quarantined(reason.clone()),
         }
     }
 }

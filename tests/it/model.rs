@@ -5,34 +5,73 @@ use std::collections::BTreeMap;
 use bigrain_engine::{
     CollectionConfig, Levels, Metric, Payload, Point, PointId, Query, SearchParams,
 };
-use bigrain_tests::{Db, Random, brute_force};
+use bigrain_tests::{Db, Random, Soak, brute_force};
 
 const DIMS: usize = 12;
-const OPERATIONS: usize = 1500;
+/// Operations of one life; a run is a number of them.
+const OPERATIONS: u64 = 1_000;
 
 /// What the collection should hold.
 type Model = BTreeMap<u64, (Vec<f32>, u64)>;
 
+/// What may happen to a collection, and how often it does, in a hundred.
+#[derive(Clone, Copy, Debug)]
+enum Operation {
+    Upsert,
+    Delete,
+    Search,
+    Flush,
+    Reopen,
+    CheckAll,
+}
+
+const OPERATION_ODDS: [(Operation, u64); 6] = [
+    (Operation::Upsert, 60),
+    (Operation::Delete, 25),
+    (Operation::Search, 10),
+    (Operation::Flush, 2),
+    (Operation::Reopen, 1),
+    (Operation::CheckAll, 2),
+];
+
+impl Operation {
+    fn draw(random: &mut Random) -> Self {
+        let mut drawn = random.below(OPERATION_ODDS.iter().map(|(_, odds)| odds).sum());
+        for (operation, odds) in OPERATION_ODDS {
+            match drawn.checked_sub(odds) {
+                Some(left) => drawn = left,
+                None => return operation,
+            }
+        }
+        unreachable!("a number below the sum")
+    }
+}
+
 #[test]
 fn random_lives_agree_with_a_map() {
-    for (seed, metric) in [(1, Metric::Cosine), (2, Metric::Dot), (3, Metric::L2)] {
-        println!("seed {seed}, {metric}");
-        let levels = Levels::new(seed as u8).unwrap();
+    let soak = Soak::start("model", "operations", 20_000, 200_000);
+    let metrics = [Metric::Cosine, Metric::Dot, Metric::L2];
+    for life in 0..soak.count().div_ceil(OPERATIONS) {
+        let seed = soak.seed() << 32 | life;
+        let metric = metrics[life as usize % 3];
+        let levels = Levels::new(1 + (life / 3 % 4) as u8).unwrap();
+        println!("seed {seed}, {metric}, {levels:?}");
         let config = CollectionConfig::new(DIMS, metric).with_levels(levels);
-        live(Db::temp(config, 70), metric, Random::new(seed));
+        live(Db::fast(config, 70), metric, Random::new(seed));
     }
+    soak.done("every answer is the map's");
 }
 
 fn live(mut db: Db, metric: Metric, mut random: Random) {
     let mut model = Model::new();
-    for step in 0..OPERATIONS as u64 {
-        match random.below(100) {
-            0..60 => upsert(&db, &mut model, &mut random, step),
-            60..85 => delete(&db, &mut model, &mut random),
-            85..95 => search(&db, &model, metric, &mut random),
-            95..97 => db.collection().flush().unwrap(),
-            97 => db.reopen(),
-            _ => check_all(&db, &model, metric),
+    for step in 0..OPERATIONS {
+        match Operation::draw(&mut random) {
+            Operation::Upsert => upsert(&db, &mut model, &mut random, step),
+            Operation::Delete => delete(&db, &mut model, &mut random),
+            Operation::Search => search(&db, &model, metric, &mut random),
+            Operation::Flush => db.collection().flush().unwrap(),
+            Operation::Reopen => db.reopen(),
+            Operation::CheckAll => check_all(&db, &model, metric),
         }
     }
     check_all(&db, &model, metric);

@@ -3,6 +3,7 @@
 use bigrain_engine::Metric;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
+use tempfile::TempDir;
 
 /// A seeded source of randomness; the same on every machine.
 #[derive(Clone, Debug)]
@@ -35,6 +36,13 @@ impl Random {
     pub fn vector(&mut self, dims: usize) -> Vec<f32> {
         (0..dims).map(|_| self.gaussian()).collect()
     }
+}
+
+/// Returns a temporary folder, in memory where the system has such a place: for what is made, looked
+/// at and thrown away many times.
+#[must_use]
+pub fn fast_folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("temporary folder")
 }
 
 /// Returns vectors around cluster centres, as embeddings lie: `count` of `dims` components.

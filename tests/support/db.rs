@@ -6,6 +6,8 @@ use bigrain_engine::{
 };
 use tempfile::TempDir;
 
+use crate::fast_folder;
+
 /// A collection named `c` in a temporary folder, and the few verbs tests need.
 #[derive(Debug)]
 pub struct Db {
@@ -18,7 +20,16 @@ impl Db {
     /// Creates the collection; memtables flush at `flush_rows` points.
     #[must_use]
     pub fn temp(config: CollectionConfig, flush_rows: usize) -> Self {
-        let folder = tempfile::tempdir().expect("temporary folder");
+        Self::create_in(tempfile::tempdir().expect("temporary folder"), config, flush_rows)
+    }
+
+    /// Creates the collection in memory, where syncs take no time: for many operations.
+    #[must_use]
+    pub fn fast(config: CollectionConfig, flush_rows: usize) -> Self {
+        Self::create_in(fast_folder(), config, flush_rows)
+    }
+
+    fn create_in(folder: TempDir, config: CollectionConfig, flush_rows: usize) -> Self {
         let engine_config = EngineConfig {
             flush_rows,
             threads: 2,

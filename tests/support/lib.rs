@@ -1,13 +1,20 @@
 //! The vocabulary of the integration tests: small data sets, a collection in a temporary folder,
-//! a seeded source of randomness.
+//! a seeded source of randomness, writers and what they leave, disks that fail.
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
-    reason = "helpers of tests fail the way tests do"
+    clippy::print_stdout,
+    reason = "helpers of tests fail and talk the way tests do"
 )]
 
 mod data;
 mod db;
+mod faults;
+mod soak;
+mod workload;
 
-pub use data::{Random, brute_force, clustered};
+pub use data::{Random, brute_force, clustered, fast_folder};
 pub use db::Db;
+pub use faults::{Control, Disk, Event, Record, Shim, Survival};
+pub use soak::Soak;
+pub use workload::{Ledger, Model, Operation, Writer, workload_config};

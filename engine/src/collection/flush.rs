@@ -85,8 +85,8 @@ impl Shared {
         }
     }
 
-    /// Refuses further points when flushing keeps failing and the memtable is full, and when they
-    /// do not fit the memory budget.
+    /// Refuses further points when flushing keeps failing and the memtable is full, when they do not
+    /// fit the memory budget, and while the disk is full.
     pub fn make_room(&self, bytes: u64) -> Result<()> {
         self.make_room_in_memtable()?;
         let memory = &self.resources.memory;
@@ -98,7 +98,8 @@ impl Shared {
             // Other collections may have memtables to flush too.
             self.resources.appointments.wake_all();
         }
-        memory.admit(bytes)
+        memory.admit(bytes)?;
+        Ok(self.resources.store.admit(bytes)?)
     }
 
     /// Whether flushing frees enough memory to be worth a segment, however small.
@@ -135,6 +136,7 @@ impl Shared {
         // The collection may have been dropped while this thread waited for the lock.
         self.check_usable()?;
         let Some((frozen, id)) = self.freeze() else { return Ok(()) };
+        self.resources.store.admit(frozen.table.memory_bytes() as u64)?;
         let input = FrozenRows::new(&frozen);
         // A flush frees more than it takes, so it is never refused; but others must know.
         let bytes = self.build_bytes(input.slots.len());

@@ -170,7 +170,7 @@ impl Collection {
         self.0.fields().config()
     }
 
-    /// Returns how many points there are, exactly.
+    /// Returns how many points there are, exactly; none in a collection that was dropped.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.state.read().live
@@ -199,7 +199,7 @@ impl Collection {
         self.segments_now()
     }
 
-    /// Removes every row and file. Handles that remain answer `NotFound`.
+    /// Removes every row and file. Handles that remain answer `NotFound`, or that nothing is there.
     pub(crate) fn drop_everything(&self) -> Result<()> {
         let shared = &self.0;
         shared.dropping.store(true, Ordering::Release);
@@ -213,6 +213,8 @@ impl Collection {
         shared.dropping.store(false, Ordering::Release);
         dropped?;
         shared.dropped.store(true, Ordering::Release);
+        // What is left of it is gone from handles too: their counts, and the files they hold open.
+        *shared.state.write() = State::empty(Memtable::new(&shared.binarizer));
         remove_collection_folder(&*shared.resources.directory, shared.key);
         Ok(())
     }

@@ -65,6 +65,7 @@ impl Shared {
             let reason = format!("no memory to merge: {bytes} bytes do not fit the budget");
             return Err(Error::new(ErrorKind::ResourceExhausted, reason).retry_after(RETRY_AFTER));
         };
+        self.resources.store.admit_files(input.disk_bytes())?;
         let new = NewSegment { id: self.commit.lock().next_segment(), seq: self.state.read().seq };
         let built = self.build(input, &new)?;
         let rows = built.row.rows;
@@ -134,6 +135,12 @@ impl Source {
         Self { segment: Arc::clone(&view.segment), live }
     }
 
+    /// Returns about how many bytes its live points have on disk.
+    fn disk_bytes(&self) -> u64 {
+        let rows = self.segment.rows().max(1) as f64;
+        (self.segment.disk_bytes() as f64 * self.live.len() as f64 / rows) as u64
+    }
+
     /// Returns about how many vectors its live points have.
     fn vectors(&self) -> u64 {
         let rows = self.live.len() as u64;
@@ -153,6 +160,11 @@ impl<'a> MergeInput<'a> {
     /// Returns the segments that are merged.
     pub fn ids(&self) -> Vec<SegmentId> {
         self.sources.iter().map(|source| source.segment.id).collect()
+    }
+
+    /// Returns about how many bytes its files will have.
+    fn disk_bytes(&self) -> u64 {
+        self.sources.iter().map(Source::disk_bytes).sum()
     }
 
     /// Returns where a point lies.

@@ -64,6 +64,11 @@ pub(crate) struct Frozen {
 }
 
 impl State {
+    /// Returns the state of a collection without points.
+    pub fn empty(active: Memtable) -> Self {
+        Self { segments: Vec::new(), frozen: None, active, live: 0, seq: SeqNo::default() }
+    }
+
     /// Returns a segment by its id.
     pub fn segment(&self, id: SegmentId) -> Option<&SegmentView> {
         self.segments.iter().find(|view| view.segment.id == id)

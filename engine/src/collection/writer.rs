@@ -98,8 +98,8 @@ pub(super) struct Applied {
 
 impl Collection {
     /// Stores points, replacing those of the same id. When this returns, they are on disk and
-    /// every later search sees them. On an error of kind `Io` or `ResourceExhausted` from the disk it
-    /// is unknown until the folder is opened anew whether they are stored; on any other none is.
+    /// every later search sees them. On an error of kind `Io` it is unknown until the folder is opened
+    /// anew whether they are stored; on any other none is.
     ///
     /// # Errors
     ///
@@ -108,7 +108,8 @@ impl Collection {
     /// [`MAX_POINTS_PER_BATCH`](crate::MAX_POINTS_PER_BATCH) points; `NotFound` for a field that the
     /// collection does not have; `FailedPrecondition` for a vector of another dimension or embedding
     /// space;
-    /// `ResourceExhausted` while segments cannot be built and the memtable is full; `Poisoned` after
+    /// `ResourceExhausted` while the disk is full, or segments cannot be built and the memtable is full;
+    /// `Poisoned` after
     /// an earlier write failed.
     pub fn upsert(&self, points: Vec<Point>) -> Result<UpsertOutput> {
         self.upsert_if(points, Conditions::default())

@@ -13,6 +13,8 @@ pub const STORE_VERSION: u32 = 2;
 pub(crate) const STORE_FOLDER: &str = "store";
 /// The file inside a data folder whose lock keeps a second process out.
 pub(crate) const LOCK_FILE: &str = "LOCK";
+/// The file inside a data folder that sets room aside for a full disk.
+pub(crate) const RESERVE_FILE: &str = "RESERVE";
 /// What a file is called until it is complete: its name with this at the end.
 pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
 

@@ -26,6 +26,11 @@ mod ring;
 #[cfg(target_os = "linux")]
 mod ring;
 mod ring_read;
+#[cfg(not(target_os = "linux"))]
+#[path = "no_space.rs"]
+mod space;
+#[cfg(target_os = "linux")]
+mod space;
 
 pub use directory::{Directory, DirectoryError, Entry, EntryKind, FileReader, FileWriter};
 pub(crate) use directory::{end_of_read, parent_of};
@@ -35,3 +40,4 @@ pub use mmap::MmapDirectory;
 pub use ram::RamDirectory;
 pub(crate) use ring::Ring;
 pub(crate) use ring_read::RingRead;
+pub(crate) use space::{available_bytes, set_aside};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::StoreConfigError;
+use super::reserve::is_out_of_space;
 
 /// A refusal of the store.
 #[derive(Debug, Error)]
@@ -120,7 +121,7 @@ pub enum StoreError {
 impl StoreError {
     pub(super) fn io(operation: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
-        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        if is_out_of_space(&source) {
             return Self::DiskFull { operation, path, reason: source.to_string() };
         }
         Self::Io { operation, path, source }
@@ -131,9 +132,15 @@ impl StoreError {
         let (path, reason) = (path.to_owned(), error.to_string());
         // RocksDB keeps the cause of an I/O error in its text only.
         if reason.contains("No space left on device") || reason.contains("quota exceeded") {
+            // A sync that failed for lack of space has failed like any other.
+            if reason.contains("While fsync") || reason.contains("While fdatasync") {
+                return Self::Backend { operation, path, reason };
+            }
             return Self::DiskFull { operation, path, reason };
         }
-        if error.kind() == rocksdb::ErrorKind::Corruption {
+        // It never asks for a file that its manifest does not name.
+        let is_missing = reason.contains("No such file or directory");
+        if is_missing || error.kind() == rocksdb::ErrorKind::Corruption {
             return Self::Damaged { path, reason };
         }
         Self::Backend { operation, path, reason }

@@ -24,12 +24,15 @@
 //!
 //! - **One commit point.** A [`Batch`] is one RocksDB write batch, synced before
 //!   [`Store::commit`] returns: all of it is there after a crash, or none.
-//! - **Failure is final.** After a commit failed, what is on disk is unknown until recovery has
-//!   read the log again, so the store is poisoned: every later commit is refused until it is
-//!   opened anew. Reads go on.
+//! - **Failure is final.** After a failed sync, or a write that failed for another reason than a full
+//!   disk, what is on disk is unknown until recovery has read the log again, so the store is
+//!   poisoned: every later commit is refused until it is opened anew. Reads go on.
+//! - **A full disk is not.** What takes space is refused before it is tried ([`Store::admit`]), and room
+//!   is kept for deletes (`reserve`). A batch that runs out of space all the same is not there, and
+//!   batches are taken again when there is space.
 //! - **One process.** A lock on the data folder is held for as long as the store is open.
 //! - **Stored bytes are checked.** A malformed row is [`StoreError::Corrupt`], naming family and
-//!   key; a damaged log is [`StoreError::DamagedLog`] (see `log_check`, which closes three gaps in
+//!   key; a damaged log is [`StoreError::DamagedLog`] (see `log`, which closes gaps in
 //!   RocksDB's own recovery).
 //!
 //! # Adding a row
@@ -40,9 +43,11 @@
 mod batch;
 mod config;
 mod error;
+mod folder_lock;
 mod keys;
-mod log_check;
 mod raw;
+mod log;
+mod reserve;
 mod rocks;
 mod rows;
 mod scan;

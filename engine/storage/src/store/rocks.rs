@@ -1,6 +1,5 @@
 //! The store itself: open, commit, create and drop collections, measure.
 
-use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,11 +8,16 @@ use parking_lot::Mutex;
 use rocksdb::{Cache, ColumnFamily, DB, WriteBatch};
 
 use super::batch::{Batch, Operation};
+use super::folder_lock::FolderLock;
 use super::keys::{CollectionKey, Family, Key, KeyRange};
+use super::reserve::Reserve;
 use super::rows::{CollectionRow, CountsRow};
-use super::{ReadView, StoreConfig, StoreError, log_check, settings};
-use crate::format::{LOCK_FILE, STORE_FOLDER, STORE_VERSION};
+use super::{ReadView, StoreConfig, StoreError, log, settings};
+use crate::format::{STORE_FOLDER, STORE_VERSION};
 use crate::fs;
+
+/// A point goes to the log, from memory into a table, and into a segment.
+const COPIES: u64 = 3;
 
 /// The store of one data folder, shared by any number of threads.
 ///
@@ -36,11 +40,12 @@ pub struct Store {
     db: DB,
     cache: Cache,
     folder: PathBuf,
+    reserve: Reserve,
     poisoned: AtomicBool,
     /// Held while a collection is created or dropped, the synced write included: two that run at
     /// once must not pick the same key or name. Both are rare and nothing else waits for it.
     catalog: Mutex<()>,
-    _lock: File,
+    _lock: FolderLock,
 }
 
 /// Bytes of memory in use by the store.
@@ -76,9 +81,12 @@ impl Store {
         config.validate()?;
         let folder = folder.as_ref();
         create_folder(folder).map_err(|error| StoreError::io("create", folder, error))?;
-        let lock = lock_folder(folder)?;
+        let lock = FolderLock::take(folder)?;
+        let measure = |error| StoreError::io("measure free space of", folder, error);
+        let reserve =
+            Reserve::before_open(folder, settings::buffer_bytes(config)).map_err(measure)?;
         let path = folder.join(STORE_FOLDER);
-        log_check::check_folder(&path)?;
+        log::check_folder(&path)?;
         let cache =
             Cache::new_lru_cache(usize::try_from(config.block_cache_bytes).unwrap_or(usize::MAX));
         let families = settings::families(config, &cache);
@@ -86,10 +94,12 @@ impl Store {
             .map_err(|error| StoreError::rocks("open store", folder, &error))?;
         // RocksDB fsyncs its own folder; that the folder exists is for us to make durable.
         fs::fsync_folder(folder).map_err(|error| StoreError::io("fsync folder", folder, error))?;
+        reserve.after_open().map_err(measure)?;
         let store = Self {
             db,
             cache,
             folder: folder.to_owned(),
+            reserve,
             poisoned: AtomicBool::new(false),
             catalog: Mutex::new(()),
             _lock: lock,
@@ -110,10 +120,10 @@ impl Store {
     ) -> Result<Self, StoreError> {
         config.validate()?;
         let folder = folder.as_ref();
-        let lock = lock_existing(folder)?;
+        let lock = FolderLock::take_existing(folder)?;
         let path = folder.join(STORE_FOLDER);
         path.metadata().map_err(|error| StoreError::io("open", &path, error))?;
-        log_check::check_folder(&path)?;
+        log::check_folder(&path)?;
         let cache =
             Cache::new_lru_cache(usize::try_from(config.block_cache_bytes).unwrap_or(usize::MAX));
         let families = settings::families(config, &cache);
@@ -124,6 +134,7 @@ impl Store {
             db,
             cache,
             folder: folder.to_owned(),
+            reserve: Reserve::unused(folder),
             // A commit would fail anyway; this way it says so at once.
             poisoned: AtomicBool::new(true),
             catalog: Mutex::new(()),
@@ -133,15 +144,41 @@ impl Store {
         Ok(store)
     }
 
+    /// Refuses points while the disk has no room for them: to be asked before a batch that stores
+    /// `bytes` is made. Deletes need not ask.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::DiskFull`], until there is room again; [`StoreError::Io`] when the system does
+    /// not tell.
+    pub fn admit(&self, bytes: u64) -> Result<(), StoreError> {
+        self.admit_files(bytes.saturating_mul(COPIES))
+    }
+
+    /// Refuses files while the disk has no room for `bytes` of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::admit`].
+    pub fn admit_files(&self, bytes: u64) -> Result<(), StoreError> {
+        let failed = |error| StoreError::io("measure free space of", &self.folder, error);
+        if self.reserve.admits(bytes).map_err(failed)? {
+            return Ok(());
+        }
+        let reason = format!("no room to store {bytes} bytes");
+        Err(StoreError::DiskFull { operation: "write to", path: self.folder.clone(), reason })
+    }
+
     /// Writes a batch: all of it is on disk when this returns, or none of it ever.
     ///
     /// Batches of several threads share a sync.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Encode`] when the batch holds a value that cannot be stored; nothing happened.
-    /// After any other error it is unknown whether the batch will be there when the store is
-    /// opened next, and until then every commit is refused with [`StoreError::Poisoned`].
+    /// [`StoreError::Encode`] when the batch holds a value that cannot be stored, and
+    /// [`StoreError::DiskFull`] when there is no space for it; nothing happened. After any other
+    /// error it is unknown whether the batch will be there when the store is opened next, and until
+    /// then every commit is refused with [`StoreError::Poisoned`].
     pub fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         if self.is_poisoned() {
             return Err(StoreError::Poisoned { path: self.folder.clone() });
@@ -150,8 +187,22 @@ impl Store {
         if operations.is_empty() {
             return Ok(());
         }
+        let writes = self.write_batch(&operations)?;
+        let Err(error) = self.db.write_opt(writes, &settings::synced()) else { return Ok(()) };
+        let error = StoreError::rocks("commit", &self.folder, &error);
+        if !matches!(error, StoreError::DiskFull { .. }) {
+            self.poisoned.store(true, Ordering::Release);
+            return Err(error);
+        }
+        self.reserve.ran_out();
+        // RocksDB syncs a batch, applies it, and may then have no space to note that the log before
+        // this one has ended. That error is not the batch's.
+        if self.is_applied(&operations)? { Ok(()) } else { Err(error) }
+    }
+
+    fn write_batch(&self, operations: &[Operation]) -> Result<WriteBatch, StoreError> {
         let mut writes = WriteBatch::default();
-        for operation in &operations {
+        for operation in operations {
             match operation {
                 Operation::Put(key, value) => {
                     writes.put_cf(self.family(key.family)?, &key.bytes, value);
@@ -162,11 +213,28 @@ impl Store {
                 }
             }
         }
-        drop(operations);
-        self.db.write_opt(writes, &settings::synced()).map_err(|error| {
-            self.poisoned.store(true, Ordering::Release);
-            StoreError::rocks("commit", &self.folder, &error)
-        })
+        Ok(writes)
+    }
+
+    /// Whether the rows are what a batch makes them.
+    fn is_applied(&self, operations: &[Operation]) -> Result<bool, StoreError> {
+        let get = |key: &Key| {
+            let row =
+                self.db.get_cf_opt(self.family(key.family)?, &key.bytes, &settings::checked());
+            row.map_err(|error| StoreError::rocks("read", &self.folder, &error))
+        };
+        for operation in operations {
+            let holds = match operation {
+                Operation::Put(key, value) => get(key)?.as_ref() == Some(value),
+                Operation::Delete(key) => get(key)?.is_none(),
+                // A batch that removes ranges removes a row by its key as well.
+                Operation::DeleteRange(_) => true,
+            };
+            if !holds {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether a commit failed since the store was opened.
@@ -194,6 +262,7 @@ impl Store {
         config: &str,
         created_unix_ms: u64,
     ) -> Result<CollectionKey, StoreError> {
+        self.admit(config.len() as u64)?;
         let _catalog = self.catalog.lock();
         let view = self.view();
         if view.collection_key(name)?.is_some() {
@@ -338,30 +407,6 @@ fn create_folder(folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let folder = std::fs::canonicalize(folder)?;
     folder.parent().map_or(Ok(()), fs::fsync_folder)
-}
-
-/// Takes a data folder that exists, without writing to it.
-fn lock_existing(folder: &Path) -> Result<File, StoreError> {
-    let path = folder.join(LOCK_FILE);
-    let file = File::open(&path).map_err(|error| StoreError::io("open", &path, error))?;
-    lock_file(file, folder, &path)
-}
-
-/// Takes the data folder for this process; the system gives it back when the file closes, however
-/// the process ends.
-fn lock_folder(folder: &Path) -> Result<File, StoreError> {
-    let path = folder.join(LOCK_FILE);
-    let open = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let file = open.map_err(|error| StoreError::io("open", &path, error))?;
-    lock_file(file, folder, &path)
-}
-
-fn lock_file(file: File, folder: &Path, path: &Path) -> Result<File, StoreError> {
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: folder.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(StoreError::io("lock", path, error)),
-    }
 }
 
 fn folder_bytes(folder: &Path) -> io::Result<u64> {

@@ -62,7 +62,7 @@ fn family_options(config: &StoreConfig, cache: &Cache) -> Options {
     table.set_pin_l0_filter_and_index_blocks_in_cache(true);
     let mut options = Options::default();
     options.set_block_based_table_factory(&table);
-    options.set_write_buffer_size(size(config.write_buffer_bytes).clamp(MIB, 64 * MIB));
+    options.set_write_buffer_size(size(buffer_bytes(config)));
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_bottommost_compression_type(DBCompressionType::Zstd);
     options.set_level_compaction_dynamic_level_bytes(true);
@@ -75,6 +75,12 @@ pub(super) fn compaction() -> CompactOptions {
     let mut options = CompactOptions::default();
     options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
     options
+}
+
+/// Returns the bytes of one write buffer, and what RocksDB wants to see free before it goes on after
+/// the disk was full.
+pub(super) fn buffer_bytes(config: &StoreConfig) -> u64 {
+    config.write_buffer_bytes.clamp(MIB as u64, 64 * MIB as u64)
 }
 
 /// Returns the options of every write: on disk before it is acknowledged.

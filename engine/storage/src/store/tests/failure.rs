@@ -2,11 +2,13 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bigrain_types::{Payload, PointId};
 
 use super::{Db, ids, in_head, open};
 use crate::format::{STORE_FOLDER, STORE_VERSION};
+use crate::store::folder_lock::FolderLock;
 use crate::store::keys::Key;
 use crate::store::{Batch, Store, StoreConfig, StoreError};
 
@@ -17,6 +19,25 @@ fn a_second_store_on_the_folder_is_refused_until_the_first_is_gone() {
     assert!(matches!(&error, StoreError::Locked { path } if path == db.folder.path()), "{error}");
     db.store = None;
     open(db.folder.path()).unwrap();
+}
+
+/// A process that is being started holds a copy of every open file for a moment, locks included.
+#[test]
+fn a_folder_is_free_when_its_store_is_gone_though_processes_are_being_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    Command::new("true").status().unwrap();
+                }
+            });
+        }
+        let locked = (0..3_000).find_map(|_| FolderLock::take(folder.path()).err());
+        done.store(true, Ordering::Relaxed);
+        assert!(locked.is_none(), "{locked:?}");
+    });
 }
 
 #[test]

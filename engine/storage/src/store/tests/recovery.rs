@@ -118,7 +118,7 @@ fn count_by_rocksdb_alone(committed: &Committed, folder: &Path) -> Result<usize,
     Ok(ids(&open(folder).unwrap(), committed.db.docs).len())
 }
 
-/// The reason for `log_check`. If RocksDB begins to see this damage, these assertions fail, and the
+/// The reason for `log`. If RocksDB begins to see this damage, these assertions fail, and the
 /// check may go.
 #[test]
 fn rocksdb_alone_loses_commits_behind_a_damaged_header() {

@@ -1,0 +1,282 @@
+//! What writers do in the crash tests, and what must be there afterwards.
+//!
+//! A writer says what it is about to do and what was acknowledged, on a channel that outlives it; a
+//! [`Ledger`] listens. Whatever ends the writer, the collection must then hold everything that was
+//! acknowledged, and of the operation each writer was in all or nothing.
+//!
+//! To add an operation: a variant of [`Operation`], a line in each of its methods.
+
+use std::collections::BTreeMap;
+
+use bigrain_engine::{
+    Collection, CollectionConfig, Error, ErrorKind, Metric, Payload, Point, PointId, Query,
+    SearchParams,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::Random;
+
+const DIMS: usize = 8;
+const IDS_PER_WRITER: u64 = 150;
+
+/// Which version of each point exists.
+pub type Model = BTreeMap<u64, u64>;
+
+/// One thing a writer does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Operation {
+    /// Stores points, all of one version.
+    Upsert {
+        /// Which.
+        ids: Vec<u64>,
+        /// Never used before.
+        version: u64,
+    },
+    /// Deletes points.
+    Delete {
+        /// Which.
+        ids: Vec<u64>,
+    },
+    /// Turns the memtable into a segment.
+    Flush,
+}
+
+impl Operation {
+    /// Draws an operation on points of one writer. A version is never used twice.
+    pub fn draw(random: &mut Random, writer: u64, version: u64) -> Self {
+        let start = writer * IDS_PER_WRITER;
+        let mut ids: Vec<u64> =
+            (0..=random.below(9)).map(|_| start + random.below(IDS_PER_WRITER)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        match random.below(20) {
+            0 => Self::Flush,
+            1..7 => Self::Delete { ids },
+            _ => Self::Upsert { ids, version },
+        }
+    }
+
+    /// Does it.
+    ///
+    /// # Errors
+    ///
+    /// The collection's.
+    pub fn run(&self, collection: &Collection) -> Result<(), Error> {
+        match self {
+            Self::Upsert { ids, version } => {
+                collection.upsert(ids.iter().map(|&id| point(id, *version)).collect()).map(drop)
+            }
+            Self::Delete { ids } => {
+                let ids: Vec<PointId> = ids.iter().map(|&id| id.into()).collect();
+                collection.delete(&ids).map(drop)
+            }
+            Self::Flush => collection.flush(),
+        }
+    }
+
+    /// Does it to the model.
+    pub fn apply(&self, model: &mut Model) {
+        match self {
+            Self::Upsert { ids, version } => model.extend(ids.iter().map(|&id| (id, *version))),
+            Self::Delete { ids } => model.retain(|id, _| !ids.contains(id)),
+            Self::Flush => {}
+        }
+    }
+
+    /// Returns the points it may change.
+    #[must_use]
+    pub fn ids(&self) -> &[u64] {
+        match self {
+            Self::Upsert { ids, .. } | Self::Delete { ids } => ids,
+            Self::Flush => &[],
+        }
+    }
+}
+
+/// The shape of the collection that writers write to.
+#[must_use]
+pub fn workload_config() -> CollectionConfig {
+    CollectionConfig::new(DIMS, Metric::Dot)
+}
+
+/// Everything about a point follows from its id and version, so that a mix of two is found out.
+fn point(id: u64, version: u64) -> Point {
+    Point::new(id, vector(id, version)).with_payload(Payload::new().with("version", version))
+}
+
+fn vector(id: u64, version: u64) -> Vec<f32> {
+    Random::new(id << 32 | version).vector(DIMS)
+}
+
+/// One writer, with points of its own.
+#[derive(Debug)]
+pub struct Writer {
+    number: u64,
+    life: u64,
+    step: u64,
+    random: Random,
+}
+
+impl Writer {
+    /// Starts a writer; `life` tells its versions from those of earlier lives.
+    #[must_use]
+    pub fn new(number: u64, life: u64) -> Self {
+        Self { number, life, step: 0, random: Random::new(life << 8 | number) }
+    }
+
+    /// Does one operation, and says so.
+    ///
+    /// # Errors
+    ///
+    /// The collection's; the operation was not acknowledged.
+    pub fn step(&mut self, collection: &Collection, say: impl Fn(&str)) -> Result<(), Error> {
+        self.step += 1;
+        let version = self.life << 24 | self.step;
+        let operation = Operation::draw(&mut self.random, self.number, version);
+        say(&line(&Line::Begin(self.number, operation.clone())));
+        let result = operation.run(collection);
+        match &result {
+            Ok(()) => say(&line(&Line::Acknowledged(self.number))),
+            // After any other error it is unknown whether it happened.
+            Err(error) if error.kind() != ErrorKind::Io || operation == Operation::Flush => {
+                say(&line(&Line::Refused(self.number)));
+            }
+            Err(_) => {}
+        }
+        result
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Line {
+    Begin(u64, Operation),
+    Acknowledged(u64),
+    Refused(u64),
+}
+
+fn line(line: &Line) -> String {
+    serde_json::to_string(line).expect("a line in json")
+}
+
+/// What writers said, and what a collection must hold because of it.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    model: Model,
+    in_flight: BTreeMap<u64, Operation>,
+    acknowledged: u64,
+}
+
+impl Ledger {
+    /// Takes note of a line; others than writers' are passed over. Returns whether it is an
+    /// acknowledgement.
+    pub fn hear(&mut self, line: &str) -> bool {
+        match serde_json::from_str(line) {
+            Ok(Line::Begin(writer, operation)) => {
+                assert!(self.in_flight.insert(writer, operation).is_none(), "two at once");
+                false
+            }
+            Ok(Line::Acknowledged(writer)) => {
+                let operation = self.in_flight.remove(&writer).expect("it was begun");
+                operation.apply(&mut self.model);
+                self.acknowledged += 1;
+                true
+            }
+            Ok(Line::Refused(writer)) => {
+                self.in_flight.remove(&writer).expect("it was begun");
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Takes note of a line, whatever it says.
+    pub fn listen(&mut self, line: &str) {
+        let _ = self.hear(line);
+    }
+
+    /// Returns how many operations were acknowledged.
+    #[must_use]
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
+    /// Whether a writer said anything.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.acknowledged > 0 || !self.in_flight.is_empty()
+    }
+
+    /// Whether it is unknown of some operation whether it happened.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        !self.in_flight.is_empty()
+    }
+
+    /// Returns how many points must be there.
+    #[must_use]
+    pub fn points(&self) -> usize {
+        self.model.len()
+    }
+
+    /// Compares a collection with what was said, and with itself: every way of reading it must give
+    /// the same points. Operations in flight that turn out to have happened count as such from here on.
+    ///
+    /// # Errors
+    ///
+    /// What differs.
+    pub fn settle(&mut self, collection: &Collection) -> Result<(), String> {
+        let found = read_all(collection)?;
+        let in_flight = std::mem::take(&mut self.in_flight);
+        for operation in in_flight.values() {
+            if operation.ids().iter().any(|id| found.get(id) != self.model.get(id)) {
+                operation.apply(&mut self.model);
+            }
+        }
+        if found != self.model {
+            return Err(format!(
+                "{}; in flight was {in_flight:?}",
+                difference(&self.model, &found)
+            ));
+        }
+        let (count, expected) = (collection.count(), found.len());
+        if count != expected as u64 {
+            return Err(format!("{expected} points, count says {count}"));
+        }
+        let params = SearchParams::new(1000).map(|params| params.with_exact(true));
+        let everything = collection.search(&Query::new(vec![1.0; DIMS]), &params.expect("params"));
+        let searched = everything.map_err(|error| error.to_string())?.points.len();
+        if searched != expected {
+            return Err(format!("{expected} points, a search finds {searched}"));
+        }
+        Ok(())
+    }
+}
+
+fn read_all(collection: &Collection) -> Result<Model, String> {
+    let mut found = Model::new();
+    let mut after: Option<PointId> = None;
+    loop {
+        let page = collection.scroll(after.as_ref(), 64).map_err(|error| error.to_string())?;
+        let Some(last) = page.last() else { return Ok(found) };
+        after = Some(last.id.clone());
+        for point in page {
+            let id = point.id.as_number().ok_or("an id that nobody wrote")?;
+            let version = point.payload.get("version").and_then(|value| value.as_u64());
+            let version = version.ok_or_else(|| format!("point {id} has no version"))?;
+            if point.vector("vector") != Some(&vector(id, version)[..]) {
+                return Err(format!("vector and payload of point {id} disagree"));
+            }
+            found.insert(id, version);
+        }
+    }
+}
+
+fn difference(model: &Model, found: &Model) -> String {
+    let lost: Vec<_> = model.iter().filter(|(id, _)| !found.contains_key(id)).collect();
+    let extra: Vec<_> = found.iter().filter(|(id, _)| !model.contains_key(id)).collect();
+    let other: Vec<_> = found
+        .iter()
+        .filter_map(|(id, found)| Some((id, model.get(id).filter(|model| *model != found)?, found)))
+        .collect();
+    format!("lost {lost:?}, should not be there {extra:?}, other version {other:?}")
+}
