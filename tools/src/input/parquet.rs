@@ -264,7 +264,9 @@ fn id_of(column: &ArrayRef, row: usize) -> Result<RawId, String> {
             .as_u64()
             .map(RawId::Number)
             .ok_or_else(|| format!("expected an unsigned integer or a text, got {number}")),
-        other => Err(format!("expected an unsigned integer or a text, got {other}")),
+        other @ (Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
+            Err(format!("expected an unsigned integer or a text, got {other}"))
+        }
     }
 }
 
