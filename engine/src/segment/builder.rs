@@ -253,7 +253,7 @@ mod tests {
         let mut expected: Vec<String> =
             ["a", "b", "c"].iter().flat_map(|field| of(field)).collect();
         expected.retain(|name| name != "order.a");
-        expected.push("ids".into());
+        expected.extend(["ids", "lexical"].map(String::from));
         expected.sort();
         assert_eq!(names, expected);
         assert!(one == three);
