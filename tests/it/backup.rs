@@ -49,7 +49,7 @@ fn sample() -> Db {
     let mut upsert = |ids: std::ops::Range<u64>| {
         let point = |id: u64| {
             let mut point = Point::new(id, random.vector(DIMS));
-            if id % 3 == 0 {
+            if id.is_multiple_of(3) {
                 point = point.with_vector("other", random.vector(3));
             }
             point.with_payload(Payload::new().with("n", id).with("tenth", id as f64 * 0.1))

@@ -110,7 +110,7 @@ fn what_is_written_during_a_merge_is_carried_over() {
                     if version % 5 == 4 {
                         let keys: Vec<PointId> = ids.iter().map(|&id| id.into()).collect();
                         collection.delete(&keys).unwrap();
-                        ids.iter().for_each(|id| drop(model.remove(id)));
+                        model.retain(|id, _| !ids.contains(id));
                     } else {
                         let points = ids.iter().map(|&id| point(id, version)).collect();
                         collection.upsert(points).unwrap();

@@ -221,7 +221,7 @@ fn every_point_that_stays_is_in_exactly_one_page_whatever_happens_meanwhile() {
         cursor = Some(next.to_string());
         for _ in 0..10 {
             let id = random.below(300);
-            if id % 3 == 0 {
+            if id.is_multiple_of(3) {
                 db.collection().upsert(vec![point(id, random.below(9) as f32)]).unwrap();
             } else if random.below(2) == 0 {
                 db.delete(id);

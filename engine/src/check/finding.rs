@@ -45,12 +45,14 @@ impl Findings {
     }
 
     /// Notes damage.
+    #[expect(clippy::needless_pass_by_value, reason = "callers have errors and words to give away")]
     pub fn damage(&mut self, problem: impl ToString) {
         self.damage += 1;
         self.note(FindingKind::Damage, problem.to_string());
     }
 
     /// Notes an orphan.
+    #[expect(clippy::needless_pass_by_value, reason = "callers have errors and words to give away")]
     pub fn orphan(&mut self, problem: impl ToString) {
         self.orphans += 1;
         self.note(FindingKind::Orphan, problem.to_string());

@@ -70,8 +70,7 @@ fn write_report(session: &mut Session<'_>, report: &CheckReport) -> anyhow::Resu
     for finding in &report.findings {
         let kind = match finding.kind {
             FindingKind::Damage => "damaged",
-            FindingKind::Orphan => "left over",
-            _ => "found",
+            FindingKind::Orphan | _ => "left over",
         };
         let collection = finding.collection.as_deref().unwrap_or("folder");
         writeln!(session.out, "{kind}: {collection}: {}", finding.problem)?;

@@ -150,7 +150,7 @@ impl ParquetInput {
             }
         }
         let (name, id) = id.ok_or_else(|| Problem::Missing("\"id\"".to_owned()))?;
-        let id = to_id(id, is_number)
+        let id = to_id(&id, is_number)
             .map_err(|reason| Problem::Column { column: name.clone(), reason })?;
         Ok((id, content(vectors)?, Payload::from(payload)))
     }
@@ -264,18 +264,20 @@ fn id_of(column: &ArrayRef, row: usize) -> Result<RawId, String> {
             .as_u64()
             .map(RawId::Number)
             .ok_or_else(|| format!("expected an unsigned integer or a text, got {number}")),
-        other => Err(format!("expected an unsigned integer or a text, got {other}")),
+        other @ (Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
+            Err(format!("expected an unsigned integer or a text, got {other}"))
+        }
     }
 }
 
-fn to_id(id: RawId, is_number: Option<bool>) -> Result<PointId, String> {
+fn to_id(id: &RawId, is_number: Option<bool>) -> Result<PointId, String> {
     match (id, is_number) {
-        (RawId::Number(number), _) => Ok(PointId::from(number)),
+        (RawId::Number(number), _) => Ok(PointId::from(*number)),
         (RawId::Text(text), Some(true)) => {
             let number: Result<u64, _> = text.parse();
             number.map(PointId::from).map_err(|_| format!("expected a number, got {text:?}"))
         }
-        (RawId::Text(text), _) => PointId::parse(&text).map_err(|error| error.to_string()),
+        (RawId::Text(text), _) => PointId::parse(text).map_err(|error| error.to_string()),
     }
 }
 

@@ -85,7 +85,7 @@ fn point() -> impl Strategy<Value = Point> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 3, ..ProptestConfig::default() })]
 
     #[test]
     fn points_of_any_kind_come_back_to_the_bit(

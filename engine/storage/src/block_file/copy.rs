@@ -97,7 +97,7 @@ mod tests {
         let directory = MmapDirectory::open(root.path()).unwrap();
         let path = Path::new("a");
         for length in [0, 1, 4096, 600_000] {
-            let body: Vec<u8> = (0..length as u32).map(|i| (i * 31 >> 3) as u8).collect();
+            let body: Vec<u8> = (0..length as u32).map(|i| ((i * 31) >> 3) as u8).collect();
             let mut writer = BlockFileWriter::create(&directory, path, FileKind::Dense).unwrap();
             writer.append(&body).unwrap();
             writer.finish().unwrap();
