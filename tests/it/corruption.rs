@@ -17,8 +17,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bigrain_engine::{
-    Collection, CollectionConfig, Engine, EngineConfig, Error, ErrorKind, Filter, Metric, Payload, Point,
-    PointId, Query, SearchParams,
+    Collection, CollectionConfig, Engine, EngineConfig, Error, ErrorKind, Filter, Metric, Payload,
+    Point, PointId, Query, SearchParams,
 };
 use bigrain_tests::{Random, Soak, fast_folder};
 use tempfile::TempDir;

@@ -120,6 +120,6 @@ fn use_all(directory: &RamDirectory) -> Result<(), IndexError> {
     let query = binarizer.prepare_query(&[0.5; DIMS], QueryWidth::DEFAULT).unwrap();
     let reach = Reach { probes: 2, epsilon: Epsilon { sign: 1.9, full: 1.9 } };
     let mut candidates = Candidates::new(5, 10);
-    ivf.search(&query, &mut ListScan::new(&query), reach, &Default::default(), &mut candidates);
+    ivf.search(&query, &mut ListScan::new(&query), reach, |_| false, &mut candidates);
     Ok(())
 }

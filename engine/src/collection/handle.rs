@@ -214,7 +214,7 @@ impl Collection {
         dropped?;
         shared.dropped.store(true, Ordering::Release);
         // What is left of it is gone from handles too: their counts, and the files they hold open.
-        *shared.state.write() = State::empty(Memtable::new(&shared.binarizer));
+        shared.state.write().clear();
         remove_collection_folder(&*shared.resources.directory, shared.key);
         Ok(())
     }

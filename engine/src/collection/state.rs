@@ -64,9 +64,12 @@ pub(crate) struct Frozen {
 }
 
 impl State {
-    /// Returns the state of a collection without points.
-    pub fn empty(active: Memtable) -> Self {
-        Self { segments: Vec::new(), frozen: None, active, live: 0, seq: SeqNo::default() }
+    /// Forgets all points.
+    pub fn clear(&mut self) {
+        self.segments = Vec::new();
+        self.frozen = None;
+        self.active = Memtable::new(&self.fields);
+        (self.live, self.seq) = (0, SeqNo::default());
     }
 
     /// Returns a segment by its id.
