@@ -48,6 +48,7 @@ mod threads;
 mod update;
 mod watch;
 
+pub use bigrain_storage::STORE_VERSION;
 pub use bigrain_types::*;
 
 pub use background::BackgroundPause;

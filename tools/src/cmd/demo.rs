@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use bigrain_engine::{
     Collection, CollectionConfig, CollectionState, Engine, Metric, Payload, PointId, Query,
-    SearchParams,
+    STORE_VERSION, SearchParams,
 };
 use clap::Args;
 
@@ -66,7 +66,8 @@ pub struct DemoArgs {
 pub fn run(args: &DemoArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let data = match &session.data {
         Some(data) => data.clone(),
-        None => cache_dir()?.join("demo"),
+        // A folder for each format, because one of another format is refused.
+        None => cache_dir()?.join(format!("demo-{STORE_VERSION}")),
     };
     let model = Model::open_or_default(args.model.as_deref(), session.threads)?;
     let functions = find_functions(args, session)?;
