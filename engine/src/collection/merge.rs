@@ -58,6 +58,7 @@ impl Shared {
     fn merge(&self, input: &MergeInput<'_>) -> Result<bool> {
         if input.len() == 0 {
             self.remove_segments(&input.ids())?;
+            self.note_change();
             return Ok(true);
         }
         let bytes = self.build_bytes(input.len());
