@@ -3,14 +3,15 @@
 //! The test runs itself as a child process, in which two threads write points of their own and say
 //! on standard output what they are about to do and what was acknowledged. Output written before
 //! the kill survives in the pipe, so it is the outside record. After the kill the parent opens the
-//! folder and compares.
+//! folder and compares. A third thread makes one backup after another; those that are complete are
+//! restored.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use bigrain_engine::{Engine, EngineConfig, ErrorKind};
-use bigrain_tests::{Ledger, Random, Soak, Writer, workload_config};
+use bigrain_engine::{Engine, EngineConfig, ErrorKind, Watch, restore};
+use bigrain_tests::{Ledger, Random, Soak, Writer, read_consistent, workload_config};
 
 const WRITERS: u64 = 2;
 const FOLDER: &str = "BIGRAIN_CRASH_FOLDER";
@@ -24,20 +25,48 @@ fn open(folder: &Path) -> Engine {
 #[test]
 fn kill_9_loses_nothing_and_brings_nothing_back() {
     let soak = Soak::start("kill -9", "cycles", 200, 5_000);
-    let folder = tempfile::tempdir().unwrap();
-    open(folder.path()).create_collection("c", workload_config()).unwrap();
-    let mut ledger = Ledger::default();
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("data");
+    std::fs::create_dir(backups_of(&folder)).unwrap();
+    open(&folder).create_collection("c", workload_config()).unwrap();
+    let (mut ledger, mut backups) = (Ledger::default(), 0);
     let mut random = Random::new(2024 + soak.seed());
     for cycle in 0..soak.count() {
         let kill_after = 1 + random.below(60);
-        run_and_kill(folder.path(), soak.seed() << 16 | cycle, kill_after, &mut ledger);
-        let engine = open(folder.path());
+        run_and_kill(&folder, soak.seed() << 16 | cycle, kill_after, &mut ledger);
+        let engine = open(&folder);
         let settled = ledger.settle(&engine.collection("c").unwrap());
         settled.unwrap_or_else(|reason| panic!("cycle {cycle}: {reason}"));
+        drop(engine);
+        backups += check_backups(&folder);
     }
     let acknowledged = ledger.acknowledged();
     assert!(acknowledged > soak.count(), "the children hardly wrote");
-    soak.done(&format!("{acknowledged} operations acknowledged; none lost, none returned"));
+    assert!(backups > 0, "no child lived to end a backup");
+    soak.done(&format!(
+        "{acknowledged} operations acknowledged; none lost, none returned; {backups} backups whole"
+    ));
+}
+
+/// Restores every backup that has its name, and returns how many there were. Whatever was written
+/// meanwhile, and whenever the process was killed, each holds one moment.
+fn check_backups(folder: &Path) -> usize {
+    let archives: Vec<_> = std::fs::read_dir(backups_of(folder)).unwrap().flatten().collect();
+    let mut whole = 0;
+    for path in archives.iter().map(std::fs::DirEntry::path) {
+        if path.extension().is_some_and(|extension| extension == "tar") {
+            let restored = tempfile::tempdir().unwrap();
+            restore(&path, restored.path(), &mut Watch::new()).unwrap();
+            read_consistent(&open(restored.path()).collection("c").unwrap()).unwrap();
+            whole += 1;
+        }
+        std::fs::remove_file(&path).unwrap();
+    }
+    whole
+}
+
+fn backups_of(folder: &Path) -> PathBuf {
+    folder.with_extension("backups")
 }
 
 #[test]
@@ -101,6 +130,14 @@ fn writing_child() {
                     writer.step(collection, say).unwrap()
                 }
             });
+        }
+        let folder = backups_of(Path::new(&folder));
+        // Restoring takes longer than a life.
+        if folder.exists() && life.is_multiple_of(10) {
+            for number in 0..2 {
+                let archive = folder.join(format!("{number}.tar"));
+                engine.backup(&archive, None, &mut Watch::new()).unwrap();
+            }
         }
     });
 }

@@ -1,9 +1,9 @@
 //! Random lives of a collection, against a map and brute force.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bigrain_engine::{
-    CollectionConfig, Levels, Metric, Payload, Point, PointId, Query, SearchParams,
+    CollectionConfig, Levels, Metric, Payload, PayloadUpdate, Point, PointId, Query, SearchParams,
 };
 use bigrain_tests::{Db, Random, Soak, brute_force};
 
@@ -11,27 +11,35 @@ const DIMS: usize = 12;
 /// Operations of one life; a run is a number of them.
 const OPERATIONS: u64 = 1_000;
 
-/// What the collection should hold.
+/// What the collection should hold: vectors, and the step that last wrote or marked each.
 type Model = BTreeMap<u64, (Vec<f32>, u64)>;
 
-/// What may happen to a collection, and how often it does, in a hundred.
+/// What may happen to a collection, and how often it does, in a thousand.
 #[derive(Clone, Copy, Debug)]
 enum Operation {
     Upsert,
     Delete,
+    Mark,
     Search,
     Flush,
+    Settle,
+    Compact,
     Reopen,
+    Restore,
     CheckAll,
 }
 
-const OPERATION_ODDS: [(Operation, u64); 6] = [
-    (Operation::Upsert, 60),
-    (Operation::Delete, 25),
-    (Operation::Search, 10),
-    (Operation::Flush, 2),
-    (Operation::Reopen, 1),
-    (Operation::CheckAll, 2),
+const OPERATION_ODDS: [(Operation, u64); 10] = [
+    (Operation::Upsert, 500),
+    (Operation::Delete, 240),
+    (Operation::Mark, 100),
+    (Operation::Search, 100),
+    (Operation::Flush, 20),
+    (Operation::Settle, 4),
+    (Operation::Compact, 2),
+    (Operation::Reopen, 10),
+    (Operation::Restore, 4),
+    (Operation::CheckAll, 20),
 ];
 
 impl Operation {
@@ -68,9 +76,16 @@ fn live(mut db: Db, metric: Metric, mut random: Random) {
         match Operation::draw(&mut random) {
             Operation::Upsert => upsert(&db, &mut model, &mut random, step),
             Operation::Delete => delete(&db, &mut model, &mut random),
+            Operation::Mark => mark(&db, &mut model, &mut random, step),
             Operation::Search => search(&db, &model, metric, &mut random),
             Operation::Flush => db.collection().flush().unwrap(),
+            Operation::Settle => db.collection().settle().unwrap(),
+            Operation::Compact => db.collection().compact().unwrap(),
             Operation::Reopen => db.reopen(),
+            Operation::Restore => {
+                db = db.restored();
+                check_all(&db, &model, metric);
+            }
             Operation::CheckAll => check_all(&db, &model, metric),
         }
     }
@@ -100,6 +115,18 @@ fn delete(db: &Db, model: &mut Model, random: &mut Random) {
     model.retain(|id, _| !ids.contains(id));
     let deleted = db.collection().delete(&keys).unwrap().deleted;
     assert_eq!(deleted, (before - model.len()) as u64);
+}
+
+fn mark(db: &Db, model: &mut Model, random: &mut Random, step: u64) {
+    let ids: BTreeSet<u64> = (0..=random.below(8)).map(|_| random.below(220)).collect();
+    let update = PayloadUpdate::Merge(Payload::new().with("step", step));
+    let keys: Vec<PointId> = ids.iter().map(|&id| id.into()).collect();
+    let output = db.collection().update_payload(&keys, &update).unwrap();
+    let mut updated = 0;
+    for (_, (_, stored)) in model.iter_mut().filter(|(id, _)| ids.contains(id)) {
+        (*stored, updated) = (step, updated + 1);
+    }
+    assert_eq!((output.updated, output.missing), (updated, ids.len() as u64 - updated));
 }
 
 fn search(db: &Db, model: &Model, metric: Metric, random: &mut Random) {

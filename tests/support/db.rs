@@ -2,7 +2,7 @@
 
 use bigrain_engine::{
     Collection, CollectionConfig, Engine, EngineConfig, Metric, Payload, Point, PointId, Query,
-    SearchParams,
+    SearchParams, Watch, restore,
 };
 use tempfile::TempDir;
 
@@ -103,6 +103,18 @@ impl Db {
             }
             ids.extend(page.into_iter().map(|point| point.id));
         }
+    }
+
+    /// Backs up the data folder and returns what is restored from it, in a folder of its own. The
+    /// first one goes away.
+    #[must_use]
+    pub fn restored(self) -> Self {
+        let folder = fast_folder();
+        let archive = folder.path().join("backup.tar");
+        self.engine().backup(&archive, None, &mut Watch::new()).expect("backup");
+        let data = tempfile::tempdir_in(folder.path().parent().expect("parent")).expect("folder");
+        restore(&archive, data.path(), &mut Watch::new()).expect("restore");
+        Self::at(data, self.config.clone())
     }
 
     /// Closes the data folder.

@@ -17,4 +17,4 @@ pub use data::{Random, brute_force, clustered, fast_folder};
 pub use db::Db;
 pub use faults::{Control, Disk, Event, Record, Shim, Survival};
 pub use soak::Soak;
-pub use workload::{Ledger, Model, Operation, Writer, workload_config};
+pub use workload::{Ledger, Model, Operation, Writer, Written, read_consistent, workload_config};

@@ -9,8 +9,8 @@
 use std::collections::BTreeMap;
 
 use bigrain_engine::{
-    Collection, CollectionConfig, Error, ErrorKind, Metric, Payload, Point, PointId, Query,
-    SearchParams,
+    Collection, CollectionConfig, Error, ErrorKind, Metric, Payload, PayloadUpdate, Point, PointId,
+    Query, SearchParams,
 };
 use serde::{Deserialize, Serialize};
 
@@ -19,8 +19,17 @@ use crate::Random;
 const DIMS: usize = 8;
 const IDS_PER_WRITER: u64 = 150;
 
-/// Which version of each point exists.
-pub type Model = BTreeMap<u64, u64>;
+/// Which points exist, and how.
+pub type Model = BTreeMap<u64, Written>;
+
+/// How a point was written last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Of its vector and payload.
+    pub version: u64,
+    /// Of the last change of its payload alone since; 0 if there was none.
+    pub mark: u64,
+}
 
 /// One thing a writer does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,8 +46,17 @@ pub enum Operation {
         /// Which.
         ids: Vec<u64>,
     },
+    /// Changes the payload of points that exist, and leaves their vectors.
+    Mark {
+        /// Which.
+        ids: Vec<u64>,
+        /// Never used before.
+        mark: u64,
+    },
     /// Turns the memtable into a segment.
     Flush,
+    /// Merges segments until none has dead rows.
+    Compact,
 }
 
 impl Operation {
@@ -49,9 +67,11 @@ impl Operation {
             (0..=random.below(9)).map(|_| start + random.below(IDS_PER_WRITER)).collect();
         ids.sort_unstable();
         ids.dedup();
-        match random.below(20) {
-            0 => Self::Flush,
-            1..7 => Self::Delete { ids },
+        match random.below(40) {
+            0 | 1 => Self::Flush,
+            2 => Self::Compact,
+            3..14 => Self::Delete { ids },
+            14..20 => Self::Mark { ids, mark: version },
             _ => Self::Upsert { ids, version },
         }
     }
@@ -70,16 +90,29 @@ impl Operation {
                 let ids: Vec<PointId> = ids.iter().map(|&id| id.into()).collect();
                 collection.delete(&ids).map(drop)
             }
+            Self::Mark { ids, mark } => {
+                let ids: Vec<PointId> = ids.iter().map(|&id| id.into()).collect();
+                let mark = PayloadUpdate::Merge(Payload::new().with("mark", *mark));
+                collection.update_payload(&ids, &mark).map(drop)
+            }
             Self::Flush => collection.flush(),
+            Self::Compact => collection.compact(),
         }
     }
 
     /// Does it to the model.
     pub fn apply(&self, model: &mut Model) {
         match self {
-            Self::Upsert { ids, version } => model.extend(ids.iter().map(|&id| (id, *version))),
+            Self::Upsert { ids, version } => {
+                let written = Written { version: *version, mark: 0 };
+                model.extend(ids.iter().map(|&id| (id, written)));
+            }
+            Self::Mark { ids, mark } => {
+                let marked = model.iter_mut().filter(|(id, _)| ids.contains(id));
+                marked.for_each(|(_, written)| written.mark = *mark);
+            }
             Self::Delete { ids } => model.retain(|id, _| !ids.contains(id)),
-            Self::Flush => {}
+            Self::Flush | Self::Compact => {}
         }
     }
 
@@ -87,8 +120,8 @@ impl Operation {
     #[must_use]
     pub fn ids(&self) -> &[u64] {
         match self {
-            Self::Upsert { ids, .. } | Self::Delete { ids } => ids,
-            Self::Flush => &[],
+            Self::Upsert { ids, .. } | Self::Delete { ids } | Self::Mark { ids, .. } => ids,
+            Self::Flush | Self::Compact => &[],
         }
     }
 }
@@ -138,7 +171,7 @@ impl Writer {
         match &result {
             Ok(()) => say(&line(&Line::Acknowledged(self.number))),
             // After any other error it is unknown whether it happened.
-            Err(error) if error.kind() != ErrorKind::Io || operation == Operation::Flush => {
+            Err(error) if error.kind() != ErrorKind::Io || operation.ids().is_empty() => {
                 say(&line(&Line::Refused(self.number)));
             }
             Err(_) => {}
@@ -225,7 +258,7 @@ impl Ledger {
     ///
     /// What differs.
     pub fn settle(&mut self, collection: &Collection) -> Result<(), String> {
-        let found = read_all(collection)?;
+        let found = read_consistent(collection)?;
         let in_flight = std::mem::take(&mut self.in_flight);
         for operation in in_flight.values() {
             if operation.ids().iter().any(|id| found.get(id) != self.model.get(id)) {
@@ -238,18 +271,28 @@ impl Ledger {
                 difference(&self.model, &found)
             ));
         }
-        let (count, expected) = (collection.count(), found.len());
-        if count != expected as u64 {
-            return Err(format!("{expected} points, count says {count}"));
-        }
-        let params = SearchParams::new(1000).map(|params| params.with_exact(true));
-        let everything = collection.search(&Query::new(vec![1.0; DIMS]), &params.expect("params"));
-        let searched = everything.map_err(|error| error.to_string())?.points.len();
-        if searched != expected {
-            return Err(format!("{expected} points, a search finds {searched}"));
-        }
         Ok(())
     }
+}
+
+/// Reads a collection in every way and returns its points.
+///
+/// # Errors
+///
+/// Two ways that differ.
+pub fn read_consistent(collection: &Collection) -> Result<Model, String> {
+    let found = read_all(collection)?;
+    let (count, expected) = (collection.count(), found.len());
+    if count != expected as u64 {
+        return Err(format!("{expected} points, count says {count}"));
+    }
+    let params = SearchParams::new(1000).map(|params| params.with_exact(true));
+    let everything = collection.search(&Query::new(vec![1.0; DIMS]), &params.expect("params"));
+    let searched = everything.map_err(|error| error.to_string())?.points.len();
+    if searched != expected {
+        return Err(format!("{expected} points, a search finds {searched}"));
+    }
+    Ok(found)
 }
 
 fn read_all(collection: &Collection) -> Result<Model, String> {
@@ -261,12 +304,12 @@ fn read_all(collection: &Collection) -> Result<Model, String> {
         after = Some(last.id.clone());
         for point in page {
             let id = point.id.as_number().ok_or("an id that nobody wrote")?;
-            let version = point.payload.get("version").and_then(|value| value.as_u64());
-            let version = version.ok_or_else(|| format!("point {id} has no version"))?;
+            let number = |key| point.payload.get(key).and_then(|value| value.as_u64());
+            let version = number("version").ok_or_else(|| format!("point {id} has no version"))?;
             if point.vector("vector") != Some(&vector(id, version)[..]) {
                 return Err(format!("vector and payload of point {id} disagree"));
             }
-            found.insert(id, version);
+            found.insert(id, Written { version, mark: number("mark").unwrap_or(0) });
         }
     }
 }
