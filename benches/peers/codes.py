@@ -22,6 +22,9 @@ from sets.vector_set import VectorSet
 
 LEVELS = (1, 2, 3, 4)
 LIMIT = 10
+CANDIDATES = {1: 100, 2: 50}
+"""Candidates that are verified at most, by level, where verification is measured too."""
+TARGETS = (0.95, 0.99, 1.0)
 SEEDS = (1, 2, 3)
 
 
@@ -56,7 +59,10 @@ def measure(vectors: VectorSet, options: argparse.Namespace) -> None:
     levels = []
     for bits in LEVELS:
         theirs = [rabitq(base, queries, vectors.metric, bits, seed, judge) for seed in SEEDS]
-        levels.append({"levels": bits, "ours": ours(vectors, bits, options), "faiss": theirs})
+        told = {"levels": bits, "ours": ours(vectors, bits, options), "faiss": theirs}
+        if bits in CANDIDATES:
+            told["verified"] = verified(vectors, bits, CANDIDATES[bits], options)
+        levels.append(told)
         print(f"bench-codes: {vectors.name}: {levels[-1]}", file=sys.stderr, flush=True)
     told = {
         "set": vectors.name,
@@ -90,19 +96,46 @@ def rabitq(base: Vectors, queries: Vectors, metric: str, bits: int, seed: int, j
 
 def ours(vectors: VectorSet, bits: int, options: argparse.Namespace) -> float | None:
     """Returns the recall of our codes, with a single list so that every code is scored."""
-    flags = ["--levels", str(bits), "--lists", "1", "--sweep", "probes=1", "--codes-only"]
-    flags += ["--limit", str(LIMIT), "--rounds", "1"]
-    try:
-        told = evaluate(options.bigrain, vectors, flags)
-    except Failed as error:
-        print(f"bench-codes: ours was not measured: {error}", file=sys.stderr)
+    points = flat(vectors, bits, ["--sweep", "probes=1", "--codes-only"], options)
+    if points is None:
         return None
-    [point] = told["points"]
+    [point] = points
     if point["rows_read"] > 0:
         print("bench-codes: ours was not measured: it read vectors all the same", file=sys.stderr)
         return None
     recall: float = point["recall_at_10"]
     return recall
+
+
+def verified(
+    vectors: VectorSet, bits: int, candidates: int, options: argparse.Namespace
+) -> list[dict[str, float]]:
+    """Returns recall and rows read where the best candidates of all codes are verified, by target."""
+    sweep = f"target={','.join(map(str, TARGETS))}"
+    flags = ["--sweep", sweep, "--oversampling", str(candidates / LIMIT)]
+    points = flat(vectors, bits, flags, options) or []
+    return [
+        {
+            "target": target,
+            "candidates": candidates,
+            "recall": point["recall_at_10"],
+            "rows_read": point["rows_read"],
+        }
+        for target, point in zip(TARGETS, points, strict=False)
+    ]
+
+
+def flat(
+    vectors: VectorSet, bits: int, flags: list[str], options: argparse.Namespace
+) -> list[dict[str, float]] | None:
+    """Runs our evaluation on an index of a single list; nothing, and the reason told, where it fails."""
+    flags = [*flags, "--levels", str(bits), "--lists", "1", "--limit", str(LIMIT), "--rounds", "1"]
+    try:
+        points: list[dict[str, float]] = evaluate(options.bigrain, vectors, flags)["points"]
+    except Failed as error:
+        print(f"bench-codes: ours was not measured: {error}", file=sys.stderr)
+        return None
+    return points
 
 
 if __name__ == "__main__":

@@ -27,11 +27,13 @@ mod collection;
 mod column;
 mod condition;
 mod config;
+mod diversity;
 mod encoded_points;
 mod engine;
 mod error;
 mod field;
 mod filtering;
+mod fusion;
 mod memory;
 mod memtable;
 mod merge_policy;
@@ -51,9 +53,11 @@ pub use collection::{
 };
 pub use condition::{Condition, Conditions};
 pub use config::{EngineConfig, MAX_COLLECTION_NAME_BYTES, MAX_POINTS_PER_BATCH};
+pub use diversity::diversify;
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use field::{CollectionConfig, DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES, MAX_FIELDS};
+pub use fusion::{Fusion, FusionError, RankedList, fuse};
 pub use memory::MemoryInfo;
 pub use plan::{SearchPlan, SourcePlan};
 pub use point::{

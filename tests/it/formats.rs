@@ -84,7 +84,7 @@ fn a_segment_written_before_is_read() {
         assert_eq!(dense.row(offset).unwrap().to_vec(), row);
         let query = binarizer.prepare_query(&row, QueryWidth::DEFAULT).unwrap();
         let mut candidates = Candidates::new(1, 10);
-        let reach = Reach { probes: 1, epsilon: Epsilon { sign: 1.9, full: 1.9 } };
+        let reach = Reach { probes: LISTS as usize, epsilon: Epsilon { sign: 1.9, full: 1.9 } };
         let mut scan = ListScan::new(&query);
         ivf.search(&query, &mut scan, reach, |_| false, &mut candidates);
         assert_eq!(candidates.into_sorted()[0].offset, offset.0);

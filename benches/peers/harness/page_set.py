@@ -94,8 +94,9 @@ def _cost(results: Results) -> str:
     rows = []
     for entry in _ordered(results):
         facts = entry.facts
-        times = f"{facts.build_seconds / ours.facts.build_seconds:.1f}x" if ours else "–"
         cpu = facts.build_cpu_seconds
+        our_cpu = ours.facts.build_cpu_seconds if ours else None
+        times = f"{cpu / our_cpu:.1f}x" if cpu and our_cpu else "–"
         rows.append([
             facts.title,
             number(facts.memory_bytes_per_vector),
@@ -107,11 +108,12 @@ def _cost(results: Results) -> str:
             facts.version,
         ])  # fmt: skip
     head = ["engine", "B/vector in memory", "of it not f32 rows", "resident (RSS) B/vector"]
-    head += ["build, s", "CPU s", "build / ours at 1 level", "version"]
+    head += ["build, s", "CPU s", "CPU s / ours at 1 level", "version"]
     note = (
         "In memory: by the engine's own account; of ours, vectors lie on disk. Resident: what the "
         "process grew by, mapped files that were touched included; for ours the whole process, queries "
-        "and truth included. Every build ran on one thread, one after the other."
+        "and truth included. Every build ran on one thread, one after the other; processor seconds are compared, "
+        "since other work on the machine lengthens the rest."
     )
     return f"{table(head, rows)}\n\n{note}"
 

@@ -91,9 +91,9 @@ pub fn build(
     let by_distance = binarizer.for_centroids(Metric::L2)?;
     let count = params.lists.map_or_else(|| default_lists(rows.len()), |lists| lists as usize);
     let lists = count.clamp(1, rows.len().max(1));
-    let sample = rotated_sample(rows, binarizer, lists, params.seed)?;
-    let trained = train(&sample, &by_distance, &KMeans::new(lists, params.seed));
-    drop(sample);
+    let sample = pick_sample(rows, binarizer, lists, params.seed);
+    let trained =
+        train(&rotated(rows, binarizer, &sample)?, &by_distance, &KMeans::new(lists, params.seed));
 
     let (assigned, codes) = encode(rows, binarizer, &by_distance, &trained)?;
     let (layout, order) = ListLayout::of(&assigned, trained.as_centroids().len());
@@ -106,28 +106,31 @@ pub fn build(
         }
     };
     let ivf = Ivf { codes: &codes, layout: &layout, centroids: centroids.as_centroids() };
-    let calibration =
-        Measured { ivf, rows, order: &order, binarizer }.calibrate(params.seed.wrapping_add(1))?;
+    let measured = Measured { ivf, rows, order: &order, binarizer, trained_on: &sample };
+    let calibration = measured.calibrate(params.seed.wrapping_add(1))?;
     Ok(BuiltIndex { order, layout, centroids, codes, calibration })
 }
 
+/// Returns which rows the centroids are trained on, rising.
+fn pick_sample(rows: &dyn Rows, binarizer: &Binarizer, lists: usize, seed: u64) -> Vec<usize> {
+    let fitting = (MAX_SAMPLE_BYTES / (4 * binarizer.layout().dims())).max(lists);
+    let count = (lists * SAMPLE_PER_LIST).min(fitting).min(rows.len());
+    pick(rows.len(), count, &mut ChaCha8Rng::seed_from_u64(seed))
+}
+
 /// Returns some rows, rotated.
-fn rotated_sample(
+fn rotated(
     rows: &dyn Rows,
     binarizer: &Binarizer,
-    lists: usize,
-    seed: u64,
+    picked: &[usize],
 ) -> Result<Vec<f32>, IndexError> {
     let dims = binarizer.layout().dims();
-    let fitting = (MAX_SAMPLE_BYTES / (4 * dims)).max(lists);
-    let count = (lists * SAMPLE_PER_LIST).min(fitting).min(rows.len());
-    let picked = pick(rows.len(), count, &mut ChaCha8Rng::seed_from_u64(seed));
-    let mut sample = vec![0.0; count * dims];
-    sample.par_chunks_exact_mut(dims).zip(&picked).try_for_each(|(to, &at)| {
+    let mut rotated = vec![0.0; picked.len() * dims];
+    rotated.par_chunks_exact_mut(dims).zip(picked).try_for_each(|(to, &at)| {
         binarizer.rotate(&rows.row(at)?, to);
         Ok::<_, IndexError>(())
     })?;
-    Ok(sample)
+    Ok(rotated)
 }
 
 /// Finds the list of every row, and encodes it about the list's centroid.

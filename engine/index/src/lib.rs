@@ -28,6 +28,7 @@ pub mod ids;
 pub mod lists;
 pub mod order;
 mod scanner;
+pub mod sparse;
 pub mod verify;
 
 pub use candidates::{Candidate, Candidates, RowMask};

@@ -34,11 +34,13 @@ pub enum FileKind {
     Ids,
     /// Which rows of a segment have which payload values: the files of a tantivy index.
     Lexical,
+    /// Inverted lists and rows of one sparse vector field.
+    Sparse,
 }
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Codes,
         Self::Lists,
         Self::Centroids,
@@ -46,6 +48,7 @@ impl FileKind {
         Self::Order,
         Self::Ids,
         Self::Lexical,
+        Self::Sparse,
     ];
 
     /// Returns the last eight bytes of a file of this kind.
@@ -59,6 +62,7 @@ impl FileKind {
             Self::Order => b"bgORDER\n",
             Self::Ids => b"bgIDS.V\n",
             Self::Lexical => b"bgLEXIC\n",
+            Self::Sparse => b"bgSPARS\n",
         }
     }
 
@@ -72,7 +76,8 @@ impl FileKind {
             | Self::Dense
             | Self::Order
             | Self::Ids
-            | Self::Lexical => 1,
+            | Self::Lexical
+            | Self::Sparse => 1,
         }
     }
 
@@ -88,6 +93,7 @@ impl FileKind {
             Self::Order => format!("order.{field}"),
             Self::Ids => "ids".to_owned(),
             Self::Lexical => "lexical".to_owned(),
+            Self::Sparse => format!("sparse.{field}"),
         }
     }
 
@@ -108,6 +114,7 @@ impl FileKind {
             Self::Order => "order",
             Self::Ids => "ids",
             Self::Lexical => "lexical",
+            Self::Sparse => "sparse",
         }
     }
 }

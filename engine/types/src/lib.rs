@@ -12,6 +12,7 @@ mod payload;
 mod point_id;
 mod search;
 mod space;
+mod sparse;
 mod vector;
 mod verify_io;
 
@@ -27,5 +28,6 @@ pub use search::{
     SearchParamsError, SearchStats, StageTimes,
 };
 pub use space::{CodeSpaceId, EmbeddingSpaceId, SpaceIdError};
+pub use sparse::{MAX_SPARSE_COMPONENTS, SparseVector, SparseVectorError};
 pub use vector::{MAX_DIMS, VectorError, normalize, validate_vector};
 pub use verify_io::VerifyIo;

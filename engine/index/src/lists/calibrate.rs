@@ -6,7 +6,6 @@ use bigrain_binarize::{Binarizer, QueryCode, QueryWidth};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
-use roaring::RoaringBitmap;
 
 use super::calibration::{Calibration, Effort};
 use super::kmeans::pick;
@@ -17,7 +16,7 @@ use crate::verify::{similarity, verify};
 use crate::{Candidates, IndexError};
 
 /// Rows taken as queries.
-const QUERIES: usize = 256;
+const QUERIES: usize = 512;
 
 /// Fewer rows than this say nothing.
 const MIN_ROWS: usize = 256;
@@ -43,7 +42,7 @@ const PROBED_SHARE: f64 = 0.95;
 /// not depend on a clock.
 mod cost {
     /// A list that is probed, besides its codes.
-    pub(super) const LIST: f64 = 60.0;
+    pub(super) const LIST: f64 = 100.0;
     /// A code that is scanned, and one dimension of it.
     pub(super) const CODE: f64 = 0.6;
     pub(super) const CODE_DIM: f64 = 0.003;
@@ -59,6 +58,9 @@ pub(crate) struct Measured<'a> {
     /// The row that lies at each offset.
     pub order: &'a [u32],
     pub binarizer: &'a Binarizer,
+    /// The rows that the centroids were trained on, rising: they lie nearer to their centroids than
+    /// queries will.
+    pub trained_on: &'a [usize],
 }
 
 /// A row taken as a query, with its true neighbours.
@@ -66,8 +68,10 @@ struct Probe {
     offset: u32,
     vector: Vec<f32>,
     code: QueryCode,
-    /// Offsets, nearest first, without the row itself.
-    neighbours: Vec<u32>,
+    /// Similarities and offsets, nearest first, without the row itself.
+    neighbours: Vec<(f32, u32)>,
+    /// For each list, how many are nearer.
+    ranks: Vec<u32>,
 }
 
 impl Measured<'_> {
@@ -76,11 +80,8 @@ impl Measured<'_> {
         if self.order.len() < MIN_ROWS {
             return Ok(Calibration::default());
         }
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let count = QUERIES.min(self.order.len() / 2);
-        let offsets = pick(self.order.len(), count, &mut random);
         let probes: Result<Vec<Option<Probe>>, IndexError> =
-            offsets.par_iter().map(|&offset| self.probe(offset as u32)).collect();
+            self.pick(seed).into_par_iter().map(|offset| self.probe(offset)).collect();
         let probes: Vec<Probe> = probes?.into_iter().flatten().collect();
         let mut entries = Vec::new();
         for limit in LIMITS.into_iter().filter(|limit| limit * 2 < self.order.len()) {
@@ -89,25 +90,54 @@ impl Measured<'_> {
         Ok(Calibration::new(entries).unwrap_or_default())
     }
 
+    /// Picks the offsets to be queries: of rows that nothing was trained on, where there are enough.
+    fn pick(&self, seed: u64) -> Vec<u32> {
+        let unseen = |offset: &u32| {
+            let row = self.order[*offset as usize] as usize;
+            self.trained_on.binary_search(&row).is_err()
+        };
+        let all = 0..self.order.len() as u32;
+        let mut from: Vec<u32> = all.clone().filter(unseen).collect();
+        if from.len() < MIN_ROWS {
+            from = all.collect();
+        }
+        let count = QUERIES.min(from.len() / 2);
+        let picked = pick(from.len(), count, &mut ChaCha8Rng::seed_from_u64(seed));
+        picked.into_iter().map(|at| from[at]).collect()
+    }
+
     fn probe(&self, offset: u32) -> Result<Option<Probe>, IndexError> {
         let vector = self.row(offset)?.into_owned();
         let width = QueryWidth::DEFAULT;
         let Ok(code) = self.binarizer.prepare_query(&vector, width) else { return Ok(None) };
         let most = LIMITS[LIMITS.len() - 1];
-        let mut probe = Probe { offset, vector, code, neighbours: Vec::new() };
         let lists = self.ivf.layout.len();
+        let ranks = self.ranks(&code);
+        let mut probe = Probe { offset, vector, code, neighbours: Vec::new(), ranks };
         probe.neighbours = self.find(&probe, lists, TRUTH_EPSILON, most)?.0;
         Ok(Some(probe))
     }
 
-    /// Searches for a probe's neighbours; returns them with the number of rows verified.
+    /// Returns for each list how many are nearer to a query.
+    fn ranks(&self, query: &QueryCode) -> Vec<u32> {
+        let lists = self.ivf.layout.len();
+        let nearest = self.ivf.centroids.nearest(query, &mut ListScan::new(query), lists);
+        let mut ranks = vec![0; lists];
+        for (rank, probe) in nearest.iter().enumerate() {
+            ranks[probe.list as usize] = rank as u32;
+        }
+        ranks
+    }
+
+    /// Searches for a probe's neighbours; returns them as [`Probe`] does, with the number of rows
+    /// verified.
     fn find(
         &self,
         probe: &Probe,
         probes: usize,
         epsilon: f32,
         limit: usize,
-    ) -> Result<(Vec<u32>, u64), IndexError> {
+    ) -> Result<(Vec<(f32, u32)>, u64), IndexError> {
         let itself = |offset| offset == probe.offset;
         let mut candidates = Candidates::new(limit, limit.max(100) * 100);
         let mut scan = ListScan::new(&probe.code);
@@ -119,15 +149,12 @@ impl Measured<'_> {
             let row = self.row(candidate.offset)?;
             Ok::<_, IndexError>(similarity(metric, &probe.vector, &row))
         })?;
-        let found = verified.best.iter().map(|&(_, at)| candidates[at].offset).collect();
-        Ok((found, verified.rows))
+        let found = |&(similarity, at): &(f32, usize)| (similarity, candidates[at].offset);
+        Ok((verified.best.iter().map(found).collect(), verified.rows))
     }
 
     fn efforts(&self, probes: &[Probe], limit: usize) -> Result<Vec<Effort>, IndexError> {
-        let by_lists: Vec<ByLists> = rising(self.ivf.layout.len())
-            .into_iter()
-            .map(|lists| self.measure_lists(probes, limit, lists))
-            .collect();
+        let by_lists = self.measure_lists(probes, limit);
         let typical = first_above(&by_lists, PROBED_SHARE).map_or(1, |by_lists| by_lists.lists);
         let by_epsilon: Result<Vec<ByEpsilon>, IndexError> = EPSILONS
             .iter()
@@ -149,28 +176,35 @@ impl Measured<'_> {
         Ok(TARGETS.into_iter().filter_map(effort).collect())
     }
 
-    /// Measures what the nearest `lists` lists hold.
-    fn measure_lists(&self, probes: &[Probe], limit: usize, lists: usize) -> ByLists {
-        let (found, wanted, codes) = probes
-            .par_iter()
-            .map(|probe| {
-                let nearest = self.nearest(probe, lists);
-                let rows = |list: u32| self.ivf.layout.rows(list).len() as u64;
-                let codes: u64 = nearest.iter().map(rows).sum();
-                let wanted = probe.neighbours.iter().take(limit);
-                let found =
-                    wanted.clone().filter(|offset| self.lies_in(**offset, &nearest)).count();
-                (found as u64, wanted.count() as u64, codes)
-            })
-            .reduce(|| (0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
-        ByLists {
-            lists,
-            recall: found as f64 / wanted.max(1) as f64,
-            codes: codes as f64 / probes.len().max(1) as f64,
+    /// Measures what the nearest lists hold, for rising numbers of them.
+    fn measure_lists(&self, probes: &[Probe], limit: usize) -> Vec<ByLists> {
+        let counts = rising(self.ivf.layout.len());
+        let mut by_lists: Vec<ByLists> =
+            counts.iter().map(|&lists| ByLists { lists, recall: 0.0, codes: 0.0 }).collect();
+        let wanted: usize = probes.iter().map(|probe| probe.neighbours.len().min(limit)).sum();
+        let (found, codes) = (1.0 / wanted.max(1) as f64, 1.0 / probes.len().max(1) as f64);
+        for probe in probes {
+            // The first number of lists that reaches as far as a list, or a neighbour's list.
+            let first = |rank: u32| counts.partition_point(|&lists| lists <= rank as usize);
+            for &(_, neighbour) in probe.neighbours.iter().take(limit) {
+                let list = self.ivf.layout.list_of(neighbour);
+                by_lists[first(probe.ranks[list as usize])].recall += found;
+            }
+            for (list, &rank) in probe.ranks.iter().enumerate() {
+                let rows = self.ivf.layout.rows(list as u32).len() as f64;
+                by_lists[first(rank)].codes += rows * codes;
+            }
         }
+        let mut sums = (0.0, 0.0);
+        for by_lists in &mut by_lists {
+            sums = (sums.0 + by_lists.recall, sums.1 + by_lists.codes);
+            (by_lists.recall, by_lists.codes) = sums;
+        }
+        by_lists
     }
 
-    /// Measures what bounds of a width find of the neighbours in the nearest `lists` lists.
+    /// Measures what bounds of a width find of the neighbours in the nearest `lists` lists; what the codes
+    /// of centroids misjudge is lost here too.
     fn measure_bounds(
         &self,
         probes: &[Probe],
@@ -181,13 +215,16 @@ impl Measured<'_> {
         let (found, wanted, rows) = probes
             .par_iter()
             .map(|probe| {
-                let nearest = self.nearest(probe, lists);
-                let within = |offset: &&u32| self.lies_in(**offset, &nearest);
-                let wanted: RoaringBitmap =
-                    probe.neighbours.iter().take(limit).filter(within).collect();
+                let within = |&&(_, offset): &&(f32, u32)| {
+                    (probe.ranks[self.ivf.layout.list_of(offset) as usize] as usize) < lists
+                };
+                let wanted = probe.neighbours.iter().take(limit).filter(within);
+                let (wanted, least) = wanted
+                    .fold((0, f32::NAN), |(count, _), &(similarity, _)| (count + 1, similarity));
                 let (found, rows) = self.find(probe, lists, epsilon, limit)?;
-                let found = found.iter().filter(|&&offset| wanted.contains(offset)).count() as u64;
-                Ok::<_, IndexError>((found, wanted.len(), rows))
+                // Equals of a neighbour are as good: rows that are there twice are common.
+                let found = found.iter().filter(|&&(similarity, _)| similarity >= least).count();
+                Ok::<_, IndexError>((found.min(wanted) as u64, wanted as u64, rows))
             })
             .try_reduce(|| (0, 0, 0), |a, b| Ok((a.0 + b.0, a.1 + b.1, a.2 + b.2)))?;
         Ok(ByEpsilon {
@@ -197,25 +234,14 @@ impl Measured<'_> {
         })
     }
 
-    /// Returns the lists that a search probes first.
-    fn nearest(&self, probe: &Probe, lists: usize) -> RoaringBitmap {
-        let mut scan = ListScan::new(&probe.code);
-        let nearest = self.ivf.centroids.nearest(&probe.code, &mut scan, lists);
-        nearest.iter().map(|probe| probe.list).collect()
-    }
-
-    fn lies_in(&self, offset: u32, lists: &RoaringBitmap) -> bool {
-        lists.contains(self.ivf.layout.list_of(offset))
-    }
-
     fn row(&self, offset: u32) -> Result<Cow<'_, [f32]>, IndexError> {
         self.rows.row(self.order[offset as usize] as usize)
     }
 }
 
-/// Numbers of lists to try, each about a fifth more than the last, up to all.
+/// Numbers of lists to try, each at most a tenth more than the last, up to all.
 fn rising(all: usize) -> Vec<usize> {
-    let next = |lists: &usize| (*lists < all).then(|| (lists + lists.div_ceil(5)).min(all));
+    let next = |lists: &usize| (*lists < all).then(|| (lists + (lists / 10).max(1)).min(all));
     std::iter::successors(Some(1), next).collect()
 }
 

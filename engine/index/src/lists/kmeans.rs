@@ -50,7 +50,7 @@ impl KMeans {
     /// Returns the parameters that suit most data.
     #[must_use]
     pub fn new(lists: usize, seed: u64) -> Self {
-        Self { lists, iterations: 8, seed, flat_lists: 4096 }
+        Self { lists, iterations: 5, seed, flat_lists: 4096 }
     }
 }
 
