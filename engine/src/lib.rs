@@ -41,6 +41,8 @@ mod plan;
 mod point;
 mod scroll;
 mod segment;
+mod slot_texts;
+mod text_query;
 mod threads;
 mod update;
 
@@ -65,4 +67,5 @@ pub use point::{
     StoredPoint, StoredVector, UpsertOutput,
 };
 pub use scroll::{Cursor, ScrollPage, ScrollParams};
+pub use text_query::{MAX_QUERY_WORDS, TextQuery};
 pub use update::{PayloadUpdate, UpdateOutput};

@@ -32,6 +32,7 @@ mod read;
 mod rewrite;
 mod search;
 mod state;
+mod text_search;
 mod writer;
 
 pub use handle::Collection;

@@ -3,4 +3,5 @@
 mod damage;
 mod data;
 mod differential;
+mod text;
 mod words;
