@@ -34,6 +34,7 @@ mod error;
 mod field;
 mod filtering;
 mod fusion;
+mod hybrid_query;
 mod memory;
 mod memtable;
 mod merge_policy;
@@ -60,6 +61,7 @@ pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use field::{CollectionConfig, DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES, MAX_FIELDS};
 pub use fusion::{Fusion, FusionError, RankedList, fuse};
+pub use hybrid_query::HybridQuery;
 pub use memory::MemoryInfo;
 pub use plan::{SearchPlan, SourcePlan};
 pub use point::{

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Fusion;
+
 /// How a search went about it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -39,6 +41,22 @@ pub struct SourcePlan {
     pub rows: u64,
     /// Those of them that are deleted.
     pub deleted: u64,
+}
+
+impl SearchPlan {
+    /// Returns the plan of several searches whose results are fused.
+    pub(crate) fn fused(fusion: Fusion, parts: Vec<Self>) -> Self {
+        let field = parts.iter().map(|part| &*part.field).collect::<Vec<_>>().join(", ");
+        Self {
+            method: format!("fused by {fusion}"),
+            field,
+            levels: 0,
+            query_bits: 0,
+            max_candidates: 0,
+            sources: Vec::new(),
+            parts,
+        }
+    }
 }
 
 impl fmt::Display for SearchPlan {

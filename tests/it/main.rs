@@ -20,4 +20,5 @@ mod merging;
 mod model;
 mod recall;
 mod start;
+mod text;
 mod updates;

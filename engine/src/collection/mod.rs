@@ -24,6 +24,7 @@ mod exact;
 mod filtered;
 mod flush;
 mod handle;
+mod hybrid;
 mod info;
 mod matching;
 mod merge;
