@@ -9,8 +9,8 @@ use std::time::Duration;
 use bigrain_encoders::{Embeddings, TextKind};
 use bigrain_engine as engine;
 use bigrain_engine::{
-    CollectionState, Condition, Conditions, DenseFormat, EmbeddingSpaceId, FieldConfig, Levels,
-    Metric, Payload, PayloadUpdate, PointId, Query, SearchParams, SeqNo,
+    CollectionState, Condition, Conditions, DenseFormat, EmbeddingSpaceId, FieldConfig, Filter,
+    Levels, Metric, Payload, PayloadUpdate, PointId, Query, SearchParams, SeqNo,
 };
 use tonic::Status;
 
@@ -145,6 +145,11 @@ pub(crate) fn search_params(options: &proto::SearchOptions) -> Result<SearchPara
         .with_verify(options.verify.unwrap_or(true))
         .with_payload(with_payload(options))
         .with_explain(options.explain))
+}
+
+/// Reads a filter.
+pub(crate) fn filter(json: Option<&str>) -> Result<Option<Filter>, Status> {
+    json.map(|json| Filter::from_json(json.as_bytes())).transpose().map_err(invalid)
 }
 
 /// Whether a search is to return payloads.
@@ -339,6 +344,7 @@ fn stats(stats: &engine::SearchStats) -> proto::SearchStats {
         bytes_read: stats.bytes_read,
         encode_us: 0,
         prepare_us: micros(stats.times.prepare),
+        filter_us: micros(stats.times.filter),
         candidates_us: micros(stats.times.candidates),
         verify_us: micros(stats.times.verify),
         payload_us: micros(stats.times.payload),

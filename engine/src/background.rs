@@ -137,7 +137,13 @@ impl Drop for BackgroundPause {
 }
 
 impl Appointments {
-    /// Whether anybody keeps them: there are workers, and they are not paused.
+    /// Whether there are workers, who may pause.
+    pub fn have_workers(&self) -> bool {
+        let book = self.book.lock();
+        book.workers > 0 && !book.stopped
+    }
+
+    /// Whether anybody keeps them now: there are workers, and they do not pause.
     pub fn are_kept(&self) -> bool {
         let book = self.book.lock();
         book.workers > 0 && book.pauses == 0 && !book.stopped

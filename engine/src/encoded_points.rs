@@ -25,20 +25,6 @@ impl EncodedPoints {
         Self { ids: Vec::new(), payloads: Vec::new(), columns, expected: 0 }
     }
 
-    /// States how many points there will be.
-    #[must_use]
-    pub fn expecting(mut self, points: usize) -> Self {
-        self.ids.reserve(points);
-        self.payloads.reserve(points);
-        self.expected = points;
-        self
-    }
-
-    /// Returns how many points are still expected.
-    pub fn missing(&self) -> usize {
-        self.expected.saturating_sub(self.ids.len())
-    }
-
     /// Adds a point, whose vectors are pushed into the columns with [`EncodedPoints::len`] as their
     /// slot before.
     pub fn push(&mut self, id: PointId, payload: Payload) {
@@ -59,6 +45,20 @@ impl EncodedPoints {
     /// Returns the payloads, one per id.
     pub fn payloads(&self) -> &[Arc<Payload>] {
         &self.payloads
+    }
+
+    /// States how many points there will be.
+    #[must_use]
+    pub fn expecting(mut self, points: usize) -> Self {
+        self.ids.reserve(points);
+        self.payloads.reserve(points);
+        self.expected = points;
+        self
+    }
+
+    /// Returns how many points are still expected.
+    pub fn missing(&self) -> usize {
+        self.expected.saturating_sub(self.ids.len())
     }
 
     /// Returns the column of a field, if the batch was started with it.

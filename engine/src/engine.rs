@@ -240,7 +240,7 @@ impl Engine {
     }
 
     /// Lets no flush or merge begin in the background until the pause is dropped, and waits for
-    /// those that run. Writers that fill their memtables twice over flush by themselves meanwhile.
+    /// those that run. Writers that fill a memtable flush it by themselves meanwhile.
     pub fn pause_background(&self) -> BackgroundPause {
         self.0.background.pause()
     }

@@ -182,9 +182,9 @@ fn two_fields(flush_rows: usize) -> Db {
     Db::temp(CollectionConfig::of(text).with_field(image), flush_rows)
 }
 
-fn ids_of(db: &Db, query: Query) -> Vec<u64> {
+fn ids_of(db: &Db, query: &Query) -> Vec<u64> {
     let params = SearchParams::new(10).unwrap();
-    let found = db.collection().search(&query, &params).unwrap();
+    let found = db.collection().search(query, &params).unwrap();
     found.points.iter().map(|point| point.id.as_number().unwrap()).collect()
 }
 
@@ -223,9 +223,9 @@ fn points_without_the_first_field_live_in_segments_too() {
     db.collection().flush().unwrap();
     assert!(db.delete(19) && db.delete(16));
     for _ in 0..2 {
-        assert_eq!(ids_of(&db, Query::new(vec![1.0, 0.0])), [12, 8, 4, 0]);
+        assert_eq!(ids_of(&db, &Query::new(vec![1.0, 0.0])), [12, 8, 4, 0]);
         let near = Query::new(vec![20.0, 0.0, 1.0]).in_field("image");
-        assert_eq!(ids_of(&db, near), [18, 17, 15, 14, 13, 12, 11, 10, 9, 8]);
+        assert_eq!(ids_of(&db, &near), [18, 17, 15, 14, 13, 12, 11, 10, 9, 8]);
         let stored = db.collection().get(&[17.into(), 16.into()]).unwrap();
         let stored = stored[0].as_ref().unwrap();
         assert_eq!(stored.vector("image").unwrap(), [17.0, 0.0, 1.0]);
@@ -251,7 +251,7 @@ fn a_field_that_comes_again_under_its_name_brings_nothing_back() {
         .upsert(vec![point(3), Point::empty(4).with_vector("image", vec![4.0, 0.0, 0.0])])
         .unwrap();
     let near = || Query::new(vec![0.0, 0.0, 0.0]).in_field("image");
-    assert_eq!(ids_of(&db, near()), [1, 2, 3, 4]);
+    assert_eq!(ids_of(&db, &near()), [1, 2, 3, 4]);
     let disk = db.collection().info().disk_bytes;
 
     db.collection().drop_field("image").unwrap();
@@ -262,7 +262,7 @@ fn a_field_that_comes_again_under_its_name_brings_nothing_back() {
     let same = FieldConfig::new("image", 3, Metric::L2);
     db.collection().add_field(same).unwrap();
     for _ in 0..2 {
-        assert!(ids_of(&db, near()).is_empty());
+        assert!(ids_of(&db, &near()).is_empty());
         assert_eq!(db.collection().count(), 4);
         assert_eq!(db.collection().info().disk_bytes, disk);
         db.reopen();
@@ -272,18 +272,18 @@ fn a_field_that_comes_again_under_its_name_brings_nothing_back() {
     assert_eq!((stored.vectors.len(), stored.seq), (0, SeqNo(2)));
     db.collection().upsert(vec![point(2)]).unwrap();
     db.collection().flush().unwrap();
-    assert_eq!(ids_of(&db, near()), [2]);
-    assert_eq!(ids_of(&db, Query::new(vec![0.0, 1.0])), [3, 2, 1]);
+    assert_eq!(ids_of(&db, &near()), [2]);
+    assert_eq!(ids_of(&db, &Query::new(vec![0.0, 1.0])), [3, 2, 1]);
     db.reopen();
-    assert_eq!(ids_of(&db, near()), [2]);
+    assert_eq!(ids_of(&db, &near()), [2]);
 
     // The first field may go too; the next one takes its place.
     db.collection().drop_field("text").unwrap();
-    assert_eq!(ids_of(&db, Query::new(vec![0.0, 0.0, 0.0])), [2]);
+    assert_eq!(ids_of(&db, &Query::new(vec![0.0, 0.0, 0.0])), [2]);
     db.collection().upsert(vec![Point::new(5, vec![1.0, 0.0, 0.0])]).unwrap();
     db.collection().flush().unwrap();
     db.reopen();
-    assert_eq!(ids_of(&db, Query::new(vec![0.0, 0.0, 0.0])), [5, 2]);
+    assert_eq!(ids_of(&db, &Query::new(vec![0.0, 0.0, 0.0])), [5, 2]);
     assert_eq!(db.collection().count(), 5);
 }
 
@@ -323,10 +323,10 @@ fn fields_come_and_go_while_others_write_search_and_flush() {
         });
     });
     assert_eq!(collection.count(), 120);
-    let found = ids_of(&db, Query::new(vec![0.0, 1.0]));
+    let found = ids_of(&db, &Query::new(vec![0.0, 1.0]));
     assert_eq!(found.len(), 10);
     collection.add_field(FieldConfig::new("more", 3, Metric::Dot)).unwrap();
-    assert!(ids_of(&db, Query::new(vec![1.0, 0.0, 0.0]).in_field("more")).is_empty());
+    assert!(ids_of(&db, &Query::new(vec![1.0, 0.0, 0.0]).in_field("more")).is_empty());
 }
 
 #[test]

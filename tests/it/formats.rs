@@ -8,7 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bigrain_binarize::{Binarizer, QueryWidth};
-use bigrain_engine::{CollectionConfig, Levels, Metric, Offset, Point, PointId, SegmentId};
+use bigrain_engine::{
+    CollectionConfig, Filter, Levels, Metric, Offset, Payload, Point, PointId, SegmentId,
+};
 use bigrain_index::Candidates;
 use bigrain_index::candidates::ivf::{Ivf, Reach};
 use bigrain_index::candidates::list_scan::{Epsilon, ListScan};
@@ -17,14 +19,15 @@ use bigrain_index::dense::DenseReader;
 use bigrain_index::ids::IdsReader;
 use bigrain_index::lists::{ListsReader, Nearness};
 use bigrain_index::order::{self, OrderReader};
+use bigrain_lexical::LexicalReader;
 use bigrain_storage::{FileKind, MmapDirectory};
 use bigrain_tests::{Db, Random};
 
 const ROWS: u64 = 40;
 const DIMS: usize = 70;
 const LISTS: u32 = 3;
-const FILES: [&str; 5] =
-    ["codes.vector", "lists.vector", "centroids.vector", "dense.vector", "ids"];
+const FILES: [&str; 6] =
+    ["codes.vector", "lists.vector", "centroids.vector", "dense.vector", "ids", "lexical"];
 
 fn golden_folder() -> PathBuf {
     PathBuf::from("data/segment")
@@ -40,11 +43,24 @@ fn rows() -> Vec<(PointId, Vec<f32>)> {
     (0..ROWS).map(|row| (id(row), random.vector(DIMS))).collect()
 }
 
+fn payload(row: u64) -> Payload {
+    let text = format!("{}, {}", if row % 2 == 0 { "even" } else { "odd" }, "long ".repeat(60));
+    Payload::new()
+        .with("n", row)
+        .with("half", row as f64 / 2.0)
+        .with("text", text)
+        .with("day", format!("2024-03-{:02}", row % 28 + 1))
+        .with("home", serde_json::json!({"lat": row, "lon": 7}))
+        .with("tags", serde_json::json!([row % 3, null, {"k": row % 5 == 0}]))
+}
+
 /// Writes the files through the engine and copies them.
 fn update() {
     let config = CollectionConfig::new(DIMS, Metric::L2).with_levels(Levels::TWO).with_lists(LISTS);
     let db = Db::temp(config, 1000);
-    let points = rows().into_iter().map(|(id, row)| Point::new(id, row)).collect();
+    let point =
+        |(n, (id, row)): (u64, (PointId, Vec<f32>))| Point::new(id, row).with_payload(payload(n));
+    let points = (0..).zip(rows()).map(point).collect();
     db.collection().upsert(points).unwrap();
     db.collection().flush().unwrap();
     let segment: SegmentId = db.collection().inspect()[0].id;
@@ -61,7 +77,7 @@ fn a_segment_written_before_is_read() {
         update();
     }
     let directory = MmapDirectory::open(golden_folder()).unwrap();
-    let [codes, lists, centroids, dense, ids] = FILES.map(Path::new);
+    let [codes, lists, centroids, dense, ids, lexical] = FILES.map(Path::new);
     let codes = CodesReader::open(&directory, codes, FileKind::Codes).unwrap();
     let lists = ListsReader::open(&directory, lists, centroids).unwrap();
     let dense = DenseReader::open(&directory, dense).unwrap();
@@ -71,6 +87,7 @@ fn a_segment_written_before_is_read() {
     let offset_of = |id: &PointId| {
         (0..ROWS as u32).map(Offset).find(|&offset| ids.get(offset).unwrap() == *id).unwrap()
     };
+    check_lexical(&LexicalReader::open(&directory, lexical).unwrap(), &ids);
     let (space, codes, resident) =
         (codes.space(), codes.resident().unwrap(), lists.resident().unwrap());
     let centroids = lists.centroids(&resident, Nearness::Distance).unwrap();
@@ -88,6 +105,32 @@ fn a_segment_written_before_is_read() {
         let mut scan = ListScan::new(&query);
         ivf.search(&query, &mut scan, reach, |_| false, &mut candidates);
         assert_eq!(candidates.into_sorted()[0].offset, offset.0);
+    }
+}
+
+/// Terms still mean what they meant: every kind of condition finds its rows.
+fn check_lexical(lexical: &LexicalReader, ids: &IdsReader) {
+    for filter in [
+        r#"{"field": "n", "gte": 7, "lt": 31}"#,
+        r#"{"field": "half", "eq": 4}"#,
+        r#"{"field": "text", "prefix": "even"}"#,
+        r#"{"field": "text", "text": "LONG odd"}"#,
+        r#"{"field": "day", "gt": "2024-03-04", "lte": "2024-03-20T00:00:00Z"}"#,
+        r#"{"field": "home", "geo_radius": {"center": {"lat": 20, "lon": 7}, "meters": 500000}}"#,
+        r#"{"field": "tags[].k", "eq": true}"#,
+        r#"{"field": "tags", "is_null": true}"#,
+        r#"{"field": "tags", "count": {"gte": 3}}"#,
+        r#"{"ids": [3, 6, "936da01f-9abd-4d9d-80c7-000000000004"]}"#,
+    ] {
+        let filter = Filter::from_json(filter.as_bytes()).unwrap();
+        let selection = lexical.select(&filter).unwrap();
+        assert!(selection.undecided.is_empty());
+        assert!(!selection.matching.is_empty(), "{filter:?}");
+        for (n, (id, _)) in (0..).zip(rows()) {
+            let offset = (0..ROWS as u32).find(|&at| ids.get(Offset(at)).unwrap() == id).unwrap();
+            let expected = filter.matches(&payload(n), &id);
+            assert_eq!(selection.matching.contains(offset), expected, "{filter:?}, row {n}");
+        }
     }
 }
 

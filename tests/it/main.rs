@@ -13,6 +13,7 @@ mod crash;
 mod dense;
 mod field_crash;
 mod fields;
+mod filters;
 mod formats;
 mod life;
 mod memory;

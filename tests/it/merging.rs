@@ -276,23 +276,23 @@ fn after_deleting_half_the_disk_holds_little_more_than_the_rest() {
 #[test]
 fn what_matches_a_filter_is_deleted_and_updated_before_and_after_merging() {
     let mut db = Db::temp(CollectionConfig::new(DIMS, Metric::L2), 60);
-    let filter = |json: &str| Filter::from_json(json).unwrap();
+    let filter = |json: &str| Filter::from_json(json.as_bytes()).unwrap();
     db.collection().upsert((0..300).map(|id| point(id, id % 10)).collect()).unwrap();
     db.collection().flush().unwrap();
     db.collection().upsert((300..330).map(|id| point(id, id % 10)).collect()).unwrap();
-    let three = filter(r#"{"must": [{"key": "version", "eq": 3}]}"#);
+    let three = filter(r#"{"field": "version", "eq": 3}"#);
     let update = PayloadUpdate::Merge(Payload::new().with("version", 100));
     let output = db.collection().update_payload_matching(&three, &update).unwrap();
     assert_eq!((output.updated, output.missing), (33, 0));
     assert_eq!(db.collection().count_matching(&three).unwrap(), 0);
     for _ in 0..2 {
-        let hundred = filter(r#"{"must": [{"key": "version", "eq": 100}]}"#);
+        let hundred = filter(r#"{"field": "version", "eq": 100}"#);
         assert_eq!(db.collection().count_matching(&hundred).unwrap(), 33);
         db.collection().compact().unwrap();
         assert_eq!(db.collection().inspect().len(), 1);
         db.reopen();
     }
-    let low = filter(r#"{"must": [{"key": "version", "range": {"lt": 5}}]}"#);
+    let low = filter(r#"{"field": "version", "lt": 5}"#);
     let expected = db.collection().count_matching(&low).unwrap();
     assert_eq!(expected, 33 * 4);
     assert_eq!(db.collection().delete_matching(&low).unwrap().deleted, expected);

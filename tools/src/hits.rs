@@ -31,8 +31,12 @@ pub fn to_table(points: &[ScoredPoint]) -> Table {
 #[must_use]
 pub fn stats_line(stats: &SearchStats, encode: Duration) -> String {
     let times = &stats.times;
+    let filter = match times.filter {
+        Duration::ZERO => String::new(),
+        filter => format!(" + filter {}", human::duration(filter)),
+    };
     format!(
-        "{} = encode {} + prepare {} + candidates {} + verify {} + payload {}; {}, {} codes \
+        "{} = encode {} + prepare {}{filter} + candidates {} + verify {} + payload {}; {}, {} codes \
          scanned, {} candidates, {} vectors read",
         human::duration(encode + times.total()),
         human::duration(encode),

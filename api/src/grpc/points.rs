@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use bigrain_engine::{Collection, Cursor, PointId, ScrollParams, StoredPoint, UpdateOutput};
+use bigrain_engine::{
+    Collection, Cursor, DeleteOutput, PointId, ScrollParams, StoredPoint, UpdateOutput,
+};
 use prost::Message;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -11,7 +13,7 @@ use super::{Context, upsert_stream};
 use crate::convert::Parts;
 use crate::proto::points_server::Points;
 use crate::proto::{
-    CountReply, CountRequest, DeleteReply, DeleteRequest, GetReply, GetRequest, ScrollReply,
+    self, CountReply, CountRequest, DeleteReply, DeleteRequest, GetReply, GetRequest, ScrollReply,
     ScrollRequest, UpdatePayloadRequest, UpdateReply, UpdateVectorsRequest, UpsertReply,
     UpsertRequest, UpsertStreamReply, UpsertStreamRequest,
 };
@@ -55,13 +57,7 @@ impl Points for PointsService {
         let arrival = Arrival::of(&request);
         let request = request.into_inner();
         let context = Arc::clone(&self.0);
-        let delete = move |_: &_| {
-            context.check_batch("ids", request.ids.len())?;
-            let ids = convert::point_ids(request.ids)?;
-            let conditions = convert::conditions(request.conditions)?;
-            let collection = context.collection(&request.collection)?;
-            collection.delete_if(&ids, conditions).map_err(status::from_engine)
-        };
+        let delete = move |_: &_| delete(&context, request);
         let output = self.0.runtime.writes.run(delete).await?;
         Ok(Response::new(DeleteReply {
             seq: output.seq.0,
@@ -103,9 +99,16 @@ impl Points for PointsService {
 
     async fn count(&self, request: Request<CountRequest>) -> Result<Response<CountReply>, Status> {
         let arrival = Arrival::of(&request);
-        let name = request.into_inner().collection;
+        let CountRequest { collection, filter_json } = request.into_inner();
+        let filter = convert::filter(filter_json.as_deref())?;
         let context = Arc::clone(&self.0);
-        let count = move |_: &_| Ok(context.collection(&name)?.count());
+        let count = move |_: &_| {
+            let collection = context.collection(&collection)?;
+            match &filter {
+                Some(filter) => collection.count_matching(filter).map_err(status::from_engine),
+                None => Ok(collection.count()),
+            }
+        };
         let count = self.0.runtime.searches.run(count).await?;
         Ok(Response::new(CountReply { count, server_time_us: arrival.server_time_us() }))
     }
@@ -136,10 +139,41 @@ pub(super) fn upsert(
     collection.upsert_if(points, conditions).map_err(status::from_engine)
 }
 
+fn delete(context: &Context, request: DeleteRequest) -> Result<DeleteOutput, Status> {
+    let filter = convert::filter(request.filter_json.as_deref())?;
+    if let Some(filter) = filter {
+        refuse_besides_filter(&request.ids, request.conditions.as_ref())?;
+        let collection = context.collection(&request.collection)?;
+        return collection.delete_matching(&filter).map_err(status::from_engine);
+    }
+    context.check_batch("ids", request.ids.len())?;
+    let ids = convert::point_ids(request.ids)?;
+    let conditions = convert::conditions(request.conditions)?;
+    let collection = context.collection(&request.collection)?;
+    collection.delete_if(&ids, conditions).map_err(status::from_engine)
+}
+
+/// Refuses what would be ignored beside a filter.
+fn refuse_besides_filter(
+    ids: &[proto::PointId],
+    conditions: Option<&proto::Conditions>,
+) -> Result<(), Status> {
+    if ids.is_empty() && conditions.is_none() {
+        return Ok(());
+    }
+    Err(Status::invalid_argument("expected either a filter, or ids and conditions: found both"))
+}
+
 fn update_payload(
     context: &Context,
     request: UpdatePayloadRequest,
 ) -> Result<UpdateOutput, Status> {
+    if let Some(filter) = convert::filter(request.filter_json.as_deref())? {
+        refuse_besides_filter(&request.ids, request.conditions.as_ref())?;
+        let update = convert::payload_update(request.change)?;
+        let collection = context.collection(&request.collection)?;
+        return collection.update_payload_matching(&filter, &update).map_err(status::from_engine);
+    }
     context.check_batch("ids", request.ids.len())?;
     let ids = convert::point_ids(request.ids)?;
     let update = convert::payload_update(request.change)?;

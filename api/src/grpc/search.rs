@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bigrain_encoders::TextKind;
-use bigrain_engine::{Cancel, Collection, EmbeddingSpaceId};
+use bigrain_engine::{Cancel, Collection, EmbeddingSpaceId, Filter};
 use tonic::{Request, Response, Status};
 
 use super::Context;
@@ -27,7 +27,8 @@ impl Search for SearchService {
         let arrival = Arrival::of(&request);
         let request = request.into_inner();
         let space = convert::space(request.space.as_deref())?;
-        let query = QueryVector { vector: request.vector, field: request.field, space };
+        let filter = convert::filter(request.filter_json.as_deref())?;
+        let query = QueryVector { vector: request.vector, field: request.field, space, filter };
         let options = request.options.unwrap_or_default();
         let mut reply = self.search_vector(request.collection, query, options).await?;
         reply.server_time_us = arrival.server_time_us();
@@ -43,10 +44,11 @@ impl Search for SearchService {
         let options = request.options.unwrap_or_default();
         // Refuse what cannot be searched before spending an encoder on it.
         convert::search_params(&options)?;
+        let filter = convert::filter(request.filter_json.as_deref())?;
         let (collection, field) = (request.collection.clone(), request.field.clone());
         let encoded = self.encode(collection, field, request.text).await?;
         let (field, space) = (request.field, Some(encoded.space));
-        let query = QueryVector { vector: encoded.vector, field, space };
+        let query = QueryVector { vector: encoded.vector, field, space, filter };
         let mut reply = self.search_vector(request.collection, query, options).await?;
         reply.query_truncated = encoded.truncated;
         if let Some(stats) = &mut reply.stats {
@@ -68,8 +70,13 @@ impl SearchService {
         let context = Arc::clone(&self.0);
         let search = move |cancel: &Cancel| {
             let collection = context.collection(&collection)?;
+            let filter = query.filter;
             let query = convert::query(query.vector, query.field, query.space);
             let query = query.with_cancel(cancel.clone());
+            let query = match filter {
+                Some(filter) => query.with_filter(filter),
+                None => query,
+            };
             let output = collection.search(&query, &params).map_err(status::from_engine)?;
             let reply = convert::search_reply(output, convert::with_payload(&options))?;
             context.check_reply(reply)
@@ -125,6 +132,7 @@ struct QueryVector {
     vector: Vec<f32>,
     field: Option<String>,
     space: Option<EmbeddingSpaceId>,
+    filter: Option<Filter>,
 }
 
 struct EncodedQuery {

@@ -64,7 +64,7 @@ async fn too_many_points_ids_or_texts_are_refused_by_name() {
     assert_status(&status, Code::InvalidArgument, &["3 points", "2 (max_points_per_batch)"]);
 
     let ids = || (0..3).map(num).collect();
-    let request = DeleteRequest { collection: "docs".to_owned(), ids: ids(), conditions: None };
+    let request = DeleteRequest { collection: "docs".to_owned(), ids: ids(), ..Default::default() };
     let status = server.points().delete(request).await.unwrap_err();
     assert_status(&status, Code::InvalidArgument, &["3 ids", "max_points_per_batch"]);
 

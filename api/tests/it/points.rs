@@ -39,7 +39,7 @@ async fn points_are_stored_replaced_read_and_deleted() {
     let request = DeleteRequest {
         collection: "docs".to_owned(),
         ids: vec![num(1), text("absent")],
-        conditions: None,
+        ..Default::default()
     };
     assert_eq!(client.delete(request).await.unwrap().into_inner().deleted, 1);
     assert_eq!(server.count().await, 1);
@@ -113,7 +113,7 @@ async fn an_unknown_collection_is_not_found_by_every_request() {
             .delete(DeleteRequest {
                 collection: collection.clone(),
                 ids: vec![num(1)],
-                conditions: None,
+                ..Default::default()
             })
             .await
             .unwrap_err(),
@@ -121,7 +121,10 @@ async fn an_unknown_collection_is_not_found_by_every_request() {
             .get(GetRequest { collection: collection.clone(), ..GetRequest::default() })
             .await
             .unwrap_err(),
-        client.count(CountRequest { collection: collection.clone() }).await.unwrap_err(),
+        client
+            .count(CountRequest { collection: collection.clone(), filter_json: None })
+            .await
+            .unwrap_err(),
         client.scroll(ScrollRequest { collection, ..ScrollRequest::default() }).await.unwrap_err(),
     ];
     for status in statuses {
@@ -197,6 +200,7 @@ async fn a_write_happens_only_if_its_conditions_hold() {
         collection: "docs".to_owned(),
         ids: vec![num(1)],
         conditions: Some(version(seq)),
+        filter_json: None,
     };
     assert_eq!(client.delete(delete(stored.seq)).await.unwrap_err().code(), Code::Aborted);
     assert_eq!(client.delete(delete(replaced.seq)).await.unwrap().into_inner().deleted, 1);
@@ -217,7 +221,7 @@ async fn parts_of_points_are_updated() {
         collection: "docs".to_owned(),
         ids: vec![num(1), num(2)],
         change,
-        conditions: None,
+        ..UpdatePayloadRequest::default()
     };
     let changes = [
         (Change::MergeJson(r#"{"b":3,"c":4}"#.to_owned()), r#"{"a":1,"b":3,"c":4}"#),
@@ -252,4 +256,34 @@ async fn parts_of_points_are_updated() {
     let request = CompactCollectionRequest { name: "docs".to_owned() };
     server.collections().compact(request).await.unwrap();
     assert_eq!(server.count().await, 1);
+}
+
+#[tokio::test]
+async fn what_matches_a_filter_is_updated_and_deleted() {
+    let server = TestServer::with_docs(Settings::default()).await;
+    let mut client = server.points();
+    let points = (0..10).map(|id| Point {
+        payload_json: format!(r#"{{"n":{id}}}"#),
+        ..point(num(id), &[id as f32, 1.0])
+    });
+    server.upsert(points.collect()).await.unwrap();
+    let low = Some(r#"{"field": "n", "lt": 4}"#.to_owned());
+    let request = UpdatePayloadRequest {
+        collection: "docs".to_owned(),
+        change: Some(Change::OverwriteJson(r#"{"n":100}"#.to_owned())),
+        filter_json: low.clone(),
+        ..UpdatePayloadRequest::default()
+    };
+    assert_eq!(client.update_payload(request).await.unwrap().into_inner().updated, 4);
+    let delete = |filter: &str, ids: Vec<PointId>| DeleteRequest {
+        collection: "docs".to_owned(),
+        ids,
+        filter_json: Some(filter.to_owned()),
+        ..DeleteRequest::default()
+    };
+    let hundred = r#"{"field": "n", "eq": 100}"#;
+    let refused = client.delete(delete(hundred, vec![num(1)])).await.unwrap_err();
+    assert_status(&refused, Code::InvalidArgument, &["found both"]);
+    let deleted = client.delete(delete(hundred, Vec::new())).await.unwrap().into_inner().deleted;
+    assert_eq!((deleted, server.count().await), (4, 6));
 }

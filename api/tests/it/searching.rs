@@ -2,7 +2,7 @@
 
 use bigrain_api::Settings;
 use bigrain_api::proto::{
-    CollectionConfig, EncodeRequest, Metric, Point, SearchOptions, SearchRequest,
+    CollectionConfig, CountRequest, EncodeRequest, Metric, Point, SearchOptions, SearchRequest,
     SearchTextRequest, UpsertRequest,
 };
 use bigrain_encoders::TextEncoder;
@@ -163,4 +163,35 @@ async fn a_model_that_is_not_loaded_is_named() {
     server.engine.create_collection("docs", config).unwrap();
     let status = server.search().search_text(heat()).await.unwrap_err();
     assert_status(&status, Code::NotFound, &["\"models/bert\" is not loaded", "has loaded toy"]);
+}
+
+#[tokio::test]
+async fn a_filter_narrows_searches_and_counts() {
+    let server = three_points().await;
+    let filtered = |filter: &str| SearchRequest {
+        filter_json: Some(filter.to_owned()),
+        ..search(&[1.0, 0.1], SearchOptions { explain: true, ..SearchOptions::default() })
+    };
+    let filter = r#"{"field": "name", "in": ["p2", "p3"]}"#;
+    let reply = server.search().search(filtered(filter)).await.unwrap().into_inner();
+    let ids: Vec<_> = reply.points.into_iter().map(|point| point.id.unwrap()).collect();
+    assert_eq!(ids, [num(3), num(2)]);
+    assert!(reply.plan_json.unwrap().contains("2 match"));
+
+    let count = |filter: Option<&str>| CountRequest {
+        collection: "docs".to_owned(),
+        filter_json: filter.map(str::to_owned),
+    };
+    for (filter, expected) in [(None, 3), (Some(filter), 2), (Some(r#"{"ids": [9]}"#), 0)] {
+        let reply = server.points().count(count(filter)).await.unwrap().into_inner();
+        assert_eq!(reply.count, expected, "{filter:?}");
+    }
+
+    let bad = r#"{"must": [{"field": "name", "gte": "x"}]}"#;
+    for status in [
+        server.search().search(filtered(bad)).await.unwrap_err(),
+        server.points().count(count(Some(bad))).await.unwrap_err(),
+    ] {
+        assert_status(&status, Code::InvalidArgument, &["must[0].gte", "expected a number"]);
+    }
 }

@@ -92,7 +92,8 @@ impl TestServer {
 
     /// Counts the points of `docs`.
     pub async fn count(&self) -> u64 {
-        let request = bigrain_api::proto::CountRequest { collection: "docs".to_owned() };
+        let request =
+            bigrain_api::proto::CountRequest { collection: "docs".to_owned(), filter_json: None };
         self.points().count(request).await.unwrap().into_inner().count
     }
 

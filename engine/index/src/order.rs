@@ -10,7 +10,7 @@
 //! └──────────┴────────────┴─────────────────────┴─────────────────────────┘
 //! ```
 //!
-//! `positions` doubles as the field's presence: [`ABSENT`] stands for a point without a vector. Both
+//! `positions` doubles as the field's presence: `2^32 - 1` stands for a point without a vector. Both
 //! arrays are read where they lie, in the map, whose blocks are checked when they are first touched.
 
 use std::path::Path;

@@ -171,7 +171,7 @@ impl Shared {
         self.chores.codes.set(files.map(|files| files.code_bytes()).sum());
         let is_empty = state.active.is_empty();
         drop(state);
-        if self.resources.appointments.are_kept() && self.is_merge_due(next_merge) {
+        if self.resources.appointments.have_workers() && self.is_merge_due(next_merge) {
             self.ask_for_chores();
         }
         if !is_empty {

@@ -24,6 +24,7 @@ use super::building::{Built, NewSegment};
 use super::handle::Shared;
 use super::state::{Frozen, SegmentView};
 use crate::error::Doing;
+use crate::memory::Purpose;
 use crate::memtable::Memtable;
 use crate::segment::SegmentInput;
 use crate::{Error, ErrorKind, Result};
@@ -135,6 +136,9 @@ impl Shared {
         self.check_usable()?;
         let Some((frozen, id)) = self.freeze() else { return Ok(()) };
         let input = FrozenRows::new(&frozen);
+        // A flush frees more than it takes, so it is never refused; but others must know.
+        let bytes = self.build_bytes(input.slots.len());
+        let _charge = self.resources.memory.charge(Purpose::Builds, bytes);
         let new = NewSegment { id, seq: frozen.table.newest() };
         let built = if input.slots.is_empty() { None } else { Some(self.build(&input, &new)?) };
         self.commit_flush(built, &input)

@@ -11,6 +11,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bigrain_index::IndexError;
 use bigrain_storage::{Batch, ReadError};
@@ -20,10 +21,13 @@ use super::building::NewSegment;
 use super::handle::Shared;
 use super::info::MergeInfo;
 use super::state::SegmentView;
-use crate::Result;
 use crate::memory::Purpose;
 use crate::merge_policy::SegmentSize;
 use crate::segment::{Segment, SegmentInput};
+use crate::{Error, ErrorKind, Result};
+
+/// After this time there may be memory for a merge.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// Chooses what to merge next among the segments of a collection, for segments of limited rows.
 pub(super) type Choose = fn(&[SegmentSize], u64) -> Option<Vec<SegmentId>>;
@@ -58,8 +62,8 @@ impl Shared {
         }
         let bytes = self.build_bytes(input.len());
         let Some(_charge) = self.resources.memory.try_charge(Purpose::Builds, bytes) else {
-            tracing::warn!(collection = %self.name, bytes, "no memory to merge, will retry");
-            return Ok(false);
+            let reason = format!("no memory to merge: {bytes} bytes do not fit the budget");
+            return Err(Error::new(ErrorKind::ResourceExhausted, reason).retry_after(RETRY_AFTER));
         };
         let new = NewSegment { id: self.commit.lock().next_segment(), seq: self.state.read().seq };
         let built = self.build(input, &new)?;

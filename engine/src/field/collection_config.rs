@@ -78,6 +78,10 @@ impl CollectionConfig {
         &self.texts
     }
 
+    pub(super) fn into_fields(self) -> Vec<FieldConfig> {
+        self.fields
+    }
+
     /// Adds another field.
     #[must_use]
     pub fn with_field(mut self, field: FieldConfig) -> Self {

@@ -14,10 +14,10 @@
 
 mod collection_config;
 mod config;
-mod field;
+mod fields;
 mod schema;
 
 pub use collection_config::{CollectionConfig, MAX_FIELDS};
 pub use config::{DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES};
-pub(crate) use field::{Field, Fields};
+pub(crate) use fields::{Field, Fields};
 pub(crate) use schema::{Schema, SchemaField};

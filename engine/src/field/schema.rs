@@ -35,14 +35,13 @@ impl Schema {
     /// Gives ids to the fields of a new collection.
     pub fn new(config: CollectionConfig) -> Result<Self> {
         config.validate()?;
-        let fields = config.fields().iter().zip(0..);
-        let fields: Vec<SchemaField> = fields
-            .map(|(config, id)| SchemaField {
-                id: FieldId(id),
-                file_stem: config.name.clone(),
-                config: config.clone(),
-            })
-            .collect();
+        let fields = config.into_fields().into_iter().zip(0..);
+        let field = |(config, id): (FieldConfig, u32)| SchemaField {
+            id: FieldId(id),
+            file_stem: config.name.clone(),
+            config,
+        };
+        let fields: Vec<SchemaField> = fields.map(field).collect();
         let next_field = FieldId(fields.len() as u32);
         let texts = config.texts().to_vec();
         Ok(Self { fields, next_field, texts })

@@ -17,6 +17,10 @@ use crate::threads::Threads;
 /// Payloads that are asked for together.
 const PAYLOAD_BATCH: usize = 1024;
 
+/// Dense rows that are put in order in memory: within so many bytes rows are read in the order in
+/// which they lie, which for a merge is the order of its files.
+const WINDOW_BYTES: usize = 16 << 20;
+
 /// How to build a segment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SegmentParams<'a> {
@@ -147,8 +151,22 @@ impl FieldWriter<'_> {
         let (count, config) = (rows.len() as u64, &self.field.config);
         let mut writer =
             DenseWriter::create(self.directory, &path, count, config.dims, config.dense)?;
-        for &row in order {
-            writer.push(&rows.row(row as usize)?)?;
+        let dims = config.dims;
+        let rows_at_once = (WINDOW_BYTES / (4 * dims)).clamp(1, order.len().max(1));
+        let mut window = vec![0.0; rows_at_once * dims];
+        for order in order.chunks(rows_at_once) {
+            let mut reads: Vec<(u32, usize)> = order.iter().copied().zip(0..).collect();
+            reads.sort_unstable();
+            for (row, place) in reads {
+                let vector = rows.row(row as usize)?;
+                if vector.len() != dims {
+                    let reason = format!("row {row} has {} of {dims} components", vector.len());
+                    return Err(IndexError::Malformed { path, reason });
+                }
+                window[place * dims..][..dims].copy_from_slice(&vector);
+            }
+            let ordered = window.chunks_exact(dims).take(order.len());
+            { ordered }.try_for_each(|row| writer.push(row))?;
         }
         writer.finish()
     }

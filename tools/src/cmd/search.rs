@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context;
-use bigrain_engine::{MAX_OVERSAMPLING, Query, SearchOutput, SearchParams};
+use bigrain_engine::{Filter, FilterError, MAX_OVERSAMPLING, Query, SearchOutput, SearchParams};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -24,6 +24,9 @@ pub struct SearchArgs {
     /// The vector field to search [default: the collection's first]
     #[arg(long, value_name = "NAME")]
     field: Option<String>,
+    /// Search among the points that match this filter, as JSON
+    #[arg(long, value_name = "JSON", value_parser = read_filter)]
+    filter: Option<Filter>,
     /// The folder of the model that encodes the text [default: the field's]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
@@ -74,6 +77,9 @@ pub fn run(args: &SearchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     if let Some(field) = field {
         query = query.in_field(field);
     }
+    if let Some(filter) = &args.filter {
+        query = query.with_filter(filter.clone());
+    }
     let found = collection.search(&query, &params)?;
     if args.json {
         let encode_seconds = encode.as_secs_f64();
@@ -82,6 +88,7 @@ pub fn run(args: &SearchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     if found.points.is_empty() {
         let (name, shape) = (collection.name(), collection.config());
         match shape.fields().len() {
+            _ if args.filter.is_some() => writeln!(session.out, "no point of {name:?} matches")?,
             1 => writeln!(session.out, "collection {name:?} is empty")?,
             _ => {
                 let field = &shape.field(field)?.name;
@@ -114,6 +121,11 @@ impl SearchArgs {
         let params = params.with_verify(!self.codes_only).with_exact(self.exact);
         Ok(params.with_explain(self.explain))
     }
+}
+
+/// Reads a filter that was given as an argument.
+pub(super) fn read_filter(json: &str) -> Result<Filter, FilterError> {
+    Filter::from_json(json.as_bytes())
 }
 
 fn oversampling_help() -> String {

@@ -348,7 +348,7 @@ mod tests {
     fn vectors(bytes: &[u8]) -> Vec<Vec<f32>> {
         let vector = |record: Record| match record.content {
             Content::Vector(vector) => vector,
-            other => panic!("{other:?}"),
+            other @ (Content::Text(_) | Content::Named { .. }) => panic!("{other:?}"),
         };
         read(bytes).unwrap().into_iter().map(vector).collect()
     }

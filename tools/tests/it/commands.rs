@@ -148,7 +148,7 @@ fn flags_must_fit_the_collection_that_is_there() {
 fn lines_with_vectors_of_several_fields_make_a_collection_of_them() {
     let desk = Desk::new();
     let line = |id: u64| {
-        let image = if id % 2 == 0 { "null".to_owned() } else { format!("[{id}, 1]") };
+        let image = if id.is_multiple_of(2) { "null".to_owned() } else { format!("[{id}, 1]") };
         format!("{{\"id\": {id}, \"vectors\": {{\"text\": [1, {id}, 2], \"image\": {image}}}}}\n")
     };
     desk.write("in.jsonl", (1..9).map(line).collect::<String>());

@@ -232,3 +232,19 @@ fn refusals_name_the_file_and_what_is_wrong() {
     desk.fail("eval --vectors zero.npy --queries q.npy --collection c", 1);
     assert!(desk.succeed("inspect").contains("holds no collection"));
 }
+
+#[test]
+fn filtered_searches_are_measured_beside_exact_ones() {
+    let desk = desk();
+    let line = "eval --vectors base.fvecs --queries q.npy --filters --rounds 1 --limit 5";
+    let evaluation = desk.json(&format!("{line} --json"));
+    let points = evaluation["points"].as_array().unwrap();
+    let shares: Vec<f64> = points.iter().map(|point| point["share"].as_f64().unwrap()).collect();
+    assert_eq!(shares, [0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001]);
+    let matching: Vec<u64> =
+        points.iter().map(|point| point["matching"].as_u64().unwrap()).collect();
+    assert!((150..250).contains(&matching[0]) && matching.is_sorted_by(|a, b| a >= b));
+    // So few rows are all scored.
+    assert!(recalls(&evaluation).iter().all(|recall| *recall == 1.0), "{evaluation}");
+    assert!(points[0]["plan"].as_str().unwrap().contains("scored exactly"), "{}", points[0]);
+}

@@ -95,9 +95,11 @@ impl Ivf<'_> {
     /// Offers the rows of a mask, from the lists nearest to the query on.
     ///
     /// Which rows are in the mask may have to do with where they lie: near the query there may be
-    /// many or none. So lists are probed in rounds. After each, the share of the mask among the rows
-    /// seen says how many lists it takes (`needed`), and as long as fewer were probed, or fewer rows
-    /// were found than results are wanted, the next round probes more.
+    /// many or none. So lists are probed in rounds, each of which doubles them, until three things
+    /// hold. As many lists were probed as the share of the mask among the rows seen asks for
+    /// (`needed`); as many rows were found as results are wanted; and the last round found nothing
+    /// that is surely better than what was there. The last matters where the nearest rows of the mask
+    /// are far from the query: there all lists are about as far, and their order says little.
     pub fn search_masked(
         &self,
         query: &QueryCode,
@@ -109,9 +111,11 @@ impl Ivf<'_> {
         let count = self.layout.len();
         let mut scanned = Scanned::default();
         let (mut seen, mut passed) = (0, 0);
-        let mut wanted = needed.lists(1.0).clamp(1, count);
+        let everywhere = mask.len() as f64 / mask.rows().max(1) as f64;
+        let mut wanted = needed.lists(everywhere).clamp(1, count);
         let mut done = RoaringBitmap::new();
         loop {
+            let before = candidates.threshold();
             let nearest = self.centroids.nearest(query, scan, wanted);
             let fresh = nearest.into_iter().filter(|probe| !done.contains(probe.list));
             let fresh: Vec<(Probe, u64)> =
@@ -132,7 +136,8 @@ impl Ivf<'_> {
             }
             let share = passed as f64 / seen.max(1) as f64;
             let enough = passed > 0 && wanted >= needed.lists(share);
-            if enough && candidates.has_enough() {
+            let settled = !done.is_empty() && candidates.threshold() <= before;
+            if enough && settled && candidates.has_enough() {
                 return scanned;
             }
             done.extend(fresh.iter().map(|(probe, _)| probe.list));

@@ -11,14 +11,15 @@ use std::time::Instant;
 
 use anyhow::{Context, anyhow, bail};
 use bigrain_engine::{
-    Cancel, Collection, CollectionConfig, DenseFormat, Engine, EngineConfig, Metric, PointId,
+    Cancel, Collection, CollectionConfig, DenseFormat, Engine, EngineConfig, Metric, Payload,
+    PointId,
 };
 use tempfile::TempDir;
 
 use crate::failure::Usage;
 use crate::human;
 use crate::ingest::{BadRows, Ingest, KnownRows};
-use crate::input::{Shape, VectorFile};
+use crate::input::{Record, Shape, VectorFile};
 use crate::progress::Progress;
 use crate::session::find_collection;
 use crate::truth::similarity::{dot, similarity};
@@ -37,6 +38,8 @@ const TEMPORARY_NAME: &str = "vectors";
 pub(super) struct IndexPlace {
     folder: Folder,
     name: String,
+    /// What a row carries beside its vector.
+    payload: fn(u64) -> Payload,
 }
 
 #[derive(Debug)]
@@ -55,13 +58,23 @@ pub(super) struct BuildTimes {
 impl IndexPlace {
     /// A collection of a data folder, to be built once and used again.
     pub fn kept(folder: PathBuf, name: &str) -> Self {
-        Self { folder: Folder::Kept(folder), name: name.to_owned() }
+        Self { folder: Folder::Kept(folder), name: name.to_owned(), payload: |_| Payload::new() }
     }
 
     /// A folder that goes when this value does.
     pub fn temporary() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("create a temporary folder")?;
-        Ok(Self { folder: Folder::Temporary(folder), name: TEMPORARY_NAME.to_owned() })
+        Ok(Self {
+            folder: Folder::Temporary(folder),
+            name: TEMPORARY_NAME.to_owned(),
+            payload: |_| Payload::new(),
+        })
+    }
+
+    /// Gives rows payloads, by their numbers, when they are imported.
+    pub fn with_payload(mut self, payload: fn(u64) -> Payload) -> Self {
+        self.payload = payload;
+        self
     }
 
     /// Returns the data folder.
@@ -96,7 +109,7 @@ impl IndexPlace {
         }
         announce(base.shape(), config);
         let collection = engine.create_collection(&self.name, config.clone())?;
-        let built = import(&collection, base, cancel);
+        let built = import(&collection, base, self.payload, cancel);
         if built.is_err() {
             // Half a collection would be taken for another one the next time.
             engine.drop_collection(&self.name)?;
@@ -108,6 +121,7 @@ impl IndexPlace {
 fn import(
     collection: &Collection,
     base: &VectorFile,
+    payload: fn(u64) -> Payload,
     cancel: &Cancel,
 ) -> anyhow::Result<BuildTimes> {
     let started = Instant::now();
@@ -119,7 +133,10 @@ fn import(
         known_rows: KnownRows::Rewrite,
         cancel,
     };
-    let (_, ended) = ingest.run(base.records()?, &mut progress);
+    let records = (0..)
+        .zip(base.records()?)
+        .map(|(row, record)| record.map(|record| Record { payload: payload(row), ..record }));
+    let (_, ended) = ingest.run(records, &mut progress);
     progress.finish();
     ended?;
     let import_seconds = Some(started.elapsed().as_secs_f64());

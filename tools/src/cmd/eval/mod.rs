@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `corpus.rs` | texts of a judged test collection: nDCG, recall, MRR |
 //! | `vectors.rs` | vectors with true neighbours: recall against speed |
+//! | `filters.rs` | filtered searches of the vectors, by the share of rows that match |
 //! | `test_set.rs` | what is searched, what is looked for, and what should be found |
 //! | `index.rs` | where the vectors are indexed: a temporary folder, or one that is kept |
 //! | `report.rs` | what came of the vectors: JSON, table, picture |
 
 mod args;
 mod corpus;
+mod filters;
 mod index;
 mod report;
 mod test_set;
@@ -17,5 +19,6 @@ mod vectors;
 
 pub use args::{EvalArgs, run};
 pub use corpus::{CorpusArgs, Evaluation, EvaluationRow};
+pub use filters::{FilterEvaluation, FilterPoint};
 pub use report::{BuildFigures, VectorEvaluation};
 pub use vectors::VectorArgs;

@@ -10,6 +10,7 @@ use bigrain_engine::{
 use clap::Args;
 
 use super::args::Common;
+use super::filters::{self, FilterEvaluation, FilterSweep};
 use super::index::IndexPlace;
 use super::report::{BuildFigures, VectorEvaluation};
 use super::test_set::{Sources, TestSet};
@@ -73,6 +74,10 @@ pub struct VectorArgs {
     /// Measure on all threads at once too
     #[arg(long, conflicts_with = "corpus")]
     threads_all: bool,
+    /// Measure filtered searches instead, of which 50 % to 0.1 % of the rows match, beside exact
+    /// filtered searches
+    #[arg(long, conflicts_with_all = ["corpus", "sweep", "plot", "threads_all", "truth"])]
+    filters: bool,
     /// Draw the curve into this SVG file
     #[arg(long, value_name = "FILE", conflicts_with = "corpus")]
     plot: Option<PathBuf>,
@@ -95,6 +100,15 @@ pub(super) fn run(
         Some(name) => IndexPlace::kept(session.data_dir(), name),
         None => IndexPlace::temporary()?,
     };
+    if args.filters {
+        return args.run_filters(
+            &set,
+            place.with_payload(filters::payload),
+            params,
+            common,
+            session,
+        );
+    }
     let times = place.build(&set.base, &config, session.threads, &session.cancel)?;
     let keep = args.collection.is_some().then(|| session.data_dir());
     let truth = set.neighbors(keep.as_deref(), params.limit(), session)?;
@@ -145,6 +159,38 @@ impl VectorArgs {
             params = params.with_oversampling(oversampling).map_err(usage)?;
         }
         Ok(params.with_verify(!self.codes_only).with_payload(self.payload))
+    }
+
+    fn run_filters(
+        &self,
+        set: &TestSet,
+        place: IndexPlace,
+        params: SearchParams,
+        common: Common,
+        session: &mut Session<'_>,
+    ) -> anyhow::Result<()> {
+        let config = self.collection_config(set);
+        place.build(&set.base, &config, session.threads, &session.cancel)?;
+        let vectors = set.queries.to_matrix()?;
+        let query = |row: &[f32]| Query::new(row.to_vec()).with_cancel(session.cancel.clone());
+        let queries: Vec<Query> = vectors.rows().map(query).collect();
+        let collection = place.open(1)?;
+        let rounds = usize::from(self.rounds);
+        let sweep = FilterSweep { collection: &collection, queries: &queries, params, rounds };
+        let evaluation = FilterEvaluation {
+            machine: Machine::here(),
+            base: set.base.path().display().to_string(),
+            rows: collection.count(),
+            query_count: queries.len(),
+            limit: params.limit(),
+            target_recall: params.target_recall(),
+            rounds: self.rounds,
+            points: sweep.run()?,
+        };
+        if common.json {
+            return session.write_json(&evaluation);
+        }
+        evaluation.write_table(session.out)
     }
 
     fn test_set(&self) -> anyhow::Result<TestSet> {

@@ -117,7 +117,7 @@ mod tests {
         let records = Hdf5::open(file, role, 0).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let vector = |record: Record| match record.content {
             Content::Vector(vector) => vector,
-            other => panic!("{other:?}"),
+            other @ (Content::Text(_) | Content::Named { .. }) => panic!("{other:?}"),
         };
         let records = records.map_err(|error| error.to_string())?;
         Ok(records.into_iter().map(vector).collect())
