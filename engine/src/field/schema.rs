@@ -35,6 +35,7 @@ impl Schema {
     /// Gives ids to the fields of a new collection.
     pub fn new(config: CollectionConfig) -> Result<Self> {
         config.validate()?;
+        let texts = config.texts().to_vec();
         let fields = config.into_fields().into_iter().zip(0..);
         let field = |(config, id): (FieldConfig, u32)| SchemaField {
             id: FieldId(id),
@@ -43,7 +44,6 @@ impl Schema {
         };
         let fields: Vec<SchemaField> = fields.map(field).collect();
         let next_field = FieldId(fields.len() as u32);
-        let texts = config.texts().to_vec();
         Ok(Self { fields, next_field, texts })
     }
 
