@@ -62,7 +62,7 @@ def build(engine: Engine, vectors: VectorSet, folder: Path) -> dict[str, Any]:
     identity = {
         "title": engine.title,
         "version": importlib.metadata.version(engine.package),
-        "set": json.loads((vectors.folder / "set.json").read_text())["sha256"],
+        "base": json.loads((vectors.folder / "set.json").read_text())["sha256"]["base.npy"],
     }
     note = folder / "built.json"
     if note.is_file() and (told := json.loads(note.read_text()))["identity"] == identity:
