@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use bigrain_storage::Batch;
+use bigrain_types::TextField;
 
 use super::Collection;
 use super::handle::Shared;
@@ -46,6 +47,41 @@ impl Collection {
             shared.alter(|schema| {
                 let field = schema.remove(name)?;
                 Ok(move |state: &mut State| state.drop_field(field))
+            })
+        })
+    }
+
+    /// Declares a payload field to be searched by words. Points that are in memory, or are written or
+    /// merged from now on, are found; others when their segment is merged, at the latest by
+    /// [`compact`](Self::compact). `explain` tells which segments lack it.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists`; `InvalidArgument` for stop words of a language without a list of them, or when
+    /// there are as many text fields as there may be; `Poisoned` after an earlier write failed.
+    pub fn add_text_field(&self, field: TextField) -> Result<()> {
+        let shared = &*self.0;
+        shared.run("add a text field to", || {
+            shared.alter(|schema| {
+                schema.add_text(field)?;
+                let texts = schema.texts.clone();
+                Ok(move |state: &mut State| state.fields = state.fields.with_texts(&texts))
+            })
+        })
+    }
+
+    /// Declares a payload field to be searched by words no longer. Payloads stay.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`; `Poisoned` after an earlier write failed.
+    pub fn drop_text_field(&self, path: &str) -> Result<()> {
+        let shared = &*self.0;
+        shared.run("drop a text field of", || {
+            shared.alter(|schema| {
+                schema.remove_text(path)?;
+                let texts = schema.texts.clone();
+                Ok(move |state: &mut State| state.fields = state.fields.with_texts(&texts))
             })
         })
     }

@@ -24,6 +24,7 @@ mod exact;
 mod filtered;
 mod flush;
 mod handle;
+mod hybrid;
 mod info;
 mod matching;
 mod merge;
@@ -32,6 +33,7 @@ mod read;
 mod rewrite;
 mod search;
 mod state;
+mod text_search;
 mod writer;
 
 pub use handle::Collection;

@@ -60,20 +60,46 @@ impl Collection {
             let started = Instant::now();
             let search = Search::prepare(shared, query, params)?;
             let prepared = started.elapsed();
-            for _ in 0..MAX_RETRIES {
-                if let Some(mut output) = search.run()? {
-                    output.stats.times.prepare = prepared;
-                    return Ok(output);
-                }
-            }
-            let _commit = shared.commit.lock();
-            shared.check_usable()?;
-            let mut output = search.run()?.ok_or_else(|| {
-                Error::new(ErrorKind::Internal, "a result has no row in the store")
-            })?;
+            let mut output = shared.retried(|| search.run())?;
             output.stats.times.prepare = prepared;
             Ok(output)
         })
+    }
+}
+
+impl Shared {
+    /// Searches again when a result was deleted between scoring it and reading its payload; in the end
+    /// while writers wait.
+    pub(super) fn retried<T>(&self, run: impl Fn() -> Result<Option<T>>) -> Result<T> {
+        for _ in 0..MAX_RETRIES {
+            if let Some(output) = run()? {
+                return Ok(output);
+            }
+        }
+        let _commit = self.commit.lock();
+        self.check_usable()?;
+        run()?.ok_or_else(|| Error::new(ErrorKind::Internal, "a result has no row in the store"))
+    }
+
+    /// Reads the payloads of results; nothing when one of them was deleted or replaced since `seq`,
+    /// because its score belongs to a version that is gone.
+    pub(super) fn with_payloads(
+        &self,
+        scored: Vec<(PointId, f32)>,
+        seq: SeqNo,
+    ) -> Result<Option<Vec<ScoredPoint>>> {
+        let ids: Vec<PointId> = scored.iter().map(|(id, _)| id.clone()).collect();
+        let view = self.resources.store.view();
+        let rows = view.points(self.key, &ids)?;
+        if !rows.iter().all(|row| row.is_some_and(|row| row.seq <= seq)) {
+            return Ok(None);
+        }
+        let payloads = view.payloads(self.key, &ids)?;
+        let points = scored.into_iter().zip(payloads);
+        let point = |((id, score), payload): (_, Option<Payload>)| {
+            payload.map(|payload| ScoredPoint { id, score, payload })
+        };
+        Ok(points.map(point).collect())
     }
 }
 
@@ -110,7 +136,7 @@ pub(super) struct Hit {
 }
 
 impl<'a> Search<'a> {
-    fn prepare(shared: &'a Shared, query: &'a Query, params: &'a SearchParams) -> Result<Self> {
+    pub fn prepare(shared: &'a Shared, query: &'a Query, params: &'a SearchParams) -> Result<Self> {
         let fields = shared.fields();
         let field = Arc::clone(fields.named(query.field.as_deref())?);
         let checked = field.check_query(&query.vector, query.space);
@@ -128,7 +154,7 @@ impl<'a> Search<'a> {
     }
 
     /// Returns the results, or nothing when a result was deleted while it was being fetched.
-    fn run(&self) -> Result<Option<SearchOutput>> {
+    pub fn run(&self) -> Result<Option<SearchOutput>> {
         let mut stats = SearchStats::default();
         let mut view = self.view(&mut stats)?;
         stats.segments = view.segments.len() as u64;
@@ -402,28 +428,14 @@ impl<'a> Search<'a> {
     }
 
     /// Reads the payloads of the results; nothing when one of them was deleted or replaced since
-    /// the view was taken, because its score belongs to a version that is gone.
-    ///
-    /// Without payloads nothing is read, and the results are those of the view.
+    /// the view was taken. Without payloads nothing is read, and the results are those of the view.
     fn fetch(&self, hits: Vec<Hit>, seq: SeqNo) -> Result<Option<Vec<ScoredPoint>>> {
         let metric = self.field.config.metric;
-        let point = |hit: Hit, payload| {
-            let (id, score) = (hit.id, metric.score(hit.similarity));
-            ScoredPoint { id, score, payload }
-        };
-        if !self.params.payload() {
-            let points = hits.into_iter().map(|hit| point(hit, Payload::default()));
-            return Ok(Some(points.collect()));
+        let scored = hits.into_iter().map(|hit| (hit.id, metric.score(hit.similarity)));
+        if self.params.payload() {
+            return self.shared.with_payloads(scored.collect(), seq);
         }
-        let ids: Vec<PointId> = hits.iter().map(|hit| hit.id.clone()).collect();
-        let view = self.shared.resources.store.view();
-        let rows = view.points(self.shared.key, &ids)?;
-        if !rows.iter().all(|row| row.is_some_and(|row| row.seq <= seq)) {
-            return Ok(None);
-        }
-        let payloads = view.payloads(self.shared.key, &ids)?;
-        let points = hits.into_iter().zip(payloads);
-        Ok(points.map(|(hit, payload)| payload.map(|payload| point(hit, payload))).collect())
+        Ok(Some(scored.map(without_payload).collect()))
     }
 
     fn index_plan(&self, exact: bool, view: &FieldView) -> String {
@@ -465,6 +477,7 @@ impl<'a> Search<'a> {
             query_bits: self.code.width() as u8,
             max_candidates: self.max_candidates,
             sources,
+            parts: Vec::new(),
         }
     }
 
@@ -479,6 +492,11 @@ impl<'a> Search<'a> {
             deleted: column.map_or(0, |column| column.count_in(dead)),
         }
     }
+}
+
+/// Returns a result whose payload nobody wants.
+pub(super) fn without_payload((id, score): (PointId, f32)) -> ScoredPoint {
+    ScoredPoint { id, score, payload: Payload::default() }
 }
 
 /// How many candidates are verified at most. Bounds decide how many there are, usually far fewer;

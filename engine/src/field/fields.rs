@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bigrain_binarize::Binarizer;
-use bigrain_types::{EmbeddingSpaceId, FieldId, Metric, normalize, validate_vector};
+use bigrain_types::{EmbeddingSpaceId, FieldId, Metric, TextField, normalize, validate_vector};
 
 use super::collection_config::{at_field, no_such_field};
 use super::{CollectionConfig, FieldConfig, Schema, SchemaField};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// The seed of every field's rotation. Codes of equal shape share one code space, so that segments
 /// can be copied from one collection to another.
@@ -61,18 +61,22 @@ impl Field {
 
 /// The fields of a collection at one moment, in their order; at least one. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Fields(Arc<[Arc<Field>]>);
+pub(crate) struct Fields {
+    vectors: Arc<[Arc<Field>]>,
+    texts: Arc<[TextField]>,
+}
 
 impl Fields {
     /// Prepares the fields of a schema for use.
     pub fn new(schema: &Schema) -> Result<Self> {
         let field = |field: &SchemaField| Field::new(field).map(Arc::new);
-        Ok(Self(schema.fields.iter().map(field).collect::<Result<_>>()?))
+        let vectors = schema.fields.iter().map(field).collect::<Result<_>>()?;
+        Ok(Self { vectors, texts: schema.texts.iter().cloned().collect() })
     }
 
     /// Returns the fields, in their order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Field>> {
-        self.0.iter()
+        self.vectors.iter()
     }
 
     /// Returns the field of an id.
@@ -82,7 +86,7 @@ impl Fields {
 
     /// Returns the field of a name; the first one without a name.
     pub fn named(&self, name: Option<&str>) -> Result<&Arc<Field>> {
-        let Some(name) = name else { return Ok(&self.0[0]) };
+        let Some(name) = name else { return Ok(&self.vectors[0]) };
         let found = self.iter().find(|field| &*field.name == name);
         found.ok_or_else(|| no_such_field(name, self.iter().map(|field| &*field.name)))
     }
@@ -90,22 +94,58 @@ impl Fields {
     /// Returns the fields with another one behind them.
     #[must_use]
     pub fn with(&self, field: Arc<Field>) -> Self {
-        Self(self.iter().cloned().chain([field]).collect())
+        let vectors = self.iter().cloned().chain([field]).collect();
+        Self { vectors, texts: Arc::clone(&self.texts) }
     }
 
     /// Returns the fields without one of them, which is not the only one.
     #[must_use]
     pub fn without(&self, id: FieldId) -> Self {
-        Self(self.iter().filter(|field| field.id != id).cloned().collect())
+        let vectors = self.iter().filter(|field| field.id != id).cloned().collect();
+        Self { vectors, texts: Arc::clone(&self.texts) }
+    }
+
+    /// Returns the fields with other text fields.
+    #[must_use]
+    pub fn with_texts(&self, texts: &[TextField]) -> Self {
+        Self { vectors: Arc::clone(&self.vectors), texts: texts.into() }
+    }
+
+    /// Returns the text fields, in their order.
+    pub fn texts(&self) -> &Arc<[TextField]> {
+        &self.texts
+    }
+
+    /// Returns the text field at a path; the first one without a path.
+    pub fn text(&self, path: Option<&str>) -> Result<&TextField> {
+        let found = match path {
+            Some(path) => self.texts.iter().find(|field| field.path.to_string() == path),
+            None => self.texts.first(),
+        };
+        found.ok_or_else(|| no_such_text(path, &self.texts))
     }
 
     /// Returns the shape of the collection.
     pub fn config(&self) -> CollectionConfig {
-        CollectionConfig::from_fields(self.iter().map(|field| field.config.clone()))
+        let vectors = self.iter().map(|field| field.config.clone());
+        CollectionConfig::from_fields(vectors, &self.texts)
     }
 
     /// Names the field an error is about, where the collection has several.
     pub fn at(&self, field: &Field, error: Error) -> Error {
-        if self.0.len() == 1 { error } else { at_field(&field.name, &error) }
+        if self.vectors.len() == 1 { error } else { at_field(&field.name, &error) }
+    }
+}
+
+/// Says that a text field is not declared, and which are.
+fn no_such_text(path: Option<&str>, known: &[TextField]) -> Error {
+    let known: Vec<String> = known.iter().map(|field| field.path.to_string()).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    match path {
+        Some(path) => {
+            let reason = format!("no such text field {path:?}: the collection has {known}");
+            Error::new(ErrorKind::NotFound, reason)
+        }
+        None => Error::new(ErrorKind::FailedPrecondition, "the collection has no text fields"),
     }
 }

@@ -1,9 +1,9 @@
 //! The fields of a collection with their ids, as the store keeps them.
 
-use bigrain_types::FieldId;
+use bigrain_types::{FieldId, TextField};
 use serde::{Deserialize, Serialize};
 
-use super::collection_config::{check_field_count, no_such_field};
+use super::collection_config::{check_field_count, check_texts, no_such_field};
 use super::{CollectionConfig, FieldConfig};
 use crate::{Error, ErrorKind, Result};
 
@@ -15,6 +15,9 @@ pub(crate) struct Schema {
     pub fields: Vec<SchemaField>,
     /// The id of the next field: above all that were ever given out.
     pub next_field: FieldId,
+    /// Payload fields that are searched by words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub texts: Vec<TextField>,
 }
 
 /// One field with its id.
@@ -32,6 +35,7 @@ impl Schema {
     /// Gives ids to the fields of a new collection.
     pub fn new(config: CollectionConfig) -> Result<Self> {
         config.validate()?;
+        let texts = config.texts().to_vec();
         let fields = config.into_fields().into_iter().zip(0..);
         let field = |(config, id): (FieldConfig, u32)| SchemaField {
             id: FieldId(id),
@@ -40,7 +44,7 @@ impl Schema {
         };
         let fields: Vec<SchemaField> = fields.map(field).collect();
         let next_field = FieldId(fields.len() as u32);
-        Ok(Self { fields, next_field })
+        Ok(Self { fields, next_field, texts })
     }
 
     /// Reads what [`Schema::to_json`] wrote.
@@ -71,7 +75,8 @@ impl Schema {
 
     /// Returns the fields without their ids.
     pub fn config(&self) -> CollectionConfig {
-        CollectionConfig::from_fields(self.fields.iter().map(|field| field.config.clone()))
+        let fields = self.fields.iter().map(|field| field.config.clone());
+        CollectionConfig::from_fields(fields, &self.texts)
     }
 
     /// Adds a field behind the others.
@@ -89,6 +94,29 @@ impl Schema {
         let file_stem = format!("{}@{id}", config.name);
         self.fields.push(SchemaField { id, file_stem, config });
         Ok(&self.fields[self.fields.len() - 1])
+    }
+
+    /// Declares a text field behind the others.
+    pub fn add_text(&mut self, field: TextField) -> Result<()> {
+        if self.texts.iter().any(|known| known.path == field.path) {
+            let reason = format!("text field {} exists", field.path);
+            return Err(Error::new(ErrorKind::AlreadyExists, reason));
+        }
+        let mut texts = self.texts.clone();
+        texts.push(field);
+        check_texts(&texts)?;
+        self.texts = texts;
+        Ok(())
+    }
+
+    /// Removes a text field.
+    pub fn remove_text(&mut self, path: &str) -> Result<()> {
+        let found = self.texts.iter().position(|known| known.path.to_string() == path);
+        let Some(found) = found else {
+            return Err(Error::new(ErrorKind::NotFound, format!("no such text field {path:?}")));
+        };
+        self.texts.remove(found);
+        Ok(())
     }
 
     /// Removes a field; returns its id.

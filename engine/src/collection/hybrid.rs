@@ -1,0 +1,125 @@
+//! Searching in several ways at once.
+//!
+//! Every part takes a view of its own. A result counts if it was last written before the first view
+//! and still exists after the last: then it was the same in all of them. If one of the results was not,
+//! everything is searched again.
+
+use bigrain_types::{MAX_LIMIT, Metric, SearchParams, SearchStats, SeqNo};
+
+use super::Collection;
+use super::handle::Shared;
+use super::search::Search;
+use super::text_search::TextSearch;
+use crate::hybrid_query::HybridPart;
+use crate::plan::SearchPlan;
+use crate::{Error, HybridQuery, Payload, RankedList, Result, SearchOutput, fuse};
+
+/// Results of each part for each one that is wanted.
+const DEPTH_FACTOR: usize = 10;
+
+/// Results of each part at least.
+const MIN_DEPTH: usize = 100;
+
+impl Collection {
+    /// Returns the points that are best in several searches together, best first, those of equal scores
+    /// by their ids. Scores are those of the fusion. The parameters count for every part; their limit
+    /// for what comes of them.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for no parts, a weight or fusion out of range, or a depth below the limit; and
+    /// as [`search`](Self::search) and [`search_text`](Self::search_text).
+    pub fn search_hybrid(
+        &self,
+        query: &HybridQuery,
+        params: &SearchParams,
+    ) -> Result<SearchOutput> {
+        let shared = &*self.0;
+        shared.run("search", || {
+            let depth = depth(query, params)?;
+            let of_part = params.with_limit(depth)?.with_payload(false);
+            let parts = query.parts.iter();
+            let parts: Vec<(Part<'_>, f32)> = parts
+                .map(|(part, weight)| Ok((Part::prepare(shared, part, &of_part)?, *weight)))
+                .collect::<Result<_>>()?;
+            shared.retried(|| shared.run_parts(query, &parts, params))
+        })
+    }
+}
+
+/// One prepared search.
+enum Part<'a> {
+    Vector(Box<Search<'a>>),
+    Text(TextSearch<'a>),
+}
+
+impl<'a> Part<'a> {
+    fn prepare(shared: &'a Shared, part: &'a HybridPart, params: &'a SearchParams) -> Result<Self> {
+        Ok(match part {
+            HybridPart::Vector(query) => {
+                Self::Vector(Box::new(Search::prepare(shared, query, params)?))
+            }
+            HybridPart::Text(query) => Self::Text(TextSearch::prepare(shared, query, params)?),
+        })
+    }
+
+    /// Returns the results with scores of which larger ones are better.
+    fn run(&self) -> Result<Option<SearchOutput>> {
+        let (search, metric) = match self {
+            Self::Text(search) => return search.run(),
+            Self::Vector(search) => (search, search.field.config.metric),
+        };
+        let mut output = search.run()?;
+        if metric == Metric::L2 {
+            let points = output.iter_mut().flat_map(|output| &mut output.points);
+            points.for_each(|point| point.score = -point.score);
+        }
+        Ok(output)
+    }
+}
+
+impl Shared {
+    /// Runs all parts and fuses their results; nothing when a result was written or deleted meanwhile.
+    fn run_parts(
+        &self,
+        query: &HybridQuery,
+        parts: &[(Part<'_>, f32)],
+        params: &SearchParams,
+    ) -> Result<Option<SearchOutput>> {
+        let seq: SeqNo = self.state.read().seq;
+        let (mut lists, mut plans) = (Vec::with_capacity(parts.len()), Vec::new());
+        let mut stats = SearchStats::default();
+        for (part, weight) in parts {
+            let Some(output) = part.run()? else { return Ok(None) };
+            stats += output.stats;
+            plans.extend(output.plan.map(|plan| SearchPlan {
+                method: format!("weight {weight}, {} found: {}", output.points.len(), plan.method),
+                ..plan
+            }));
+            let points = output.points.into_iter().map(|point| (point.id, point.score));
+            lists.push(RankedList { points: points.collect(), weight: *weight });
+        }
+        let fused = fuse(query.fusion, &lists, params.limit())?;
+        let Some(mut points) = self.with_payloads(fused, seq)? else { return Ok(None) };
+        if !params.payload() {
+            points.iter_mut().for_each(|point| point.payload = Payload::default());
+        }
+        let plan = params.explain().then(|| SearchPlan::fused(query.fusion, plans));
+        Ok(Some(SearchOutput { points, stats, plan }))
+    }
+}
+
+/// Returns how many results of each part are fused.
+fn depth(query: &HybridQuery, params: &SearchParams) -> Result<usize> {
+    if query.parts.is_empty() {
+        return Err(Error::invalid("nothing to fuse: expected at least one part"));
+    }
+    let limit = params.limit();
+    match query.depth {
+        Some(depth) if depth < limit => {
+            Err(Error::invalid(format!("depth {depth} is below the limit of {limit} results")))
+        }
+        Some(depth) => Ok(depth),
+        None => Ok((limit * DEPTH_FACTOR).max(MIN_DEPTH).min(MAX_LIMIT)),
+    }
+}
