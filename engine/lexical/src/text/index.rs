@@ -27,7 +27,7 @@ impl TextIndex {
         field: Field,
         path: &Path,
     ) -> Result<Self, LexicalError> {
-        let failed = |error| LexicalError::of_tantivy(path, error);
+        let failed = |error: tantivy::TantivyError| LexicalError::of_tantivy(path, &error);
         let words = segment.inverted_index(field).map_err(failed)?;
         let lengths = segment.get_fieldnorms_reader(field).map_err(failed)?;
         if lengths.num_docs() != segment.max_doc() {
