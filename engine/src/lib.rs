@@ -44,6 +44,7 @@ mod merge_policy;
 mod moment;
 mod plan;
 mod point;
+mod resources;
 mod scroll;
 mod segment;
 mod slot_texts;
