@@ -96,6 +96,9 @@ pub(super) fn run(
         }));
     }
     fitting.write_table(&[], session.out)?;
+    if args.pseudo.is_some() {
+        session.note("queries made of stored points lean towards words: prefer judged ones");
+    }
     let kept = match args.dry_run {
         true => "not kept, as asked",
         false => "kept with the collection: search it with --hybrid fitted",
