@@ -13,6 +13,8 @@ use bigrain_types::{
     VectorError,
 };
 
+use crate::FusionError;
+
 /// The result of an engine operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -206,6 +208,12 @@ impl From<LexicalError> for Error {
             ErrorKind::Io
         };
         Self::caused(kind, error)
+    }
+}
+
+impl From<FusionError> for Error {
+    fn from(error: FusionError) -> Self {
+        Self::caused(ErrorKind::InvalidArgument, error)
     }
 }
 

@@ -36,6 +36,8 @@ mod error;
 mod field;
 mod filtering;
 mod fusion;
+mod hybrid_fit;
+mod hybrid_query;
 mod memory;
 mod memtable;
 mod merge_policy;
@@ -45,6 +47,8 @@ mod point;
 mod resources;
 mod scroll;
 mod segment;
+mod slot_texts;
+mod text_query;
 mod threads;
 mod update;
 mod watch;
@@ -66,6 +70,8 @@ pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use field::{CollectionConfig, DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES, MAX_FIELDS};
 pub use fusion::{Fusion, FusionError, RankedList, fuse};
+pub use hybrid_fit::{FitEvidence, FittedPart, HybridFit};
+pub use hybrid_query::HybridQuery;
 pub use memory::MemoryInfo;
 pub use plan::{SearchPlan, SourcePlan};
 pub use point::{
@@ -73,5 +79,6 @@ pub use point::{
     StoredPoint, StoredVector, UpsertOutput,
 };
 pub use scroll::{Cursor, ScrollPage, ScrollParams};
+pub use text_query::{MAX_QUERY_WORDS, TextQuery};
 pub use update::{PayloadUpdate, UpdateOutput};
 pub use watch::{Progress, Watch};

@@ -9,13 +9,15 @@ use std::collections::HashMap;
 use std::mem::size_of;
 use std::sync::Arc;
 
-use bigrain_types::{FieldId, Payload, PointId, SeqNo};
+use bigrain_lexical::text::TextTable;
+use bigrain_types::{FieldId, Payload, PointId, SeqNo, TextField};
 use roaring::RoaringBitmap;
 
 use crate::column::Column;
 use crate::encoded_points::EncodedPoints;
 use crate::field::{Field, Fields};
 use crate::filtering::{PreparedFilter, SlotFilters};
+use crate::slot_texts::SlotTexts;
 
 /// Recent writes of one collection.
 #[derive(Debug)]
@@ -26,6 +28,7 @@ pub(crate) struct Memtable {
     /// One per slot.
     payloads: Vec<Arc<Payload>>,
     filters: SlotFilters,
+    texts: SlotTexts,
     newest: SeqNo,
     slots: HashMap<PointId, u32>,
     dead: RoaringBitmap,
@@ -41,6 +44,7 @@ impl Memtable {
             ids: Vec::new(),
             payloads: Vec::new(),
             filters: SlotFilters::default(),
+            texts: SlotTexts::default(),
             newest: SeqNo::default(),
             slots: HashMap::new(),
             dead: RoaringBitmap::new(),
@@ -125,6 +129,11 @@ impl Memtable {
         self.filters.matching(filter, &self.ids, &self.payloads)
     }
 
+    /// Calls `with` on the words of a text field; its rows are slots, dead ones included.
+    pub fn with_text<T>(&self, field: &TextField, with: impl FnOnce(&TextTable) -> T) -> T {
+        self.texts.with(field, &self.payloads, with)
+    }
+
     /// Returns the newest write it holds.
     pub fn newest(&self) -> SeqNo {
         self.newest
@@ -140,7 +149,11 @@ impl Memtable {
         let payload = size_of::<Arc<Payload>>() + size_of::<Payload>();
         let per_slot = size_of::<PointId>() * 2 + size_of::<u32>() + 1 + payload;
         let columns: usize = self.columns.iter().map(Column::memory_bytes).sum();
-        columns + self.ids.len() * per_slot + self.id_bytes * 2 + self.payload_bytes
+        columns
+            + self.ids.len() * per_slot
+            + self.id_bytes * 2
+            + self.payload_bytes
+            + self.texts.memory_bytes()
     }
 }
 

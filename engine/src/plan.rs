@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Fusion;
+
 /// How a search went about it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -12,7 +14,7 @@ pub struct SearchPlan {
     pub method: String,
     /// The field that was searched.
     pub field: String,
-    /// Levels of the stored codes.
+    /// Levels of the stored codes; 0 where none are asked.
     pub levels: u8,
     /// Bits per dimension of the query.
     pub query_bits: u8,
@@ -20,6 +22,9 @@ pub struct SearchPlan {
     pub max_candidates: usize,
     /// Every source searched, in order.
     pub sources: Vec<SourcePlan>,
+    /// What was fused, in order, each with its weight.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<SearchPlan>,
 }
 
 /// One source of a search: a segment, or a memtable.
@@ -38,13 +43,33 @@ pub struct SourcePlan {
     pub deleted: u64,
 }
 
+impl SearchPlan {
+    /// Returns the plan of several searches whose results are fused.
+    pub(crate) fn fused(fusion: Fusion, parts: Vec<Self>) -> Self {
+        let field = parts.iter().map(|part| &*part.field).collect::<Vec<_>>().join(", ");
+        Self {
+            method: format!("fused by {fusion}"),
+            field,
+            levels: 0,
+            query_bits: 0,
+            max_candidates: 0,
+            sources: Vec::new(),
+            parts,
+        }
+    }
+}
+
 impl fmt::Display for SearchPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{} in {} ({} levels, query {} bits, at most {} candidates)",
-            self.method, self.field, self.levels, self.query_bits, self.max_candidates
-        )?;
+        write!(f, "{} in {}", self.method, self.field)?;
+        if self.levels > 0 {
+            let Self { levels, query_bits, max_candidates, .. } = self;
+            write!(
+                f,
+                " ({levels} levels, query {query_bits} bits, at most {max_candidates} candidates)"
+            )?;
+        }
+        writeln!(f)?;
         for source in &self.sources {
             writeln!(
                 f,
@@ -55,6 +80,6 @@ impl fmt::Display for SearchPlan {
                 writeln!(f, "    {filter}")?;
             }
         }
-        Ok(())
+        self.parts.iter().try_for_each(|part| write!(f, "{part}"))
     }
 }

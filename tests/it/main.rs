@@ -27,4 +27,5 @@ mod model;
 mod power;
 mod recall;
 mod start;
+mod text;
 mod updates;

@@ -7,6 +7,7 @@
 mod collections;
 mod context;
 mod encode;
+mod hybrid;
 mod points;
 mod search;
 mod upsert_stream;

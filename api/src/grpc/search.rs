@@ -10,7 +10,10 @@ use tonic::{Request, Response, Status};
 use super::Context;
 use crate::models::Model;
 use crate::proto::search_server::Search;
-use crate::proto::{SearchOptions, SearchReply, SearchRequest, SearchTextRequest};
+use crate::proto::{
+    SearchHybridRequest, SearchOptions, SearchReply, SearchRequest, SearchTextRequest,
+    SearchWordsRequest,
+};
 use crate::request_scope::Arrival;
 use crate::{convert, status};
 
@@ -57,6 +60,26 @@ impl Search for SearchService {
         reply.server_time_us = arrival.server_time_us();
         Ok(Response::new(reply))
     }
+
+    async fn search_words(
+        &self,
+        request: Request<SearchWordsRequest>,
+    ) -> Result<Response<SearchReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let mut reply = self.words(request.into_inner()).await?;
+        reply.server_time_us = arrival.server_time_us();
+        Ok(Response::new(reply))
+    }
+
+    async fn search_hybrid(
+        &self,
+        request: Request<SearchHybridRequest>,
+    ) -> Result<Response<SearchReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let mut reply = self.hybrid(request.into_inner()).await?;
+        reply.server_time_us = arrival.server_time_us();
+        Ok(Response::new(reply))
+    }
 }
 
 impl SearchService {
@@ -84,7 +107,8 @@ impl SearchService {
         self.0.runtime.searches.run(search).await
     }
 
-    async fn encode(
+    /// Encodes a text with the model of a field.
+    pub(super) async fn encode(
         &self,
         collection: String,
         field: Option<String>,
@@ -135,9 +159,10 @@ struct QueryVector {
     filter: Option<Filter>,
 }
 
-struct EncodedQuery {
-    vector: Vec<f32>,
-    space: EmbeddingSpaceId,
-    truncated: bool,
-    took: Duration,
+/// A query text as a vector.
+pub(super) struct EncodedQuery {
+    pub vector: Vec<f32>,
+    pub space: EmbeddingSpaceId,
+    pub truncated: bool,
+    pub took: Duration,
 }

@@ -9,6 +9,7 @@ mod support;
 mod collections;
 mod encoding;
 mod fields;
+mod hybrid;
 mod lifecycle;
 mod limits;
 mod points;

@@ -23,10 +23,10 @@
 //! 3. Its rows in `select/field.rs`.
 //! 4. A case in `tests/it/differential.rs`.
 //!
-//! # Adding text search
+//! # Text
 //!
-//! A field of tantivy's text type in `schema.rs`, filled by the writer beside the terms: documents
-//! are rows already.
+//! Beside the terms stands one field of words for each declared text field ([`text`]), so documents
+//! of BM25 are rows too. Words are kept with their counts and without their positions.
 
 mod archive;
 mod error;
@@ -35,6 +35,7 @@ mod schema;
 mod select;
 mod tantivy_directory;
 pub mod terms;
+pub mod text;
 mod writer;
 
 pub use error::LexicalError;

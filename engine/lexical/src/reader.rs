@@ -1,17 +1,19 @@
 //! Reads the lexical index of a segment.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bigrain_storage::{BlockFile, Directory};
-use bigrain_types::Filter;
+use bigrain_types::{Filter, TextField};
 use tantivy::{Index, InvertedIndexReader, SegmentReader};
 
 use crate::LexicalError;
 use crate::archive::Archive;
-use crate::schema::terms_field;
+use crate::schema::{terms_field, text_field};
 use crate::select::{Selection, Terms};
 use crate::tantivy_directory::ArchiveDirectory;
+use crate::text::TextIndex;
 
 /// The lexical index of a segment, shared by any number of threads.
 ///
@@ -19,7 +21,15 @@ use crate::tantivy_directory::ArchiveDirectory;
 /// first filter comes, and checked block by block as they are touched.
 pub struct LexicalReader {
     archive: Arc<Archive>,
-    index: Mutex<Option<Arc<InvertedIndexReader>>>,
+    index: Mutex<Option<Arc<OpenIndex>>>,
+}
+
+/// What was opened by the first who asked.
+struct OpenIndex {
+    segment: SegmentReader,
+    terms: Arc<InvertedIndexReader>,
+    /// The fields of words that were asked for.
+    texts: Mutex<HashMap<TextField, Arc<TextIndex>>>,
 }
 
 impl LexicalReader {
@@ -53,12 +63,29 @@ impl LexicalReader {
     pub fn select(&self, filter: &Filter) -> Result<Selection, LexicalError> {
         let index = self.index()?;
         let path = self.archive.path();
-        Terms::new(&index, self.rows() as u32, &path).select(filter)
+        Terms::new(&index.terms, self.rows() as u32, &path).select(filter)
+    }
+
+    /// Returns the words of a text field; none if the index was written without it.
+    ///
+    /// # Errors
+    ///
+    /// [`LexicalError`] when a block is damaged or cannot be read.
+    pub fn text(&self, field: &TextField) -> Result<Option<Arc<TextIndex>>, LexicalError> {
+        let index = self.index()?;
+        let Some(words) = text_field(index.segment.schema(), field) else { return Ok(None) };
+        let mut texts = index.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = texts.get(field) {
+            return Ok(Some(Arc::clone(text)));
+        }
+        let text = Arc::new(TextIndex::open(&index.segment, words, &self.archive.path())?);
+        texts.insert(field.clone(), Arc::clone(&text));
+        Ok(Some(text))
     }
 
     /// Returns the terms and their posting lists, opened by the first who asks. An error is not
     /// kept: what failed to be read may be read the next time.
-    fn index(&self) -> Result<Arc<InvertedIndexReader>, LexicalError> {
+    fn index(&self) -> Result<Arc<OpenIndex>, LexicalError> {
         let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(index) = &*index {
             return Ok(Arc::clone(index));
@@ -68,7 +95,7 @@ impl LexicalReader {
         Ok(opened)
     }
 
-    fn open_index(&self) -> Result<Arc<InvertedIndexReader>, LexicalError> {
+    fn open_index(&self) -> Result<Arc<OpenIndex>, LexicalError> {
         let path = self.archive.path();
         let failed = |error| LexicalError::of_tantivy(&path, &error);
         let index = Index::open(ArchiveDirectory(Arc::clone(&self.archive))).map_err(failed)?;
@@ -86,7 +113,8 @@ impl LexicalReader {
             return Err(malformed(reason));
         }
         let terms = terms_field(segment.schema()).map_err(failed)?;
-        segment.inverted_index(terms).map_err(failed)
+        let terms = segment.inverted_index(terms).map_err(failed)?;
+        Ok(Arc::new(OpenIndex { segment, terms, texts: Mutex::default() }))
     }
 }
 

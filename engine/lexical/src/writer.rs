@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use bigrain_storage::Directory;
-use bigrain_types::{Payload, PointId};
+use bigrain_types::{Payload, PointId, TextField};
 use tantivy::directory::{Directory as _, RamDirectory};
 use tantivy::indexer::SingleSegmentIndexWriter;
 use tantivy::schema::Field;
 use tantivy::{Index, TantivyDocument, TantivyError};
 
-use crate::schema::schema;
+use crate::schema::WrittenSchema;
 use crate::terms::document_terms;
 use crate::{LexicalError, archive};
 
@@ -31,23 +31,26 @@ pub struct LexicalWriter {
     files: RamDirectory,
     writer: SingleSegmentIndexWriter,
     terms: Field,
+    /// Each text field, and its field of words.
+    texts: Vec<(TextField, Field)>,
     rows: u64,
 }
 
 impl LexicalWriter {
-    /// Starts an index.
+    /// Starts an index of payload values, and of the words of some text fields.
     ///
     /// # Errors
     ///
     /// [`LexicalError::Build`] when tantivy refuses.
-    pub fn new() -> Result<Self, LexicalError> {
-        let (schema, terms) = schema();
+    pub fn new(text_fields: &[TextField]) -> Result<Self, LexicalError> {
+        let WrittenSchema { schema, terms, texts, tokenizers } = WrittenSchema::new(text_fields);
         let files = RamDirectory::create();
-        let builder = Index::builder().schema(schema);
+        let builder = Index::builder().schema(schema).tokenizers(tokenizers);
         let writer = builder
             .single_segment_index_writer(files.clone(), TABLE_BUDGET_BYTES)
             .map_err(|error| failed(&error))?;
-        Ok(Self { files, writer, terms, rows: 0 })
+        let texts = text_fields.iter().cloned().zip(texts).collect();
+        Ok(Self { files, writer, terms, texts, rows: 0 })
     }
 
     /// Adds the row of the next offset.
@@ -59,6 +62,9 @@ impl LexicalWriter {
         let mut document = TantivyDocument::new();
         for term in document_terms(id, payload) {
             document.add_bytes(self.terms, &term);
+        }
+        for (field, words) in &self.texts {
+            field.each_text(payload, &mut |text| document.add_text(*words, text));
         }
         self.writer.add_document(document).map_err(|error| failed(&error))?;
         self.rows += 1;

@@ -20,8 +20,6 @@
 mod alter;
 mod building;
 mod chores;
-mod exact;
-mod filtered;
 mod flush;
 mod handle;
 mod info;

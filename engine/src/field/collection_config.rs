@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use bigrain_types::{DenseFormat, EmbeddingSpaceId, Levels, Metric};
+use bigrain_types::{DenseFormat, EmbeddingSpaceId, Levels, Metric, TextField};
 use serde::{Deserialize, Serialize};
 
 use super::{DEFAULT_FIELD, FieldConfig};
@@ -38,6 +38,7 @@ pub const MAX_FIELDS: usize = 64;
 pub struct CollectionConfig {
     /// Never empty.
     fields: Vec<FieldConfig>,
+    texts: Vec<TextField>,
 }
 
 impl CollectionConfig {
@@ -51,14 +52,40 @@ impl CollectionConfig {
     /// Returns the shape of a collection with one field.
     #[must_use]
     pub fn of(first: FieldConfig) -> Self {
-        Self { fields: vec![first] }
+        Self { fields: vec![first], texts: Vec::new() }
     }
 
-    /// Returns the shape with some fields, of which there is at least one.
-    pub(super) fn from_fields(fields: impl Iterator<Item = FieldConfig>) -> Self {
+    /// Returns the shape with some vector fields, of which there is at least one, and text fields.
+    pub(super) fn from_fields(
+        fields: impl Iterator<Item = FieldConfig>,
+        texts: Vec<TextField>,
+    ) -> Self {
         let fields: Vec<FieldConfig> = fields.collect();
         debug_assert!(!fields.is_empty(), "a collection has at least one field");
-        Self { fields }
+        Self { fields, texts }
+    }
+
+    /// Declares a payload field to be searched by words.
+    #[must_use]
+    pub fn with_text(mut self, field: TextField) -> Self {
+        self.texts.push(field);
+        self
+    }
+
+    /// Returns the payload fields that are searched by words, in their order.
+    #[must_use]
+    pub fn texts(&self) -> &[TextField] {
+        &self.texts
+    }
+
+    /// Returns the text field of a [name](TextField::name).
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, with the names there are.
+    pub fn text(&self, name: &str) -> Result<&TextField> {
+        let found = self.texts.iter().find(|text| text.name() == name);
+        found.ok_or_else(|| no_such_text(name, &self.texts))
     }
 
     pub(super) fn into_fields(self) -> Vec<FieldConfig> {
@@ -140,7 +167,7 @@ impl CollectionConfig {
                 return Err(Error::invalid(format!("two fields are called {:?}", field.name)));
             }
         }
-        Ok(())
+        check_texts(&self.texts)
     }
 
     fn map_first(mut self, change: impl FnOnce(FieldConfig) -> FieldConfig) -> Self {
@@ -160,23 +187,25 @@ impl CollectionConfig {
 #[serde(deny_unknown_fields)]
 struct Fields {
     fields: Vec<FieldConfig>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    texts: Vec<TextField>,
 }
 
 impl TryFrom<Fields> for CollectionConfig {
     type Error = &'static str;
 
-    fn try_from(Fields { fields }: Fields) -> Result<Self, Self::Error> {
+    fn try_from(Fields { fields, texts }: Fields) -> Result<Self, Self::Error> {
         if fields.is_empty() {
             Err("a collection has at least one field")
         } else {
-            Ok(Self { fields })
+            Ok(Self { fields, texts })
         }
     }
 }
 
 impl From<CollectionConfig> for Fields {
     fn from(config: CollectionConfig) -> Self {
-        Self { fields: config.fields }
+        Self { fields: config.fields, texts: config.texts }
     }
 }
 
@@ -184,6 +213,24 @@ impl From<CollectionConfig> for Fields {
 pub(super) fn check_field_count(count: usize) -> Result<()> {
     if count > MAX_FIELDS {
         return Err(Error::invalid(format!("{count} fields exceed the limit of {MAX_FIELDS}")));
+    }
+    Ok(())
+}
+
+/// Refuses text fields that cannot be.
+fn check_texts(texts: &[TextField]) -> Result<()> {
+    check_field_count(texts.len())?;
+    for (at, field) in texts.iter().enumerate() {
+        if field.drop_stop_words && !field.language.has_stop_words() {
+            let (name, language) = (field.name(), field.language);
+            let reason =
+                format!("text field {name}: no stop words are known of language {language}");
+            return Err(Error::invalid(reason));
+        }
+        let name = field.name();
+        if texts[..at].iter().any(|other| other.name() == name) {
+            return Err(Error::invalid(format!("text field {name} is declared twice")));
+        }
     }
     Ok(())
 }
@@ -197,6 +244,17 @@ pub(super) fn at_field(name: &str, error: &Error) -> Error {
 pub(super) fn no_such_field<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Error {
     let known: Vec<&str> = known.collect();
     let reason = format!("no such field {name:?}: the collection has {}", known.join(", "));
+    Error::new(ErrorKind::NotFound, reason)
+}
+
+/// Says that a text field is not declared, and which are.
+pub(super) fn no_such_text<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a TextField>,
+) -> Error {
+    let known: Vec<String> = known.into_iter().map(TextField::name).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    let reason = format!("no such text field {name:?}: the collection has {known}");
     Error::new(ErrorKind::NotFound, reason)
 }
 
@@ -229,6 +287,21 @@ mod tests {
         assert_eq!(many.validate().unwrap_err().to_string(), "65 fields exceed the limit of 64");
         let error = config.field(Some("b")).unwrap_err();
         assert_eq!(error.to_string(), "no such field \"b\": the collection has vector");
+    }
+
+    #[test]
+    fn text_fields_are_checked_and_kept() {
+        let text = |path| TextField::new(path, bigrain_types::Language::Greek).unwrap();
+        let config = CollectionConfig::new(4, Metric::Dot).with_text(text("a"));
+        assert!(config.validate().is_ok());
+        let twice = config.clone().with_text(text("a"));
+        let error = twice.validate().unwrap_err().to_string();
+        assert_eq!(error, "text field a is declared twice");
+        let stop = config.clone().with_text(text("b").without_stop_words());
+        let error = stop.validate().unwrap_err().to_string();
+        assert_eq!(error, "text field b: no stop words are known of language el");
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<CollectionConfig>(&json).unwrap(), config);
     }
 
     #[test]

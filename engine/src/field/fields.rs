@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bigrain_binarize::Binarizer;
-use bigrain_types::{EmbeddingSpaceId, FieldId, Metric, normalize, validate_vector};
+use bigrain_types::{EmbeddingSpaceId, FieldId, Metric, SegmentId, normalize, validate_vector};
 
-use super::collection_config::{at_field, no_such_field};
-use super::{CollectionConfig, FieldConfig, Schema, SchemaField};
-use crate::{Error, Result};
+use super::collection_config::{at_field, no_such_field, no_such_text};
+use super::{CollectionConfig, FieldConfig, Schema, SchemaField, SchemaText};
+use crate::{Error, ErrorKind, HybridFit, Result};
 
 /// The seed of every field's rotation. Codes of equal shape share one code space, so that segments
 /// can be copied from one collection to another.
@@ -61,18 +61,24 @@ impl Field {
 
 /// The fields of a collection at one moment, in their order; at least one. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Fields(Arc<[Arc<Field>]>);
+pub(crate) struct Fields {
+    vectors: Arc<[Arc<Field>]>,
+    texts: Arc<[SchemaText]>,
+    hybrid: Option<Arc<HybridFit>>,
+}
 
 impl Fields {
     /// Prepares the fields of a schema for use.
     pub fn new(schema: &Schema) -> Result<Self> {
         let field = |field: &SchemaField| Field::new(field).map(Arc::new);
-        Ok(Self(schema.fields.iter().map(field).collect::<Result<_>>()?))
+        let vectors = schema.fields.iter().map(field).collect::<Result<_>>()?;
+        let hybrid = schema.hybrid.clone().map(Arc::new);
+        Ok(Self { vectors, texts: schema.texts.iter().cloned().collect(), hybrid })
     }
 
     /// Returns the fields, in their order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Field>> {
-        self.0.iter()
+        self.vectors.iter()
     }
 
     /// Returns the field of an id.
@@ -82,7 +88,7 @@ impl Fields {
 
     /// Returns the field of a name; the first one without a name.
     pub fn named(&self, name: Option<&str>) -> Result<&Arc<Field>> {
-        let Some(name) = name else { return Ok(&self.0[0]) };
+        let Some(name) = name else { return Ok(&self.vectors[0]) };
         let found = self.iter().find(|field| &*field.name == name);
         found.ok_or_else(|| no_such_field(name, self.iter().map(|field| &*field.name)))
     }
@@ -90,22 +96,60 @@ impl Fields {
     /// Returns the fields with another one behind them.
     #[must_use]
     pub fn with(&self, field: Arc<Field>) -> Self {
-        Self(self.iter().cloned().chain([field]).collect())
+        let vectors = self.iter().cloned().chain([field]).collect();
+        Self { vectors, ..self.clone() }
     }
 
     /// Returns the fields without one of them, which is not the only one.
     #[must_use]
     pub fn without(&self, id: FieldId) -> Self {
-        Self(self.iter().filter(|field| field.id != id).cloned().collect())
+        let vectors = self.iter().filter(|field| field.id != id).cloned().collect();
+        Self { vectors, ..self.clone() }
+    }
+
+    /// Returns the fields with what a schema says of words and of fusing.
+    #[must_use]
+    pub fn with_texts_of(&self, schema: &Schema) -> Self {
+        let texts = schema.texts.iter().cloned().collect();
+        let hybrid = schema.hybrid.clone().map(Arc::new);
+        Self { vectors: Arc::clone(&self.vectors), texts, hybrid }
+    }
+
+    /// Returns the text fields, in their order.
+    pub fn texts(&self) -> &[SchemaText] {
+        &self.texts
+    }
+
+    /// Returns the text field of a name; the first one without a name.
+    pub fn text(&self, name: Option<&str>) -> Result<&SchemaText> {
+        let Some(name) = name else {
+            let reason = "the collection has no text fields";
+            let none = || Error::new(ErrorKind::FailedPrecondition, reason);
+            return self.texts.first().ok_or_else(none);
+        };
+        let found = self.texts.iter().find(|text| text.config.name() == name);
+        found.ok_or_else(|| no_such_text(name, self.texts.iter().map(|text| &text.config)))
+    }
+
+    /// Returns the fusion that was fitted, if one was.
+    pub fn hybrid(&self) -> Option<&Arc<HybridFit>> {
+        self.hybrid.as_ref()
+    }
+
+    /// Whether a segment was begun before some text field was declared, and may lack its words.
+    pub fn is_stale(&self, segment: SegmentId) -> bool {
+        self.texts.iter().any(|text| segment < text.since)
     }
 
     /// Returns the shape of the collection.
     pub fn config(&self) -> CollectionConfig {
-        CollectionConfig::from_fields(self.iter().map(|field| field.config.clone()))
+        let vectors = self.iter().map(|field| field.config.clone());
+        let texts = self.texts.iter().map(|text| text.config.clone());
+        CollectionConfig::from_fields(vectors, texts.collect())
     }
 
     /// Names the field an error is about, where the collection has several.
     pub fn at(&self, field: &Field, error: Error) -> Error {
-        if self.0.len() == 1 { error } else { at_field(&field.name, &error) }
+        if self.vectors.len() == 1 { error } else { at_field(&field.name, &error) }
     }
 }

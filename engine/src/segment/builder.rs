@@ -7,6 +7,7 @@ use bigrain_index::build::{BuildParams, BuiltIndex, Rows, build};
 use bigrain_index::{IndexError, codes, dense::DenseWriter, ids, lists, order};
 use bigrain_lexical::LexicalWriter;
 use bigrain_storage::{Directory, FileKind};
+use bigrain_types::TextField;
 
 use super::input::FieldRows;
 use super::{Placement, SegmentInput};
@@ -25,6 +26,8 @@ const WINDOW_BYTES: usize = 16 << 20;
 pub(crate) struct SegmentParams<'a> {
     /// The fields whose vectors are written; others are left out.
     pub fields: &'a [Arc<Field>],
+    /// The payload fields whose words are indexed.
+    pub texts: &'a [TextField],
     /// Where randomness begins.
     pub seed: u64,
 }
@@ -87,24 +90,23 @@ pub(crate) fn build_segment<I: SegmentInput>(
     }
     let ids = written.order.iter().map(|&point| input.id(point as usize));
     ids::write(directory, &folder.join(FileKind::Ids.file_name("")), ids)?;
-    write_lexical(directory, folder, input, &written.order)?;
+    let mut lexical = LexicalWriter::new(params.texts)?;
+    add_payloads(&mut lexical, input, &written.order)?;
+    lexical.finish(directory, &folder.join(FileKind::Lexical.file_name("")))?;
     Ok(written)
 }
 
 /// Indexes ids and payloads, in the order of the offsets.
-fn write_lexical<I: SegmentInput>(
-    directory: &dyn Directory,
-    folder: &Path,
+fn add_payloads<I: SegmentInput>(
+    writer: &mut LexicalWriter,
     input: &I,
     order: &[u32],
 ) -> crate::Result<()> {
-    let mut writer = LexicalWriter::new()?;
     for points in order.chunks(PAYLOAD_BATCH) {
         for (&point, payload) in points.iter().zip(input.payloads(points)?) {
             writer.add(&*input.id(point as usize)?, &payload)?;
         }
     }
-    writer.finish(directory, &folder.join(FileKind::Lexical.file_name("")))?;
     Ok(())
 }
 
@@ -236,7 +238,7 @@ mod tests {
 
     fn build(directory: &RamDirectory, threads: usize, input: &Points) -> Segment {
         let threads = Threads::start(threads).unwrap();
-        let params = SegmentParams { fields: &fields(), seed: 3 };
+        let params = SegmentParams { fields: &fields(), texts: &[], seed: 3 };
         let folder = Path::new("");
         let built = build_segment(directory, folder, input, &params, &threads).unwrap();
         let segment = Segment::open(directory, folder, SegmentId(1), &built.fields).unwrap();

@@ -6,6 +6,7 @@
 mod cancel;
 mod dense_format;
 pub mod filter;
+mod language;
 mod metric;
 mod offset;
 mod payload;
@@ -13,12 +14,14 @@ mod point_id;
 mod search;
 mod space;
 mod sparse;
+mod text_field;
 mod vector;
 mod verify_io;
 
 pub use cancel::{Cancel, Cancelled};
 pub use dense_format::DenseFormat;
 pub use filter::{Filter, FilterError};
+pub use language::{Language, LanguageError};
 pub use metric::Metric;
 pub use offset::{FieldId, Levels, LevelsError, Offset, SegmentId, SeqNo};
 pub use payload::{MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH, Payload, PayloadError};
@@ -29,5 +32,6 @@ pub use search::{
 };
 pub use space::{CodeSpaceId, EmbeddingSpaceId, SpaceIdError};
 pub use sparse::{MAX_SPARSE_COMPONENTS, SparseVector, SparseVectorError};
+pub use text_field::{TextField, TextFieldError};
 pub use vector::{MAX_DIMS, VectorError, normalize, validate_vector};
 pub use verify_io::VerifyIo;

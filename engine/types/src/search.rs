@@ -83,6 +83,16 @@ impl SearchParams {
         })
     }
 
+    /// Asks for another number of results.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchParamsError::Limit`] for zero or more than [`MAX_LIMIT`].
+    pub fn with_limit(mut self, limit: usize) -> Result<Self, SearchParamsError> {
+        self.limit = Self::new(limit)?.limit;
+        Ok(self)
+    }
+
     /// Aims at this share of the true neighbours, [`DEFAULT_TARGET_RECALL`] unless stated. 1 probes
     /// every list and leaves errors of codes to wide bounds; only [`SearchParams::with_exact`] is
     /// certain.

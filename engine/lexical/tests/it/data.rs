@@ -13,7 +13,7 @@ pub const FILE: &str = "lexical";
 /// Writes the index of some payloads; their ids are their offsets.
 pub fn write(payloads: &[Payload]) -> RamDirectory {
     let directory = RamDirectory::new();
-    let mut writer = LexicalWriter::new().unwrap();
+    let mut writer = LexicalWriter::new(&[]).unwrap();
     for (offset, payload) in payloads.iter().enumerate() {
         writer.add(&id(offset), payload).unwrap();
     }

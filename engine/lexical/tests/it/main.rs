@@ -9,4 +9,5 @@
 mod damage;
 mod data;
 mod differential;
+mod text;
 mod words;

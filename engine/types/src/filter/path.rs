@@ -3,15 +3,18 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::FilterError;
+use crate::Payload;
 
 /// The longest path, in bytes as it is written.
 const MAX_PATH_BYTES: usize = 1024;
 
 /// A path into a payload, such as `authors[].name`; see [the grammar](crate::filter).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct FieldPath(Vec<Step>);
 
 /// One step of a path.
@@ -59,6 +62,20 @@ impl FieldPath {
         &self.0
     }
 
+    /// Calls `visit` with every text that the path reaches, those in an array at its end included.
+    pub fn each_text(&self, payload: &Payload, visit: &mut dyn FnMut(&str)) {
+        self.any(payload.as_map(), &mut |value| {
+            match value {
+                Value::String(text) => visit(text),
+                Value::Array(elements) => {
+                    elements.iter().filter_map(Value::as_str).for_each(&mut *visit)
+                }
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {}
+            }
+            false
+        });
+    }
+
     /// Calls `visit` with every value that the path reaches, until it returns true; returns whether
     /// it did.
     pub(super) fn any(
@@ -97,6 +114,20 @@ fn take_name(text: &str) -> Option<(String, &str)> {
     }
     let end = text.find(['.', '[', ']', '"']).unwrap_or(text.len());
     (end > 0).then(|| (text[..end].to_owned(), &text[end..]))
+}
+
+impl TryFrom<String> for FieldPath {
+    type Error = FilterError;
+
+    fn try_from(text: String) -> Result<Self, FilterError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<FieldPath> for String {
+    fn from(path: FieldPath) -> Self {
+        path.to_string()
+    }
 }
 
 impl FromStr for FieldPath {

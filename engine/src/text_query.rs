@@ -1,0 +1,52 @@
+//! What to search for by words.
+
+use bigrain_types::{Cancel, Filter};
+
+/// The most different words of one query.
+pub const MAX_QUERY_WORDS: usize = 1024;
+
+/// What to search for by words: points whose text has any of them, those first whose text has more of
+/// them, rarer ones, and more often for its length (BM25).
+///
+/// ```
+/// use bigrain_engine::TextQuery;
+///
+/// let query = TextQuery::new("sparse retrieval").in_field("abstract");
+/// # let _ = query;
+/// ```
+#[derive(Clone, Debug)]
+pub struct TextQuery {
+    pub(crate) text: String,
+    pub(crate) field: Option<String>,
+    pub(crate) filter: Option<Filter>,
+    pub(crate) cancel: Cancel,
+}
+
+impl TextQuery {
+    /// Searches the collection's first text field.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), field: None, filter: None, cancel: Cancel::new() }
+    }
+
+    /// Searches the text field at another path.
+    #[must_use]
+    pub fn in_field(mut self, path: impl Into<String>) -> Self {
+        self.field = Some(path.into());
+        self
+    }
+
+    /// Searches among the points that match a filter. Scores stay what they are without it.
+    #[must_use]
+    pub fn with_filter(mut self, filter: Filter) -> Self {
+        self.filter = Some(filter);
+        self
+    }
+
+    /// Lets the search be given up from another thread.
+    #[must_use]
+    pub fn with_cancel(mut self, cancel: Cancel) -> Self {
+        self.cancel = cancel;
+        self
+    }
+}
