@@ -14,6 +14,9 @@ pub const MAX_LIMIT: usize = 16_384;
 /// The largest number of candidates verified for each result.
 pub const MAX_OVERSAMPLING: f32 = 1_000.0;
 
+/// The most points that diverse results are picked from, where not more are wanted.
+pub const MAX_DIVERSITY_DEPTH: usize = 2_048;
+
 /// The share of the true neighbours that a search aims to find when a caller states none.
 pub const DEFAULT_TARGET_RECALL: f32 = 0.95;
 
@@ -41,6 +44,15 @@ pub struct SearchParams {
     verify: bool,
     payload: bool,
     explain: bool,
+    score_threshold: Option<f32>,
+    diversity: Option<Diversity>,
+}
+
+/// How unlike each other results should be: maximal marginal relevance over the nearest candidates.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Diversity {
+    weight: f32,
+    depth: Option<NonZeroUsize>,
 }
 
 /// A search parameter out of range.
@@ -59,6 +71,15 @@ pub enum SearchParamsError {
     /// `probes` is zero.
     #[error("probes out of range: expected at least 1, got 0")]
     Probes,
+    /// A score threshold is not a number.
+    #[error("score threshold is not a number")]
+    ScoreThreshold,
+    /// The weight of diversity lies outside 0 to 1.
+    #[error("diversity out of range: expected 0 to 1, got {0}")]
+    Diversity(f32),
+    /// The depth of diversity is zero or above [`MAX_DIVERSITY_DEPTH`].
+    #[error("depth of diversity out of range: expected 1 to {MAX_DIVERSITY_DEPTH}, got {0}")]
+    DiversityDepth(usize),
 }
 
 impl SearchParams {
@@ -80,6 +101,8 @@ impl SearchParams {
             verify: true,
             payload: true,
             explain: false,
+            score_threshold: None,
+            diversity: None,
         })
     }
 
@@ -161,6 +184,34 @@ impl SearchParams {
         self
     }
 
+    /// Leaves out results whose score is worse: below the threshold, or above it where scores are
+    /// distances. Then there may be fewer than `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchParamsError::ScoreThreshold`] for NaN.
+    pub fn with_score_threshold(mut self, threshold: f32) -> Result<Self, SearchParamsError> {
+        if threshold.is_nan() {
+            return Err(SearchParamsError::ScoreThreshold);
+        }
+        self.score_threshold = Some(threshold);
+        Ok(self)
+    }
+
+    /// Without a threshold every score is good enough.
+    #[must_use]
+    pub fn without_score_threshold(mut self) -> Self {
+        self.score_threshold = None;
+        self
+    }
+
+    /// Picks results that are near the query without being all alike.
+    #[must_use]
+    pub fn with_diversity(mut self, diversity: Option<Diversity>) -> Self {
+        self.diversity = diversity;
+        self
+    }
+
     /// Returns how many results are wanted.
     #[must_use]
     pub fn limit(&self) -> usize {
@@ -207,6 +258,66 @@ impl SearchParams {
     #[must_use]
     pub fn explain(&self) -> bool {
         self.explain
+    }
+
+    /// Returns the worst score that is good enough, if stated.
+    #[must_use]
+    pub fn score_threshold(&self) -> Option<f32> {
+        self.score_threshold
+    }
+
+    /// Whether a score is good enough, given which scores are better.
+    #[must_use]
+    pub fn is_good_enough(&self, score: f32, larger_is_better: bool) -> bool {
+        self.score_threshold.is_none_or(|threshold| {
+            if larger_is_better { score >= threshold } else { score <= threshold }
+        })
+    }
+
+    /// Returns how unlike each other results should be, if stated.
+    #[must_use]
+    pub fn diversity(&self) -> Option<Diversity> {
+        self.diversity
+    }
+}
+
+impl Diversity {
+    /// Weighs unlikeness against nearness: 0 minds only how near results are, 1 only how unlike each
+    /// other.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchParamsError::Diversity`] unless it lies between 0 and 1.
+    pub fn new(weight: f32) -> Result<Self, SearchParamsError> {
+        if !(0.0..=1.0).contains(&weight) {
+            return Err(SearchParamsError::Diversity(weight));
+        }
+        Ok(Self { weight, depth: None })
+    }
+
+    /// Picks from the nearest `depth` points, or from as many as results are wanted if that is more;
+    /// unless stated from ten times as many, 100 at least.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchParamsError::DiversityDepth`] for zero or more than [`MAX_DIVERSITY_DEPTH`].
+    pub fn with_depth(mut self, depth: usize) -> Result<Self, SearchParamsError> {
+        let checked = NonZeroUsize::new(depth).filter(|depth| depth.get() <= MAX_DIVERSITY_DEPTH);
+        self.depth = Some(checked.ok_or(SearchParamsError::DiversityDepth(depth))?);
+        Ok(self)
+    }
+
+    /// Returns how much unlikeness counts.
+    #[must_use]
+    pub fn weight(&self) -> f32 {
+        self.weight
+    }
+
+    /// Returns how many points are picked from for so many results.
+    #[must_use]
+    pub fn depth_for(&self, limit: usize) -> usize {
+        let usual = (limit * 10).clamp(100, MAX_DIVERSITY_DEPTH);
+        self.depth.map_or(usual, NonZeroUsize::get).max(limit)
     }
 }
 
@@ -288,5 +399,30 @@ mod tests {
         }
         assert!(params.with_target_recall(1.0).is_ok());
         assert_eq!(params.with_probes(0), Err(SearchParamsError::Probes));
+        assert!(params.with_score_threshold(f32::NAN).is_err());
+        for bad in [-0.1, 1.1, f32::NAN] {
+            assert!(Diversity::new(bad).is_err(), "{bad}");
+        }
+        assert!(Diversity::new(0.5).unwrap().with_depth(0).is_err());
+        assert!(Diversity::new(0.5).unwrap().with_depth(MAX_DIVERSITY_DEPTH + 1).is_err());
+    }
+
+    #[test]
+    fn a_threshold_keeps_what_equals_it_on_either_side() {
+        let params = SearchParams::new(3).unwrap();
+        assert!(params.is_good_enough(-9.0, true));
+        let params = params.with_score_threshold(0.5).unwrap();
+        let good =
+            [0.4, 0.5, 0.6].map(|score| [true, false].map(|up| params.is_good_enough(score, up)));
+        assert_eq!(good, [[false, true], [true, true], [true, false]]);
+        assert!(!params.is_good_enough(f32::NAN, true));
+    }
+
+    #[test]
+    fn diverse_results_are_picked_from_enough() {
+        let diversity = Diversity::new(0.3).unwrap();
+        let depths = [1, 50, 5000].map(|limit| diversity.depth_for(limit));
+        assert_eq!(depths, [100, 500, 5000]);
+        assert_eq!(diversity.with_depth(7).unwrap().depth_for(3), 7);
     }
 }
