@@ -140,6 +140,11 @@ pub(crate) fn check_batch(len: usize) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a limit that no search or page may have.
+pub(crate) fn check_limit(limit: usize) -> Result<usize> {
+    Ok(SearchParams::new(limit)?.limit())
+}
+
 /// Refuses names that are empty, too long, or awkward in a URL or a shell.
 pub(crate) fn check_collection_name(name: &str) -> Result<()> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');

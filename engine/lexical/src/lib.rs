@@ -40,5 +40,5 @@ mod writer;
 
 pub use error::LexicalError;
 pub use reader::LexicalReader;
-pub use select::Selection;
+pub use select::{FacetCounts, Selection};
 pub use writer::LexicalWriter;
