@@ -20,11 +20,8 @@
 mod alter;
 mod building;
 mod chores;
-mod exact;
-mod filtered;
 mod flush;
 mod handle;
-mod hybrid;
 mod info;
 mod matching;
 mod merge;
@@ -33,7 +30,6 @@ mod read;
 mod rewrite;
 mod search;
 mod state;
-mod text_search;
 mod writer;
 
 pub use handle::Collection;

@@ -6,10 +6,9 @@
 
 use bigrain_types::{MAX_LIMIT, Metric, SearchParams, SearchStats, SeqNo};
 
-use super::Collection;
-use super::handle::Shared;
-use super::search::Search;
-use super::text_search::TextSearch;
+use super::{TextSearch, VectorSearch};
+use crate::collection::Collection;
+use crate::collection::handle::Shared;
 use crate::hybrid_query::HybridPart;
 use crate::plan::SearchPlan;
 use crate::{Error, HybridQuery, Payload, RankedList, Result, SearchOutput, fuse};
@@ -49,7 +48,7 @@ impl Collection {
 
 /// One prepared search.
 enum Part<'a> {
-    Vector(Box<Search<'a>>),
+    Vector(Box<VectorSearch<'a>>),
     Text(TextSearch<'a>),
 }
 
@@ -57,7 +56,7 @@ impl<'a> Part<'a> {
     fn prepare(shared: &'a Shared, part: &'a HybridPart, params: &'a SearchParams) -> Result<Self> {
         Ok(match part {
             HybridPart::Vector(query) => {
-                Self::Vector(Box::new(Search::prepare(shared, query, params)?))
+                Self::Vector(Box::new(VectorSearch::prepare(shared, query, params)?))
             }
             HybridPart::Text(query) => Self::Text(TextSearch::prepare(shared, query, params)?),
         })

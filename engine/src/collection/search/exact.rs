@@ -7,9 +7,9 @@ use bigrain_types::{Offset, SearchStats};
 use rayon::prelude::*;
 
 use super::filtered::Filtered;
-use super::search::{Hit, Search};
-use super::state::FieldView;
+use super::{Hit, VectorSearch};
 use crate::Result;
+use crate::collection::state::FieldView;
 
 /// Rows of one task, and between two looks at the cancel flag.
 const TASK_ROWS: usize = 4096;
@@ -31,7 +31,7 @@ struct Best {
     scored: u64,
 }
 
-impl Search<'_> {
+impl VectorSearch<'_> {
     /// Returns the best of all rows of `segments` and of `in_memory`, which is scored already.
     pub fn exact(
         &self,

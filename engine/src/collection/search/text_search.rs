@@ -15,11 +15,11 @@ use bigrain_types::{Offset, PointId, SearchParams, SearchStats, SeqNo, TextField
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
-use super::Collection;
-use super::handle::Shared;
-use super::matching::live_slots;
-use super::search::without_payload;
-use super::state::{SegmentView, State};
+use super::without_payload;
+use crate::collection::Collection;
+use crate::collection::handle::Shared;
+use crate::collection::matching::live_slots;
+use crate::collection::state::{SegmentView, State};
 use crate::filtering::PreparedFilter;
 use crate::memtable::Memtable;
 use crate::plan::{SearchPlan, SourcePlan};

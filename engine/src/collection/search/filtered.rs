@@ -5,9 +5,9 @@ use std::time::Instant;
 use bigrain_index::{Candidate, RowMask};
 use bigrain_types::{SearchStats, SeqNo};
 
-use super::search::Search;
-use super::state::FieldView;
+use super::VectorSearch;
 use crate::Result;
+use crate::collection::state::FieldView;
 use crate::filtering::{FilterMethod, Matching};
 
 /// The vectors of a segment that match, by position, and how they are searched.
@@ -17,7 +17,7 @@ pub(super) struct Filtered {
     pub method: FilterMethod,
 }
 
-impl Search<'_> {
+impl VectorSearch<'_> {
     /// Returns what matches the query's filter in each of some segments; nothing when a point was
     /// replaced while its payload was read.
     pub fn filtered(

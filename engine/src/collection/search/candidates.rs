@@ -1,0 +1,142 @@
+//! Candidates of segments: the codes of the nearest lists, with as many lists as the target recall
+//! takes.
+
+use bigrain_index::candidates::ivf::{Ivf, Needed, Reach, Scanned};
+use bigrain_index::candidates::list_scan::{Epsilon, ListScan};
+use bigrain_index::lists::{Effort, Nearness, ResidentLists};
+use bigrain_index::{Candidate, Candidates};
+use bigrain_types::SearchStats;
+use rayon::prelude::*;
+
+use super::VectorSearch;
+use super::filtered::Filtered;
+use crate::collection::state::FieldView;
+use crate::filtering::FilterMethod;
+use crate::{Error, Result};
+
+/// Below this many codes to scan, handing work to other threads costs more than it saves.
+const PARALLEL_CODES: u64 = 200_000;
+
+/// Deviations that bounds of signs cover where whole codes alone rank the results.
+const SIGN_EPSILON: f32 = 2.6;
+
+impl VectorSearch<'_> {
+    /// Searches the codes of every segment; returns the candidates of all, best bound first.
+    pub fn segment_candidates(
+        &self,
+        segments: &[FieldView],
+        filtered: &[Filtered],
+        stats: &mut SearchStats,
+    ) -> Result<Vec<Candidate>> {
+        let empty = || Candidates::new(self.params.limit(), self.max_candidates);
+        let codes = |(source, view)| self.expected_codes(view, filtered.get(source));
+        let codes: u64 = segments.iter().enumerate().map(codes).sum();
+        let (scanned, candidates) = if segments.len() > 1 && codes > PARALLEL_CODES {
+            let search_one = |(source, view): (usize, &FieldView)| {
+                let mut candidates = empty();
+                let scan = &mut ListScan::new(&self.code);
+                candidates.begin_source(source as u32);
+                let filtered = filtered.get(source);
+                let scanned = self.search_segment(view, filtered, scan, &mut candidates)?;
+                Ok::<_, Error>((scanned, candidates))
+            };
+            let merge = |mut a: (Scanned, Candidates), b: (Scanned, Candidates)| {
+                a.0 += b.0;
+                a.1.merge(b.1);
+                Ok(a)
+            };
+            let search_all = || {
+                let segments = segments.par_iter().enumerate().map(search_one);
+                segments.try_reduce(|| (Scanned::default(), empty()), merge)
+            };
+            self.shared.resources.threads.run(search_all)?
+        } else {
+            let (mut scanned, mut candidates) = (Scanned::default(), empty());
+            let mut scan = ListScan::new(&self.code);
+            for (source, view) in segments.iter().enumerate() {
+                candidates.begin_source(source as u32);
+                let filtered = filtered.get(source);
+                scanned += self.search_segment(view, filtered, &mut scan, &mut candidates)?;
+            }
+            (scanned, candidates)
+        };
+        stats.lists += scanned.lists;
+        stats.codes_scanned += scanned.codes;
+        Ok(candidates.into_sorted())
+    }
+
+    fn search_segment(
+        &self,
+        view: &FieldView,
+        filtered: Option<&Filtered>,
+        scan: &mut ListScan,
+        candidates: &mut Candidates,
+    ) -> Result<Scanned> {
+        self.query.cancel.check()?;
+        let files = &view.files;
+        let codes = files.codes.resident()?;
+        let lists = files.lists.resident()?;
+        let nearness = Nearness::of(self.field.config.metric);
+        let centroids = files.lists.centroids(&lists, nearness)?;
+        let ivf = Ivf { codes: &codes, layout: &lists.layout, centroids };
+        let reach = self.reach(&lists);
+        if let Some(filtered) = filtered {
+            let needed = |share: f64| self.needed_lists(filtered, &lists, share);
+            let needed = Needed { lists: &needed, epsilon: reach.epsilon };
+            return Ok(match filtered.method {
+                FilterMethod::ScoreRows => Scanned::default(),
+                FilterMethod::ScanAll | FilterMethod::ScanLists => {
+                    ivf.search_masked(&self.code, scan, &filtered.mask, &needed, candidates)
+                }
+            });
+        }
+        let deleted = files.by_position(&view.deleted)?;
+        Ok(if deleted.is_empty() {
+            ivf.search(&self.code, scan, reach, |_| false, candidates)
+        } else {
+            ivf.search(&self.code, scan, reach, |position| deleted.contains(position), candidates)
+        })
+    }
+
+    /// Turns what the caller wants into how hard to look in one segment.
+    pub fn reach(&self, lists: &ResidentLists) -> Reach {
+        let count = lists.layout.len() as u32;
+        let params = self.params;
+        let effort = lists.calibration.effort(params.target_recall(), params.limit(), count);
+        let Effort { probes, epsilon, .. } = effort;
+        let epsilon = if params.verify() {
+            Epsilon { sign: epsilon, full: epsilon }
+        } else {
+            Epsilon { sign: SIGN_EPSILON, full: 0.0 }
+        };
+        Reach { probes: params.probes().unwrap_or(probes as usize), epsilon }
+    }
+
+    /// Returns how many lists to probe where a share of the rows near the query matches: as many as
+    /// it takes to find so many more neighbours that this share of them is enough. What was calibrated
+    /// for all rows holds for a part of them roughly, so half of what the target gives up is kept.
+    fn needed_lists(&self, filtered: &Filtered, lists: &ResidentLists, share: f64) -> usize {
+        let count = lists.layout.len();
+        if filtered.method == FilterMethod::ScanAll {
+            return count;
+        }
+        let neighbours = (self.params.limit() as f64 / share).ceil() as usize;
+        let effort = |limit| {
+            let target = f32::midpoint(self.params.target_recall(), 1.0);
+            lists.calibration.effort(target, limit, count as u32).probes
+        };
+        self.params.probes().unwrap_or_else(|| effort(neighbours) as usize)
+    }
+
+    /// About how many codes a search of a segment scans.
+    fn expected_codes(&self, view: &FieldView, filtered: Option<&Filtered>) -> u64 {
+        match filtered {
+            Some(Filtered { method: FilterMethod::ScoreRows, .. }) => return 0,
+            Some(Filtered { mask, .. }) => return mask.len(),
+            None => {}
+        }
+        let lists = u64::from(view.files.lists.lists());
+        let probes = self.params.probes().map_or(lists, |probes| probes as u64);
+        view.files.rows() * probes.min(lists) / lists
+    }
+}

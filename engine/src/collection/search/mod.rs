@@ -1,0 +1,37 @@
+//! Searching: by vector, by words, and fused.
+//!
+//! ```text
+//!  query ──> VectorSearch   view ──> in memory ─────┐
+//!                             └────> filtered ──> approximate (candidates, verify) or exact ──> hits
+//!  words ──> TextSearch     view ──> statistics of all ──> scores ───────────────────────────> hits
+//!  both  ──> hybrid         each of the above, fused
+//!                                                     hits ──> payloads ──> points, or once more
+//! ```
+//!
+//! A search by vector looks at one field. It takes its [view](view) in one step: under the state lock
+//! it copies the list of segments that have files of the field, with their deleted rows, and scans and
+//! scores the memtable, which may grow as soon as the lock is released. Everything else happens without
+//! a lock. Candidates of all sources compete in one list, so that rows are read in the order of their
+//! bounds whatever segment they lie in.
+//!
+//! Payloads are read last, from the store as it is then. A result that was deleted or replaced
+//! meanwhile makes the whole search run [again](retry).
+
+mod approximate;
+mod candidates;
+mod exact;
+mod filtered;
+mod hit;
+mod hybrid;
+mod in_memory;
+mod payloads;
+mod plan;
+mod retry;
+mod text_search;
+mod vector_search;
+mod view;
+
+use hit::Hit;
+use payloads::without_payload;
+use text_search::TextSearch;
+use vector_search::VectorSearch;

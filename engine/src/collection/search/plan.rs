@@ -1,0 +1,70 @@
+//! What a search by vector did, for people.
+
+use bigrain_index::candidates::ivf::Reach;
+use roaring::RoaringBitmap;
+
+use super::VectorSearch;
+use super::view::View;
+use crate::collection::matching::live_slots;
+use crate::collection::state::FieldView;
+use crate::memtable::Memtable;
+use crate::plan::{SearchPlan, SourcePlan};
+
+impl VectorSearch<'_> {
+    fn index_plan(&self, exact: bool, view: &FieldView) -> String {
+        let lists = match view.files.lists.resident() {
+            Ok(lists) if !exact => lists,
+            Ok(_) | Err(_) => return "exact scan".into(),
+        };
+        let Reach { probes, epsilon } = self.reach(&lists);
+        let probes = probes.min(lists.layout.len());
+        format!("{probes} of {} lists, bounds of {:.1} sigma", lists.layout.len(), epsilon.full)
+    }
+
+    /// Says how the search went about it.
+    pub fn plan(&self, view: &View) -> SearchPlan {
+        let (exact, filtered) = (self.params.exact(), &view.filtered);
+        let mut sources: Vec<SourcePlan> = view
+            .segments
+            .iter()
+            .enumerate()
+            .map(|(source, view)| SourcePlan {
+                source: format!("segment {}", view.segment.id),
+                index: self.index_plan(exact, view),
+                filter: filtered.get(source).map(|filtered| filtered.explain(exact)),
+                rows: view.files.rows(),
+                deleted: view.deleted_rows(),
+            })
+            .collect();
+        let frozen = view.frozen.iter();
+        sources.extend(frozen.map(|frozen| self.memtable_plan(&frozen.table, &frozen.dead)));
+        sources.extend(view.active_plan.clone());
+        SearchPlan {
+            method: match (exact, self.params.verify()) {
+                (true, _) => "exact",
+                (false, true) => "codes, then verify",
+                (false, false) => "codes alone",
+            }
+            .into(),
+            field: self.field.name.to_string(),
+            levels: self.field.config.levels.get(),
+            query_bits: self.code.width() as u8,
+            max_candidates: self.max_candidates,
+            sources,
+            parts: Vec::new(),
+        }
+    }
+
+    /// Says how a memtable was searched.
+    pub fn memtable_plan(&self, table: &Memtable, dead: &RoaringBitmap) -> SourcePlan {
+        let column = table.column(self.field.id);
+        let matching = self.filter.as_ref().map(|filter| live_slots(table, dead, filter).len());
+        SourcePlan {
+            source: "memtable".into(),
+            index: "flat scan".into(),
+            filter: matching.map(|count| format!("{count} match, by their payloads")),
+            rows: column.map_or(0, |column| column.len() as u64),
+            deleted: column.map_or(0, |column| column.count_in(dead)),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! One search by vector, from the query to the points.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bigrain_binarize::{QueryCode, QueryWidth};
+use bigrain_types::{SearchParams, SearchStats, SeqNo};
+
+use super::{Hit, without_payload};
+use crate::collection::Collection;
+use crate::collection::handle::Shared;
+use crate::field::Field;
+use crate::filtering::PreparedFilter;
+use crate::{Error, Query, Result, ScoredPoint, SearchOutput};
+
+/// Candidates of one search at most, whatever the caller asks for: 12 bytes each, times two.
+const MAX_CANDIDATES: usize = 1 << 20;
+
+impl Collection {
+    /// Returns the points nearest to a query, nearest first: `limit` of them, or all that have a vector
+    /// in the query's field and match its filter.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for a field that the collection does not have; `FailedPrecondition` for a query of another dimension or embedding space;
+    /// `InvalidArgument` for one that is not finite, or zero under cosine; `Cancelled`;
+    /// `Corruption` when a stored block fails its check, which names the file.
+    pub fn search(&self, query: &Query, params: &SearchParams) -> Result<SearchOutput> {
+        let shared = &*self.0;
+        shared.run("search", || {
+            let started = Instant::now();
+            let search = VectorSearch::prepare(shared, query, params)?;
+            let prepared = started.elapsed();
+            let mut output = shared.retried(|| search.run())?;
+            output.stats.times.prepare = prepared;
+            Ok(output)
+        })
+    }
+}
+
+/// One search, its query checked and encoded.
+pub(super) struct VectorSearch<'a> {
+    pub shared: &'a Shared,
+    pub params: &'a SearchParams,
+    pub query: &'a Query,
+    pub field: Arc<Field>,
+    pub filter: Option<PreparedFilter>,
+    /// Of length one under cosine.
+    pub vector: Vec<f32>,
+    pub code: QueryCode,
+    pub max_candidates: usize,
+}
+
+impl<'a> VectorSearch<'a> {
+    pub fn prepare(shared: &'a Shared, query: &'a Query, params: &'a SearchParams) -> Result<Self> {
+        let fields = shared.fields();
+        let field = Arc::clone(fields.named(query.field.as_deref())?);
+        let checked = field.check_query(&query.vector, query.space);
+        checked.map_err(|error| fields.at(&field, error))?;
+        let mut vector = query.vector.clone();
+        field.normalize(&mut vector);
+        let width = QueryWidth::DEFAULT;
+        let code = field
+            .binarizer
+            .prepare_query(&vector, width)
+            .map_err(|error| Error::invalid(error.to_string()))?;
+        let max_candidates = max_candidates(params, field.config.levels.get());
+        let filter = query.filter.as_ref().map(PreparedFilter::new).transpose()?;
+        Ok(Self { shared, params, query, field, filter, vector, code, max_candidates })
+    }
+
+    /// Returns the results, or nothing when a result was deleted while it was being fetched.
+    pub fn run(&self) -> Result<Option<SearchOutput>> {
+        let mut stats = SearchStats::default();
+        let mut view = self.view(&mut stats)?;
+        stats.segments = view.segments.len() as u64;
+        let Some(filtered) = self.filtered(&view.segments, view.seq, &mut stats)? else {
+            return Ok(None);
+        };
+        view.filtered = filtered;
+        let mut in_memory = std::mem::take(&mut view.active);
+        if let Some(frozen) = &view.frozen {
+            in_memory.extend(self.memtable_hits(&frozen.table, &frozen.dead, &mut stats));
+        }
+        let hits = if self.params.exact() {
+            self.exact(&view.segments, &view.filtered, in_memory, &mut stats)?
+        } else {
+            self.approximate(&view, &in_memory, &mut stats)?
+        };
+        let started = Instant::now();
+        let points = self.fetch(hits, view.seq)?;
+        stats.times.payload = started.elapsed();
+        let plan = self.params.explain().then(|| self.plan(&view));
+        Ok(points.map(|points| SearchOutput { points, stats, plan }))
+    }
+
+    /// Reads the payloads of the results; nothing when one of them was deleted or replaced since
+    /// the view was taken. Without payloads nothing is read, and the results are those of the view.
+    fn fetch(&self, hits: Vec<Hit>, seq: SeqNo) -> Result<Option<Vec<ScoredPoint>>> {
+        let metric = self.field.config.metric;
+        let scored = hits.into_iter().map(|hit| (hit.id, metric.score(hit.similarity)));
+        if self.params.payload() {
+            return self.shared.with_payloads(scored.collect(), seq);
+        }
+        Ok(Some(scored.map(without_payload).collect()))
+    }
+}
+
+/// How many candidates are verified at most. Bounds decide how many there are, usually far fewer;
+/// this is what limits the worst case, vectors that codes cannot tell apart.
+fn max_candidates(params: &SearchParams, levels: u8) -> usize {
+    let (oversampling, least) = match levels {
+        1 => (100.0, 2000),
+        _ => (50.0, 1000),
+    };
+    let wanted = match params.oversampling() {
+        Some(oversampling) => (params.limit() as f32 * oversampling).ceil() as usize,
+        None => ((params.limit() as f32 * oversampling) as usize).max(least),
+    };
+    wanted.min(MAX_CANDIDATES)
+}

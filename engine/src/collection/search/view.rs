@@ -1,0 +1,45 @@
+//! What a search by vector looks at.
+
+use bigrain_types::{SearchStats, SeqNo};
+
+use super::filtered::Filtered;
+use super::{Hit, VectorSearch};
+use crate::collection::state::{FieldView, Frozen, State};
+use crate::plan::SourcePlan;
+use crate::{Error, ErrorKind, Result};
+
+/// What a search looks at, taken in one step.
+pub(super) struct View {
+    pub segments: Vec<FieldView>,
+    /// What matches the filter in each segment, if there is one.
+    pub filtered: Vec<Filtered>,
+    pub frozen: Option<Frozen>,
+    /// The memtable's best, already scored exactly: it may change once the lock is released.
+    pub active: Vec<Hit>,
+    pub active_plan: Option<SourcePlan>,
+    /// The last write that the view shows.
+    pub seq: SeqNo,
+}
+
+impl VectorSearch<'_> {
+    /// Takes the view, in one step: under the state lock. The memtable's part is scored there too,
+    /// because it may grow as soon as the lock is released.
+    pub fn view(&self, stats: &mut SearchStats) -> Result<View> {
+        let state: &State = &self.shared.state.read();
+        if state.fields.get(self.field.id).is_none() {
+            let reason = format!("field {:?} was dropped", self.field.name);
+            return Err(Error::new(ErrorKind::NotFound, reason));
+        }
+        let (active, dead) = (&state.active, state.active.dead());
+        let view = View {
+            segments: state.segments_with(self.field.id).collect(),
+            filtered: Vec::new(),
+            frozen: state.frozen.clone(),
+            active: self.memtable_hits(active, dead, stats),
+            active_plan: self.params.explain().then(|| self.memtable_plan(active, dead)),
+            seq: state.seq,
+        };
+        self.query.cancel.check()?;
+        Ok(view)
+    }
+}
