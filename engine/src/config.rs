@@ -1,6 +1,6 @@
 //! What a caller decides about an engine: its resources, and the limits of requests.
 
-use bigrain_types::VerifyIo;
+use bigrain_types::{SearchParams, VerifyIo};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};

@@ -33,6 +33,7 @@ mod diversity;
 mod encoded_points;
 mod engine;
 mod error;
+mod facet;
 mod field;
 mod filtering;
 mod fusion;
@@ -66,6 +67,7 @@ pub use config::{EngineConfig, MAX_COLLECTION_NAME_BYTES, MAX_POINTS_PER_BATCH};
 pub use diversity::diversify;
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
+pub use facet::{FacetOutput, FacetQuery, FacetValue};
 pub use field::{CollectionConfig, DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES, MAX_FIELDS};
 pub use fusion::{Fusion, FusionError, RankedList, fuse};
 pub use hybrid_query::HybridQuery;
@@ -75,7 +77,7 @@ pub use point::{
     DeleteOutput, MatchingPoints, Point, PointVector, Query, ScoredPoint, SearchOutput,
     StoredPoint, StoredVector, UpsertOutput,
 };
-pub use scroll::{Cursor, ScrollPage, ScrollParams};
+pub use scroll::{Cursor, OrderBy, ScrollPage, ScrollParams};
 pub use text_query::{MAX_QUERY_WORDS, TextQuery};
 pub use update::{PayloadUpdate, UpdateOutput};
 pub use watch::{Progress, Watch};

@@ -102,9 +102,8 @@ impl FromStr for Cursor {
         };
         let bytes: Option<Vec<u8>> = pairs.iter().map(byte).collect();
         let cursor = bytes.filter(|_| rest.is_empty()).and_then(|bytes| Self::from_bytes(&bytes));
-        cursor.ok_or_else(|| {
-            Error::invalid("malformed cursor: expected the next of an earlier page")
-        })
+        cursor
+            .ok_or_else(|| Error::invalid("malformed cursor: expected the next of an earlier page"))
     }
 }
 

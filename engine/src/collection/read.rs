@@ -123,9 +123,14 @@ impl Moment<'_> {
 
     /// Returns a page in the order of ids: of the points that match a filter, found by looking at one
     /// after the other.
-    pub fn page(&self, params: &ScrollParams, filter: Option<&Filter>) -> Result<Option<ScrollPage>> {
+    pub fn page(
+        &self,
+        params: &ScrollParams,
+        filter: Option<&Filter>,
+    ) -> Result<Option<ScrollPage>> {
         // One more than wanted tells whether there is a next page.
-        let mut rows = self.rows_after(params.cursor.as_ref().map(Cursor::id), params.limit + 1, filter)?;
+        let mut rows =
+            self.rows_after(params.cursor.as_ref().map(Cursor::id), params.limit + 1, filter)?;
         let more = rows.len() > params.limit;
         rows.truncate(params.limit);
         let (ids, rows): (Vec<_>, Vec<_>) =
@@ -141,7 +146,9 @@ impl Moment<'_> {
         limit: usize,
         filter: Option<&Filter>,
     ) -> Result<Vec<(PointId, PointRow)>> {
-        let Some(filter) = filter else { return Ok(self.view.scroll(self.shared.key, after, limit)?) };
+        let Some(filter) = filter else {
+            return Ok(self.view.scroll(self.shared.key, after, limit)?);
+        };
         let (mut found, mut last) = (Vec::new(), after.cloned());
         while found.len() < limit {
             let rows = self.view.scroll(self.shared.key, last.as_ref(), PAYLOAD_BATCH)?;

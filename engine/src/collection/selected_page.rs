@@ -32,9 +32,9 @@ impl Collection {
         let in_memtable = |table: &Memtable, slots: &RoaringBitmap| {
             let mut first = places.none();
             for slot in slots {
-                let key = places.order.and_then(|order| {
-                    order.field.sort_key(table.payload(slot), order.direction)
-                });
+                let key = places
+                    .order
+                    .and_then(|order| order.field.sort_key(table.payload(slot), order.direction));
                 first.push(key, table.id(slot).clone());
             }
             (first.into_sorted(), slots.len())
