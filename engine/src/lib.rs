@@ -37,6 +37,7 @@ mod facet;
 mod field;
 mod filtering;
 mod fusion;
+mod group_by;
 mod hybrid_query;
 mod memory;
 mod memtable;
@@ -44,6 +45,7 @@ mod merge_policy;
 mod moment;
 mod plan;
 mod point;
+mod recommend_query;
 mod scroll;
 mod segment;
 mod slot_texts;
@@ -70,6 +72,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use facet::{FacetOutput, FacetQuery, FacetValue};
 pub use field::{CollectionConfig, DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES, MAX_FIELDS};
 pub use fusion::{Fusion, FusionError, RankedList, fuse};
+pub use group_by::{Group, GroupBy, GroupOutput};
 pub use hybrid_query::HybridQuery;
 pub use memory::MemoryInfo;
 pub use plan::{SearchPlan, SourcePlan};
@@ -77,6 +80,7 @@ pub use point::{
     DeleteOutput, MatchingPoints, Point, PointVector, Query, ScoredPoint, SearchOutput,
     StoredPoint, StoredVector, UpsertOutput,
 };
+pub use recommend_query::{Example, MAX_EXAMPLES, RecommendQuery, RecommendStrategy};
 pub use scroll::{Cursor, OrderBy, ScrollPage, ScrollParams};
 pub use text_query::{MAX_QUERY_WORDS, TextQuery};
 pub use update::{PayloadUpdate, UpdateOutput};

@@ -3,19 +3,20 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use bigrain_types::SeqNo;
 use bigrain_types::filter::{FieldPath, Scalar};
+use bigrain_types::{Filter, SeqNo};
 use roaring::RoaringBitmap;
 
 use super::Collection;
 use super::handle::Shared;
-use super::matching::PAYLOAD_BATCH;
+use super::matching::{Matched, PAYLOAD_BATCH};
+use crate::filtering::PreparedFilter;
 use crate::memtable::Memtable;
 use crate::segment::Segment;
 use crate::{FacetOutput, FacetQuery, FacetValue, Result};
 
 /// How many points have each value.
-pub(super) type Counts = HashMap<Scalar, u64>;
+type Counts = HashMap<Scalar, u64>;
 
 impl Collection {
     /// Counts the values of a payload field among the points that match a filter, exactly and at one
@@ -25,31 +26,39 @@ impl Collection {
     ///
     /// `InvalidArgument` for a filter past its limits; `Corruption` when stored bytes fail a check.
     pub fn facet(&self, query: &FacetQuery) -> Result<FacetOutput> {
-        let in_memtable = |table: &Memtable, slots: &RoaringBitmap| {
-            let mut counts = Counts::new();
-            for slot in slots {
-                add(&mut counts, query.field.scalars(table.payload(slot)));
-            }
-            (counts, slots.len())
-        };
+        let in_memtable = count_in(&query.field);
         self.with_matching("count values in", &query.filter, in_memtable, |matched| {
-            let (mut counts, mut points) = (Counts::new(), 0);
-            for (of_memtable, slots) in matched.in_memory {
-                points += slots;
-                merge(&mut counts, of_memtable);
-            }
-            for (view, rows) in &matched.segments {
-                points += rows.len();
-                let counted = self.0.values_in(&view.segment, &query.field, rows, matched.seq)?;
-                let Some(of_segment) = counted else { return Ok(None) };
-                merge(&mut counts, of_segment);
-            }
-            Ok(Some(most_frequent(counts, points, query.limit)))
+            let in_segments: u64 = matched.segments.iter().map(|(_, rows)| rows.len()).sum();
+            let points =
+                in_segments + matched.in_memory.iter().map(|(_, slots)| slots).sum::<u64>();
+            let counts = self.0.counts(&query.field, matched)?;
+            Ok(counts.map(|counts| most_frequent(counts, points, query.limit)))
         })
     }
 }
 
 impl Shared {
+    /// Returns the values of a field among the points that match a filter, in no particular order;
+    /// nothing when a point was replaced while its payload was read.
+    pub(super) fn values(&self, field: &FieldPath, filter: &Filter) -> Result<Option<Vec<Scalar>>> {
+        let filter = PreparedFilter::new(filter)?;
+        let Some(matched) = self.matched(&filter, count_in(field))? else { return Ok(None) };
+        Ok(self.counts(field, matched)?.map(|counts| counts.into_keys().collect()))
+    }
+
+    fn counts(&self, field: &FieldPath, matched: Matched<(Counts, u64)>) -> Result<Option<Counts>> {
+        let mut counts = Counts::new();
+        for (of_memtable, _) in matched.in_memory {
+            merge(&mut counts, of_memtable);
+        }
+        for (view, rows) in &matched.segments {
+            let counted = self.values_in(&view.segment, field, rows, matched.seq)?;
+            let Some(of_segment) = counted else { return Ok(None) };
+            merge(&mut counts, of_segment);
+        }
+        Ok(Some(counts))
+    }
+
     /// Counts the values of a field in some rows of a segment; nothing when one of them was replaced
     /// while its payload was read.
     fn values_in(
@@ -78,6 +87,17 @@ impl Shared {
         long_texts.retain(|value, _| !counts.contains_key(value));
         merge(&mut counts, long_texts);
         Ok(Some(counts))
+    }
+}
+
+/// Counts the values of a field in some slots of a memtable, and the slots.
+fn count_in(field: &FieldPath) -> impl Fn(&Memtable, &RoaringBitmap) -> (Counts, u64) {
+    |table, slots| {
+        let mut counts = Counts::new();
+        for slot in slots {
+            add(&mut counts, field.scalars(table.payload(slot)));
+        }
+        (counts, slots.len())
     }
 }
 

@@ -89,7 +89,7 @@ pub(super) struct Matched<M> {
 
 impl Shared {
     /// Returns the points that match; nothing when one was replaced while its payload was read.
-    fn matched<M>(
+    pub fn matched<M>(
         &self,
         filter: &PreparedFilter,
         in_memtable: impl Fn(&Memtable, &RoaringBitmap) -> M,

@@ -6,7 +6,7 @@
 
 use bigrain_types::{MAX_LIMIT, Metric, SearchParams, SearchStats, SeqNo};
 
-use super::{TextSearch, VectorSearch};
+use super::{TextSearch, VectorSearch, refuse_diversity};
 use crate::collection::Collection;
 use crate::collection::handle::Shared;
 use crate::hybrid_query::HybridPart;
@@ -21,8 +21,8 @@ const MIN_DEPTH: usize = 100;
 
 impl Collection {
     /// Returns the points that are best in several searches together, best first, those of equal scores
-    /// by their ids. Scores are those of the fusion. The parameters count for every part; their limit
-    /// for what comes of them.
+    /// by their ids. Scores are those of the fusion. The parameters count for every part; their limit and
+    /// score threshold for what comes of them.
     ///
     /// # Errors
     ///
@@ -36,7 +36,8 @@ impl Collection {
         let shared = &*self.0;
         shared.run("search", || {
             let depth = depth(query, params)?;
-            let of_part = params.with_limit(depth)?.with_payload(false);
+            refuse_diversity(params)?;
+            let of_part = params.with_limit(depth)?.with_payload(false).without_score_threshold();
             let parts = query.parts.iter();
             let parts: Vec<(Part<'_>, f32)> = parts
                 .map(|(part, weight)| Ok((Part::prepare(shared, part, &of_part)?, *weight)))
@@ -98,7 +99,8 @@ impl Shared {
             let points = output.points.into_iter().map(|point| (point.id, point.score));
             lists.push(RankedList { points: points.collect(), weight: *weight });
         }
-        let fused = fuse(query.fusion, &lists, params.limit())?;
+        let mut fused = fuse(query.fusion, &lists, params.limit())?;
+        fused.retain(|(_, score)| params.is_good_enough(*score, true));
         let Some(mut points) = self.with_payloads(fused, seq)? else { return Ok(None) };
         if !params.payload() {
             points.iter_mut().for_each(|point| point.payload = Payload::default());
