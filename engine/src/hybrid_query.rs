@@ -2,12 +2,12 @@
 
 use bigrain_types::Filter;
 
-use crate::{Fusion, Query, TextQuery};
+use crate::{Error, ErrorKind, Fusion, HybridFit, Query, Result, TextQuery};
 
 /// Several searches of one collection, and how their results become one list.
 ///
-/// Nothing here has a default, because none is right: fusing with a much weaker list makes a strong one
-/// worse. Weights that suit a collection are found by measuring.
+/// Weights and fusion have no default, because none is right: fusing with a much weaker list makes a
+/// strong one worse. They are stated,
 ///
 /// ```
 /// use bigrain_engine::{Fusion, HybridQuery, Query, TextQuery};
@@ -17,11 +17,21 @@ use crate::{Fusion, Query, TextQuery};
 ///     .with_text(TextQuery::new("sparse retrieval"), 0.3);
 /// # let _ = query;
 /// ```
+///
+/// or were fitted on the collection with judged queries, and kept there:
+///
+/// ```
+/// use bigrain_engine::{HybridQuery, Query, TextQuery};
+///
+/// let query = HybridQuery::fitted(Query::new(vec![0.6, 0.8]), TextQuery::new("sparse retrieval"));
+/// # let _ = query;
+/// ```
 #[derive(Clone, Debug)]
 pub struct HybridQuery {
-    pub(crate) fusion: Fusion,
-    pub(crate) parts: Vec<(HybridPart, f32)>,
-    pub(crate) depth: Option<usize>,
+    /// None for one that was fitted.
+    fusion: Option<Fusion>,
+    parts: Vec<(HybridPart, f32)>,
+    depth: Option<usize>,
 }
 
 /// One search of several.
@@ -31,11 +41,28 @@ pub(crate) enum HybridPart {
     Text(TextQuery),
 }
 
+/// How the parts of a query are fused, once it is known.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Weighing {
+    pub fusion: Fusion,
+    /// One for each part.
+    pub weights: Vec<f32>,
+    /// Results of each part, if that is decided.
+    pub depth: Option<usize>,
+}
+
 impl HybridQuery {
     /// Fuses as said; parts are added one by one.
     #[must_use]
     pub fn new(fusion: Fusion) -> Self {
-        Self { fusion, parts: Vec::new(), depth: None }
+        Self { fusion: Some(fusion), parts: Vec::new(), depth: None }
+    }
+
+    /// Fuses with what was fitted on the collection for these two fields. Refused where nothing was.
+    #[must_use]
+    pub fn fitted(vector: Query, text: TextQuery) -> Self {
+        let parts = vec![(HybridPart::Vector(vector), 1.0), (HybridPart::Text(text), 1.0)];
+        Self { fusion: None, parts, depth: None }
     }
 
     /// Adds a search by vector, and how much it counts.
@@ -53,7 +80,7 @@ impl HybridQuery {
     }
 
     /// Fuses the first `depth` results of each part, at least as many as results are wanted; ten times
-    /// as many, and 100 at least, unless stated.
+    /// as many, and 100 at least, unless stated or fitted.
     #[must_use]
     pub fn with_depth(mut self, depth: usize) -> Self {
         self.depth = Some(depth);
@@ -70,5 +97,48 @@ impl HybridQuery {
             }
         }
         self
+    }
+
+    /// Returns the parts.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &HybridPart> {
+        self.parts.iter().map(|(part, _)| part)
+    }
+
+    /// Returns how the parts are fused: as stated, or as `fit` says, which is of the fields that are
+    /// called `vector` and `text`.
+    pub(crate) fn weighing(
+        &self,
+        fit: Option<&HybridFit>,
+        [vector, text]: [&str; 2],
+    ) -> Result<Weighing> {
+        if let Some(fusion) = self.fusion {
+            fusion.check()?;
+            let weights = self.parts.iter().map(|&(_, weight)| weight).collect();
+            return Ok(Weighing { fusion, weights, depth: self.depth });
+        }
+        if self.parts.len() != 2 {
+            let got = self.parts.len();
+            let reason =
+                format!("a fitted fusion is of one vector and one text, the query has {got} parts");
+            return Err(Error::invalid(reason));
+        }
+        let fit = fit.filter(|fit| fit.vector.field == vector && fit.text.field == text);
+        let fit = fit.ok_or_else(|| {
+            let reason = format!(
+                "no fusion was fitted for vector field {vector:?} and text field {text:?}: state \
+                 weights, or fit them with judged queries"
+            );
+            Error::new(ErrorKind::FailedPrecondition, reason)
+        })?;
+        Ok(Weighing {
+            fusion: fit.fusion,
+            weights: vec![fit.vector.weight, fit.text.weight],
+            depth: self.depth.or(Some(fit.depth)),
+        })
+    }
+
+    /// Whether fusion and weights are those that were fitted.
+    pub(crate) fn is_fitted(&self) -> bool {
+        self.fusion.is_none()
     }
 }

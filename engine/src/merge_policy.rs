@@ -2,7 +2,8 @@
 //!
 //! A segment is of *tier* `t` when it has between `FANOUT^t` and `FANOUT^(t+1)` rows. As soon as
 //! `FANOUT` segments are of one tier they become one, of a higher tier. A segment of which more
-//! than [`MAX_DEAD_SHARE`] is dead is rewritten by itself. Segments stop growing at a limit of
+//! than [`MAX_DEAD_SHARE`] is dead is rewritten by itself, and so is one that lacks the words of a
+//! text field. Segments stop growing at a limit of
 //! rows, because building one takes memory for all of its codes.
 //!
 //! What that bounds, with `T` the tiers between the smallest and the largest segment:
@@ -33,6 +34,8 @@ pub(crate) struct SegmentSize {
     /// Rows, dead ones included.
     pub rows: u64,
     pub dead: u64,
+    /// Whether it lacks something that a segment written now would have.
+    pub stale: bool,
 }
 
 impl SegmentSize {
@@ -58,6 +61,9 @@ pub(crate) fn next_merge(segments: &[SegmentSize], max_rows: u64) -> Option<Vec<
     if let Some(size) = decayed.max_by_key(freeing) {
         return Some(vec![size.id]);
     }
+    if let Some(size) = segments.iter().find(|size| size.stale) {
+        return Some(vec![size.id]);
+    }
     let growing = |size: &&SegmentSize| size.live() <= max_rows / FANOUT;
     let mut growing: Vec<&SegmentSize> = segments.iter().filter(growing).collect();
     growing.sort_by_key(|size| (size.tier(), size.live(), size.id));
@@ -67,7 +73,7 @@ pub(crate) fn next_merge(segments: &[SegmentSize], max_rows: u64) -> Option<Vec<
 }
 
 /// Returns the segments to merge next where space and searches count and writing does not: until
-/// no row is dead and no two segments fit into one.
+/// no row is dead, no segment lacks anything, and no two fit into one.
 pub(crate) fn next_compaction(segments: &[SegmentSize], max_rows: u64) -> Option<Vec<SegmentId>> {
     let mut by_size: Vec<&SegmentSize> = segments.iter().collect();
     by_size.sort_by_key(|size| (size.live(), size.id));
@@ -82,7 +88,7 @@ pub(crate) fn next_compaction(segments: &[SegmentSize], max_rows: u64) -> Option
     if fitting.len() > 1 {
         return Some(fitting);
     }
-    by_size.iter().find(|size| size.dead > 0).map(|size| vec![size.id])
+    by_size.iter().find(|size| size.dead > 0 || size.stale).map(|size| vec![size.id])
 }
 
 #[cfg(test)]
@@ -113,7 +119,7 @@ mod tests {
     impl Simulation {
         fn add(&mut self, rows: u64) {
             let id = SegmentId(self.next);
-            self.segments.insert(self.next, SegmentSize { id, rows, dead: 0 });
+            self.segments.insert(self.next, SegmentSize { id, rows, dead: 0, stale: false });
             self.next += 1;
         }
 

@@ -1,10 +1,14 @@
 //! Search by words, and together with vectors.
 
 use bigrain_engine::{
-    CollectionConfig, ErrorKind, Filter, Fusion, HybridQuery, Language, Metric, Payload, Point,
-    Query, RankedList, ScoredPoint, SearchParams, TextField, TextQuery, fuse,
+    CollectionConfig, ErrorKind, Filter, FitEvidence, FittedPart, Fusion, HybridFit, HybridQuery,
+    Language, Metric, Payload, Point, Query, RankedList, ScoredPoint, SearchParams, TextField,
+    TextQuery, fuse,
 };
+use std::collections::BTreeMap;
+
 use bigrain_tests::Db;
+use proptest::prelude::*;
 
 const WORDS: [&str; 12] = [
     "red", "foxes", "running", "quickly", "over", "lazy", "dogs", "under", "green", "trees",
@@ -115,35 +119,93 @@ fn every_point_with_a_word_is_found_and_ties_go_by_id() {
 }
 
 #[test]
-fn fields_come_and_go_and_explain_says_what_is_not_indexed() {
+fn a_text_field_that_is_added_is_searched_wholly_or_not_at_all() {
     let mut db = Db::temp(CollectionConfig::new(3, Metric::Dot), 100_000);
     let none = db.collection().search_text(&TextQuery::new("a"), &SearchParams::new(3).unwrap());
     assert_eq!(none.unwrap_err().kind(), ErrorKind::FailedPrecondition);
     db.collection().upsert((0..50).map(point).collect()).unwrap();
     db.collection().flush().unwrap();
     db.collection().upsert((50..100).map(point).collect()).unwrap();
-    db.collection().add_text_field(TextField::new("text", Language::None).unwrap()).unwrap();
+    db.collection().add_text_field(config().texts()[0].clone()).unwrap();
     let again = db.collection().add_text_field(TextField::new("text", Language::French).unwrap());
     assert_eq!(again.unwrap_err().kind(), ErrorKind::AlreadyExists);
     db.reopen();
     let (query, params) = (TextQuery::new("red dogs"), SearchParams::new(100).unwrap());
-    let output = db.collection().search_text(&query, &params.with_explain(true)).unwrap();
-    assert!(!output.points.is_empty());
-    assert!(output.points.iter().all(|point| point.id.as_number().unwrap() >= 50));
-    let plan = output.plan.unwrap().to_string();
-    assert!(plan.contains("not indexed: written before the field was declared"), "{plan}");
+    let error = db.collection().search_text(&query, &params).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::FailedPrecondition);
+    assert!(error.to_string().contains("not indexed yet in 1 of 1 segments"), "{error}");
 
-    let fresh = Db::temp(config().with_text(TextField::new("o", Language::None).unwrap()), 100_000);
+    let fresh = Db::temp(config(), 100_000);
     fresh.collection().upsert((0..100).map(point).collect()).unwrap();
+    let expected = found(&fresh, &query, 100);
+    assert!(expected.len() > 10);
+    db.collection().settle().unwrap();
+    same(&found(&db, &query, 100), &expected, "rewritten");
+    db.reopen();
+    same(&found(&db, &query, 100), &expected, "reopened");
+    db.collection().compact().unwrap();
+    same(&found(&db, &query, 100), &expected, "compacted");
+
     db.collection().drop_text_field("text").unwrap();
     let dropped = db.collection().search_text(&query.clone().in_field("text"), &params);
     assert_eq!(dropped.unwrap_err().kind(), ErrorKind::NotFound);
-    // Another analysis of the same path is another field: nothing of the old one is found by it.
-    db.collection().add_text_field(config().texts()[0].clone()).unwrap();
-    db.collection().flush().unwrap();
-    db.collection().upsert((0..50).map(point).collect()).unwrap();
-    let expected = found(&fresh, &query, 100);
-    same(&found(&db, &query, 100), &expected, "written anew");
+    // Another analysis of the same path is another field: no word of the old one is looked up.
+    db.collection().add_text_field(TextField::new("text", Language::None).unwrap()).unwrap();
+    assert!(db.collection().search_text(&query, &params).is_err());
+    db.collection().compact().unwrap();
+    let points = found(&db, &TextQuery::new("dog"), 100);
+    assert!(points.is_empty(), "only whole words are words of no language");
+    assert!(!found(&db, &TextQuery::new("dogs"), 100).is_empty());
+}
+
+fn fit(vector: f32, text: f32) -> HybridFit {
+    let part = |field: &str, weight| FittedPart { field: field.to_owned(), weight };
+    let source = "a test".to_owned();
+    let evidence =
+        FitEvidence { source, queries: 3, folds: 3, vector: 0.25, text: 0.5, fused: 0.75 };
+    let (vector, text) = (part("vector", vector), part("text", text));
+    HybridFit { fusion: Fusion::MinMax, depth: 100, vector, text, evidence }
+}
+
+#[test]
+fn a_fitted_fusion_is_kept_and_goes_with_its_fields() {
+    let mut db = Db::temp(config(), 150);
+    db.collection().upsert((0..400).map(point).collect()).unwrap();
+    let params = SearchParams::new(10).unwrap();
+    let vector = || Query::new(vec![1.0, 0.5, 0.0]);
+    let text = || TextQuery::new("red fox");
+    let fitted = HybridQuery::fitted(vector(), text());
+    let error = db.collection().search_hybrid(&fitted, &params).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::FailedPrecondition);
+    let expected = "no fusion was fitted for vector field \"vector\" and text field \"text\"";
+    assert!(error.to_string().contains(expected), "{error}");
+
+    db.collection().set_hybrid_fit(Some(fit(0.75, 0.25))).unwrap();
+    db.reopen();
+    assert_eq!(db.collection().hybrid_fit(), Some(fit(0.75, 0.25)));
+    let stated =
+        HybridQuery::new(Fusion::MinMax).with_vector(vector(), 0.75).with_text(text(), 0.25);
+    let search = |query: &HybridQuery| db.collection().search_hybrid(query, &params).unwrap();
+    let expected = search(&stated).points;
+    same(&search(&fitted).points, &expected, "fitted");
+    // Scaling depends on the depth, which is why it is part of the fit.
+    assert_ne!(search(&stated.with_depth(20)).points[9], expected[9]);
+
+    for (bad, kind) in [
+        (fit(0.0, 0.0), ErrorKind::InvalidArgument),
+        (fit(-1.0, 1.0), ErrorKind::InvalidArgument),
+        (HybridFit { depth: 0, ..fit(1.0, 1.0) }, ErrorKind::InvalidArgument),
+        (HybridFit { text: fit(1.0, 1.0).vector, ..fit(1.0, 1.0) }, ErrorKind::NotFound),
+    ] {
+        assert_eq!(db.collection().set_hybrid_fit(Some(bad)).unwrap_err().kind(), kind);
+    }
+    db.collection().set_hybrid_fit(Some(fit(0.0, 1.0))).unwrap();
+    let output = db.collection().search_hybrid(&fitted, &params.with_explain(true)).unwrap();
+    assert_eq!(output.plan.unwrap().parts.len(), 1, "a part of weight 0 is not searched");
+    db.collection().drop_text_field("text").unwrap();
+    assert_eq!(db.collection().hybrid_fit(), None);
+    db.reopen();
+    assert_eq!(db.collection().hybrid_fit(), None);
 }
 
 #[test]
@@ -207,4 +269,95 @@ fn hybrid_orders_distances_the_right_way_and_refuses_what_makes_no_sense() {
     refused(&query.clone().with_depth(2), "depth 2 is below the limit of 3");
     let negative = query.with_text(TextQuery::new("a"), -1.0);
     refused(&negative, "weight of list 1 must be finite and not negative, got -1");
+}
+
+/// One step in the life of a collection.
+#[derive(Clone, Debug)]
+enum Step {
+    Upsert(u64, Vec<&'static str>),
+    Delete(u64),
+    Flush,
+    Settle,
+    Compact,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    // At most 40 words: longer rows have their length rounded.
+    let words = || prop::collection::vec(prop::sample::select(&WORDS[..6]), 0..40);
+    prop_oneof![
+        12 => (0_u64..30, words()).prop_map(|(id, words)| Step::Upsert(id, words)),
+        3 => (0_u64..30).prop_map(Step::Delete),
+        2 => Just(Step::Flush),
+        1 => Just(Step::Settle),
+        1 => Just(Step::Compact),
+    ]
+}
+
+/// BM25 as the papers write it, over every row, in double precision.
+fn brute_force(rows: &BTreeMap<u64, Vec<&str>>, query: &[&str]) -> Vec<(u64, f64)> {
+    let rows: BTreeMap<u64, &Vec<&str>> = rows
+        .iter()
+        .filter(|(_, words)| !words.is_empty())
+        .map(|(&id, words)| (id, words))
+        .collect();
+    let count = rows.len() as f64;
+    let mean = rows.values().map(|words| words.len()).sum::<usize>() as f64 / count;
+    let occurrences = |words: &[&str], word| words.iter().filter(|&&other| other == word).count();
+    let score = |words: &[&str]| -> f64 {
+        let part = |word: &&str| {
+            let with = rows.values().filter(|words| words.contains(word)).count() as f64;
+            let idf = (1.0 + (count - with + 0.5) / (with + 0.5)).ln();
+            let here = occurrences(words, *word) as f64;
+            idf * here * 2.2 / (here + 1.2 * (0.25 + 0.75 * words.len() as f64 / mean))
+        };
+        query.iter().map(part).sum()
+    };
+    let scores = rows.iter().map(|(&id, words)| (id, score(words)));
+    scores.filter(|&(_, score)| score > 0.0).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn scores_are_those_of_a_scan_of_all_live_points(
+        steps in prop::collection::vec(step(), 1..60),
+        query in prop::collection::vec(prop::sample::select(&WORDS[..7]), 1..4),
+        limit in 1_usize..40,
+    ) {
+        let config = CollectionConfig::new(3, Metric::Dot)
+            .with_text(TextField::new("text", Language::None).unwrap());
+        let db = Db::fast(config, 8);
+        let mut rows: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
+        for step in steps {
+            match step {
+                Step::Upsert(id, words) => {
+                    let payload = Payload::new().with("text", words.join(" "));
+                    let point = Point::new(id, vec![1.0; 3]).with_payload(payload);
+                    db.collection().upsert(vec![point]).unwrap();
+                    rows.insert(id, words);
+                }
+                Step::Delete(id) => {
+                    db.delete(id);
+                    rows.remove(&id);
+                }
+                Step::Flush => db.collection().flush().map(drop).unwrap(),
+                Step::Settle => db.collection().settle().unwrap(),
+                Step::Compact => db.collection().compact().unwrap(),
+            }
+        }
+        let expected: BTreeMap<u64, f64> = brute_force(&rows, &query).into_iter().collect();
+        let points = found(&db, &TextQuery::new(query.join(" ")), limit);
+        prop_assert_eq!(points.len(), limit.min(expected.len()));
+        prop_assert!(points.is_sorted_by(|a, b| a.score >= b.score));
+        for point in &points {
+            let expected = expected[&point.id.as_number().unwrap()];
+            prop_assert!((f64::from(point.score) - expected).abs() < 1e-4 * expected.max(1.0));
+        }
+        let mut best: Vec<f64> = expected.into_values().collect();
+        best.sort_by(|a, b| b.total_cmp(a));
+        for (point, best) in points.iter().zip(best) {
+            prop_assert!((f64::from(point.score) - best).abs() < 1e-4 * best.max(1.0));
+        }
+    }
 }

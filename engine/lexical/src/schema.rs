@@ -26,7 +26,8 @@ impl WrittenSchema {
     pub fn new(text_fields: &[TextField]) -> Self {
         let mut schema = Schema::builder();
         let terms = schema.add_bytes_field(TERMS, BytesOptions::default().set_indexed());
-        let tokenizers = TokenizerManager::new();
+        // Not an empty one: for fields without words too tantivy looks for the one it calls default.
+        let tokenizers = TokenizerManager::default();
         let mut texts = Vec::with_capacity(text_fields.len());
         for field in text_fields {
             let name = field_name(field);

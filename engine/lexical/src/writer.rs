@@ -64,7 +64,7 @@ impl LexicalWriter {
             document.add_bytes(self.terms, &term);
         }
         for (field, words) in &self.texts {
-            field.path.each_text(payload, &mut |text| document.add_text(*words, text));
+            field.each_text(payload, &mut |text| document.add_text(*words, text));
         }
         self.writer.add_document(document).map_err(|error| failed(&error))?;
         self.rows += 1;

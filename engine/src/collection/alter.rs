@@ -1,6 +1,6 @@
-//! Adding and dropping vector fields.
+//! Adding and dropping fields, and keeping a fitted fusion.
 //!
-//! Either is one synced write of the collection's manifest row and one step of the state; no vector
+//! Each is one synced write of the collection's manifest row and one step of the state; no vector
 //! is read or written. Points lack a field that was added until they are written again. What a
 //! dropped field left behind carries its id, which is never used again: rows of the head and files of
 //! segments are passed over from then on, and go when their rows are moved or rewritten.
@@ -8,13 +8,13 @@
 use std::sync::Arc;
 
 use bigrain_storage::Batch;
-use bigrain_types::TextField;
+use bigrain_types::{SegmentId, TextField};
 
 use super::Collection;
 use super::handle::Shared;
 use super::state::State;
 use crate::field::{Field, FieldConfig, Schema};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, HybridFit, Result};
 
 impl Collection {
     /// Adds a vector field behind the others; no point has a vector in it yet. When this returns, the
@@ -27,7 +27,7 @@ impl Collection {
     pub fn add_field(&self, config: FieldConfig) -> Result<()> {
         let shared = &*self.0;
         shared.run("add a field to", || {
-            shared.alter(|schema| {
+            shared.alter(|schema, _| {
                 let field = Arc::new(Field::new(schema.add(config)?)?);
                 Ok(move |state: &mut State| state.add_field(field))
             })
@@ -44,16 +44,17 @@ impl Collection {
     pub fn drop_field(&self, name: &str) -> Result<()> {
         let shared = &*self.0;
         shared.run("drop a field of", || {
-            shared.alter(|schema| {
+            shared.alter(|schema, _| {
                 let field = schema.remove(name)?;
                 Ok(move |state: &mut State| state.drop_field(field))
             })
         })
     }
 
-    /// Declares a payload field to be searched by words. Points that are in memory, or are written or
-    /// merged from now on, are found; others when their segment is merged, at the latest by
-    /// [`compact`](Self::compact). `explain` tells which segments lack it.
+    /// Declares payload texts to be searched by words. Points in memory and those written from now
+    /// on are indexed at once. Segments are rewritten, in the background or by
+    /// [`settle`](Self::settle); until that is done, [`search_text`](Self::search_text) is refused
+    /// rather than answered in part.
     ///
     /// # Errors
     ///
@@ -62,42 +63,67 @@ impl Collection {
     pub fn add_text_field(&self, field: TextField) -> Result<()> {
         let shared = &*self.0;
         shared.run("add a text field to", || {
-            shared.alter(|schema| {
-                schema.add_text(field)?;
-                let texts = schema.texts.clone();
-                Ok(move |state: &mut State| state.fields = state.fields.with_texts(&texts))
-            })
+            shared.alter(|schema, next_segment| {
+                // A segment begun before has a smaller id; one begun after has the words.
+                schema.add_text(field, next_segment)?;
+                Ok(State::take_texts(schema))
+            })?;
+            shared.note_change();
+            Ok(())
         })
     }
 
-    /// Declares a payload field to be searched by words no longer. Payloads stay.
+    /// Declares payload texts to be searched by words no longer. Payloads stay.
     ///
     /// # Errors
     ///
     /// `NotFound`; `Poisoned` after an earlier write failed.
-    pub fn drop_text_field(&self, path: &str) -> Result<()> {
+    pub fn drop_text_field(&self, name: &str) -> Result<()> {
         let shared = &*self.0;
         shared.run("drop a text field of", || {
-            shared.alter(|schema| {
-                schema.remove_text(path)?;
-                let texts = schema.texts.clone();
-                Ok(move |state: &mut State| state.fields = state.fields.with_texts(&texts))
+            shared.alter(|schema, _| {
+                schema.remove_text(name)?;
+                Ok(State::take_texts(schema))
             })
         })
+    }
+
+    /// Keeps a fitted fusion, which [fitted](crate::HybridQuery::fitted) searches then use, in place
+    /// of the one before; `None` forgets it. It goes when one of its fields is dropped.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for a field that the collection does not have; `InvalidArgument` for a weight or
+    /// fusion out of range; `Poisoned` after an earlier write failed.
+    pub fn set_hybrid_fit(&self, fit: Option<HybridFit>) -> Result<()> {
+        let shared = &*self.0;
+        shared.run("keep the fusion of", || {
+            shared.alter(|schema, _| {
+                schema.set_hybrid(fit)?;
+                Ok(State::take_texts(schema))
+            })
+        })
+    }
+
+    /// Returns the fusion that was fitted, if one was.
+    #[must_use]
+    pub fn hybrid_fit(&self) -> Option<HybridFit> {
+        self.0.fields().hybrid().map(|fit| HybridFit::clone(fit))
     }
 }
 
 impl Shared {
-    /// Changes the schema in the store, and then the state as `change` says.
+    /// Changes the schema in the store, and then the state as `change` says, which is told the id of
+    /// the next segment.
     fn alter<P: FnOnce(&mut State)>(
         &self,
-        change: impl FnOnce(&mut Schema) -> Result<P>,
+        change: impl FnOnce(&mut Schema, SegmentId) -> Result<P>,
     ) -> Result<()> {
         // Writes wait: a batch is committed wholly before or wholly after the change.
         let mut commit = self.commit.lock();
         self.check_usable()?;
         let mut schema = commit.schema.clone();
-        let publish = change(&mut schema)?;
+        let publish = change(&mut schema, commit.counts.next_segment)?;
         let row = self.resources.store.view().collection(self.key)?;
         let missing = || Error::new(ErrorKind::Corruption, "store has no row of the collection");
         let mut row = row.ok_or_else(missing)?;

@@ -70,7 +70,8 @@ impl Shared {
         let directory = &self.resources.directory;
         let all = self.fields();
         let fields: Vec<_> = all.iter().cloned().collect();
-        let params = SegmentParams { fields: &fields, texts: all.texts(), seed: id.0 };
+        let texts: Vec<_> = all.texts().iter().map(|text| text.config.clone()).collect();
+        let params = SegmentParams { fields: &fields, texts: &texts, seed: id.0 };
         let built = build_segment(&**directory, folder, input, &params, &self.resources.builders);
         let BuiltSegment { order, fields } = built.doing(|| format!("build segment {id}"))?;
         let segment = Segment::open(&**directory, folder, id, &fields)

@@ -87,6 +87,7 @@ impl Shared {
             id: view.segment.id,
             rows: view.segment.rows(),
             dead: view.deleted.len(),
+            stale: state.fields.is_stale(view.segment.id),
         };
         let sizes: Vec<SegmentSize> = state.segments.iter().map(size).collect();
         let ids = choose(&sizes, self.resources.limits.max_segment_rows as u64)?;

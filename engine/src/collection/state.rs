@@ -7,7 +7,7 @@ use bigrain_types::{FieldId, Offset, PointId, SegmentId, SeqNo};
 use roaring::RoaringBitmap;
 
 use crate::encoded_points::EncodedPoints;
-use crate::field::{Field, Fields};
+use crate::field::{Field, Fields, Schema};
 use crate::memtable::Memtable;
 use crate::segment::{FieldFiles, Segment};
 
@@ -101,6 +101,12 @@ impl State {
                 view.segment = Arc::new(view.segment.with_only(&self.fields));
             }
         }
+    }
+
+    /// Returns the step by which a state takes over what a schema says of words and of fusing.
+    pub fn take_texts(schema: &Schema) -> impl FnOnce(&mut Self) + use<> {
+        let schema = schema.clone();
+        move |state| state.fields = state.fields.with_texts_of(&schema)
     }
 
     /// Adds committed points to the memtable.

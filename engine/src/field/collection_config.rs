@@ -58,11 +58,11 @@ impl CollectionConfig {
     /// Returns the shape with some vector fields, of which there is at least one, and text fields.
     pub(super) fn from_fields(
         fields: impl Iterator<Item = FieldConfig>,
-        texts: &[TextField],
+        texts: Vec<TextField>,
     ) -> Self {
         let fields: Vec<FieldConfig> = fields.collect();
         debug_assert!(!fields.is_empty(), "a collection has at least one field");
-        Self { fields, texts: texts.to_vec() }
+        Self { fields, texts }
     }
 
     /// Declares a payload field to be searched by words.
@@ -76,6 +76,16 @@ impl CollectionConfig {
     #[must_use]
     pub fn texts(&self) -> &[TextField] {
         &self.texts
+    }
+
+    /// Returns the text field of a [name](TextField::name).
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, with the names there are.
+    pub fn text(&self, name: &str) -> Result<&TextField> {
+        let found = self.texts.iter().find(|text| text.name() == name);
+        found.ok_or_else(|| no_such_text(name, &self.texts))
     }
 
     pub(super) fn into_fields(self) -> Vec<FieldConfig> {
@@ -208,17 +218,18 @@ pub(super) fn check_field_count(count: usize) -> Result<()> {
 }
 
 /// Refuses text fields that cannot be.
-pub(super) fn check_texts(texts: &[TextField]) -> Result<()> {
+fn check_texts(texts: &[TextField]) -> Result<()> {
     check_field_count(texts.len())?;
     for (at, field) in texts.iter().enumerate() {
         if field.drop_stop_words && !field.language.has_stop_words() {
-            let (path, language) = (&field.path, field.language);
+            let (name, language) = (field.name(), field.language);
             let reason =
-                format!("text field {path}: no stop words are known of language {language}");
+                format!("text field {name}: no stop words are known of language {language}");
             return Err(Error::invalid(reason));
         }
-        if texts[..at].iter().any(|other| other.path == field.path) {
-            return Err(Error::invalid(format!("text field {} is declared twice", field.path)));
+        let name = field.name();
+        if texts[..at].iter().any(|other| other.name() == name) {
+            return Err(Error::invalid(format!("text field {name} is declared twice")));
         }
     }
     Ok(())
@@ -233,6 +244,17 @@ pub(super) fn at_field(name: &str, error: &Error) -> Error {
 pub(super) fn no_such_field<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Error {
     let known: Vec<&str> = known.collect();
     let reason = format!("no such field {name:?}: the collection has {}", known.join(", "));
+    Error::new(ErrorKind::NotFound, reason)
+}
+
+/// Says that a text field is not declared, and which are.
+pub(super) fn no_such_text<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a TextField>,
+) -> Error {
+    let known: Vec<String> = known.into_iter().map(TextField::name).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    let reason = format!("no such text field {name:?}: the collection has {known}");
     Error::new(ErrorKind::NotFound, reason)
 }
 

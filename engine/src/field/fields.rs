@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bigrain_binarize::Binarizer;
-use bigrain_types::{EmbeddingSpaceId, FieldId, Metric, TextField, normalize, validate_vector};
+use bigrain_types::{EmbeddingSpaceId, FieldId, Metric, SegmentId, normalize, validate_vector};
 
-use super::collection_config::{at_field, no_such_field};
-use super::{CollectionConfig, FieldConfig, Schema, SchemaField};
-use crate::{Error, ErrorKind, Result};
+use super::collection_config::{at_field, no_such_field, no_such_text};
+use super::{CollectionConfig, FieldConfig, Schema, SchemaField, SchemaText};
+use crate::{Error, ErrorKind, HybridFit, Result};
 
 /// The seed of every field's rotation. Codes of equal shape share one code space, so that segments
 /// can be copied from one collection to another.
@@ -63,7 +63,8 @@ impl Field {
 #[derive(Clone, Debug)]
 pub(crate) struct Fields {
     vectors: Arc<[Arc<Field>]>,
-    texts: Arc<[TextField]>,
+    texts: Arc<[SchemaText]>,
+    hybrid: Option<Arc<HybridFit>>,
 }
 
 impl Fields {
@@ -71,7 +72,8 @@ impl Fields {
     pub fn new(schema: &Schema) -> Result<Self> {
         let field = |field: &SchemaField| Field::new(field).map(Arc::new);
         let vectors = schema.fields.iter().map(field).collect::<Result<_>>()?;
-        Ok(Self { vectors, texts: schema.texts.iter().cloned().collect() })
+        let hybrid = schema.hybrid.clone().map(Arc::new);
+        Ok(Self { vectors, texts: schema.texts.iter().cloned().collect(), hybrid })
     }
 
     /// Returns the fields, in their order.
@@ -95,57 +97,59 @@ impl Fields {
     #[must_use]
     pub fn with(&self, field: Arc<Field>) -> Self {
         let vectors = self.iter().cloned().chain([field]).collect();
-        Self { vectors, texts: Arc::clone(&self.texts) }
+        Self { vectors, ..self.clone() }
     }
 
     /// Returns the fields without one of them, which is not the only one.
     #[must_use]
     pub fn without(&self, id: FieldId) -> Self {
         let vectors = self.iter().filter(|field| field.id != id).cloned().collect();
-        Self { vectors, texts: Arc::clone(&self.texts) }
+        Self { vectors, ..self.clone() }
     }
 
-    /// Returns the fields with other text fields.
+    /// Returns the fields with what a schema says of words and of fusing.
     #[must_use]
-    pub fn with_texts(&self, texts: &[TextField]) -> Self {
-        Self { vectors: Arc::clone(&self.vectors), texts: texts.into() }
+    pub fn with_texts_of(&self, schema: &Schema) -> Self {
+        let texts = schema.texts.iter().cloned().collect();
+        let hybrid = schema.hybrid.clone().map(Arc::new);
+        Self { vectors: Arc::clone(&self.vectors), texts, hybrid }
     }
 
     /// Returns the text fields, in their order.
-    pub fn texts(&self) -> &Arc<[TextField]> {
+    pub fn texts(&self) -> &[SchemaText] {
         &self.texts
     }
 
-    /// Returns the text field at a path; the first one without a path.
-    pub fn text(&self, path: Option<&str>) -> Result<&TextField> {
-        let found = match path {
-            Some(path) => self.texts.iter().find(|field| field.path.to_string() == path),
-            None => self.texts.first(),
+    /// Returns the text field of a name; the first one without a name.
+    pub fn text(&self, name: Option<&str>) -> Result<&SchemaText> {
+        let Some(name) = name else {
+            let reason = "the collection has no text fields";
+            let none = || Error::new(ErrorKind::FailedPrecondition, reason);
+            return self.texts.first().ok_or_else(none);
         };
-        found.ok_or_else(|| no_such_text(path, &self.texts))
+        let found = self.texts.iter().find(|text| text.config.name() == name);
+        found.ok_or_else(|| no_such_text(name, self.texts.iter().map(|text| &text.config)))
+    }
+
+    /// Returns the fusion that was fitted, if one was.
+    pub fn hybrid(&self) -> Option<&Arc<HybridFit>> {
+        self.hybrid.as_ref()
+    }
+
+    /// Whether a segment was begun before some text field was declared, and may lack its words.
+    pub fn is_stale(&self, segment: SegmentId) -> bool {
+        self.texts.iter().any(|text| segment < text.since)
     }
 
     /// Returns the shape of the collection.
     pub fn config(&self) -> CollectionConfig {
         let vectors = self.iter().map(|field| field.config.clone());
-        CollectionConfig::from_fields(vectors, &self.texts)
+        let texts = self.texts.iter().map(|text| text.config.clone());
+        CollectionConfig::from_fields(vectors, texts.collect())
     }
 
     /// Names the field an error is about, where the collection has several.
     pub fn at(&self, field: &Field, error: Error) -> Error {
         if self.vectors.len() == 1 { error } else { at_field(&field.name, &error) }
-    }
-}
-
-/// Says that a text field is not declared, and which are.
-fn no_such_text(path: Option<&str>, known: &[TextField]) -> Error {
-    let known: Vec<String> = known.iter().map(|field| field.path.to_string()).collect();
-    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-    match path {
-        Some(path) => {
-            let reason = format!("no such text field {path:?}: the collection has {known}");
-            Error::new(ErrorKind::NotFound, reason)
-        }
-        None => Error::new(ErrorKind::FailedPrecondition, "the collection has no text fields"),
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //!  FieldConfig       what a caller decides: name, dimensions, metric, ...
 //!  CollectionConfig  one or more of them; the first is the default of requests that name none
+//!  TextField         payload texts that are searched by words (of `bigrain-types`)
 //!  Schema            the same with their ids, as the store keeps it
 //!  Field             one of them at run time: its configuration, its id, its binarizer
 //! ```
@@ -20,4 +21,4 @@ mod schema;
 pub use collection_config::{CollectionConfig, MAX_FIELDS};
 pub use config::{DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES};
 pub(crate) use fields::{Field, Fields};
-pub(crate) use schema::{Schema, SchemaField};
+pub(crate) use schema::{Schema, SchemaField, SchemaText};

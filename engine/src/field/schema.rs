@@ -1,14 +1,14 @@
 //! The fields of a collection with their ids, as the store keeps them.
 
-use bigrain_types::{FieldId, TextField};
+use bigrain_types::{FieldId, SegmentId, TextField};
 use serde::{Deserialize, Serialize};
 
-use super::collection_config::{check_field_count, check_texts, no_such_field};
+use super::collection_config::{check_field_count, no_such_field};
 use super::{CollectionConfig, FieldConfig};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, HybridFit, Result};
 
 /// The fields of a collection with their ids: the JSON text in its manifest row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Schema {
     /// In their order, the first being the default. Never empty.
@@ -17,7 +17,10 @@ pub(crate) struct Schema {
     pub next_field: FieldId,
     /// Payload fields that are searched by words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub texts: Vec<TextField>,
+    pub texts: Vec<SchemaText>,
+    /// How results of vectors and words are fused, as far as that was fitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hybrid: Option<HybridFit>,
 }
 
 /// One field with its id.
@@ -31,11 +34,22 @@ pub(crate) struct SchemaField {
     pub config: FieldConfig,
 }
 
+/// A payload field that is searched by words, and since when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SchemaText {
+    /// The first segment that was begun after the field was declared: it has the field's words, and
+    /// so have all that follow.
+    pub since: SegmentId,
+    pub config: TextField,
+}
+
 impl Schema {
     /// Gives ids to the fields of a new collection.
     pub fn new(config: CollectionConfig) -> Result<Self> {
         config.validate()?;
-        let texts = config.texts().to_vec();
+        let text = |config: &TextField| SchemaText { since: SegmentId(0), config: config.clone() };
+        let texts = config.texts().iter().map(text).collect();
         let fields = config.into_fields().into_iter().zip(0..);
         let field = |(config, id): (FieldConfig, u32)| SchemaField {
             id: FieldId(id),
@@ -44,7 +58,7 @@ impl Schema {
         };
         let fields: Vec<SchemaField> = fields.map(field).collect();
         let next_field = FieldId(fields.len() as u32);
-        Ok(Self { fields, next_field, texts })
+        Ok(Self { fields, next_field, texts, hybrid: None })
     }
 
     /// Reads what [`Schema::to_json`] wrote.
@@ -58,6 +72,9 @@ impl Schema {
             return Err(corrupt("a collection has at least one field".into()));
         }
         schema.config().validate().map_err(|error| corrupt(error.to_string()))?;
+        if let Some(fit) = &schema.hybrid {
+            fit.check(&schema.config()).map_err(|error| corrupt(error.to_string()))?;
+        }
         let ids = || schema.fields.iter().map(|field| field.id);
         if !ids().is_sorted_by(|a, b| a < b) {
             return Err(corrupt("field ids do not rise".into()));
@@ -76,7 +93,8 @@ impl Schema {
     /// Returns the fields without their ids.
     pub fn config(&self) -> CollectionConfig {
         let fields = self.fields.iter().map(|field| field.config.clone());
-        CollectionConfig::from_fields(fields, &self.texts)
+        let texts = self.texts.iter().map(|text| text.config.clone());
+        CollectionConfig::from_fields(fields, texts.collect())
     }
 
     /// Adds a field behind the others.
@@ -96,26 +114,37 @@ impl Schema {
         Ok(&self.fields[self.fields.len() - 1])
     }
 
-    /// Declares a text field behind the others.
-    pub fn add_text(&mut self, field: TextField) -> Result<()> {
-        if self.texts.iter().any(|known| known.path == field.path) {
-            let reason = format!("text field {} exists", field.path);
-            return Err(Error::new(ErrorKind::AlreadyExists, reason));
+    /// Declares a text field behind the others; the next segment will be `since`.
+    pub fn add_text(&mut self, config: TextField, since: SegmentId) -> Result<()> {
+        let name = config.name();
+        if self.texts.iter().any(|known| known.config.name() == name) {
+            return Err(Error::new(ErrorKind::AlreadyExists, format!("text field {name} exists")));
         }
-        let mut texts = self.texts.clone();
-        texts.push(field);
-        check_texts(&texts)?;
-        self.texts = texts;
+        self.texts.push(SchemaText { since, config });
+        let added = self.config().validate();
+        if added.is_err() {
+            self.texts.pop();
+        }
+        added
+    }
+
+    /// Removes a text field, and the fusion that was fitted for it.
+    pub fn remove_text(&mut self, name: &str) -> Result<()> {
+        let found = self.texts.iter().position(|known| known.config.name() == name);
+        let Some(found) = found else {
+            return Err(Error::new(ErrorKind::NotFound, format!("no such text field {name:?}")));
+        };
+        self.texts.remove(found);
+        self.hybrid.take_if(|fit| fit.text.field == name);
         Ok(())
     }
 
-    /// Removes a text field.
-    pub fn remove_text(&mut self, path: &str) -> Result<()> {
-        let found = self.texts.iter().position(|known| known.path.to_string() == path);
-        let Some(found) = found else {
-            return Err(Error::new(ErrorKind::NotFound, format!("no such text field {path:?}")));
-        };
-        self.texts.remove(found);
+    /// Keeps a fitted fusion in place of the one before, or forgets it.
+    pub fn set_hybrid(&mut self, fit: Option<HybridFit>) -> Result<()> {
+        if let Some(fit) = &fit {
+            fit.check(&self.config())?;
+        }
+        self.hybrid = fit;
         Ok(())
     }
 
@@ -130,6 +159,7 @@ impl Schema {
                 format!("field {name:?} is the collection's only one: drop the collection");
             return Err(Error::new(ErrorKind::FailedPrecondition, reason));
         }
+        self.hybrid.take_if(|fit| fit.vector.field == name);
         Ok(self.fields.remove(position).id)
     }
 }

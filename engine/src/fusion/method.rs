@@ -3,13 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The constant of reciprocal rank fusion that its authors recommend.
 pub const DEFAULT_RANK_CONSTANT: f32 = 60.0;
 
 /// How the contribution of one list to a point's score is computed.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum Fusion {
     /// `1 / (constant + rank)` with ranks from 1, as Cormack, Clarke and Büttcher (2009). Scores do
@@ -65,6 +67,20 @@ impl Fusion {
             }
             Self::ReciprocalRank { .. } | Self::MinMax | Self::Distribution => Ok(()),
         }
+    }
+}
+
+impl TryFrom<String> for Fusion {
+    type Error = FusionError;
+
+    fn try_from(text: String) -> Result<Self, FusionError> {
+        text.parse()
+    }
+}
+
+impl From<Fusion> for String {
+    fn from(fusion: Fusion) -> Self {
+        fusion.to_string()
     }
 }
 

@@ -32,6 +32,6 @@ pub use search::{
 };
 pub use space::{CodeSpaceId, EmbeddingSpaceId, SpaceIdError};
 pub use sparse::{MAX_SPARSE_COMPONENTS, SparseVector, SparseVectorError};
-pub use text_field::TextField;
+pub use text_field::{TextField, TextFieldError};
 pub use vector::{MAX_DIMS, VectorError, normalize, validate_vector};
 pub use verify_io::VerifyIo;

@@ -39,7 +39,7 @@ impl Analyzer {
     /// Calls `visit` with every word that a payload has in the field.
     pub fn words_of(&mut self, payload: &Payload, visit: &mut dyn FnMut(&str)) {
         let Self { field, tokenizer } = self;
-        field.path.each_text(payload, &mut |text| {
+        field.each_text(payload, &mut |text| {
             tokenizer.token_stream(text).process(&mut |token| visit(&token.text));
         });
     }
@@ -86,8 +86,9 @@ impl QueryWords {
 /// Returns what a field is called in tantivy's schema: another path, language or version is another
 /// field, so that words of one analysis are never looked up among those of another.
 pub(crate) fn field_name(field: &TextField) -> String {
-    let TextField { path, language, drop_stop_words } = field;
-    let description = format!("{VERSION} {language} {drop_stop_words} {path}");
+    let TextField { paths, language, drop_stop_words } = field;
+    let mut description = format!("{VERSION} {language} {drop_stop_words}");
+    paths.iter().for_each(|path| description.extend([" ", &path.to_string()]));
     format!("text {}", &blake3::hash(description.as_bytes()).to_hex()[..32])
 }
 
@@ -166,6 +167,7 @@ mod tests {
             TextField::new("t", Language::None).unwrap(),
             TextField::new("u", Language::English).unwrap(),
             english.clone().without_stop_words(),
+            english.clone().and("u").unwrap(),
         ];
         assert!(others.iter().all(|other| field_name(other) != field_name(&english)));
     }

@@ -17,7 +17,7 @@ fn fields() -> [TextField; 3] {
     [
         field("t", Language::None),
         field("t", Language::English).without_stop_words(),
-        field("o[].t", Language::German),
+        field("o[].t", Language::German).and("t").unwrap(),
     ]
 }
 

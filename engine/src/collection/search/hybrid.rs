@@ -4,14 +4,14 @@
 //! and still exists after the last: then it was the same in all of them. If one of the results was not,
 //! everything is searched again.
 
-use bigrain_types::{MAX_LIMIT, Metric, SearchParams, SearchStats, SeqNo};
+use bigrain_types::{MAX_LIMIT, Metric, Payload, SearchParams, SearchStats, SeqNo};
 
 use super::{TextSearch, VectorSearch, refuse_diversity};
 use crate::collection::Collection;
 use crate::collection::handle::Shared;
-use crate::hybrid_query::HybridPart;
+use crate::hybrid_query::{HybridPart, Weighing};
 use crate::plan::SearchPlan;
-use crate::{Error, HybridQuery, Payload, RankedList, Result, SearchOutput, fuse};
+use crate::{Error, HybridQuery, RankedList, Result, SearchOutput, fuse};
 
 /// Results of each part for each one that is wanted.
 const DEPTH_FACTOR: usize = 10;
@@ -22,12 +22,13 @@ const MIN_DEPTH: usize = 100;
 impl Collection {
     /// Returns the points that are best in several searches together, best first, those of equal scores
     /// by their ids. Scores are those of the fusion. The parameters count for every part; their limit and
-    /// score threshold for what comes of them.
+    /// score threshold for what comes of them. A part of weight 0 is not searched.
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` for no parts, a weight or fusion out of range, or a depth below the limit; and
-    /// as [`search`](Self::search) and [`search_text`](Self::search_text).
+    /// `InvalidArgument` for no parts, a weight or fusion out of range, or a depth below the limit;
+    /// `FailedPrecondition` for a fitted query where nothing was fitted for its fields; and as
+    /// [`search`](Self::search) and [`search_text`](Self::search_text).
     pub fn search_hybrid(
         &self,
         query: &HybridQuery,
@@ -35,14 +36,13 @@ impl Collection {
     ) -> Result<SearchOutput> {
         let shared = &*self.0;
         shared.run("search", || {
-            let depth = depth(query, params)?;
             refuse_diversity(params)?;
+            let weighing = shared.weighing(query)?;
+            let depth = depth(query, &weighing, params.limit())?;
             let of_part = params.with_limit(depth)?.with_payload(false).without_score_threshold();
-            let parts = query.parts.iter();
-            let parts: Vec<(Part<'_>, f32)> = parts
-                .map(|(part, weight)| Ok((Part::prepare(shared, part, &of_part)?, *weight)))
-                .collect::<Result<_>>()?;
-            shared.retried(|| shared.run_parts(query, &parts, params))
+            let parts = query.parts().map(|part| Part::prepare(shared, part, &of_part));
+            let parts: Vec<Part<'_>> = parts.collect::<Result<_>>()?;
+            shared.retried(|| shared.run_parts(&weighing, &parts, params))
         })
     }
 }
@@ -79,17 +79,38 @@ impl<'a> Part<'a> {
 }
 
 impl Shared {
+    /// Returns how a query's parts are fused.
+    fn weighing(&self, query: &HybridQuery) -> Result<Weighing> {
+        let fields = self.fields();
+        let (mut vector, mut text) = (String::new(), String::new());
+        for part in query.parts().filter(|_| query.is_fitted()) {
+            match part {
+                HybridPart::Vector(query) => {
+                    vector = fields.named(query.field.as_deref())?.name.to_string();
+                }
+                HybridPart::Text(query) => {
+                    text = fields.text(query.field.as_deref())?.config.name();
+                }
+            }
+        }
+        query.weighing(fields.hybrid().map(|fit| &**fit), [&vector, &text])
+    }
+
     /// Runs all parts and fuses their results; nothing when a result was written or deleted meanwhile.
     fn run_parts(
         &self,
-        query: &HybridQuery,
-        parts: &[(Part<'_>, f32)],
+        weighing: &Weighing,
+        parts: &[Part<'_>],
         params: &SearchParams,
     ) -> Result<Option<SearchOutput>> {
         let seq: SeqNo = self.state.read().seq;
         let (mut lists, mut plans) = (Vec::with_capacity(parts.len()), Vec::new());
         let mut stats = SearchStats::default();
-        for (part, weight) in parts {
+        for (part, &weight) in parts.iter().zip(&weighing.weights) {
+            if weight == 0.0 {
+                lists.push(RankedList { points: Vec::new(), weight });
+                continue;
+            }
             let Some(output) = part.run()? else { return Ok(None) };
             stats += output.stats;
             plans.extend(output.plan.map(|plan| SearchPlan {
@@ -97,26 +118,26 @@ impl Shared {
                 ..plan
             }));
             let points = output.points.into_iter().map(|point| (point.id, point.score));
-            lists.push(RankedList { points: points.collect(), weight: *weight });
+            lists.push(RankedList { points: points.collect(), weight });
         }
-        let mut fused = fuse(query.fusion, &lists, params.limit())?;
+        let mut fused = fuse(weighing.fusion, &lists, params.limit())?;
         fused.retain(|(_, score)| params.is_good_enough(*score, true));
         let Some(mut points) = self.with_payloads(fused, seq)? else { return Ok(None) };
         if !params.payload() {
             points.iter_mut().for_each(|point| point.payload = Payload::default());
         }
-        let plan = params.explain().then(|| SearchPlan::fused(query.fusion, plans));
+        let plan = params.explain().then(|| SearchPlan::fused(weighing.fusion, plans));
         Ok(Some(SearchOutput { points, stats, plan }))
     }
 }
 
 /// Returns how many results of each part are fused.
-fn depth(query: &HybridQuery, params: &SearchParams) -> Result<usize> {
-    if query.parts.is_empty() {
+fn depth(query: &HybridQuery, weighing: &Weighing, limit: usize) -> Result<usize> {
+    if weighing.weights.is_empty() {
         return Err(Error::invalid("nothing to fuse: expected at least one part"));
     }
-    let limit = params.limit();
-    match query.depth {
+    match weighing.depth {
+        Some(depth) if depth < limit && query.is_fitted() => Ok(limit),
         Some(depth) if depth < limit => {
             Err(Error::invalid(format!("depth {depth} is below the limit of {limit} results")))
         }

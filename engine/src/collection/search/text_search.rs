@@ -24,7 +24,7 @@ use crate::filtering::PreparedFilter;
 use crate::memtable::Memtable;
 use crate::plan::{SearchPlan, SourcePlan};
 use crate::text_query::MAX_QUERY_WORDS;
-use crate::{Error, Result, SearchOutput, TextQuery};
+use crate::{Error, ErrorKind, Result, SearchOutput, TextQuery};
 
 impl Collection {
     /// Returns the points whose text has a word of the query, best first, those of equal scores by
@@ -36,7 +36,8 @@ impl Collection {
     ///
     /// # Errors
     ///
-    /// `NotFound` for a text field that was not declared, `FailedPrecondition` where there is none;
+    /// `NotFound` for a text field that was not declared, `FailedPrecondition` where there is none or
+    /// some segment is not rewritten yet since it was declared;
     /// `InvalidArgument` for more than 1024 words; `Cancelled`; `Corruption` when a stored block fails
     /// its check, which names the file.
     pub fn search_text(&self, query: &TextQuery, params: &SearchParams) -> Result<SearchOutput> {
@@ -72,8 +73,7 @@ struct View {
 /// A segment and its words.
 struct Indexed {
     view: SegmentView,
-    /// None where the segment was written before the field was declared.
-    index: Option<Arc<TextIndex>>,
+    index: Arc<TextIndex>,
     /// What matches the filter, if there is one.
     matching: Option<RoaringBitmap>,
 }
@@ -93,7 +93,7 @@ impl<'a> TextSearch<'a> {
         params: &'a SearchParams,
     ) -> Result<Self> {
         refuse_diversity(params)?;
-        let field = shared.fields().text(query.field.as_deref())?.clone();
+        let field = shared.fields().text(query.field.as_deref())?.config.clone();
         let words = Analyzer::new(&field).query(&query.text);
         if words.len() > MAX_QUERY_WORDS {
             let reason = format!("{} words exceed the limit of {MAX_QUERY_WORDS}", words.len());
@@ -115,9 +115,7 @@ impl<'a> TextSearch<'a> {
         let started = Instant::now();
         for Indexed { view, index, .. } in &sources {
             self.query.cancel.check()?;
-            if let Some(index) = index {
-                statistics.add(&**index, &self.words, &view.deleted)?;
-            }
+            statistics.add(&**index, &self.words, &view.deleted)?;
         }
         let bm25 = Bm25::new(&self.words, &statistics);
         let rows = self.best_of(&sources, &bm25)?;
@@ -147,6 +145,7 @@ impl<'a> TextSearch<'a> {
 
     fn view(&self) -> Result<View> {
         let state: &State = &self.shared.state.read();
+        self.check_indexed(state)?;
         let mut view = View {
             segments: state.segments.clone(),
             in_memory: Vec::new(),
@@ -160,6 +159,23 @@ impl<'a> TextSearch<'a> {
         self.take(&state.active, state.active.dead(), &mut view)?;
         self.query.cancel.check()?;
         Ok(view)
+    }
+
+    /// Refuses to search some of the points: segments that were written before the field was declared
+    /// lack its words until they are rewritten.
+    fn check_indexed(&self, state: &State) -> Result<()> {
+        let name = self.field.name();
+        let text = state.fields.text(Some(&name))?;
+        let lacks = |view: &&SegmentView| view.segment.id < text.since && view.segment.rows() > 0;
+        let (lacking, all) = (state.segments.iter().filter(lacks).count(), state.segments.len());
+        if text.config == self.field && lacking == 0 {
+            return Ok(());
+        }
+        let reason = format!(
+            "text field {name} is not indexed yet in {lacking} of {all} segments: they are rewritten \
+             in the background, or by settling the collection"
+        );
+        Err(Error::new(ErrorKind::FailedPrecondition, reason))
     }
 
     /// Takes what counts from a memtable.
@@ -200,7 +216,11 @@ impl<'a> TextSearch<'a> {
                     Some(rows)
                 }
             };
-            let index = view.segment.lexical.text(&self.field)?;
+            let index = view.segment.lexical.text(&self.field)?.ok_or_else(|| {
+                let (segment, name) = (view.segment.id, self.field.name());
+                let reason = format!("segment {segment} lacks the words of text field {name}");
+                Error::new(ErrorKind::Corruption, reason)
+            })?;
             sources.push(Indexed { view, index, matching });
         }
         Ok(Some(sources))
@@ -232,17 +252,14 @@ impl<'a> TextSearch<'a> {
             rows_with.map(|((word, _), rows)| format!("{word} in {rows}")).collect();
         let segment = |indexed: &Indexed| SourcePlan {
             source: format!("segment {}", indexed.view.segment.id),
-            index: match &indexed.index {
-                Some(index) => format!("posting lists of {} rows with text", index.documents()),
-                None => "not indexed: written before the field was declared".into(),
-            },
+            index: format!("posting lists of {} rows with text", indexed.index.documents()),
             filter: indexed.matching.as_ref().map(|rows| format!("{} match", rows.len())),
             rows: indexed.view.segment.rows(),
             deleted: indexed.view.deleted.len(),
         };
         SearchPlan {
             method: format!("bm25 of {} rows ({})", statistics.documents, rows_with.join(", ")),
-            field: self.field.path.to_string(),
+            field: self.field.name(),
             levels: 0,
             query_bits: 0,
             max_candidates: 0,
@@ -255,8 +272,7 @@ impl<'a> TextSearch<'a> {
 impl Indexed {
     /// Returns every live row that matches and has a word of the query.
     fn scored(&self, source: usize, bm25: &Bm25) -> Result<Vec<Row>> {
-        let Some(index) = &self.index else { return Ok(Vec::new()) };
-        let scores = bm25.scores(&**index)?;
+        let scores = bm25.scores(&*self.index)?;
         let is_in = |offset: u32| match &self.matching {
             Some(matching) => matching.contains(offset),
             None => !self.view.deleted.contains(offset),
