@@ -35,7 +35,7 @@ fn walk(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(384))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn values_are_counted_as_payloads_have_them(
