@@ -160,6 +160,16 @@ impl ScrollParams {
         Ok(Self { limit, cursor: None, parts, filter: None, order: None })
     }
 
+    /// Asks for another number of points.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn with_limit(mut self, limit: usize) -> Result<Self> {
+        self.limit = check_limit(limit)?;
+        Ok(self)
+    }
+
     /// Reads the points that match a filter.
     #[must_use]
     pub fn with_filter(mut self, filter: Filter) -> Self {

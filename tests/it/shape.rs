@@ -350,7 +350,7 @@ fn one_failed_query_of_a_batch_does_not_hide_the_others() {
     assert_eq!(answers.len(), batch.len());
     for (at, ((query, params), answer)) in batch.iter().zip(answers).enumerate() {
         let Ok(answer) = answer else {
-            assert_eq!((at, answer.unwrap_err().kind()), (7, ErrorKind::InvalidArgument));
+            assert_eq!((at, answer.unwrap_err().kind()), (7, ErrorKind::FailedPrecondition));
             continue;
         };
         assert_eq!(answer.points, db.collection().search(query, params).unwrap().points);
