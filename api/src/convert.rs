@@ -10,7 +10,8 @@ use bigrain_encoders::{Embeddings, TextKind};
 use bigrain_engine as engine;
 use bigrain_engine::{
     CollectionState, Condition, Conditions, DenseFormat, Diversity, EmbeddingSpaceId, FieldConfig,
-    Filter, Levels, Metric, Payload, PayloadUpdate, PointId, Query, SearchParams, SeqNo,
+    Filter, HybridFit, Language, Levels, Metric, Payload, PayloadUpdate, PointId, Query,
+    SearchParams, SeqNo, TextField,
 };
 use tonic::Status;
 
@@ -203,6 +204,31 @@ pub(crate) fn field_messages(config: proto::CollectionConfig) -> Vec<proto::Fiel
         lists: config.lists,
     };
     [first].into_iter().chain(config.other_fields).collect()
+}
+
+/// Reads a text field.
+pub(crate) fn text_field(message: &proto::TextField) -> Result<TextField, Status> {
+    let language = match &*message.language {
+        "" => Language::None,
+        code => code.parse().map_err(invalid)?,
+    };
+    let Some((first, others)) = message.paths.split_first() else {
+        return Err(Status::invalid_argument("text field has no paths: expected at least one"));
+    };
+    let mut field = TextField::new(first, language).map_err(invalid)?;
+    for path in others {
+        field = field.and(path).map_err(invalid)?;
+    }
+    Ok(if message.drop_stop_words { field.without_stop_words() } else { field })
+}
+
+/// Reads a fitted fusion.
+pub(crate) fn hybrid_fit(json: Option<&str>) -> Result<Option<HybridFit>, Status> {
+    let read = |json: &str| {
+        serde_json::from_str(json)
+            .map_err(|error| Status::invalid_argument(format!("fit_json: {error}")))
+    };
+    json.map(read).transpose()
 }
 
 /// Reads the configuration of a field whose dimensions and space are known: its own, or its model's.
@@ -398,6 +424,7 @@ pub(crate) fn collection_info(info: engine::CollectionInfo) -> proto::Collection
         disk_bytes: info.disk_bytes,
         fields: info.fields.into_iter().map(field_info).collect(),
         merging: info.merging.map(merge_info),
+        hybrid_fit_json: info.hybrid_fit.and_then(|fit| serde_json::to_string(&fit).ok()),
     }
 }
 
@@ -428,6 +455,15 @@ fn config_message(config: &engine::CollectionConfig) -> proto::CollectionConfig 
         lists: first.lists,
         field: Some(first.name),
         other_fields: fields.collect(),
+        text_fields: config.texts().iter().map(text_field_message).collect(),
+    }
+}
+
+fn text_field_message(field: &TextField) -> proto::TextField {
+    proto::TextField {
+        paths: field.paths.iter().map(ToString::to_string).collect(),
+        language: field.language.to_string(),
+        drop_stop_words: field.drop_stop_words,
     }
 }
 
@@ -512,7 +548,8 @@ fn invalid(error: impl Display) -> Status {
     Status::invalid_argument(error.to_string())
 }
 
-fn at(field: &str, position: usize, status: &Status) -> Status {
+/// Names the position that a refusal is about.
+pub(crate) fn at(field: &str, position: usize, status: &Status) -> Status {
     Status::new(status.code(), format!("{field}[{position}]: {}", status.message()))
 }
 
@@ -601,7 +638,12 @@ mod tests {
                 .with_lists(77)
                 .with_model("mini");
             let image = FieldConfig::new("image", 7, Metric::Dot);
-            let config = engine::CollectionConfig::of(text).with_field(image);
+            let words = TextField::new("title", Language::English).unwrap().and("body").unwrap();
+            let words = words.without_stop_words();
+            let config =
+                engine::CollectionConfig::of(text).with_field(image).with_text(words.clone());
+            let texts = &config_message(&config).text_fields;
+            assert_eq!(text_field(&texts[0]).unwrap(), words);
             let read = |message: proto::FieldConfig| {
                 let space = super::space(message.space.as_deref()).unwrap();
                 let dims = message.dims as usize;

@@ -37,18 +37,21 @@ struct Life {
 
 impl Life {
     fn new(seed: u64, metric: Metric) -> Self {
-        let db = Db::temp(CollectionConfig::new(DIMS, metric), 80);
+        let db = Db::fast(CollectionConfig::new(DIMS, metric), 80);
         Self { db, model: Model::new(), random: Random::new(seed), metric }
     }
 
     fn upsert(&mut self) {
+        let mut batch = Model::new();
         for _ in 0..=self.random.below(12) {
             let (id, payload) = (self.random.below(250), payload(&mut self.random));
-            let vector = self.random.vector(DIMS);
-            let point = Point::new(id, vector.clone()).with_payload(payload.clone());
-            self.db.collection().upsert(vec![point]).unwrap();
-            self.model.insert(id, (vector, payload));
+            batch.insert(id, (self.random.vector(DIMS), payload));
         }
+        let points = batch.iter().map(|(&id, (vector, payload))| {
+            Point::new(id, vector.clone()).with_payload(payload.clone())
+        });
+        self.db.collection().upsert(points.collect()).unwrap();
+        self.model.extend(batch);
     }
 
     fn delete(&mut self) {

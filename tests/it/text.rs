@@ -302,12 +302,11 @@ fn brute_force(rows: &BTreeMap<u64, Vec<&str>>, query: &[&str]) -> Vec<(u64, f64
         .collect();
     let count = rows.len() as f64;
     let mean = rows.values().map(|words| words.len()).sum::<usize>() as f64 / count;
-    let occurrences = |words: &[&str], word| words.iter().filter(|&&other| other == word).count();
     let score = |words: &[&str]| -> f64 {
         let part = |word: &&str| {
             let with = rows.values().filter(|words| words.contains(word)).count() as f64;
             let idf = (1.0 + (count - with + 0.5) / (with + 0.5)).ln();
-            let here = occurrences(words, *word) as f64;
+            let here = words.iter().filter(|other| *other == word).count() as f64;
             idf * here * 2.2 / (here + 1.2 * (0.25 + 0.75 * words.len() as f64 / mean))
         };
         query.iter().map(part).sum()

@@ -80,6 +80,16 @@ impl Beir {
     pub fn corpus(&self) -> anyhow::Result<Input> {
         Ok(Input::open(&self.corpus, Format::Jsonl, fields(), 0)?)
     }
+
+    /// Opens the corpus, whose titles and texts are payloads too.
+    ///
+    /// # Errors
+    ///
+    /// When the file is missing.
+    pub fn corpus_with_texts(&self) -> anyhow::Result<Input> {
+        let fields = Fields { keep_text: true, ..fields() };
+        Ok(Input::open(&self.corpus, Format::Jsonl, fields, 0)?)
+    }
 }
 
 fn fields() -> Fields {

@@ -10,6 +10,8 @@
 //! | [`curve`], [`truth`] | recall against speed, and what decides it |
 //! | [`matrix`], [`machine`], [`plot`] | vectors in memory, what figures were measured on, pictures of them |
 //! | [`beir`], [`ranking`] | retrieval test collections, and how a ranked list is measured |
+//! | [`fusing`] | how results of vectors and words are fused best |
+//! | [`sampling`] | some stored points |
 //! | [`functions`], [`rust_sources`] | documented functions in Rust sources |
 //! | [`encode_bench`], [`peer`] | tokens a second, beside another program |
 //! | [`hits`], [`footprint`], [`human`], [`table`], [`progress`] | what people see |
@@ -24,6 +26,7 @@ pub mod exchange;
 pub mod failure;
 pub mod footprint;
 pub mod functions;
+pub mod fusing;
 pub mod hits;
 pub mod human;
 pub mod ingest;
@@ -37,6 +40,7 @@ pub mod plot;
 pub mod progress;
 pub mod ranking;
 pub mod rust_sources;
+pub mod sampling;
 pub mod session;
 pub mod table;
 pub mod truth;

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use bigrain_engine::{CollectionConfig, EmbeddingSpaceId, FieldConfig};
+use bigrain_engine::{Collection, CollectionConfig, EmbeddingSpaceId, FieldConfig};
 use tonic::{Request, Response, Status};
 
 use super::Context;
 use crate::proto::collections_server::Collections;
 use crate::proto::{
-    self, AddFieldReply, AddFieldRequest, CollectionInfo, CompactCollectionReply,
-    CompactCollectionRequest, CreateCollectionReply, CreateCollectionRequest, DropCollectionReply,
-    DropCollectionRequest, DropFieldReply, DropFieldRequest, GetCollectionReply,
-    GetCollectionRequest, ListCollectionsReply, ListCollectionsRequest,
+    self, AddFieldReply, AddFieldRequest, AddTextFieldReply, AddTextFieldRequest, CollectionInfo,
+    CompactCollectionReply, CompactCollectionRequest, CreateCollectionReply,
+    CreateCollectionRequest, DropCollectionReply, DropCollectionRequest, DropFieldReply,
+    DropFieldRequest, DropTextFieldReply, DropTextFieldRequest, GetCollectionReply,
+    GetCollectionRequest, ListCollectionsReply, ListCollectionsRequest, SetHybridFitReply,
+    SetHybridFitRequest,
 };
 use crate::request_scope::Arrival;
 use crate::{convert, status};
@@ -80,15 +82,49 @@ impl Collections for CollectionsService {
     ) -> Result<Response<DropFieldReply>, Status> {
         let arrival = Arrival::of(&request);
         let DropFieldRequest { collection, field } = request.into_inner();
-        let context = Arc::clone(&self.0);
-        let dropped = move |_: &_| {
-            let collection = context.collection(&collection)?;
-            collection.drop_field(&field).map_err(status::from_engine)?;
-            Ok(convert::collection_info(collection.info()))
-        };
-        let collection = self.0.runtime.writes.run(dropped).await?;
+        let dropped = move |collection: &Collection| collection.drop_field(&field);
+        let collection = self.alter(collection, dropped).await?;
         let server_time_us = arrival.server_time_us();
         Ok(Response::new(DropFieldReply { collection: Some(collection), server_time_us }))
+    }
+
+    async fn add_text_field(
+        &self,
+        request: Request<AddTextFieldRequest>,
+    ) -> Result<Response<AddTextFieldReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let AddTextFieldRequest { collection, text_field } = request.into_inner();
+        let field = text_field.ok_or_else(|| Status::invalid_argument("text field is missing"))?;
+        let field = convert::text_field(&field)?;
+        let added = |collection: &Collection| collection.add_text_field(field);
+        let collection = self.alter(collection, added).await?;
+        let server_time_us = arrival.server_time_us();
+        Ok(Response::new(AddTextFieldReply { collection: Some(collection), server_time_us }))
+    }
+
+    async fn drop_text_field(
+        &self,
+        request: Request<DropTextFieldRequest>,
+    ) -> Result<Response<DropTextFieldReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let DropTextFieldRequest { collection, text_field } = request.into_inner();
+        let dropped = move |collection: &Collection| collection.drop_text_field(&text_field);
+        let collection = self.alter(collection, dropped).await?;
+        let server_time_us = arrival.server_time_us();
+        Ok(Response::new(DropTextFieldReply { collection: Some(collection), server_time_us }))
+    }
+
+    async fn set_hybrid_fit(
+        &self,
+        request: Request<SetHybridFitRequest>,
+    ) -> Result<Response<SetHybridFitReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let SetHybridFitRequest { collection, fit_json } = request.into_inner();
+        let fit = convert::hybrid_fit(fit_json.as_deref())?;
+        let set = |collection: &Collection| collection.set_hybrid_fit(fit);
+        let collection = self.alter(collection, set).await?;
+        let server_time_us = arrival.server_time_us();
+        Ok(Response::new(SetHybridFitReply { collection: Some(collection), server_time_us }))
     }
 
     async fn compact(
@@ -118,15 +154,35 @@ impl Collections for CollectionsService {
     }
 }
 
+impl CollectionsService {
+    /// Changes a collection, and describes it as it is then.
+    async fn alter(
+        &self,
+        name: String,
+        change: impl FnOnce(&Collection) -> bigrain_engine::Result<()> + Send + 'static,
+    ) -> Result<CollectionInfo, Status> {
+        let context = Arc::clone(&self.0);
+        let altered = move |_: &_| {
+            let collection = context.collection(&name)?;
+            change(&collection).map_err(status::from_engine)?;
+            Ok(convert::collection_info(collection.info()))
+        };
+        self.0.runtime.writes.run(altered).await
+    }
+}
+
 fn create(context: &Context, request: CreateCollectionRequest) -> Result<CollectionInfo, Status> {
     let config =
         request.config.ok_or_else(|| Status::invalid_argument("collection config is missing"))?;
+    let texts: Vec<_> =
+        config.text_fields.iter().map(convert::text_field).collect::<Result<_, _>>()?;
     let mut fields = convert::field_messages(config).into_iter();
     let first = fields.next().ok_or_else(|| Status::internal("a collection without fields"))?;
     let mut config = CollectionConfig::of(field_config(context, first)?);
     for field in fields {
         config = config.with_field(field_config(context, field)?);
     }
+    let config = texts.into_iter().fold(config, CollectionConfig::with_text);
     let collection =
         context.engine.create_collection(&request.name, config).map_err(status::from_engine)?;
     Ok(convert::collection_info(collection.info()))

@@ -4,9 +4,11 @@
 //! and here a handler of three steps. What it computes or reads goes into the closure it gives to
 //! a lane of the runtime.
 
+mod answers;
 mod collections;
 mod context;
 mod encode;
+mod hybrid;
 mod points;
 mod search;
 mod upsert_stream;

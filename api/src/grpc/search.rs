@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bigrain_encoders::TextKind;
-use bigrain_engine::{Cancel, Collection, EmbeddingSpaceId, Filter, Query, RecommendQuery};
+use bigrain_engine::{Cancel, Collection, EmbeddingSpaceId, Filter, Query};
 use tonic::{Request, Response, Status};
 
 use super::Context;
@@ -12,7 +12,8 @@ use crate::models::Model;
 use crate::proto::search_server::Search;
 use crate::proto::{
     RecommendRequest, SearchBatchReply, SearchBatchRequest, SearchGroupsReply, SearchGroupsRequest,
-    SearchOptions, SearchReply, SearchRequest, SearchTextRequest,
+    SearchHybridRequest, SearchOptions, SearchReply, SearchRequest, SearchTextRequest,
+    SearchWordsRequest,
 };
 use crate::request_scope::Arrival;
 use crate::{convert, status};
@@ -59,15 +60,32 @@ impl Search for SearchService {
         Ok(Response::new(reply))
     }
 
+    async fn search_words(
+        &self,
+        request: Request<SearchWordsRequest>,
+    ) -> Result<Response<SearchReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let mut reply = self.words(request.into_inner()).await?;
+        reply.server_time_us = arrival.server_time_us();
+        Ok(Response::new(reply))
+    }
+
+    async fn search_hybrid(
+        &self,
+        request: Request<SearchHybridRequest>,
+    ) -> Result<Response<SearchReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let mut reply = self.hybrid(request.into_inner()).await?;
+        reply.server_time_us = arrival.server_time_us();
+        Ok(Response::new(reply))
+    }
+
     async fn search_batch(
         &self,
         request: Request<SearchBatchRequest>,
     ) -> Result<Response<SearchBatchReply>, Status> {
         let arrival = Arrival::of(&request);
-        let request = request.into_inner();
-        let context = Arc::clone(&self.0);
-        let search = move |cancel: &Cancel| context.search_batch(request, cancel);
-        let mut reply = self.0.runtime.searches.run(search).await?;
+        let mut reply = self.batch(request.into_inner()).await?;
         reply.server_time_us = arrival.server_time_us();
         Ok(Response::new(reply))
     }
@@ -77,21 +95,7 @@ impl Search for SearchService {
         request: Request<SearchGroupsRequest>,
     ) -> Result<Response<SearchGroupsReply>, Status> {
         let arrival = Arrival::of(&request);
-        let request = request.into_inner();
-        let by = convert::group_by(&request.group_by, request.per_group)?;
-        let search = request.search.unwrap_or_default();
-        let options = search.options.unwrap_or_default();
-        let params = convert::search_params(&options)?;
-        let query = QueryVector::of(&search)?;
-        let context = Arc::clone(&self.0);
-        let search = move |cancel: &Cancel| {
-            let collection = context.collection(&search.collection)?;
-            let query = query.into_query(cancel);
-            let output = collection.search_groups(&query, &by, &params);
-            let output = output.map_err(status::from_engine)?;
-            context.check_reply(convert::groups_reply(output, convert::with_payload(&options))?)
-        };
-        let mut reply = self.0.runtime.searches.run(search).await?;
+        let mut reply = self.groups(request.into_inner()).await?;
         reply.server_time_us = arrival.server_time_us();
         Ok(Response::new(reply))
     }
@@ -101,79 +105,10 @@ impl Search for SearchService {
         request: Request<RecommendRequest>,
     ) -> Result<Response<SearchReply>, Status> {
         let arrival = Arrival::of(&request);
-        let request = request.into_inner();
-        let options = request.options.unwrap_or_default();
-        let params = convert::search_params(&options)?;
-        let collection = request.collection.clone();
-        let query = recommend_query(request)?;
-        let context = Arc::clone(&self.0);
-        let recommend = move |cancel: &Cancel| {
-            let collection = context.collection(&collection)?;
-            let query = query.with_cancel(cancel.clone());
-            let output = collection.recommend(&query, &params).map_err(status::from_engine)?;
-            context.check_reply(convert::search_reply(output, convert::with_payload(&options))?)
-        };
-        let mut reply = self.0.runtime.searches.run(recommend).await?;
+        let mut reply = self.examples(request.into_inner()).await?;
         reply.server_time_us = arrival.server_time_us();
         Ok(Response::new(reply))
     }
-}
-
-impl Context {
-    fn search_batch(
-        &self,
-        request: SearchBatchRequest,
-        cancel: &Cancel,
-    ) -> Result<SearchBatchReply, Status> {
-        self.check_batch("searches", request.searches.len())?;
-        let collection = self.collection(&request.collection)?;
-        let (mut searches, mut outcomes) = (Vec::new(), Vec::new());
-        for search in &request.searches {
-            if !search.collection.is_empty() && search.collection != request.collection {
-                return Err(Status::invalid_argument(format!(
-                    "searches of one batch are of one collection: expected {:?}, got {:?}",
-                    request.collection, search.collection
-                )));
-            }
-            let options = search.options.unwrap_or_default();
-            let read = convert::search_params(&options)
-                .and_then(|params| Ok((QueryVector::of(search)?.into_query(cancel), params)));
-            outcomes.push(read.map(|search| {
-                searches.push(search);
-                convert::with_payload(&options)
-            }));
-        }
-        let mut found = collection.search_batch(&searches).into_iter();
-        let mut reply = SearchBatchReply::default();
-        for outcome in outcomes {
-            let outcome = outcome.and_then(|with_payload| {
-                let found =
-                    found.next().ok_or_else(|| Status::internal("a search has no answer"))?;
-                convert::search_reply(found.map_err(status::from_engine)?, with_payload)
-            });
-            reply.outcomes.push(convert::search_outcome(outcome));
-        }
-        self.check_reply(reply)
-    }
-}
-
-fn recommend_query(request: RecommendRequest) -> Result<RecommendQuery, Status> {
-    let positive = convert::examples("positive", request.positive)?;
-    let negative = convert::examples("negative", request.negative)?;
-    let mut positive = positive.into_iter();
-    let first = positive.next().ok_or_else(|| {
-        Status::invalid_argument("positive is empty: expected at least one example")
-    })?;
-    let mut query = positive.fold(RecommendQuery::like(first), RecommendQuery::and_like);
-    query = negative.into_iter().fold(query, RecommendQuery::unlike);
-    query = query.with_strategy(convert::recommend_strategy(request.strategy)?);
-    if let Some(field) = request.field {
-        query = query.in_field(field);
-    }
-    if let Some(filter) = convert::filter(request.filter_json.as_deref())? {
-        query = query.with_filter(filter);
-    }
-    Ok(query)
 }
 
 impl SearchService {
@@ -195,7 +130,8 @@ impl SearchService {
         self.0.runtime.searches.run(search).await
     }
 
-    async fn encode(
+    /// Encodes a text with the model of a field.
+    pub(super) async fn encode(
         &self,
         collection: String,
         field: Option<String>,
@@ -239,7 +175,7 @@ fn query_model(
     Ok(model)
 }
 
-struct QueryVector {
+pub(super) struct QueryVector {
     vector: Vec<f32>,
     field: Option<String>,
     space: Option<EmbeddingSpaceId>,
@@ -247,7 +183,7 @@ struct QueryVector {
 }
 
 impl QueryVector {
-    fn of(request: &SearchRequest) -> Result<Self, Status> {
+    pub fn of(request: &SearchRequest) -> Result<Self, Status> {
         Ok(Self {
             vector: request.vector.clone(),
             field: request.field.clone(),
@@ -256,7 +192,7 @@ impl QueryVector {
         })
     }
 
-    fn into_query(self, cancel: &Cancel) -> Query {
+    pub fn into_query(self, cancel: &Cancel) -> Query {
         let query = convert::query(self.vector, self.field, self.space);
         let query = query.with_cancel(cancel.clone());
         match self.filter {
@@ -266,9 +202,10 @@ impl QueryVector {
     }
 }
 
-struct EncodedQuery {
-    vector: Vec<f32>,
-    space: EmbeddingSpaceId,
-    truncated: bool,
-    took: Duration,
+/// A query text as a vector.
+pub(super) struct EncodedQuery {
+    pub vector: Vec<f32>,
+    pub space: EmbeddingSpaceId,
+    pub truncated: bool,
+    pub took: Duration,
 }

@@ -26,7 +26,7 @@ impl WrittenSchema {
     pub fn new(text_fields: &[TextField]) -> Self {
         let mut schema = Schema::builder();
         let terms = schema.add_bytes_field(TERMS, BytesOptions::default().set_indexed());
-        // Not an empty one: for fields without words too tantivy looks for the one it calls default.
+        // tantivy asks for its own default, whatever the fields are.
         let tokenizers = TokenizerManager::default();
         let mut texts = Vec::with_capacity(text_fields.len());
         for field in text_fields {

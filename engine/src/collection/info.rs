@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use super::Collection;
 use super::state::{SegmentView, State};
-use crate::CollectionConfig;
 use crate::column::Column;
 use crate::field::Field;
 use crate::memtable::Memtable;
 use crate::segment::FieldFiles;
+use crate::{CollectionConfig, HybridFit};
 
 /// What a collection holds and what it takes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CollectionInfo {
     /// Its name.
@@ -37,6 +37,8 @@ pub struct CollectionInfo {
     pub merging: Option<MergeInfo>,
     /// Its fields, in their order.
     pub fields: Vec<FieldInfo>,
+    /// The fusion that was fitted, if one was.
+    pub hybrid_fit: Option<HybridFit>,
 }
 
 /// What one vector field of a collection takes.
@@ -90,7 +92,7 @@ pub struct SegmentInfo {
 }
 
 /// A collection by name, whether it serves or not.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct CollectionStatus {
     /// Its name.
@@ -100,7 +102,7 @@ pub struct CollectionStatus {
 }
 
 /// Whether a collection serves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum CollectionState {
     /// It serves.
@@ -135,6 +137,7 @@ impl Collection {
             disk_bytes: state.segments.iter().map(|view| view.segment.disk_bytes()).sum(),
             merging: self.0.chores.work().map(|work| work.info()),
             fields,
+            hybrid_fit: state.fields.hybrid().map(|fit| HybridFit::clone(fit)),
         }
     }
 

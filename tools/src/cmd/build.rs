@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow, bail};
 use bigrain_engine::{
     Collection, CollectionConfig, DEFAULT_FIELD, DenseFormat, Engine, FieldConfig, Levels, Metric,
+    TextField,
 };
 use clap::Args;
 
 use crate::cmd::field_spec::FieldSpec;
 use crate::cmd::flags::parse_levels;
+use crate::failure::Usage;
 use crate::footprint::Footprint;
 use crate::human;
 use crate::ingest::{BadRows, Ingest, IngestReport, KnownRows};
@@ -55,6 +57,10 @@ pub struct BuildArgs {
     /// not stated is that of the other flags. Added to the collection if it has no such field
     #[arg(long = "field", value_name = "FIELD")]
     fields: Vec<FieldSpec>,
+    /// Payload texts to search by words (BM25), as one text field: PATH[+PATH][:LANGUAGE
+    /// [:no-stop-words]], such as title+text:en. Added to the collection if it has no such field
+    #[arg(long = "bm25", value_name = "TEXTS", conflicts_with = "drop_text")]
+    texts: Vec<TextField>,
     /// The format of the input [default: what its name says]
     #[arg(long)]
     format: Option<Format>,
@@ -190,6 +196,8 @@ impl BuildArgs {
         let mut fields = fields.into_iter();
         let leading = fields.next().context("the first row has no vector")?;
         let config = fields.fold(CollectionConfig::of(leading), CollectionConfig::with_field);
+        let texts = self.texts.iter().cloned();
+        let config = texts.fold(config, CollectionConfig::with_text);
         let collection = engine.create_collection(&self.collection, config)?;
         model.map_or(Ok(()), |model| model.check(&collection, None))?;
         Ok(collection)
@@ -264,6 +272,17 @@ impl BuildArgs {
                     let spec = spec.clone().or(&defaults);
                     collection.add_field(spec.config(dims_of(first, &spec.name))?)?;
                 }
+            }
+        }
+        for text in &self.texts {
+            match config.text(&text.name()) {
+                Ok(has) if has == text => {}
+                Ok(has) => {
+                    let line =
+                        format!("collection {name:?} has text field {has}, {text} was asked for");
+                    return Err(Usage::new(line).into());
+                }
+                Err(_) => collection.add_text_field(text.clone())?,
             }
         }
         Ok(collection)

@@ -18,6 +18,7 @@ pub mod eval;
 pub mod export;
 pub mod field_spec;
 pub mod flags;
+pub mod hybrid_flags;
 pub mod import;
 pub mod inspect;
 pub mod restore;

@@ -1,19 +1,22 @@
 //! `bigrain search`: a question in, a table out.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use bigrain_engine::{Filter, FilterError, MAX_OVERSAMPLING, Query, SearchOutput, SearchParams};
+use bigrain_engine::{
+    Collection, Filter, FilterError, MAX_OVERSAMPLING, Query, SearchOutput, SearchParams,
+};
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::cmd::hybrid_flags::{HybridFlags, Way};
 use crate::failure::Usage;
 use crate::hits;
 use crate::model::Model;
 use crate::session::{Session, open_collection};
 
-/// Finds the points nearest to a text.
+/// Finds the points nearest to a text, by vectors, by words, or by both.
 #[derive(Args, Debug)]
 pub struct SearchArgs {
     /// What to look for
@@ -47,6 +50,8 @@ pub struct SearchArgs {
     exact: bool,
     #[arg(long, value_name = "X", help = oversampling_help())]
     oversampling: Option<f32>,
+    #[command(flatten)]
+    hybrid: HybridFlags,
     /// Show the plan
     #[arg(long)]
     explain: bool,
@@ -61,26 +66,13 @@ pub struct SearchArgs {
 ///
 /// When a parameter is out of range, or data folder, collection or model cannot be opened.
 pub fn run(args: &SearchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
-    let params = args.params()?;
+    let (params, way) = (args.params()?, args.hybrid.way()?);
     if args.query.trim().is_empty() {
         return Err(Usage::new("the query is empty").into());
     }
     let engine = session.open_existing()?;
     let collection = open_collection(&engine, args.collection.as_deref())?;
-    let field = args.field.as_deref();
-    let model = Model::open_for(&collection, field, args.model.as_deref(), session.threads)?;
-    let started = Instant::now();
-    let vector = model.encoder().encode_query(&args.query).context("encode the query")?;
-    let encode = started.elapsed();
-    let mut query =
-        Query::new(vector).in_space(model.encoder().space()).with_cancel(session.cancel.clone());
-    if let Some(field) = field {
-        query = query.in_field(field);
-    }
-    if let Some(filter) = &args.filter {
-        query = query.with_filter(filter.clone());
-    }
-    let found = collection.search(&query, &params)?;
+    let Answer { found, encode } = args.ask(&collection, way, &params, session)?;
     if args.json {
         let encode_seconds = encode.as_secs_f64();
         return session.write_json(&to_json(args, collection.name(), encode_seconds, &found));
@@ -88,10 +80,12 @@ pub fn run(args: &SearchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     if found.points.is_empty() {
         let (name, shape) = (collection.name(), collection.config());
         match shape.fields().len() {
-            _ if args.filter.is_some() => writeln!(session.out, "no point of {name:?} matches")?,
+            _ if args.filter.is_some() || way != Way::Vectors => {
+                writeln!(session.out, "no point of {name:?} matches")?
+            }
             1 => writeln!(session.out, "collection {name:?} is empty")?,
             _ => {
-                let field = &shape.field(field)?.name;
+                let field = &shape.field(args.field.as_deref())?.name;
                 writeln!(session.out, "no point of {name:?} has a vector in field {field:?}")?;
             }
         }
@@ -105,7 +99,60 @@ pub fn run(args: &SearchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What was found, and how long the query's text took to encode.
+struct Answer {
+    found: SearchOutput,
+    encode: Duration,
+}
+
 impl SearchArgs {
+    fn ask(
+        &self,
+        collection: &Collection,
+        way: Way,
+        params: &SearchParams,
+        session: &Session<'_>,
+    ) -> anyhow::Result<Answer> {
+        let mut text = self.hybrid.text_query(&self.query).with_cancel(session.cancel.clone());
+        if let Some(filter) = &self.filter {
+            text = text.with_filter(filter.clone());
+        }
+        if !way.needs_vector() {
+            let found = collection.search_text(&text, params)?;
+            return Ok(Answer { found, encode: Duration::ZERO });
+        }
+        let started = Instant::now();
+        let vector = self.vector_query(collection, session)?;
+        let encode = started.elapsed();
+        let found = match way.hybrid_query(vector.clone(), text) {
+            Some(query) => collection.search_hybrid(&query, params)?,
+            None => collection.search(&vector, params)?,
+        };
+        Ok(Answer { found, encode })
+    }
+
+    /// Encodes the query for the field.
+    fn vector_query(
+        &self,
+        collection: &Collection,
+        session: &Session<'_>,
+    ) -> anyhow::Result<Query> {
+        let field = self.field.as_deref();
+        let model = Model::open_for(collection, field, self.model.as_deref(), session.threads)?;
+        let vector = model.encoder().encode_query(&self.query).context("encode the query")?;
+        let query = Query::new(vector)
+            .in_space(model.encoder().space())
+            .with_cancel(session.cancel.clone());
+        let query = match field {
+            Some(field) => query.in_field(field),
+            None => query,
+        };
+        Ok(match &self.filter {
+            Some(filter) => query.with_filter(filter.clone()),
+            None => query,
+        })
+    }
+
     fn params(&self) -> anyhow::Result<SearchParams> {
         let usage = |error: bigrain_engine::SearchParamsError| Usage::new(error.to_string());
         let mut params = SearchParams::new(self.limit).map_err(usage)?;

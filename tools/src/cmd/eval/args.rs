@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::corpus::{self, CorpusArgs};
+use super::hybrid::{self, HybridArgs};
 use super::vectors::{self, VectorArgs};
 use crate::session::Session;
 
@@ -12,6 +13,8 @@ use crate::session::Session;
 pub struct EvalArgs {
     #[command(flatten)]
     corpus: CorpusArgs,
+    #[command(flatten)]
+    hybrid: HybridArgs,
     /// Verify at most this many candidates for each result, 1 to 1000 [default: what suits the
     /// codes]
     #[arg(long, value_name = "X")]
@@ -38,6 +41,9 @@ pub(super) struct Common {
 pub fn run(args: &EvalArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let common = Common { oversampling: args.oversampling, json: args.json };
     match args.corpus.folder() {
+        Some(folder) if args.hybrid.is_asked() => {
+            hybrid::run(folder, &args.hybrid, &args.corpus, args.json, session)
+        }
         Some(folder) => corpus::run(folder, &args.corpus, common, session),
         None => vectors::run(&args.vectors, common, session),
     }

@@ -47,6 +47,11 @@ impl CorpusArgs {
     pub(super) fn folder(&self) -> Option<&Path> {
         self.corpus.as_deref()
     }
+
+    /// Opens the model.
+    pub(super) fn open_model(&self, threads: usize) -> anyhow::Result<Model> {
+        Model::open_or_default(self.model.as_deref(), threads)
+    }
 }
 
 /// What an evaluation found.
@@ -97,7 +102,7 @@ pub(super) fn run(
 ) -> anyhow::Result<()> {
     let corpus = folder.display().to_string();
     let beir = Beir::open(folder)?;
-    let model = Model::open_or_default(args.model.as_deref(), session.threads)?;
+    let model = args.open_model(session.threads)?;
     let params = params(common.oversampling)?;
     let folder = tempfile::tempdir().context("create a temporary folder")?;
     let config =

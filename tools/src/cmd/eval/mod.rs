@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `corpus.rs` | texts of a judged test collection: nDCG, recall, MRR |
+//! | `hybrid.rs` | vectors, words and both fused, on such a test collection |
 //! | `vectors.rs` | vectors with true neighbours: recall against speed |
 //! | `filters.rs` | filtered searches of the vectors, by the share of rows that match |
 //! | `test_set.rs` | what is searched, what is looked for, and what should be found |
@@ -12,6 +13,7 @@
 mod args;
 mod corpus;
 mod filters;
+mod hybrid;
 mod index;
 mod report;
 mod test_set;
@@ -20,5 +22,6 @@ mod vectors;
 pub use args::{EvalArgs, run};
 pub use corpus::{CorpusArgs, Evaluation, EvaluationRow};
 pub use filters::{FilterEvaluation, FilterPoint};
+pub use hybrid::{HybridArgs, HybridEvaluation, PseudoRow};
 pub use report::{BuildFigures, VectorEvaluation};
 pub use vectors::VectorArgs;

@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::advice::advise;
 use super::asked::Asked;
+use super::hybrid::{self, Common, HybridArgs};
 use super::report::Tuning;
 use crate::curve::{CurvePoint, Sweep, measure, warm_up};
 use crate::failure::Usage;
@@ -22,7 +23,8 @@ const TARGETS: [f32; 10] = [0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 1
 
 /// Measures what a target recall finds and costs on a collection, and says which one to use.
 ///
-/// Nothing is changed: a target is a parameter of each search.
+/// Nothing is changed: a target is a parameter of each search. With --hybrid it fits how results of
+/// vectors and words are fused, and keeps that.
 #[derive(Args, Debug)]
 pub struct TuneArgs {
     /// The collection; may be left out when there is only one
@@ -55,6 +57,8 @@ pub struct TuneArgs {
     /// Write the result as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    hybrid: HybridArgs,
 }
 
 /// Asks the queries exactly, then at every setting, and reports.
@@ -63,6 +67,11 @@ pub struct TuneArgs {
 ///
 /// When a file, a flag or the data folder is refused, or the caller stops it.
 pub fn run(args: &TuneArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
+    if args.hybrid.is_asked() {
+        let (collection, sample) = (args.collection.as_deref(), args.sample as usize);
+        let common = Common { collection, sample, json: args.json };
+        return hybrid::run(&args.hybrid, common, session);
+    }
     let sweep = args.sweep.clone().unwrap_or_else(|| Sweep::targets(&TARGETS));
     let params = args.params()?;
     // With every thread as long as nothing is timed.

@@ -9,10 +9,7 @@ use crate::curve::Found;
 use crate::failure::Usage;
 use crate::human;
 use crate::input::{Role, VectorFile};
-use crate::progress::Progress;
-
-/// Points read at a time while stored points are sampled.
-const PAGE: usize = 1000;
+use crate::sampling::sampled_points;
 
 /// Queries, and which stored points they are, if they are stored points.
 #[derive(Debug)]
@@ -39,36 +36,23 @@ impl Asked {
         Ok(Self { source: path.display().to_string(), queries, themselves: Vec::new() })
     }
 
-    /// Takes stored points, evenly spaced in the order of their ids. All points are read for it:
-    /// the store cannot jump to the n-th.
+    /// Takes stored points, evenly spaced in the order of their ids.
     pub fn sample(collection: &Collection, wanted: usize, cancel: &Cancel) -> anyhow::Result<Self> {
         let count = collection.count();
         if count < 2 {
             let (name, points) = (collection.name(), human::counted(count, "point", "points"));
             bail!("collection {name:?} holds {points}: there is nothing to find");
         }
-        let (mut queries, mut themselves) = (Vec::new(), Vec::new());
-        let mut progress = Progress::counting("sample", "points", count);
-        let (mut seen, mut after) = (0_u64, None);
         let field = collection.config().first().name.clone();
-        loop {
-            cancel.check()?;
-            let page = collection.scroll(after.as_ref(), PAGE)?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.id.clone());
-            let rows = page.len() as u64;
-            for mut point in page {
-                let vector = point.vectors.iter_mut().find(|vector| *vector.field == *field);
-                if let Some(vector) = vector.filter(|_| is_sampled(seen, count, wanted as u64)) {
-                    let vector = std::mem::take(&mut vector.values);
-                    queries.push(Query::new(vector).with_cancel(cancel.clone()));
-                    themselves.push(point.id);
-                }
-                seen += 1;
+        let (mut queries, mut themselves) = (Vec::new(), Vec::new());
+        for mut point in sampled_points(collection, wanted, cancel)? {
+            let vector = point.vectors.iter_mut().find(|vector| *vector.field == *field);
+            if let Some(vector) = vector {
+                let vector = std::mem::take(&mut vector.values);
+                queries.push(Query::new(vector).with_cancel(cancel.clone()));
+                themselves.push(point.id);
             }
-            progress.advance(rows, seen);
         }
-        progress.finish();
         if queries.is_empty() {
             bail!("no sampled point of {:?} has a vector in field {field:?}", collection.name());
         }
@@ -101,26 +85,9 @@ impl Asked {
     }
 }
 
-/// Whether the point at `position` of `count` is one of `wanted` that are evenly spaced.
-fn is_sampled(position: u64, count: u64, wanted: u64) -> bool {
-    let before = |position: u64| u128::from(position) * u128::from(wanted) / u128::from(count);
-    wanted >= count || before(position + 1) > before(position)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn samples_are_as_many_as_wanted_and_spread() {
-        for (count, wanted) in [(10, 3), (1000, 7), (5, 5), (5, 9), (2, 1)] {
-            let sampled: Vec<u64> =
-                (0..count).filter(|&position| is_sampled(position, count, wanted)).collect();
-            assert_eq!(sampled.len() as u64, count.min(wanted), "{count} {wanted}");
-            let gaps = sampled.windows(2).map(|pair| pair[1] - pair[0]);
-            assert!(gaps.into_iter().all(|gap| gap <= count / wanted + 1), "{sampled:?}");
-        }
-    }
 
     #[test]
     fn a_point_is_not_its_own_result() {

@@ -1,0 +1,137 @@
+//! `bigrain tune --hybrid`: how results of vectors and words are fused best on a collection.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use bigrain_engine::{Collection, TextField};
+use clap::Args;
+use serde_json::json;
+
+use crate::beir::Beir;
+use crate::failure::Usage;
+use crate::fusing::pseudo::PseudoQuery;
+use crate::fusing::{Asked, Searched, Trial};
+use crate::model::Model;
+use crate::session::{Session, open_collection};
+
+/// What fitting a fusion is asked.
+#[derive(Args, Debug)]
+pub struct HybridArgs {
+    /// Fit how results of vectors and words are fused, and keep that with the collection for
+    /// `search --hybrid fitted`; needs --judged or --pseudo
+    #[arg(long, conflicts_with_all = ["queries", "sweep", "plot", "oversampling"])]
+    hybrid: bool,
+    /// Judged queries: a folder with queries.jsonl and qrels.tsv, whose documents are the
+    /// collection's points
+    #[arg(long, value_name = "DIR", requires = "hybrid", conflicts_with = "pseudo")]
+    judged: Option<PathBuf>,
+    /// Make queries of --sample stored points: field=PATH (such as a title that is not searched),
+    /// sentence or words. They share more words with their points than people's queries do
+    #[arg(long, value_name = "KIND", requires = "hybrid")]
+    pseudo: Option<PseudoQuery>,
+    /// The vector field to search [default: the collection's first]
+    #[arg(long, value_name = "NAME", requires = "hybrid")]
+    field: Option<String>,
+    /// The text field to search [default: the collection's first]
+    #[arg(long, value_name = "NAME", requires = "hybrid")]
+    bm25: Option<String>,
+    /// The folder of the model that encodes queries [default: the field's]
+    #[arg(long, value_name = "DIR", requires = "hybrid")]
+    model: Option<PathBuf>,
+    /// Parts of the queries: each is judged with what the others choose
+    #[arg(long, value_name = "N", default_value = "5")]
+    folds: NonZeroUsize,
+    /// Show what would be kept, and keep nothing
+    #[arg(long, requires = "hybrid")]
+    dry_run: bool,
+}
+
+/// What the other flags of the command say.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Common<'a> {
+    pub collection: Option<&'a str>,
+    pub sample: usize,
+    pub json: bool,
+}
+
+impl HybridArgs {
+    /// Whether this is what the command is to do.
+    pub(super) fn is_asked(&self) -> bool {
+        self.hybrid
+    }
+}
+
+/// Fits, shows what came of it, and keeps it.
+pub(super) fn run(
+    args: &HybridArgs,
+    common: Common<'_>,
+    session: &mut Session<'_>,
+) -> anyhow::Result<()> {
+    let engine = session.open_existing()?;
+    let collection = open_collection(&engine, common.collection)?;
+    let config = collection.config();
+    let vector_field = config.field(args.field.as_deref())?.name.clone();
+    let text_field = args.text_field(&collection)?;
+    let asked = args.ask(&collection, &text_field, common.sample, session)?;
+    let model =
+        Model::open_for(&collection, Some(&vector_field), args.model.as_deref(), session.threads)?;
+    let text_field = text_field.name();
+    let searched = Searched {
+        collection: &collection,
+        vector_field: &vector_field,
+        text_field: &text_field,
+        encoder: model.encoder(),
+    };
+    let fitting = Trial::run(searched, &asked, &session.cancel)?.fit(args.folds)?;
+    let fit = fitting.to_fit(&vector_field, &text_field);
+    if !args.dry_run {
+        collection.set_hybrid_fit(Some(fit.clone()))?;
+    }
+    if common.json {
+        return session.write_json(&json!({
+            "collection": collection.name(),
+            "fitting": fitting,
+            "fit": fit,
+            "kept": !args.dry_run,
+        }));
+    }
+    fitting.write_table(&[], session.out)?;
+    let kept = match args.dry_run {
+        true => "not kept, as asked",
+        false => "kept with the collection: search it with --hybrid fitted",
+    };
+    writeln!(session.out, "{kept}")?;
+    Ok(())
+}
+
+impl HybridArgs {
+    fn text_field(&self, collection: &Collection) -> anyhow::Result<TextField> {
+        let config = collection.config();
+        if let Some(name) = &self.bm25 {
+            return Ok(config.text(name)?.clone());
+        }
+        let first = config.texts().first().cloned();
+        first.ok_or_else(|| {
+            let name = collection.name();
+            let reason =
+                format!("collection {name:?} has no text field: add one with build --bm25");
+            Usage::new(reason).into()
+        })
+    }
+
+    fn ask(
+        &self,
+        collection: &Collection,
+        text_field: &TextField,
+        sample: usize,
+        session: &Session<'_>,
+    ) -> anyhow::Result<Asked> {
+        match (&self.judged, &self.pseudo) {
+            (Some(folder), _) => {
+                Ok(Asked::of_beir(folder.display().to_string(), &Beir::open(folder)?))
+            }
+            (None, Some(kind)) => kind.ask(collection, text_field, sample, &session.cancel),
+            (None, None) => Err(Usage::new("--hybrid needs --judged DIR or --pseudo KIND").into()),
+        }
+    }
+}
