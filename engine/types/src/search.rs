@@ -49,6 +49,9 @@ pub struct SearchParams {
 }
 
 /// How unlike each other results should be: maximal marginal relevance over the nearest candidates.
+///
+/// Likeness and nearness are both measured as the field's metric has them: by cosine, dot product, or
+/// minus the squared distance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Diversity {
     weight: f32,
