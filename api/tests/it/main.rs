@@ -10,6 +10,7 @@ mod answers;
 mod collections;
 mod encoding;
 mod fields;
+mod hybrid;
 mod lifecycle;
 mod limits;
 mod points;

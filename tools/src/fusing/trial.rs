@@ -19,9 +19,13 @@ pub const DEPTH: usize = 100;
 /// Which fields are searched, and by what the queries are encoded.
 #[derive(Clone, Copy)]
 pub struct Searched<'a> {
+    /// The collection.
     pub collection: &'a Collection,
+    /// Its vector field.
     pub vector_field: &'a str,
+    /// Its text field.
     pub text_field: &'a str,
+    /// What encodes queries for the vector field.
     pub encoder: &'a dyn TextEncoder,
 }
 

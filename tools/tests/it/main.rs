@@ -6,5 +6,6 @@ mod backups;
 mod commands;
 mod desk;
 mod exchange;
+mod hybrid;
 mod tuning;
 mod vectors;
