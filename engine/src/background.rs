@@ -19,13 +19,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bigrain_types::Cancel;
 use parking_lot::{Condvar, Mutex};
+
+use crate::{Error, ErrorKind, Result};
 
 /// Something with work to be done in the background.
 pub(crate) trait Chores: Send + Sync + fmt::Debug {
@@ -83,8 +84,8 @@ impl Background {
     ///
     /// # Errors
     ///
-    /// When the system starts no thread.
-    pub fn start(count: usize) -> io::Result<Self> {
+    /// `Io` when the system starts no thread.
+    pub fn start(count: usize) -> Result<Self> {
         let appointments = Arc::new(Appointments::default());
         appointments.book.lock().workers = count;
         let mut background = Self { appointments, cancel: Cancel::new(), workers: Vec::new() };
@@ -93,7 +94,8 @@ impl Background {
                 (Arc::clone(&background.appointments), background.cancel.clone());
             let worker = std::thread::Builder::new()
                 .name(format!("bigrain-chores-{index}"))
-                .spawn(move || appointments.work(&cancel))?;
+                .spawn(move || appointments.work(&cancel))
+                .map_err(|error| Error::new(ErrorKind::Io, format!("start threads: {error}")))?;
             background.workers.push(worker);
         }
         Ok(background)

@@ -5,10 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bigrain_index::verify::RowIo;
-use bigrain_storage::{
-    CollectionKey, CollectionRow, Directory, EntryKind, MmapDirectory, Store, StoreConfig, fs,
-};
+use bigrain_storage::{CollectionKey, CollectionRow, EntryKind, Store, fs};
 use parking_lot::RwLock;
 
 use crate::background::Background;
@@ -21,9 +18,7 @@ use crate::collection::{
 use crate::config::{EngineConfig, check_collection_name};
 use crate::error::Doing;
 use crate::field::{CollectionConfig, Schema};
-use crate::filtering::FilterCache;
-use crate::memory::{Charge, Memory, Purpose};
-use crate::threads::Threads;
+use crate::resources::Resources;
 use crate::watch::Watch;
 use crate::{BackgroundPause, Error, ErrorKind, MemoryInfo, Result};
 
@@ -37,17 +32,7 @@ pub struct Engine(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     data_dir: PathBuf,
-    config: EngineConfig,
-    store: Arc<Store>,
-    directory: Arc<dyn Directory>,
-    threads: Threads,
-    /// Builds segments: the background's share of the machine, or all of it where there is none.
-    builders: Threads,
-    row_io: Arc<RowIo>,
-    filters: Arc<FilterCache>,
-    memory: Arc<Memory>,
-    /// What the store and the filters' cache may take, for as long as they are open.
-    _caches: Charge,
+    resources: Arc<Resources>,
     background: Arc<Background>,
     collections: RwLock<BTreeMap<String, Slot>>,
 }
@@ -77,39 +62,11 @@ impl Engine {
     fn open_folder(data_dir: &Path, config: EngineConfig) -> Result<Self> {
         config.validate()?;
         std::fs::create_dir_all(data_dir)?;
-        let store_config = StoreConfig {
-            block_cache_bytes: config.block_cache_bytes,
-            write_buffer_bytes: config.write_buffer_bytes,
-            ..StoreConfig::default()
-        };
-        let store = Arc::new(Store::open(data_dir, &store_config)?);
-        let directory: Arc<dyn Directory> = Arc::new(MmapDirectory::open(data_dir)?);
-        let threads = Threads::start(config.threads)
-            .map_err(|error| Error::new(ErrorKind::Io, format!("start threads: {error}")))?;
-        let builders = match config.background_threads {
-            0 => threads.clone(),
-            count => Threads::start(count)
-                .map_err(|error| Error::new(ErrorKind::Io, format!("start threads: {error}")))?,
-        };
-        let row_io = Arc::new(RowIo::open(config.verify_io)?);
-        let filters = Arc::new(FilterCache::new(config.filter_cache_bytes));
-        tracing::debug!(verify_io = %row_io.io(), io_uring = row_io.uses_uring(), "rows are read");
-        fs::create_folder(&*directory, collections_folder())?;
-        let memory = Memory::new(config.memory_budget_bytes);
-        let caches = memory.charge(Purpose::Caches, config.cache_bytes());
-        let background = Background::start(config.background_threads)
-            .map_err(|error| Error::new(ErrorKind::Io, format!("start threads: {error}")))?;
+        let (resources, background) = Resources::open(data_dir, config)?;
+        fs::create_folder(&*resources.directory, collections_folder())?;
         let engine = Self(Arc::new(Inner {
             data_dir: data_dir.to_owned(),
-            config,
-            store,
-            directory,
-            threads,
-            builders,
-            row_io,
-            filters,
-            memory,
-            _caches: caches,
+            resources: Arc::new(resources),
             background: Arc::new(background),
             collections: RwLock::new(BTreeMap::new()),
         }));
@@ -118,7 +75,7 @@ impl Engine {
     }
 
     fn open_collections(&self) -> Result<()> {
-        let rows = self.0.store.view().collections()?;
+        let rows = self.0.resources.store.view().collections()?;
         self.remove_garbage(&rows)?;
         let mut collections = self.0.collections.write();
         for (key, row) in rows {
@@ -140,22 +97,8 @@ impl Engine {
     }
 
     fn opening<'a>(&'a self, name: &'a str, key: CollectionKey, schema: Schema) -> Opening<'a> {
-        let Inner { store, directory, threads, builders, row_io, filters, .. } = &*self.0;
-        let Inner { config: limits, memory, background, .. } = &*self.0;
-        Opening {
-            name,
-            key,
-            schema,
-            store,
-            directory,
-            threads,
-            builders,
-            row_io,
-            filters,
-            limits,
-            memory,
-            background,
-        }
+        let Inner { resources, background, .. } = &*self.0;
+        Opening { name, key, schema, resources, background }
     }
 
     /// Creates a collection. When this returns, it is on disk.
@@ -175,7 +118,7 @@ impl Engine {
         if collections.contains_key(name) {
             return Err(Error::new(ErrorKind::AlreadyExists, "collection exists"));
         }
-        let key = self.0.store.create_collection(name, &schema.to_json()?, unix_ms())?;
+        let key = self.0.resources.store.create_collection(name, &schema.to_json()?, unix_ms())?;
         let opened = self.opening(name, key, schema).open();
         let slot = match &opened {
             Ok(collection) => Slot::Ready(collection.clone()),
@@ -214,7 +157,7 @@ impl Engine {
             None => return Err(Error::new(ErrorKind::NotFound, "no such collection")),
         };
         let missing = || Error::new(ErrorKind::Corruption, "store has no such collection");
-        let row = self.0.store.view().collection(key)?.ok_or_else(missing)?;
+        let row = self.0.resources.store.view().collection(key)?.ok_or_else(missing)?;
         let opened = self.open_collection(key, &row);
         let slot = match &opened {
             Ok(collection) => Slot::Ready(collection.clone()),
@@ -248,8 +191,8 @@ impl Engine {
             None => Err(Error::new(ErrorKind::NotFound, "no such collection")),
             Some(Slot::Ready(collection)) => collection.drop_everything(),
             Some(Slot::Failed { key, .. }) => {
-                let dropped = self.0.store.drop_collection(*key).map_err(Error::from);
-                dropped.inspect(|()| remove_collection_folder(&*self.0.directory, *key))
+                let dropped = self.0.resources.store.drop_collection(*key).map_err(Error::from);
+                dropped.inspect(|()| remove_collection_folder(&*self.0.resources.directory, *key))
             }
         }
         .doing(doing)?;
@@ -277,8 +220,9 @@ impl Engine {
     ) -> Result<BackupContents> {
         let to = to.as_ref();
         let wanted = self.named(collections);
-        let written =
-            wanted.and_then(|wanted| backup::write(&self.0.store, &wanted, to, unix_ms(), watch));
+        let written = wanted.and_then(|wanted| {
+            backup::write(&self.0.resources.store, &wanted, to, unix_ms(), watch)
+        });
         written.doing(|| format!("back up to {}", to.display()))
     }
 
@@ -303,13 +247,13 @@ impl Engine {
     }
 
     pub(crate) fn store(&self) -> &Store {
-        &self.0.store
+        &self.0.resources.store
     }
 
     /// Returns the memory in use, by what it is taken for.
     #[must_use]
     pub fn memory(&self) -> MemoryInfo {
-        self.0.memory.info()
+        self.0.resources.memory.info()
     }
 
     /// Lets no flush or merge begin in the background until the pause is dropped, and waits for
@@ -328,8 +272,8 @@ impl Engine {
     /// created means that the store was lost, not the collection: that is refused, because its files
     /// may be all that is left.
     fn remove_garbage(&self, rows: &[(CollectionKey, CollectionRow)]) -> Result<()> {
-        let directory = &*self.0.directory;
-        let created = self.0.store.view().collections_created()?;
+        let directory = &*self.0.resources.directory;
+        let created = self.0.resources.store.view().collections_created()?;
         for entry in directory.list(collections_folder())? {
             let key = u32::from_str_radix(&entry.name, 16).map(CollectionKey);
             let (Ok(key), EntryKind::Folder) = (key, entry.kind) else { continue };

@@ -47,6 +47,7 @@ mod moment;
 mod plan;
 mod point;
 mod recommend_query;
+mod resources;
 mod scroll;
 mod segment;
 mod slot_texts;

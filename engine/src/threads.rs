@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::{Error, ErrorKind, Result};
 
 /// The threads that encode and scan, shared by all collections of an engine.
 #[derive(Clone, Debug)]
@@ -10,11 +12,12 @@ pub(crate) struct Threads(Arc<ThreadPool>);
 
 impl Threads {
     /// Starts `count` threads; 0 means one for each core.
-    pub fn start(count: usize) -> Result<Self, ThreadPoolBuildError> {
+    pub fn start(count: usize) -> Result<Self> {
         let pool = ThreadPoolBuilder::new()
             .num_threads(count)
             .thread_name(|index| format!("bigrain-{index}"))
-            .build()?;
+            .build()
+            .map_err(|error| Error::new(ErrorKind::Io, format!("start threads: {error}")))?;
         Ok(Self(Arc::new(pool)))
     }
 

@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use bigrain_engine::{CollectionConfig, CollectionState, Engine, EngineConfig, Metric, Point};
+use bigrain_engine::{
+    CollectionConfig, CollectionState, Engine, EngineConfig, Metric, Point, Query, SearchParams,
+};
 use bigrain_tests::Random;
 
 #[test]
@@ -53,4 +55,52 @@ fn a_million_points_open() {
     let engine = open(1);
     assert_eq!(engine.collection("c").unwrap().count(), 1_000_000);
     println!("open: {:?}", started.elapsed());
+}
+
+/// Prints what many collections with a segment each cost; takes minutes to get there.
+#[test]
+#[ignore = "measures, and takes minutes"]
+fn five_thousand_collections_with_segments() {
+    const COLLECTIONS: u64 = 5_000;
+    const POINTS: u64 = 20;
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Engine::open(folder.path(), EngineConfig::default()).unwrap();
+    let name = |number: u64| format!("c{number:04}");
+    let mut random = Random::new(1);
+    let engine = open();
+    let started = Instant::now();
+    for number in 0..COLLECTIONS {
+        let shape = CollectionConfig::new(32, Metric::Dot);
+        let collection = engine.create_collection(&name(number), shape).unwrap();
+        let points = (0..POINTS).map(|id| Point::new(id, random.vector(32)));
+        collection.upsert(points.collect()).unwrap();
+        collection.flush().unwrap();
+    }
+    println!("made: {:?}, {}", started.elapsed(), process());
+    drop(engine);
+    println!("closed: {}", process());
+    let started = Instant::now();
+    let engine = open();
+    println!("open: {:?}, {}", started.elapsed(), process());
+    let started = Instant::now();
+    assert_eq!(engine.collections().len() as u64, COLLECTIONS);
+    println!("list: {:?}", started.elapsed());
+    let started = Instant::now();
+    for number in 0..COLLECTIONS {
+        let query = Query::new(random.vector(32));
+        let collection = engine.collection(&name(number)).unwrap();
+        let found = collection.search(&query, &SearchParams::new(3).unwrap()).unwrap();
+        assert_eq!(found.points.len(), 3);
+    }
+    println!("search each: {:?}, {}", started.elapsed(), process());
+}
+
+/// Says how many files, maps and bytes of memory this process has.
+fn process() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let rss =
+        status.lines().filter(|line| line.starts_with("VmRSS") || line.starts_with("RssAnon"));
+    let files = std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap().lines().count();
+    format!("{files} files, {maps} maps, {}", rss.collect::<Vec<_>>().join(", "))
 }

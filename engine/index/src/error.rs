@@ -1,6 +1,5 @@
 //! How reading or writing a segment's files can fail.
 
-use std::io;
 use std::path::PathBuf;
 
 use bigrain_binarize::BinarizerError;
@@ -39,11 +38,8 @@ impl IndexError {
     pub fn is_corruption(&self) -> bool {
         match self {
             Self::Malformed { .. } => true,
-            // A file that the manifest names and that is gone was damaged too.
-            Self::Open(OpenFileError::Io(error)) => error.kind() == io::ErrorKind::NotFound,
-            Self::Open(_) => true,
-            Self::Read(ReadError::Io(error)) => error.kind() == io::ErrorKind::UnexpectedEof,
-            Self::Read(error) => !matches!(error, ReadError::Cancelled(_)),
+            Self::Open(error) => error.is_damage(),
+            Self::Read(error) => error.is_damage(),
             Self::Write(_) | Self::Binarizer(_) => false,
         }
     }

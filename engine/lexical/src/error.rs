@@ -49,10 +49,8 @@ impl LexicalError {
     pub fn is_corruption(&self) -> bool {
         match self {
             Self::Malformed { .. } => true,
-            // A file that the manifest names and that is gone was damaged too.
-            Self::Open(OpenFileError::Io(error)) => error.kind() == io::ErrorKind::NotFound,
-            Self::Open(_) => true,
-            Self::Read(error) => is_damage(error),
+            Self::Open(error) => error.is_damage(),
+            Self::Read(error) => error.is_damage(),
             Self::ReadWithin { corrupt, .. } => *corrupt,
             Self::Write(_) | Self::Build(_) => false,
         }
@@ -76,20 +74,8 @@ impl LexicalError {
             inner.downcast_ref::<ReadError>()
         });
         match inner {
-            Some(read) => Self::ReadWithin { message: read.to_string(), corrupt: is_damage(read) },
+            Some(read) => Self::ReadWithin { message: read.to_string(), corrupt: read.is_damage() },
             None => Self::Malformed { path: path.to_owned(), reason: error.to_string() },
         }
-    }
-}
-
-fn is_damage(error: &ReadError) -> bool {
-    match error {
-        ReadError::Io(error) => error.kind() == io::ErrorKind::UnexpectedEof,
-        ReadError::Cancelled(_) => false,
-        ReadError::OutOfBounds { .. }
-        | ReadError::Checksum { .. }
-        | ReadError::Misaligned { .. }
-        | ReadError::NotMapped { .. }
-        | _ => true,
     }
 }

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use bigrain_index::verify::RowIo;
-use bigrain_storage::{CollectionKey, Directory, HeadRow, ReadView, SegmentRow, Store, fs};
+use bigrain_storage::{CollectionKey, Directory, HeadRow, ReadView, SegmentRow, fs};
 use bigrain_types::{Offset, PointId, SegmentId, SeqNo};
 use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
@@ -13,16 +12,13 @@ use roaring::RoaringBitmap;
 use super::chores::ChoreState;
 use super::state::{SegmentView, State};
 use super::writer::{CommitState, Request};
-use crate::background::{Appointments, Background};
-use crate::config::EngineConfig;
+use crate::background::Background;
 use crate::encoded_points::EncodedPoints;
 use crate::error::Doing;
 use crate::field::{CollectionConfig, Fields, Schema};
-use crate::filtering::FilterCache;
-use crate::memory::Memory;
 use crate::memtable::Memtable;
+use crate::resources::Resources;
 use crate::segment::Segment;
-use crate::threads::Threads;
 use crate::{Error, ErrorKind, Result};
 
 /// Points encoded at a time while the memtable is rebuilt.
@@ -42,7 +38,7 @@ pub struct Collection(
 pub(super) struct Shared {
     pub name: String,
     pub key: CollectionKey,
-    pub resources: Resources,
+    pub resources: Arc<Resources>,
     pub state: RwLock<State>,
     pub queue: Mutex<Vec<Request>>,
     pub commit: Mutex<CommitState>,
@@ -55,34 +51,12 @@ pub(super) struct Shared {
     dropped: AtomicBool,
 }
 
-/// What a collection borrows from its engine.
-#[derive(Clone, Debug)]
-pub(super) struct Resources {
-    pub store: Arc<Store>,
-    pub directory: Arc<dyn Directory>,
-    pub threads: Threads,
-    pub builders: Threads,
-    pub row_io: Arc<RowIo>,
-    /// Rows of segments that matched a filter.
-    pub filters: Arc<FilterCache>,
-    pub limits: EngineConfig,
-    pub memory: Arc<Memory>,
-    pub appointments: Arc<Appointments>,
-}
-
 /// How to open a collection.
 pub(crate) struct Opening<'a> {
     pub name: &'a str,
     pub key: CollectionKey,
     pub schema: Schema,
-    pub store: &'a Arc<Store>,
-    pub directory: &'a Arc<dyn Directory>,
-    pub threads: &'a Threads,
-    pub builders: &'a Threads,
-    pub row_io: &'a Arc<RowIo>,
-    pub filters: &'a Arc<FilterCache>,
-    pub limits: &'a EngineConfig,
-    pub memory: &'a Arc<Memory>,
+    pub resources: &'a Arc<Resources>,
     pub background: &'a Arc<Background>,
 }
 
@@ -101,17 +75,18 @@ impl Opening<'_> {
 
     fn open_parts(self) -> Result<Collection> {
         let fields = Fields::new(&self.schema)?;
-        let view = self.store.view();
+        let Resources { store, directory, .. } = &**self.resources;
+        let view = store.view();
         let missing = || Error::new(ErrorKind::Corruption, "store has no counts");
         let counts = view.counts(self.key)?.ok_or_else(missing)?;
         let folder = collection_folder(self.key);
         let rows = view.segments(self.key)?;
-        remove_garbage(&**self.directory, &folder, &rows)?;
+        remove_garbage(&**directory, &folder, &rows)?;
         let mut segments = Vec::with_capacity(rows.len());
         for row in &rows {
             let path = folder.join(row.id.to_string());
             let present = Segment::fields_in(row, &fields);
-            let segment = Segment::open(&**self.directory, &path, row.id, &present)?;
+            let segment = Segment::open(&**directory, &path, row.id, &present)?;
             check_against_manifest(&segment, row)?;
             let segment = segment.with_left_over_of(row);
             let deleted = view.tombstones(self.key, row.id)?;
@@ -131,18 +106,8 @@ impl Opening<'_> {
         let shared = Arc::new_cyclic(|me: &Weak<Shared>| Shared {
             name: self.name.to_owned(),
             key: self.key,
-            resources: Resources {
-                store: Arc::clone(self.store),
-                directory: Arc::clone(self.directory),
-                threads: self.threads.clone(),
-                builders: self.builders.clone(),
-                row_io: Arc::clone(self.row_io),
-                filters: Arc::clone(self.filters),
-                limits: self.limits.clone(),
-                memory: Arc::clone(self.memory),
-                appointments: Arc::clone(self.background.appointments()),
-            },
-            chores: ChoreState::new(Weak::clone(me), self.memory),
+            resources: Arc::clone(self.resources),
+            chores: ChoreState::new(Weak::clone(me), &self.resources.memory),
             state: RwLock::new(state),
             queue: Mutex::new(Vec::new()),
             commit: Mutex::new(CommitState::new(counts, self.schema)),

@@ -1,5 +1,6 @@
 //! How opening and reading a block file can fail.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use bigrain_types::Cancelled;
@@ -61,6 +62,21 @@ pub enum OpenFileError {
     },
 }
 
+impl OpenFileError {
+    /// Whether stored bytes are at fault, rather than the system. A file that should be there and is
+    /// gone was damaged too.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Io(error) => error.kind() == ErrorKind::NotFound,
+            Self::TooShort { .. }
+            | Self::Footer { .. }
+            | Self::Length { .. }
+            | Self::Table { .. } => true,
+        }
+    }
+}
+
 /// Bytes that cannot be given out.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -117,4 +133,19 @@ pub enum ReadError {
     /// The caller gave up.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+}
+
+impl ReadError {
+    /// Whether stored bytes are at fault, rather than the system or the caller.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Io(error) => error.kind() == ErrorKind::UnexpectedEof,
+            Self::Cancelled(_) => false,
+            Self::OutOfBounds { .. }
+            | Self::Checksum { .. }
+            | Self::Misaligned { .. }
+            | Self::NotMapped { .. } => true,
+        }
+    }
 }

@@ -178,12 +178,13 @@ impl BlockFile {
         self.residency.of(&*self.reader, self.body_bytes, Instant::now())
     }
 
-    /// Whether the pages of a few bytes of the body lie in memory now. Asks the system, once a page.
+    /// Whether the pages of a few bytes of the body lie in memory now. Asks the system, once a page;
+    /// after many that did, only now and then.
     #[must_use]
     pub fn is_cached(&self, offset: u64, length: usize) -> bool {
         let last = offset + (length as u64).saturating_sub(1);
         let pages = offset / BLOCK_BYTES as u64..=last / BLOCK_BYTES as u64;
-        pages.into_iter().all(|page| self.reader.is_cached(page * BLOCK_BYTES as u64))
+        self.residency.of_pages(&*self.reader, pages)
     }
 
     /// Tells the system that reads go to and fro, so that it reads nothing ahead. A hint, and none

@@ -4,7 +4,12 @@
 //! missing page stops the thread for one read of the disk, one after another. So a reader asks
 //! before it chooses. Asking about every page would cost more than it saves; a sample, renewed every
 //! second and at other places each time, costs some microseconds a second.
+//!
+//! What is searched for may be in memory though much of the file is not. Then rows are asked about
+//! one by one, about as dear as scoring them; once many in a row were there, only now and then.
 
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -20,9 +25,18 @@ const MAY_MISS: u64 = 1;
 /// How long an answer holds.
 const LIFETIME: Duration = Duration::from_secs(1);
 
-/// The last answer.
+/// After so many rows that were all there, the next ones are taken to be.
+const TRUSTED_AFTER: u32 = 64;
+/// Of rows that are taken to be there, one in so many is asked about. One that is not ends the trust.
+const TRUSTED_ASK: u32 = 16;
+
+/// What was found out about a file.
 #[derive(Debug, Default)]
-pub(super) struct Residency(Mutex<Option<Answer>>);
+pub(super) struct Residency {
+    last: Mutex<Option<Answer>>,
+    /// Rows since the last one that was not there.
+    there: AtomicU32,
+}
 
 #[derive(Debug)]
 struct Answer {
@@ -34,7 +48,7 @@ struct Answer {
 impl Residency {
     /// Returns the last answer if it is fresh `now`, and asks otherwise.
     pub fn of(&self, reader: &dyn FileReader, body_bytes: u64, now: Instant) -> bool {
-        let mut last = self.0.lock();
+        let mut last = self.last.lock();
         let fresh = |answer: &&Answer| now.saturating_duration_since(answer.given) < LIFETIME;
         if let Some(answer) = last.as_ref().filter(fresh) {
             return answer.resident;
@@ -43,6 +57,19 @@ impl Residency {
         let resident = sample(reader, body_bytes, round);
         *last = Some(Answer { given: now, resident, round });
         resident
+    }
+
+    /// Returns whether some pages are in memory, as far as it is worth asking.
+    pub fn of_pages(&self, reader: &dyn FileReader, mut pages: RangeInclusive<u64>) -> bool {
+        let there = self.there.fetch_add(1, Ordering::Relaxed);
+        if there >= TRUSTED_AFTER && !there.is_multiple_of(TRUSTED_ASK) {
+            return true;
+        }
+        let cached = pages.all(|page| reader.is_cached(page * BLOCK_BYTES as u64));
+        if !cached {
+            self.there.store(0, Ordering::Relaxed);
+        }
+        cached
     }
 }
 
@@ -130,6 +157,19 @@ mod tests {
             }
             assert!(pages < 1000 || seen[0] != seen[1]);
         }
+    }
+
+    #[test]
+    fn rows_are_trusted_until_one_is_missing() {
+        let reader = partly(10);
+        let residency = Residency::default();
+        for _ in 0..TRUSTED_AFTER + 1_000 * TRUSTED_ASK {
+            assert!(residency.of_pages(&reader, 3..=4));
+        }
+        assert_eq!(reader.asked.lock().len() as u32, 2 * (TRUSTED_AFTER + 1_000));
+        let waits = (0..).find(|_| !residency.of_pages(&reader, 9..=10)).unwrap();
+        assert!(waits < TRUSTED_ASK, "{waits}");
+        assert!(!residency.of_pages(&reader, 10..=10), "no longer trusted");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::fs::File;
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -140,8 +141,9 @@ pub trait FileReader: Debug + Send + Sync {
     /// ahead of it. A hint; the map is not concerned.
     fn expect_scattered_reads(&self) {}
 
-    /// Returns the open file, if there is one: for reads handed to the system many at a time.
-    fn file(&self) -> Option<&File> {
+    /// Returns the open file, if there is one: for reads handed to the system many at a time. To be
+    /// given back soon, since open files are few.
+    fn file(&self) -> Option<Arc<File>> {
         None
     }
 }

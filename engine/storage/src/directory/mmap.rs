@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 #[cfg(target_os = "linux")]
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use memmap2::Mmap;
 
 use super::directory::{check_path, end_of_read};
+use super::handles::{Handle, Handles};
 use super::{Directory, DirectoryError, Entry, EntryKind, FileReader, FileWriter};
 use crate::fs;
 
@@ -33,6 +35,7 @@ use crate::fs;
 #[derive(Clone, Debug)]
 pub struct MmapDirectory {
     root: Arc<Path>,
+    handles: Arc<Handles>,
 }
 
 impl MmapDirectory {
@@ -46,7 +49,8 @@ impl MmapDirectory {
         let failed = |error| DirectoryError::new("open folder", root, error);
         std_fs::create_dir_all(root).map_err(failed)?;
         // Absolute, so that a later change of the working folder moves nothing.
-        Ok(Self { root: std_fs::canonicalize(root).map_err(failed)?.into() })
+        let root = std_fs::canonicalize(root).map_err(failed)?.into();
+        Ok(Self { root, handles: Arc::default() })
     }
 
     /// Returns the folder.
@@ -70,8 +74,8 @@ impl Directory for MmapDirectory {
 
     fn open(&self, path: &Path) -> Result<Box<dyn FileReader>, DirectoryError> {
         let full = self.resolve("open", path)?;
-        let reader = MmapReader::open(&full).map_err(|e| DirectoryError::new("open", full, e))?;
-        Ok(Box::new(reader))
+        let reader = MmapReader::open(&full, &self.handles);
+        Ok(Box::new(reader.map_err(|e| DirectoryError::new("open", full, e))?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), DirectoryError> {
@@ -145,14 +149,17 @@ impl FileWriter for MmapWriter {
 #[derive(Debug)]
 struct MmapReader {
     path: PathBuf,
-    file: File,
+    handles: Arc<Handles>,
+    handle: Handle,
     length: u64,
+    /// Whether reads go to and fro.
+    scattered: AtomicBool,
     /// `None` for an empty file, which cannot be mapped.
     map: Option<Mmap>,
 }
 
 impl MmapReader {
-    fn open(path: &Path) -> io::Result<Self> {
+    fn open(path: &Path, handles: &Arc<Handles>) -> io::Result<Self> {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
@@ -160,7 +167,29 @@ impl MmapReader {
         }
         let length = metadata.len();
         let map = if length == 0 { None } else { Some(map_file(&file)?) };
-        Ok(Self { path: path.to_owned(), file, length, map })
+        Ok(Self {
+            path: path.to_owned(),
+            handles: Arc::clone(handles),
+            handle: handles.add(file, &metadata),
+            length,
+            scattered: AtomicBool::new(false),
+            map,
+        })
+    }
+
+    fn lend(&self) -> io::Result<Option<Arc<File>>> {
+        let reopened = |file: &File| {
+            if self.scattered.load(Ordering::Relaxed) {
+                advise_scattered_reads(file);
+            }
+        };
+        self.handles.lend(&self.handle, &self.path, reopened)
+    }
+}
+
+impl Drop for MmapReader {
+    fn drop(&mut self) {
+        self.handles.remove(&self.handle);
     }
 }
 
@@ -193,8 +222,15 @@ impl FileReader for MmapReader {
 
     fn read_at(&self, offset: u64, bytes: &mut [u8]) -> Result<(), DirectoryError> {
         end_of_read(&self.path, self.length, offset, bytes.len())?;
-        let read = self.file.read_exact_at(bytes, offset);
-        read.map_err(|e| DirectoryError::new("read", &self.path, e))
+        let failed = |e| DirectoryError::new("read", &self.path, e);
+        if let Some(file) = self.lend().map_err(failed)? {
+            return file.read_exact_at(bytes, offset).map_err(failed);
+        }
+        // The name is gone, so nobody can make the file shorter: the map has all of it.
+        let start = offset as usize;
+        let map = self.map.as_deref().unwrap_or_default();
+        bytes.copy_from_slice(&map[start..start + bytes.len()]);
+        Ok(())
     }
 
     fn map(&self) -> Option<&[u8]> {
@@ -215,15 +251,56 @@ impl FileReader for MmapReader {
         answer != 0 || state & 1 == 1
     }
 
-    #[cfg(target_os = "linux")]
     fn expect_scattered_reads(&self) {
-        use std::os::fd::AsRawFd;
-        // SAFETY: the descriptor is open as long as `file` lives; the call reads and writes no
-        // memory of ours. It is advice, so a refusal changes nothing.
-        unsafe { libc::posix_fadvise(self.file.as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) };
+        self.scattered.store(true, Ordering::Relaxed);
+        if let Ok(Some(file)) = self.lend() {
+            advise_scattered_reads(&file);
+        }
     }
 
-    fn file(&self) -> Option<&File> {
-        Some(&self.file)
+    fn file(&self) -> Option<Arc<File>> {
+        self.lend().ok().flatten()
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn advise_scattered_reads(file: &File) {
+    use std::os::fd::AsRawFd;
+    // SAFETY: the descriptor is open as long as `file` lives; the call reads and writes no memory
+    // of ours. It is advice, so a refusal changes nothing.
+    unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn advise_scattered_reads(_: &File) {}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+
+    #[test]
+    fn a_closed_file_outlives_its_name() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = MmapDirectory::open(root.path()).unwrap();
+        let directory =
+            MmapDirectory { handles: Arc::new(Handles::new(NonZeroUsize::MIN)), ..directory };
+        for name in ["a", "b"] {
+            std_fs::write(root.path().join(name), name.repeat(10)).unwrap();
+        }
+        let open = |name: &str| directory.open(Path::new(name)).unwrap();
+        let (first, second) = (open("a"), open("b"));
+        let read = |reader: &dyn FileReader| {
+            let mut bytes = [0; 3];
+            reader.read_at(7, &mut bytes).unwrap();
+            bytes
+        };
+        assert_eq!((&read(&*first), &read(&*second)), (b"aaa", b"bbb"));
+        directory.rename(Path::new("b"), Path::new("a")).unwrap();
+        assert_eq!((&read(&*first), &read(&*second)), (b"aaa", b"bbb"));
+        directory.delete(Path::new("a")).unwrap();
+        assert_eq!((&read(&*first), &read(&*second)), (b"aaa", b"bbb"));
+        assert!(first.file().is_none(), "there is nothing to open");
     }
 }

@@ -17,6 +17,7 @@ mod contract;
 #[expect(clippy::module_inception, reason = "named after the trait it defines")]
 mod directory;
 mod faulty;
+mod handles;
 mod mapped_bytes;
 mod mmap;
 mod ram;

@@ -24,7 +24,7 @@ impl Ring {
     /// None.
     pub fn read(
         &mut self,
-        _reads: &[RingRead<'_>],
+        _reads: &[RingRead],
         _buffers: &mut Vec<Vec<u64>>,
         _results: &mut Vec<i32>,
     ) -> io::Result<()> {

@@ -13,6 +13,15 @@ pub(crate) fn available_bytes(_folder: &Path) -> io::Result<u64> {
     Ok(u64::MAX)
 }
 
+/// Returns that nobody knows how many files may be open.
+///
+/// # Errors
+///
+/// Always.
+pub(crate) fn descriptor_limit() -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Refuses.
 ///
 /// # Errors

@@ -54,12 +54,12 @@ impl Ring {
     /// When a buffer is missing or too small.
     pub fn read(
         &mut self,
-        reads: &[RingRead<'_>],
+        reads: &[RingRead],
         buffers: &mut Vec<Vec<u64>>,
         results: &mut Vec<i32>,
     ) -> io::Result<()> {
         assert!(reads.len() <= buffers.len(), "a read without a buffer");
-        let fits = |(read, buffer): (&RingRead<'_>, &Vec<u64>)| read.length <= 8 * buffer.len();
+        let fits = |(read, buffer): (&RingRead, &Vec<u64>)| read.length <= 8 * buffer.len();
         assert!(reads.iter().zip(&*buffers).all(fits), "a buffer is too small");
         results.clear();
         results.resize(reads.len(), 0);
@@ -91,7 +91,7 @@ impl Ring {
     }
 }
 
-fn entry(read: &RingRead<'_>, buffer: &mut [u64], number: usize) -> squeue::Entry {
+fn entry(read: &RingRead, buffer: &mut [u64], number: usize) -> squeue::Entry {
     // Longer than the kernel's limit is cut short, like any long read.
     let length = u32::try_from(read.length).unwrap_or(u32::MAX);
     opcode::Read::new(Fd(read.file.as_raw_fd()), buffer.as_mut_ptr().cast(), length)
@@ -106,10 +106,11 @@ fn is_passing(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write;
+    use std::sync::Arc;
 
     use super::*;
-    use std::fs::File;
 
     /// Returns a ring, unless this machine has none.
     fn ring() -> Option<Ring> {
@@ -120,10 +121,10 @@ mod tests {
         ring.ok()
     }
 
-    fn file(bytes: &[u8]) -> File {
+    fn file(bytes: &[u8]) -> Arc<File> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
-        file
+        Arc::new(file)
     }
 
     #[test]
@@ -132,8 +133,12 @@ mod tests {
         let bytes: Vec<u8> = (0..100_000_u32).map(|i| ((i * 31) >> 3) as u8).collect();
         let file = file(&bytes);
         let places: Vec<usize> = (0..3 * DEPTH as usize + 5).map(|i| i * 7919 % 90_000).collect();
-        let read = |&at: &usize| RingRead { file: &file, offset: at as u64, length: 1 + at % 9000 };
-        let reads: Vec<RingRead<'_>> = places.iter().map(read).collect();
+        let read = |&at: &usize| RingRead {
+            file: Arc::clone(&file),
+            offset: at as u64,
+            length: 1 + at % 9000,
+        };
+        let reads: Vec<RingRead> = places.iter().map(read).collect();
         let mut buffers = vec![vec![0; 9000 / 8 + 1]; reads.len()];
         let mut results = Vec::new();
         ring.read(&reads, &mut buffers, &mut results).unwrap();
@@ -150,11 +155,11 @@ mod tests {
     fn the_end_of_a_file_and_a_bad_descriptor_are_results_not_failures() {
         let Some(mut ring) = ring() else { return };
         let short = file(b"0123456789");
-        let folder = File::open(std::env::temp_dir()).unwrap();
+        let folder = Arc::new(File::open(std::env::temp_dir()).unwrap());
         let reads = [
-            RingRead { file: &short, offset: 4, length: 16 },
-            RingRead { file: &short, offset: 100, length: 16 },
-            RingRead { file: &folder, offset: 0, length: 16 },
+            RingRead { file: Arc::clone(&short), offset: 4, length: 16 },
+            RingRead { file: Arc::clone(&short), offset: 100, length: 16 },
+            RingRead { file: folder, offset: 0, length: 16 },
         ];
         let mut results = Vec::new();
         ring.read(&reads, &mut vec![vec![0; 2]; 3], &mut results).unwrap();

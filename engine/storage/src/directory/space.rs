@@ -1,9 +1,6 @@
-//! How much room a file system has, and setting some aside.
+//! How much room a file system has, and setting some aside; and how many files may be open.
 
-#![expect(
-    unsafe_code,
-    reason = "two questions to the system that the standard library does not ask"
-)]
+#![expect(unsafe_code, reason = "questions to the system that the standard library does not ask")]
 
 use std::ffi::CString;
 use std::fs::File;
@@ -29,6 +26,22 @@ pub(crate) fn available_bytes(folder: &Path) -> io::Result<u64> {
     // SAFETY: the call succeeded, so it has filled the answer.
     let answer = unsafe { answer.assume_init() };
     Ok(answer.f_bavail.saturating_mul(answer.f_frsize))
+}
+
+/// Returns how many files this process may have open.
+///
+/// # Errors
+///
+/// The system's.
+pub(crate) fn descriptor_limit() -> io::Result<usize> {
+    let mut answer = MaybeUninit::<libc::rlimit>::uninit();
+    // SAFETY: the call writes one `rlimit`.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, answer.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded, so it has filled the answer.
+    let answer = unsafe { answer.assume_init() };
+    Ok(usize::try_from(answer.rlim_cur).unwrap_or(usize::MAX))
 }
 
 /// Sets bytes of the disk aside for a file without changing its length.

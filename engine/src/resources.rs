@@ -1,0 +1,68 @@
+//! What the collections of an engine share.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bigrain_index::verify::RowIo;
+use bigrain_storage::{Directory, MmapDirectory, Store, StoreConfig};
+
+use crate::Result;
+use crate::background::{Appointments, Background};
+use crate::config::EngineConfig;
+use crate::filtering::FilterCache;
+use crate::memory::{Charge, Memory, Purpose};
+use crate::threads::Threads;
+
+/// The store, files, threads, caches and limits of an engine.
+#[derive(Debug)]
+pub(crate) struct Resources {
+    pub store: Arc<Store>,
+    pub directory: Arc<dyn Directory>,
+    pub threads: Threads,
+    /// Builds segments: the background's share of the machine, or all of it where there is none.
+    pub builders: Threads,
+    pub row_io: RowIo,
+    /// Rows of segments that matched a filter.
+    pub filters: FilterCache,
+    pub limits: EngineConfig,
+    pub memory: Arc<Memory>,
+    /// What the store and the filters' cache may take, for as long as they are open.
+    _caches: Charge,
+    pub appointments: Arc<Appointments>,
+}
+
+impl Resources {
+    /// Opens the store of a data folder and starts threads, those of the background included: they
+    /// end when it is dropped.
+    pub fn open(data_dir: &Path, limits: EngineConfig) -> Result<(Self, Background)> {
+        let store_config = StoreConfig {
+            block_cache_bytes: limits.block_cache_bytes,
+            write_buffer_bytes: limits.write_buffer_bytes,
+            ..StoreConfig::default()
+        };
+        let store = Arc::new(Store::open(data_dir, &store_config)?);
+        let directory: Arc<dyn Directory> = Arc::new(MmapDirectory::open(data_dir)?);
+        let threads = Threads::start(limits.threads)?;
+        let builders = match limits.background_threads {
+            0 => threads.clone(),
+            count => Threads::start(count)?,
+        };
+        let background = Background::start(limits.background_threads)?;
+        let row_io = RowIo::open(limits.verify_io)?;
+        tracing::debug!(verify_io = %row_io.io(), io_uring = row_io.uses_uring(), "rows are read");
+        let memory = Memory::new(limits.memory_budget_bytes);
+        let resources = Self {
+            store,
+            directory,
+            threads,
+            builders,
+            row_io,
+            filters: FilterCache::new(limits.filter_cache_bytes),
+            _caches: memory.charge(Purpose::Caches, limits.cache_bytes()),
+            memory,
+            appointments: Arc::clone(background.appointments()),
+            limits,
+        };
+        Ok((resources, background))
+    }
+}
