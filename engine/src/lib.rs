@@ -29,6 +29,7 @@ mod collection;
 mod column;
 mod condition;
 mod config;
+mod cursor;
 mod diversity;
 mod encoded_points;
 mod engine;
@@ -68,6 +69,7 @@ pub use collection::{
 };
 pub use condition::{Condition, Conditions};
 pub use config::{EngineConfig, MAX_COLLECTION_NAME_BYTES, MAX_POINTS_PER_BATCH};
+pub use cursor::Cursor;
 pub use diversity::diversify;
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
@@ -84,7 +86,7 @@ pub use point::{
     StoredPoint, StoredVector, UpsertOutput,
 };
 pub use recommend_query::{Example, MAX_EXAMPLES, RecommendQuery, RecommendStrategy};
-pub use scroll::{Cursor, OrderBy, ScrollPage, ScrollParams};
+pub use scroll::{OrderBy, ScrollPage, ScrollParams};
 pub use text_query::{MAX_QUERY_WORDS, TextQuery};
 pub use update::{PayloadUpdate, UpdateOutput};
 pub use watch::{Progress, Watch};

@@ -14,7 +14,7 @@ use bigrain_tests::{Db, Random};
 use serde_json::{Value, json};
 
 const DIMS: usize = 6;
-const OPERATIONS: u64 = 700;
+const OPERATIONS: u64 = 500;
 const FIELDS: [&str; 5] = ["color", "tags", "n", "at", "mixed"];
 
 type Model = BTreeMap<u64, (Vec<f32>, Payload)>;

@@ -2,9 +2,10 @@
 
 use bigrain_api::proto::hybrid_part::Search;
 use bigrain_api::proto::{
-    AddTextFieldRequest, CollectionConfig, DropTextFieldRequest, EncodeRequest, GetCollectionRequest,
-    HybridPart, HybridText, HybridVector, HybridWords, Metric, Point, SearchHybridRequest,
-    SearchOptions, SearchWordsRequest, SetHybridFitRequest, TextField, UpsertRequest,
+    AddTextFieldRequest, CollectionConfig, DropTextFieldRequest, EncodeRequest,
+    GetCollectionRequest, HybridPart, HybridText, HybridVector, HybridWords, Metric, Point,
+    SearchHybridRequest, SearchOptions, SearchWordsRequest, SetHybridFitRequest, TextField,
+    UpsertRequest,
 };
 use tonic::Code;
 
@@ -40,8 +41,7 @@ async fn server() -> TestServer {
         payload_json: format!(r#"{{"title":"{title}","text":"{text}","n":{id}}}"#),
         ..point(num(id), &row.values)
     });
-    let request =
-        UpsertRequest { space: Some(encoded.space), ..upsert("docs", points.collect()) };
+    let request = UpsertRequest { space: Some(encoded.space), ..upsert("docs", points.collect()) };
     server.points().upsert(request).await.unwrap();
     server
 }
@@ -63,7 +63,10 @@ fn hybrid(fusion: &str, [text_weight, words_weight]: [Option<f32>; 2]) -> Search
     let words = HybridWords { text: "shocks".to_owned(), text_field: None };
     SearchHybridRequest {
         collection: "docs".to_owned(),
-        parts: vec![part(Search::Text(text), text_weight), part(Search::Words(words), words_weight)],
+        parts: vec![
+            part(Search::Text(text), text_weight),
+            part(Search::Words(words), words_weight),
+        ],
         fusion: fusion.to_owned(),
         ..SearchHybridRequest::default()
     }
@@ -111,10 +114,18 @@ async fn nothing_is_fused_by_default() {
     let server = server().await;
     for (request, code, words) in [
         (hybrid("", [Some(0.5); 2]), Code::InvalidArgument, ["unknown fusion", "fitted"]),
-        (hybrid("rrf", [Some(0.5), None]), Code::InvalidArgument, ["parts[1]", "weight is missing"]),
+        (
+            hybrid("rrf", [Some(0.5), None]),
+            Code::InvalidArgument,
+            ["parts[1]", "weight is missing"],
+        ),
         (hybrid("rrf", [Some(-1.0), Some(1.0)]), Code::InvalidArgument, ["list 0", "-1"]),
         (hybrid("fitted", [Some(0.5), None]), Code::InvalidArgument, ["weights", "fitted"]),
-        (hybrid("fitted", [None; 2]), Code::FailedPrecondition, ["no fusion was fitted", "title+text"]),
+        (
+            hybrid("fitted", [None; 2]),
+            Code::FailedPrecondition,
+            ["no fusion was fitted", "title+text"],
+        ),
     ] {
         let status = server.search().search_hybrid(request).await.unwrap_err();
         assert_status(&status, code, &words);
@@ -172,7 +183,8 @@ async fn text_fields_come_and_go() {
     let none = add(Some(TextField::default()));
     let status = server.collections().add_text_field(none).await.unwrap_err();
     assert_status(&status, Code::InvalidArgument, &["no paths"]);
-    let drop = DropTextFieldRequest { collection: "docs".to_owned(), text_field: "title".to_owned() };
+    let drop =
+        DropTextFieldRequest { collection: "docs".to_owned(), text_field: "title".to_owned() };
     server.collections().drop_text_field(drop.clone()).await.unwrap();
     let status = server.collections().drop_text_field(drop).await.unwrap_err();
     assert_status(&status, Code::NotFound, &["title"]);

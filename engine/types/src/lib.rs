@@ -5,6 +5,7 @@
 
 mod cancel;
 mod dense_format;
+mod diversity;
 pub mod filter;
 mod language;
 mod metric;
@@ -20,6 +21,7 @@ mod verify_io;
 
 pub use cancel::{Cancel, Cancelled};
 pub use dense_format::DenseFormat;
+pub use diversity::{Diversity, MAX_DIVERSITY_DEPTH};
 pub use filter::{Filter, FilterError};
 pub use language::{Language, LanguageError};
 pub use metric::Metric;
@@ -27,8 +29,8 @@ pub use offset::{FieldId, Levels, LevelsError, Offset, SegmentId, SeqNo};
 pub use payload::{MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH, Payload, PayloadError};
 pub use point_id::{MAX_POINT_ID_BYTES, PointId, PointIdError};
 pub use search::{
-    DEFAULT_LIMIT, DEFAULT_TARGET_RECALL, Diversity, MAX_DIVERSITY_DEPTH, MAX_LIMIT,
-    MAX_OVERSAMPLING, SearchParams, SearchParamsError, SearchStats, StageTimes,
+    DEFAULT_LIMIT, DEFAULT_TARGET_RECALL, MAX_LIMIT, MAX_OVERSAMPLING, SearchParams,
+    SearchParamsError, SearchStats, StageTimes,
 };
 pub use space::{CodeSpaceId, EmbeddingSpaceId, SpaceIdError};
 pub use sparse::{MAX_SPARSE_COMPONENTS, SparseVector, SparseVectorError};

@@ -7,15 +7,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::diversity::{Diversity, MAX_DIVERSITY_DEPTH};
+
 /// The number of results when a caller names none.
 pub const DEFAULT_LIMIT: usize = 10;
 /// The largest number of results of one search.
 pub const MAX_LIMIT: usize = 16_384;
 /// The largest number of candidates verified for each result.
 pub const MAX_OVERSAMPLING: f32 = 1_000.0;
-
-/// The most points that diverse results are picked from, where not more are wanted.
-pub const MAX_DIVERSITY_DEPTH: usize = 2_048;
 
 /// The share of the true neighbours that a search aims to find when a caller states none.
 pub const DEFAULT_TARGET_RECALL: f32 = 0.95;
@@ -46,16 +45,6 @@ pub struct SearchParams {
     explain: bool,
     score_threshold: Option<f32>,
     diversity: Option<Diversity>,
-}
-
-/// How unlike each other results should be: maximal marginal relevance over the nearest candidates.
-///
-/// Likeness and nearness are both measured as the field's metric has them: by cosine, dot product, or
-/// minus the squared distance.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Diversity {
-    weight: f32,
-    depth: Option<NonZeroUsize>,
 }
 
 /// A search parameter out of range.
@@ -284,46 +273,6 @@ impl SearchParams {
     }
 }
 
-impl Diversity {
-    /// Weighs unlikeness against nearness: 0 minds only how near results are, 1 only how unlike each
-    /// other.
-    ///
-    /// # Errors
-    ///
-    /// [`SearchParamsError::Diversity`] unless it lies between 0 and 1.
-    pub fn new(weight: f32) -> Result<Self, SearchParamsError> {
-        if !(0.0..=1.0).contains(&weight) {
-            return Err(SearchParamsError::Diversity(weight));
-        }
-        Ok(Self { weight, depth: None })
-    }
-
-    /// Picks from the nearest `depth` points, or from as many as results are wanted if that is more;
-    /// unless stated from ten times as many, 100 at least.
-    ///
-    /// # Errors
-    ///
-    /// [`SearchParamsError::DiversityDepth`] for zero or more than [`MAX_DIVERSITY_DEPTH`].
-    pub fn with_depth(mut self, depth: usize) -> Result<Self, SearchParamsError> {
-        let checked = NonZeroUsize::new(depth).filter(|depth| depth.get() <= MAX_DIVERSITY_DEPTH);
-        self.depth = Some(checked.ok_or(SearchParamsError::DiversityDepth(depth))?);
-        Ok(self)
-    }
-
-    /// Returns how much unlikeness counts.
-    #[must_use]
-    pub fn weight(&self) -> f32 {
-        self.weight
-    }
-
-    /// Returns how many points are picked from for so many results.
-    #[must_use]
-    pub fn depth_for(&self, limit: usize) -> usize {
-        let usual = (limit * 10).clamp(100, MAX_DIVERSITY_DEPTH);
-        self.depth.map_or(usual, NonZeroUsize::get).max(limit)
-    }
-}
-
 /// Where the time of one search went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StageTimes {
@@ -403,11 +352,6 @@ mod tests {
         assert!(params.with_target_recall(1.0).is_ok());
         assert_eq!(params.with_probes(0), Err(SearchParamsError::Probes));
         assert!(params.with_score_threshold(f32::NAN).is_err());
-        for bad in [-0.1, 1.1, f32::NAN] {
-            assert!(Diversity::new(bad).is_err(), "{bad}");
-        }
-        assert!(Diversity::new(0.5).unwrap().with_depth(0).is_err());
-        assert!(Diversity::new(0.5).unwrap().with_depth(MAX_DIVERSITY_DEPTH + 1).is_err());
     }
 
     #[test]
@@ -419,13 +363,5 @@ mod tests {
             [0.4, 0.5, 0.6].map(|score| [true, false].map(|up| params.is_good_enough(score, up)));
         assert_eq!(good, [[false, true], [true, true], [true, false]]);
         assert!(!params.is_good_enough(f32::NAN, true));
-    }
-
-    #[test]
-    fn diverse_results_are_picked_from_enough() {
-        let diversity = Diversity::new(0.3).unwrap();
-        let depths = [1, 50, 5000].map(|limit| diversity.depth_for(limit));
-        assert_eq!(depths, [100, 500, 5000]);
-        assert_eq!(diversity.with_depth(7).unwrap().depth_for(3), 7);
     }
 }

@@ -79,7 +79,8 @@ fn a_real_model_and_words_are_fused_by_what_was_fitted() {
         "the error code XK-4711 of the pump",
         "bread needs flour, water and salt",
     ];
-    let line = |(id, text): (usize, &&str)| format!("{{\"_id\": \"{id}\", \"text\": \"{text}\"}}\n");
+    let line =
+        |(id, text): (usize, &&str)| format!("{{\"_id\": \"{id}\", \"text\": \"{text}\"}}\n");
     let corpus: String = texts.iter().enumerate().map(line).collect();
     let queries = [
         (0, "warmth moving in metal"),
@@ -91,7 +92,8 @@ fn a_real_model_and_words_are_fused_by_what_was_fitted() {
         (6, "XK-4711"),
         (7, "baking"),
     ];
-    let line = |(id, text): &(usize, &str)| format!("{{\"_id\": \"q{id}\", \"text\": \"{text}\"}}\n");
+    let line =
+        |(id, text): &(usize, &str)| format!("{{\"_id\": \"q{id}\", \"text\": \"{text}\"}}\n");
     std::fs::create_dir(desk.path("set")).unwrap();
     desk.write("set/corpus.jsonl", &corpus);
     desk.write("set/queries.jsonl", queries.iter().map(line).collect::<String>());
@@ -113,14 +115,17 @@ fn a_real_model_and_words_are_fused_by_what_was_fitted() {
     let fitted = desk.json("search XK-4711 --hybrid fitted --json");
     assert_eq!(ids(&fitted)[0], "6");
     let fusion = fit["fusion"].as_str().unwrap();
-    let stated = desk.json(&format!("search XK-4711 --hybrid {fusion} --text-weight {weight} --json"));
+    let stated =
+        desk.json(&format!("search XK-4711 --hybrid {fusion} --text-weight {weight} --json"));
     assert_eq!(fitted["points"], stated["points"]);
     assert!(desk.succeed("inspect").contains(fusion));
     desk.succeed("tune --hybrid --pseudo sentence --folds 2");
 
-    let table =
-        desk.succeed(&format!("eval --corpus set --hybrid --bm25 text:en --folds 4 --model {model}"));
-    for row in ["vectors alone", "words alone", "fused, by queries not fitted on", "words of stored"] {
+    let table = desk
+        .succeed(&format!("eval --corpus set --hybrid --bm25 text:en --folds 4 --model {model}"));
+    for row in
+        ["vectors alone", "words alone", "fused, by queries not fitted on", "words of stored"]
+    {
         assert!(table.contains(row), "{row}: {table}");
     }
 }
