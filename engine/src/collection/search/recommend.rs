@@ -180,7 +180,7 @@ impl BestScore<'_> {
     fn run(&self) -> Result<Option<SearchOutput>> {
         let limit = self.params.limit();
         let mut stats = SearchStats::default();
-        let mut depth = (limit * DEPTH_FACTOR).max(MIN_DEPTH).min(MAX_LIMIT);
+        let mut depth = (limit * DEPTH_FACTOR).clamp(MIN_DEPTH, MAX_LIMIT);
         loop {
             let Some(round) = self.round(depth, &mut stats)? else { return Ok(None) };
             if depth == MAX_LIMIT || round.is_enough(limit) {
