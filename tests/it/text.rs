@@ -1,12 +1,12 @@
 //! Search by words, and together with vectors.
 
-use bigrain_engine::{
-    CollectionConfig, ErrorKind, Filter, FitEvidence, FittedPart, Fusion, HybridFit, HybridQuery,
-    Language, Metric, Payload, Point, Query, RankedList, ScoredPoint, SearchParams, TextField,
-    TextQuery, fuse,
-};
 use std::collections::BTreeMap;
 
+use bigrain_engine::{
+    CollectionConfig, ErrorKind, FieldConfig, Filter, FitEvidence, FittedPart, Fusion, HybridFit,
+    HybridQuery, Language, Metric, Payload, Point, Query, RankedList, ScoredPoint, SearchParams,
+    TextField, TextQuery, fuse,
+};
 use bigrain_tests::Db;
 use proptest::prelude::*;
 
@@ -202,10 +202,22 @@ fn a_fitted_fusion_is_kept_and_goes_with_its_fields() {
     db.collection().set_hybrid_fit(Some(fit(0.0, 1.0))).unwrap();
     let output = db.collection().search_hybrid(&fitted, &params.with_explain(true)).unwrap();
     assert_eq!(output.plan.unwrap().parts.len(), 1, "a part of weight 0 is not searched");
-    db.collection().drop_text_field("text").unwrap();
-    assert_eq!(db.collection().hybrid_fit(), None);
-    db.reopen();
-    assert_eq!(db.collection().hybrid_fit(), None);
+    for drop in ["text", "vector"] {
+        db.collection().set_hybrid_fit(Some(fit(0.5, 0.5))).unwrap();
+        match drop {
+            "text" => {
+                db.collection().drop_text_field(drop).unwrap();
+                db.collection().add_text_field(config().texts()[0].clone()).unwrap();
+            }
+            _ => {
+                db.collection().add_field(FieldConfig::new("other", 2, Metric::L2)).unwrap();
+                db.collection().drop_field(drop).unwrap();
+            }
+        }
+        assert_eq!(db.collection().hybrid_fit(), None, "{drop}");
+        db.reopen();
+        assert_eq!(db.collection().hybrid_fit(), None, "{drop}");
+    }
 }
 
 #[test]

@@ -9,8 +9,8 @@
 use std::collections::BTreeMap;
 
 use bigrain_engine::{
-    Collection, CollectionConfig, Error, ErrorKind, Metric, Payload, Point, PointId, Query,
-    SearchParams,
+    Collection, CollectionConfig, Error, ErrorKind, Language, Metric, Payload, Point, PointId,
+    Query, SearchParams, TextField, TextQuery,
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,9 @@ use crate::Random;
 
 const DIMS: usize = 8;
 const IDS_PER_WRITER: u64 = 150;
+
+/// The payload field that is searched by words.
+const WORDS: &str = "words";
 
 /// Which version of each point exists.
 pub type Model = BTreeMap<u64, u64>;
@@ -96,12 +99,15 @@ impl Operation {
 /// The shape of the collection that writers write to.
 #[must_use]
 pub fn workload_config() -> CollectionConfig {
-    CollectionConfig::new(DIMS, Metric::Dot)
+    let words = TextField::new(WORDS, Language::English).expect("path");
+    CollectionConfig::new(DIMS, Metric::Dot).with_text(words)
 }
 
 /// Everything about a point follows from its id and version, so that a mix of two is found out.
 fn point(id: u64, version: u64) -> Point {
-    Point::new(id, vector(id, version)).with_payload(Payload::new().with("version", version))
+    let words = format!("points of v{version}");
+    let payload = Payload::new().with("version", version).with(WORDS, words);
+    Point::new(id, vector(id, version)).with_payload(payload)
 }
 
 fn vector(id: u64, version: u64) -> Vec<f32> {
@@ -248,8 +254,31 @@ impl Ledger {
         if searched != expected {
             return Err(format!("{expected} points, a search finds {searched}"));
         }
-        Ok(())
+        check_words(collection, &found)
     }
+}
+
+/// Words find every point, and those of one version no other.
+fn check_words(collection: &Collection, model: &Model) -> Result<(), String> {
+    let params = SearchParams::new(1000).expect("params");
+    let search = |words: &str| {
+        let found = collection.search_text(&TextQuery::new(words), &params);
+        let found = found.map_err(|error| error.to_string())?.points;
+        Ok::<_, String>(found.iter().filter_map(|point| point.id.as_number()).collect::<Vec<_>>())
+    };
+    let (all, expected) = (search("point")?.len(), model.len());
+    if all != expected {
+        return Err(format!("{expected} points, words find {all}"));
+    }
+    let Some(&version) = model.values().next_back() else { return Ok(()) };
+    let mut found = search(&format!("v{version}"))?;
+    found.sort_unstable();
+    let of_version = model.iter().filter(|(_, other)| **other == version).map(|(id, _)| *id);
+    let expected: Vec<u64> = of_version.collect();
+    if found != expected {
+        return Err(format!("version {version} is of {expected:?}, words find {found:?}"));
+    }
+    Ok(())
 }
 
 fn read_all(collection: &Collection) -> Result<Model, String> {

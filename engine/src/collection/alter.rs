@@ -46,7 +46,12 @@ impl Collection {
         shared.run("drop a field of", || {
             shared.alter(|schema, _| {
                 let field = schema.remove(name)?;
-                Ok(move |state: &mut State| state.drop_field(field))
+                // With it goes a fusion that was fitted for it.
+                let take_texts = State::take_texts(schema);
+                Ok(move |state: &mut State| {
+                    state.drop_field(field);
+                    take_texts(state);
+                })
             })
         })
     }

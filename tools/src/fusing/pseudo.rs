@@ -1,4 +1,8 @@
 //! Queries made of stored points.
+//!
+//! A point's own words find it, so such queries lean towards words; the less, the more they are worded
+//! as people would: a title that is not searched, or else the first sentence. (Words drawn from the text
+//! at random were tried. They choose words alone whatever the encoder, and are not offered.)
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,29 +10,19 @@ use std::str::FromStr;
 use anyhow::bail;
 use bigrain_engine::filter::FieldPath;
 use bigrain_engine::{Cancel, Collection, Payload, PointId, TextField};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use super::{Asked, AskedQuery};
 use crate::ranking::Judgements;
 use crate::sampling::sampled_points;
 
-/// Words of a query made of words.
-const WORDS: usize = 6;
-
 /// Words of a sentence that becomes a query, at most.
 const MAX_SENTENCE_WORDS: usize = 24;
-
-/// Letters of a word that may become part of a query, at least: shorter ones rarely say anything.
-const MIN_LETTERS: usize = 4;
 
 /// What of a point becomes a query that should find it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PseudoQuery {
     /// The first sentence of its text.
     Sentence,
-    /// Some words of its text, drawn at random.
-    Words,
     /// A payload field, such as its title.
     Field(FieldPath),
 }
@@ -36,15 +30,14 @@ pub enum PseudoQuery {
 impl FromStr for PseudoQuery {
     type Err = String;
 
-    /// Reads `sentence`, `words`, or `field=PATH`.
+    /// Reads `sentence` or `field=PATH`.
     fn from_str(text: &str) -> Result<Self, String> {
         match (text, text.strip_prefix("field=")) {
             ("sentence", _) => Ok(Self::Sentence),
-            ("words", _) => Ok(Self::Words),
             (_, Some(path)) => {
                 FieldPath::parse(path).map(Self::Field).map_err(|error| error.to_string())
             }
-            (_, None) => Err(format!("expected sentence, words or field=PATH, got {text:?}")),
+            (_, None) => Err(format!("expected sentence or field=PATH, got {text:?}")),
         }
     }
 }
@@ -53,7 +46,6 @@ impl fmt::Display for PseudoQuery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sentence => f.write_str("sentences of stored points"),
-            Self::Words => f.write_str("words of stored points"),
             Self::Field(path) => write!(f, "{path} of stored points"),
         }
     }
@@ -73,8 +65,8 @@ impl PseudoQuery {
         cancel: &Cancel,
     ) -> anyhow::Result<Asked> {
         let mut queries = Vec::new();
-        for (point, number) in sampled_points(collection, wanted, cancel)?.into_iter().zip(0..) {
-            let Some(text) = self.query(&point.payload, text_field, number) else { continue };
+        for point in sampled_points(collection, wanted, cancel)? {
+            let Some(text) = self.query(&point.payload, text_field) else { continue };
             let mut judgements: Judgements<PointId> = Judgements::default();
             judgements.insert(point.id, 1);
             queries.push(AskedQuery { text, judgements });
@@ -86,18 +78,15 @@ impl PseudoQuery {
     }
 
     /// Returns the query of a point; none where there is no text.
-    fn query(&self, payload: &Payload, field: &TextField, seed: u64) -> Option<String> {
+    fn query(&self, payload: &Payload, field: &TextField) -> Option<String> {
         let mut texts = Vec::new();
         match self {
             Self::Field(path) => path.each_text(payload, &mut |text| texts.push(text.to_owned())),
-            Self::Sentence | Self::Words => {
-                field.each_text(payload, &mut |text| texts.push(text.to_owned()));
-            }
+            Self::Sentence => field.each_text(payload, &mut |text| texts.push(text.to_owned())),
         }
         let query = match self {
             Self::Field(_) => texts.join(" "),
             Self::Sentence => texts.iter().find_map(|text| first_sentence(text))?,
-            Self::Words => draw_words(&texts.join(" "), seed),
         };
         (!query.trim().is_empty()).then_some(query)
     }
@@ -114,21 +103,6 @@ fn first_sentence(text: &str) -> Option<String> {
     (!words.is_empty()).then(|| words.join(" "))
 }
 
-/// Draws different words of a text.
-fn draw_words(text: &str, seed: u64) -> String {
-    let words = text.split(|letter: char| !letter.is_alphanumeric());
-    let mut words: Vec<&str> = words.filter(|word| word.chars().count() >= MIN_LETTERS).collect();
-    words.sort_unstable();
-    words.dedup();
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let drawn = WORDS.min(words.len());
-    for at in 0..drawn {
-        let other = at + (random.next_u64() % (words.len() - at) as u64) as usize;
-        words.swap(at, other);
-    }
-    words[..drawn].join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use bigrain_engine::Language;
@@ -142,20 +116,16 @@ mod tests {
             .with("text", "At Mach 2.5 wings flutter. Measurements follow.");
         let field = TextField::new("text", Language::English).unwrap();
         let query =
-            |kind: &str| kind.parse::<PseudoQuery>().unwrap().query(&payload, &field, 7).unwrap();
+            |kind: &str| kind.parse::<PseudoQuery>().unwrap().query(&payload, &field).unwrap();
         assert_eq!(query("sentence"), "At Mach 2.5 wings flutter");
         assert_eq!(query("field=title"), "Wing flutter");
-        let words = query("words");
-        assert_eq!(words, query("words"), "the same every time");
-        assert_eq!(words.split(' ').count(), 5, "{words}");
-        assert!(words.split(' ').all(|word| payload.text("text").unwrap().contains(word)));
-        let none = PseudoQuery::Sentence.query(&Payload::new(), &field, 7);
+        let none = PseudoQuery::Sentence.query(&Payload::new(), &field);
         assert_eq!(none, None);
     }
 
     #[test]
     fn other_kinds_are_refused() {
-        for text in ["", "title", "field=", "Words"] {
+        for text in ["", "title", "field=", "words"] {
             assert!(text.parse::<PseudoQuery>().is_err(), "{text}");
         }
     }

@@ -61,7 +61,7 @@ fn weights_are_never_guessed() {
     }
     assert_eq!(desk.run("search a --hybrid sum --text-weight 1").status.code(), Some(2));
     desk.succeed("build rows.jsonl -c plain");
-    let error = desk.fail("tune -c plain --hybrid --pseudo words", 2);
+    let error = desk.fail("tune -c plain --hybrid --pseudo sentence", 2);
     assert!(error.contains("build --bm25"), "{error}");
 }
 
@@ -124,7 +124,7 @@ fn a_real_model_and_words_are_fused_by_what_was_fitted() {
     let table = desk
         .succeed(&format!("eval --corpus set --hybrid --bm25 text:en --folds 4 --model {model}"));
     for row in
-        ["vectors alone", "words alone", "fused, by queries not fitted on", "words of stored"]
+        ["vectors alone", "words alone", "fused, by queries not fitted on", "fitted on sentences"]
     {
         assert!(table.contains(row), "{row}: {table}");
     }

@@ -166,9 +166,13 @@ impl<'a> TextSearch<'a> {
     fn check_indexed(&self, state: &State) -> Result<()> {
         let name = self.field.name();
         let text = state.fields.text(Some(&name))?;
+        if text.config != self.field {
+            let reason = format!("text field {name} was declared anew during the search");
+            return Err(Error::new(ErrorKind::FailedPrecondition, reason));
+        }
         let lacks = |view: &&SegmentView| view.segment.id < text.since && view.segment.rows() > 0;
         let (lacking, all) = (state.segments.iter().filter(lacks).count(), state.segments.len());
-        if text.config == self.field && lacking == 0 {
+        if lacking == 0 {
             return Ok(());
         }
         let reason = format!(

@@ -23,9 +23,9 @@ impl Collection {
     ///
     /// # Errors
     ///
-    /// `NotFound` for a field that the collection does not have; `FailedPrecondition` for a query of another dimension or embedding space;
-    /// `InvalidArgument` for one that is not finite, or zero under cosine; `Cancelled`;
-    /// `Corruption` when a stored block fails its check, which names the file.
+    /// `NotFound` for a field that the collection does not have; `FailedPrecondition` for a query of
+    /// another dimension or embedding space; `InvalidArgument` for one that is not finite, or zero
+    /// under cosine; `Cancelled`; `Corruption` when a stored block fails its check, which names the file.
     pub fn search(&self, query: &Query, params: &SearchParams) -> Result<SearchOutput> {
         let shared = &*self.0;
         shared.run("search", || {

@@ -19,7 +19,7 @@ use crate::ingest::{BadRows, Ingest, KnownRows};
 use crate::progress::Progress;
 use crate::session::Session;
 
-/// Stored points that become queries of each kind.
+/// Stored points that become queries.
 const PSEUDO_QUERIES: usize = 500;
 
 /// How vectors and words are evaluated together.
@@ -50,8 +50,8 @@ pub struct HybridEvaluation {
     pub documents: u64,
     /// What the judged queries say.
     pub fitting: Fitting,
-    /// What fits by queries made of stored points are worth on the judged queries.
-    pub pseudo: Vec<PseudoRow>,
+    /// What a fit by queries made of stored points is worth on the judged queries.
+    pub pseudo: PseudoRow,
 }
 
 /// A fit by queries made of stored points, on the judged queries.
@@ -100,14 +100,12 @@ pub(super) fn run(
     let asked = Asked::of_beir(folder.display().to_string(), &beir);
     let trial = Trial::run(searched, &asked, &session.cancel)?;
     let fitting = trial.fit(args.folds)?;
-    let mut pseudo = Vec::new();
-    for kind in [PseudoQuery::Words, PseudoQuery::Sentence] {
-        let asked = kind.ask(&collection, &args.bm25, PSEUDO_QUERIES, &session.cancel)?;
-        let setting = Trial::run(searched, &asked, &session.cancel)?.fit(args.folds)?.setting;
-        let row = FittingRow::new(&trial.under(setting));
-        let gain = fitting.gain_of(&row);
-        pseudo.push(PseudoRow { source: asked.source, setting, row, gain });
-    }
+    let asked =
+        PseudoQuery::Sentence.ask(&collection, &args.bm25, PSEUDO_QUERIES, &session.cancel)?;
+    let setting = Trial::run(searched, &asked, &session.cancel)?.fit(args.folds)?.setting;
+    let row = FittingRow::new(&trial.under(setting));
+    let gain = fitting.gain_of(&row);
+    let pseudo = PseudoRow { source: asked.source, setting, row, gain };
     let evaluation = HybridEvaluation {
         corpus: folder.display().to_string(),
         model: model.name().to_owned(),
@@ -121,11 +119,8 @@ pub(super) fn run(
     }
     let HybridEvaluation { corpus, model, text_field, documents, fitting, pseudo } = evaluation;
     writeln!(session.out, "{corpus}: {documents} documents\n{model}; words of {text_field}\n")?;
-    let pseudo = pseudo.into_iter();
-    let more = pseudo.map(|PseudoRow { source, setting, row, .. }| {
-        (format!("fused, fitted on {source} ({setting})"), row)
-    });
-    fitting.write_table(&more.collect::<Vec<_>>(), session.out)
+    let name = format!("fused, fitted on {} ({})", pseudo.source, pseudo.setting);
+    fitting.write_table(&[(name, pseudo.row)], session.out)
 }
 
 fn build(

@@ -25,8 +25,8 @@ pub struct HybridArgs {
     /// collection's points
     #[arg(long, value_name = "DIR", requires = "hybrid", conflicts_with = "pseudo")]
     judged: Option<PathBuf>,
-    /// Make queries of --sample stored points: field=PATH (such as a title that is not searched),
-    /// sentence or words. They share more words with their points than people's queries do
+    /// Make queries of --sample stored points: field=PATH (such as a title that is not searched), or
+    /// sentence, the first of each. They share more words with their points than people's queries do
     #[arg(long, value_name = "KIND", requires = "hybrid")]
     pseudo: Option<PseudoQuery>,
     /// The vector field to search [default: the collection's first]
@@ -96,6 +96,9 @@ pub(super) fn run(
         }));
     }
     fitting.write_table(&[], session.out)?;
+    if args.pseudo.is_some() {
+        session.note("queries made of stored points lean towards words: prefer judged ones");
+    }
     let kept = match args.dry_run {
         true => "not kept, as asked",
         false => "kept with the collection: search it with --hybrid fitted",
