@@ -9,14 +9,21 @@ use std::time::Duration;
 use bigrain_encoders::{Embeddings, TextKind};
 use bigrain_engine as engine;
 use bigrain_engine::{
-    CollectionState, Condition, Conditions, DenseFormat, EmbeddingSpaceId, FieldConfig, Filter,
-    HybridFit, Language, Levels, Metric, Payload, PayloadUpdate, PointId, Query, SearchParams,
-    SeqNo, TextField,
+    CollectionState, Condition, Conditions, DenseFormat, Diversity, EmbeddingSpaceId, FieldConfig,
+    Filter, HybridFit, Language, Levels, Metric, Payload, PayloadUpdate, PointId, Query,
+    SearchParams, SeqNo, TextField,
 };
 use tonic::Status;
 
 use crate::models::Model;
 use crate::{proto, status};
+
+mod answers;
+
+pub(crate) use answers::{
+    examples, facet_query, facet_reply, group_by, groups_reply, order_by, recommend_strategy,
+    search_outcome,
+};
 
 /// Reads an id.
 pub(crate) fn point_id(id: Option<proto::PointId>) -> Result<PointId, Status> {
@@ -140,6 +147,16 @@ pub(crate) fn search_params(options: &proto::SearchOptions) -> Result<SearchPara
     }
     if let Some(probes) = options.probes {
         params = params.with_probes(probes as usize).map_err(invalid)?;
+    }
+    if let Some(threshold) = options.score_threshold {
+        params = params.with_score_threshold(threshold).map_err(invalid)?;
+    }
+    if let Some(proto::Diversity { weight, depth }) = options.diversity {
+        let mut diversity = Diversity::new(weight).map_err(invalid)?;
+        if let Some(depth) = depth {
+            diversity = diversity.with_depth(depth as usize).map_err(invalid)?;
+        }
+        params = params.with_diversity(Some(diversity));
     }
     Ok(params
         .with_exact(options.exact)
@@ -343,22 +360,32 @@ pub(crate) fn search_reply(
     output: engine::SearchOutput,
     with_payload: bool,
 ) -> Result<proto::SearchReply, Status> {
-    let mut points = Vec::with_capacity(output.points.len());
-    for point in output.points {
-        points.push(proto::ScoredPoint {
-            id: Some(id_message(&point.id)),
-            score: point.score,
-            payload_json: payload_message(&point.payload, with_payload)?,
-        });
-    }
-    let plan_json = output.plan.map(|plan| serde_json::to_string(&plan)).transpose();
     Ok(proto::SearchReply {
-        points,
+        points: scored_points(output.points, with_payload)?,
         stats: Some(stats(&output.stats)),
-        plan_json: plan_json.map_err(|error| Status::internal(format!("search plan: {error}")))?,
+        plan_json: plan_json(output.plan.as_ref())?,
         query_truncated: false,
         server_time_us: 0,
     })
+}
+
+fn scored_points(
+    points: Vec<engine::ScoredPoint>,
+    with_payload: bool,
+) -> Result<Vec<proto::ScoredPoint>, Status> {
+    let point = |point: engine::ScoredPoint| {
+        Ok(proto::ScoredPoint {
+            id: Some(id_message(&point.id)),
+            score: point.score,
+            payload_json: payload_message(&point.payload, with_payload)?,
+        })
+    };
+    points.into_iter().map(point).collect()
+}
+
+fn plan_json(plan: Option<&engine::SearchPlan>) -> Result<Option<String>, Status> {
+    let json = plan.map(serde_json::to_string).transpose();
+    json.map_err(|error| Status::internal(format!("search plan: {error}")))
 }
 
 fn stats(stats: &engine::SearchStats) -> proto::SearchStats {
@@ -574,11 +601,16 @@ mod tests {
             target_recall: Some(0.9),
             probes: Some(7),
             verify: Some(false),
+            score_threshold: Some(0.25),
+            diversity: Some(proto::Diversity { weight: 0.5, depth: Some(77) }),
         };
+        let diversity = Diversity::new(0.5).and_then(|diversity| diversity.with_depth(77));
         let params = SearchParams::new(3)
             .and_then(|params| params.with_oversampling(2.0))
             .and_then(|params| params.with_target_recall(0.9))
-            .and_then(|params| params.with_probes(7));
+            .and_then(|params| params.with_probes(7))
+            .and_then(|params| params.with_score_threshold(0.25))
+            .map(|params| params.with_diversity(diversity.ok()));
         let params = params.unwrap().with_exact(true).with_explain(true).with_payload(false);
         assert_eq!(search_params(&options).unwrap(), params.with_verify(false));
     }

@@ -1,6 +1,6 @@
 //! What a caller decides about an engine: its resources, and the limits of requests.
 
-use bigrain_types::VerifyIo;
+use bigrain_types::{SearchParams, VerifyIo};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -138,6 +138,11 @@ pub(crate) fn check_batch(len: usize) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Refuses a limit that no search or page may have.
+pub(crate) fn check_limit(limit: usize) -> Result<usize> {
+    Ok(SearchParams::new(limit)?.limit())
 }
 
 /// Refuses names that are empty, too long, or awkward in a URL or a shell.

@@ -1,65 +1,39 @@
 //! Reading a collection page by page.
 
-use std::fmt;
-use std::str::FromStr;
+use bigrain_types::Filter;
+use bigrain_types::filter::{FieldPath, SortDirection};
 
-use bigrain_types::{MAX_LIMIT, PointId};
+use crate::config::check_limit;
+use crate::{Cursor, Error, Result, StoredPoint};
 
-use crate::{Error, Result, StoredPoint};
-
-/// Where the next page of a scroll begins; opaque, and as durable as the points.
-///
-/// Pages go in the order of ids, and a cursor is a place in that order. So it holds over restarts
-/// and whatever is written meanwhile: every point that exists from the first page to the last is
-/// in exactly one of them.
+/// The order of points by a payload field. Points with several values count by the one that comes
+/// first; those without any, which are null, objects or missing, come last in either direction. Points
+/// of equal values are in the order of their ids. What comes before what is said by [`SortKey`](crate::filter::SortKey).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cursor(PointId);
-
-/// The first byte of a cursor's text: how the rest is written.
-const FORM: u8 = 1;
-
-impl Cursor {
-    /// Returns the place behind a point, whether it exists or not.
-    #[must_use]
-    pub fn after(id: PointId) -> Self {
-        Self(id)
-    }
-
-    pub(crate) fn id(&self) -> &PointId {
-        &self.0
-    }
+pub struct OrderBy {
+    pub(crate) field: FieldPath,
+    pub(crate) direction: SortDirection,
 }
 
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = std::iter::once(FORM).chain(self.0.to_key());
-        bytes.into_iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl FromStr for Cursor {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let refused = || Error::invalid("malformed cursor: expected the next of an earlier page");
-        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        let byte = |pair: &[u8; 2]| {
-            let digit = |digit: u8| char::from(digit).to_digit(16);
-            Some((digit(pair[0])? * 16 + digit(pair[1])?) as u8)
-        };
-        let bytes: Option<Vec<u8>> = pairs.iter().map(byte).collect();
-        let bytes = bytes.filter(|_| rest.is_empty()).ok_or_else(refused)?;
-        let key = bytes.strip_prefix(&[FORM]).ok_or_else(refused)?;
-        PointId::from_key(key).map(Self).map_err(|_| refused())
+impl OrderBy {
+    /// Orders by the values of a field, written as in filters: `price`, `authors[].name`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for a bad path.
+    pub fn new(field: &str, direction: SortDirection) -> Result<Self> {
+        Ok(Self { field: FieldPath::parse(field)?, direction })
     }
 }
 
 /// Which page of a scroll, and what of its points.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ScrollParams {
     pub(crate) limit: usize,
     pub(crate) cursor: Option<Cursor>,
     pub(crate) parts: PointParts,
+    pub(crate) filter: Option<Filter>,
+    pub(crate) order: Option<OrderBy>,
 }
 
 /// Which parts of stored points are read.
@@ -78,22 +52,53 @@ impl ScrollParams {
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` for a limit of 0 or above [`MAX_LIMIT`].
+    /// `InvalidArgument` for a limit of 0 or above [`MAX_LIMIT`](crate::MAX_LIMIT).
     pub fn new(limit: usize) -> Result<Self> {
-        if limit == 0 || limit > MAX_LIMIT {
-            return Err(Error::invalid(format!(
-                "limit out of range: expected 1 to {MAX_LIMIT}, got {limit}"
-            )));
-        }
+        let limit = check_limit(limit)?;
         let parts = PointParts { vectors: false, payload: true };
-        Ok(Self { limit, cursor: None, parts })
+        Ok(Self { limit, cursor: None, parts, filter: None, order: None })
     }
 
-    /// Asks for the page that begins here.
+    /// Asks for another number of points.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn with_limit(mut self, limit: usize) -> Result<Self> {
+        self.limit = check_limit(limit)?;
+        Ok(self)
+    }
+
+    /// Reads the points that match a filter.
+    #[must_use]
+    pub fn with_filter(mut self, filter: Filter) -> Self {
+        self.filter = Some(filter);
+        self
+    }
+
+    /// Orders the points by a payload field, and not by their ids.
+    #[must_use]
+    pub fn with_order(mut self, order: OrderBy) -> Self {
+        self.order = Some(order);
+        self
+    }
+
+    /// Asks for the page that begins here: the `next` of one with the same filter and order.
     #[must_use]
     pub fn from_cursor(mut self, cursor: Cursor) -> Self {
         self.cursor = Some(cursor);
         self
+    }
+
+    /// Refuses the cursor of another order.
+    pub(crate) fn check_cursor(&self) -> Result<()> {
+        let Some(cursor) = &self.cursor else { return Ok(()) };
+        let (asked, found) = match (&self.order, cursor.key()) {
+            (None, None) | (Some(_), Some(_)) => return Ok(()),
+            (None, Some(_)) => ("ids", "values"),
+            (Some(_), None) => ("values", "ids"),
+        };
+        Err(Error::invalid(format!("cursor of another order: expected {asked}, got {found}")))
     }
 
     /// Sets whether vectors are read.
@@ -115,32 +120,8 @@ impl ScrollParams {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ScrollPage {
-    /// The points, in the order of their ids. What was not asked for is empty.
+    /// The points, in the order of their ids unless another was asked for. What was not asked for is empty.
     pub points: Vec<StoredPoint>,
     /// Where the next page begins; nothing after the last one.
     pub next: Option<Cursor>,
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn cursors_survive_as_text(number in any::<u64>(), text in "\\PC{1,40}") {
-            for id in [PointId::from(number), PointId::parse(&text).unwrap()] {
-                let cursor = Cursor::after(id);
-                prop_assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
-            }
-        }
-
-        #[test]
-        fn any_text_is_read_or_refused(text in "[0-9a-fA-Fé]{0,40}") {
-            if let Ok(cursor) = text.parse::<Cursor>() {
-                prop_assert_eq!(cursor.to_string(), text.to_lowercase());
-            }
-        }
-    }
 }

@@ -21,6 +21,11 @@ impl Threads {
         Ok(Self(Arc::new(pool)))
     }
 
+    /// Returns how many there are.
+    pub fn count(&self) -> usize {
+        self.0.current_num_threads()
+    }
+
     /// Runs work on the threads and waits for it.
     ///
     /// A thread of *another* rayon pool that waits for this one would run jobs of its own pool

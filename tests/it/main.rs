@@ -26,6 +26,7 @@ mod merging;
 mod model;
 mod power;
 mod recall;
+mod shape;
 mod start;
 mod text;
 mod updates;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bigrain_engine::{Payload, ScoredPoint, SearchStats};
 use comfy_table::Table;
+use serde_json::{Value, json};
 
 use crate::{human, table};
 
@@ -24,6 +25,13 @@ pub fn to_table(points: &[ScoredPoint]) -> Table {
     }
     table::align_right(&mut table, &[0, 1]);
     table
+}
+
+/// Returns results as JSON: id, score and payload of each.
+#[must_use]
+pub fn to_json(points: &[ScoredPoint]) -> Value {
+    let point = |point: &ScoredPoint| json!({ "id": point.id, "score": point.score, "payload": point.payload });
+    points.iter().map(point).collect()
 }
 
 /// Returns one line on what a search did and where its time went; `encode` is the time that the

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use bigrain_engine::Cancel;
 use bigrain_tools::cmd::{
-    backup, build, check, compact, delete, demo, encode, eval, export, import, inspect, restore,
-    scroll, search, serve, tune, update, verify,
+    backup, build, check, compact, delete, demo, encode, eval, export, facet, import, inspect,
+    recommend, restore, scroll, search, serve, tune, update, verify,
 };
 use bigrain_tools::session::Session;
 use bigrain_tools::{failure, interrupt};
@@ -32,6 +32,8 @@ struct Cli {
 enum Command {
     Build(build::BuildArgs),
     Search(search::SearchArgs),
+    Recommend(recommend::RecommendArgs),
+    Facet(facet::FacetArgs),
     Inspect(inspect::InspectArgs),
     Scroll(scroll::ScrollArgs),
     Update(update::UpdateArgs),
@@ -65,6 +67,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let result = match &cli.command {
         Command::Build(args) => build::run(args, &mut session),
         Command::Search(args) => search::run(args, &mut session),
+        Command::Recommend(args) => recommend::run(args, &mut session),
+        Command::Facet(args) => facet::run(args, &mut session),
         Command::Inspect(args) => inspect::run(args, &mut session),
         Command::Scroll(args) => scroll::run(args, &mut session),
         Command::Update(args) => update::run(args, &mut session),
@@ -122,6 +126,11 @@ mod tests {
             "build in.jsonl --collection c --dense f64",
             "build in.jsonl --collection c --lists many",
             "search q --probes -1",
+            "search q --per-group 2",
+            "search q --group-by a --diversity 0.5",
+            "scroll --descending",
+            "facet",
+            "recommend --unlike 3",
             "eval",
             "eval --corpus a --vectors b",
             "eval --corpus a --sweep probes=1",

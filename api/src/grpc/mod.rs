@@ -4,6 +4,7 @@
 //! and here a handler of three steps. What it computes or reads goes into the closure it gives to
 //! a lane of the runtime.
 
+mod answers;
 mod collections;
 mod context;
 mod encode;

@@ -13,9 +13,9 @@ use super::{Context, upsert_stream};
 use crate::convert::Parts;
 use crate::proto::points_server::Points;
 use crate::proto::{
-    self, CountReply, CountRequest, DeleteReply, DeleteRequest, GetReply, GetRequest, ScrollReply,
-    ScrollRequest, UpdatePayloadRequest, UpdateReply, UpdateVectorsRequest, UpsertReply,
-    UpsertRequest, UpsertStreamReply, UpsertStreamRequest,
+    self, CountReply, CountRequest, DeleteReply, DeleteRequest, FacetReply, FacetRequest, GetReply,
+    GetRequest, ScrollReply, ScrollRequest, UpdatePayloadRequest, UpdateReply,
+    UpdateVectorsRequest, UpsertReply, UpsertRequest, UpsertStreamReply, UpsertStreamRequest,
 };
 use crate::request_scope::Arrival;
 use crate::{convert, status};
@@ -111,6 +111,21 @@ impl Points for PointsService {
         };
         let count = self.0.runtime.searches.run(count).await?;
         Ok(Response::new(CountReply { count, server_time_us: arrival.server_time_us() }))
+    }
+
+    async fn facet(&self, request: Request<FacetRequest>) -> Result<Response<FacetReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let request = request.into_inner();
+        let query = convert::facet_query(&request)?;
+        let context = Arc::clone(&self.0);
+        let facet = move |_: &_| {
+            let collection = context.collection(&request.collection)?;
+            let output = collection.facet(&query).map_err(status::from_engine)?;
+            context.check_reply(convert::facet_reply(output))
+        };
+        let mut reply = self.0.runtime.searches.run(facet).await?;
+        reply.server_time_us = arrival.server_time_us();
+        Ok(Response::new(reply))
     }
 
     async fn scroll(
@@ -216,17 +231,54 @@ fn scroll(context: &Context, request: ScrollRequest) -> Result<ScrollReply, Stat
     let parts =
         Parts { vectors: request.with_vectors, payload: request.with_payload.unwrap_or(true) };
     let limit = page_limit(context, request.limit)?;
-    let after = request.after.map(|id| convert::point_id(Some(id))).transpose()?;
+    let order = request.order_by.as_ref().map(convert::order_by).transpose()?;
+    let filter = convert::filter(request.filter_json.as_deref())?;
+    let cursor = cursor(request.after, request.cursor.as_deref())?;
     let collection = context.collection(&request.collection)?;
     // One more than wanted tells whether there is a next page.
-    let params = ScrollParams::new(limit + 1).map_err(status::from_engine)?;
+    let more = if order.is_some() { 0 } else { 1 };
+    let params = ScrollParams::new(limit + more).map_err(status::from_engine)?;
     let mut params = params.with_vectors(parts.vectors).with_payload(parts.payload);
-    if let Some(after) = after {
-        params = params.from_cursor(Cursor::after(after));
+    if let Some(cursor) = cursor {
+        params = params.from_cursor(cursor);
     }
-    let rows = collection.scroll_page(&params).map_err(status::from_engine)?.points;
+    if let Some(filter) = filter {
+        params = params.with_filter(filter);
+    }
     let first = first_field(&collection);
-    context.check_reply(page(rows, &first, limit, parts, context.limits.max_message_bytes)?)
+    let room = context.limits.max_message_bytes;
+    let Some(order) = order else {
+        let rows = collection.scroll_page(&params).map_err(status::from_engine)?.points;
+        return context.check_reply(page(rows, &first, limit, parts, room)?);
+    };
+    let params = params.with_order(order);
+    let read = collection.scroll_page(&params).map_err(status::from_engine)?;
+    let (wanted, next) = (read.points.len(), read.next);
+    let mut reply = page(read.points, &first, limit, parts, room)?;
+    reply.next = None;
+    reply.cursor = next.map(|next| next.to_string());
+    if reply.points.len() < wanted {
+        // Too many for a message: the place behind those that fit is that of a shorter page.
+        let params = params.with_limit(reply.points.len()).map_err(status::from_engine)?;
+        let read = collection.scroll_page(&params).map_err(status::from_engine)?;
+        reply.cursor = read.next.map(|next| next.to_string());
+        let points = read.points.into_iter();
+        let points = points.map(|point| convert::stored_point(point, parts, &first));
+        reply.points = points.collect::<Result<_, _>>()?;
+    }
+    context.check_reply(reply)
+}
+
+/// Reads where a page begins.
+fn cursor(after: Option<proto::PointId>, cursor: Option<&str>) -> Result<Option<Cursor>, Status> {
+    match (after, cursor) {
+        (Some(_), Some(_)) => {
+            Err(Status::invalid_argument("expected either after or cursor: found both"))
+        }
+        (Some(id), None) => Ok(Some(Cursor::after(convert::point_id(Some(id))?))),
+        (None, Some(cursor)) => cursor.parse().map(Some).map_err(status::from_engine),
+        (None, None) => Ok(None),
+    }
 }
 
 fn first_field(collection: &Collection) -> String {
@@ -264,6 +316,7 @@ fn page(
         let size = point.encoded_len() + 6;
         if reply.points.len() == limit || (size > room && last.is_some()) {
             reply.next = last.as_ref().map(convert::id_message);
+            reply.cursor = last.map(|last| Cursor::after(last).to_string());
             break;
         }
         room = room.saturating_sub(size);

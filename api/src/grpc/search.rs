@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bigrain_encoders::TextKind;
-use bigrain_engine::{Cancel, Collection, EmbeddingSpaceId, Filter};
+use bigrain_engine::{Cancel, Collection, EmbeddingSpaceId, Filter, Query};
 use tonic::{Request, Response, Status};
 
 use super::Context;
 use crate::models::Model;
 use crate::proto::search_server::Search;
 use crate::proto::{
+    RecommendRequest, SearchBatchReply, SearchBatchRequest, SearchGroupsReply, SearchGroupsRequest,
     SearchHybridRequest, SearchOptions, SearchReply, SearchRequest, SearchTextRequest,
     SearchWordsRequest,
 };
@@ -29,10 +30,8 @@ impl Search for SearchService {
     ) -> Result<Response<SearchReply>, Status> {
         let arrival = Arrival::of(&request);
         let request = request.into_inner();
-        let space = convert::space(request.space.as_deref())?;
-        let filter = convert::filter(request.filter_json.as_deref())?;
-        let query = QueryVector { vector: request.vector, field: request.field, space, filter };
         let options = request.options.unwrap_or_default();
+        let query = QueryVector::of(&request)?;
         let mut reply = self.search_vector(request.collection, query, options).await?;
         reply.server_time_us = arrival.server_time_us();
         Ok(Response::new(reply))
@@ -80,6 +79,36 @@ impl Search for SearchService {
         reply.server_time_us = arrival.server_time_us();
         Ok(Response::new(reply))
     }
+
+    async fn search_batch(
+        &self,
+        request: Request<SearchBatchRequest>,
+    ) -> Result<Response<SearchBatchReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let mut reply = self.batch(request.into_inner()).await?;
+        reply.server_time_us = arrival.server_time_us();
+        Ok(Response::new(reply))
+    }
+
+    async fn search_groups(
+        &self,
+        request: Request<SearchGroupsRequest>,
+    ) -> Result<Response<SearchGroupsReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let mut reply = self.groups(request.into_inner()).await?;
+        reply.server_time_us = arrival.server_time_us();
+        Ok(Response::new(reply))
+    }
+
+    async fn recommend(
+        &self,
+        request: Request<RecommendRequest>,
+    ) -> Result<Response<SearchReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let mut reply = self.examples(request.into_inner()).await?;
+        reply.server_time_us = arrival.server_time_us();
+        Ok(Response::new(reply))
+    }
 }
 
 impl SearchService {
@@ -93,13 +122,7 @@ impl SearchService {
         let context = Arc::clone(&self.0);
         let search = move |cancel: &Cancel| {
             let collection = context.collection(&collection)?;
-            let filter = query.filter;
-            let query = convert::query(query.vector, query.field, query.space);
-            let query = query.with_cancel(cancel.clone());
-            let query = match filter {
-                Some(filter) => query.with_filter(filter),
-                None => query,
-            };
+            let query = query.into_query(cancel);
             let output = collection.search(&query, &params).map_err(status::from_engine)?;
             let reply = convert::search_reply(output, convert::with_payload(&options))?;
             context.check_reply(reply)
@@ -152,11 +175,31 @@ fn query_model(
     Ok(model)
 }
 
-struct QueryVector {
+pub(super) struct QueryVector {
     vector: Vec<f32>,
     field: Option<String>,
     space: Option<EmbeddingSpaceId>,
     filter: Option<Filter>,
+}
+
+impl QueryVector {
+    pub fn of(request: &SearchRequest) -> Result<Self, Status> {
+        Ok(Self {
+            vector: request.vector.clone(),
+            field: request.field.clone(),
+            space: convert::space(request.space.as_deref())?,
+            filter: convert::filter(request.filter_json.as_deref())?,
+        })
+    }
+
+    pub fn into_query(self, cancel: &Cancel) -> Query {
+        let query = convert::query(self.vector, self.field, self.space);
+        let query = query.with_cancel(cancel.clone());
+        match self.filter {
+            Some(filter) => query.with_filter(filter),
+            None => query,
+        }
+    }
 }
 
 /// A query text as a vector.

@@ -6,6 +6,7 @@
 mod gated_encoder;
 mod support;
 
+mod answers;
 mod collections;
 mod encoding;
 mod fields;

@@ -13,6 +13,9 @@
 //! of several texts) it leaves to be checked with the payload of these rows alone: see
 //! [`Selection`].
 //!
+//! Because terms sort as values do, the same dictionary counts the values of a field
+//! ([`LexicalReader::facet`]) and walks rows in their order ([`LexicalReader::sorted`]).
+//!
 //! The meaning of filters is defined by [`Filter::matches`](bigrain_types::Filter::matches); tests
 //! compare with it.
 //!
@@ -40,5 +43,5 @@ mod writer;
 
 pub use error::LexicalError;
 pub use reader::LexicalReader;
-pub use select::Selection;
+pub use select::{FacetCounts, Selection};
 pub use writer::LexicalWriter;

@@ -5,13 +5,15 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bigrain_storage::{BlockFile, Directory};
+use bigrain_types::filter::{FieldPath, SortDirection, SortKey};
 use bigrain_types::{Filter, TextField};
+use roaring::RoaringBitmap;
 use tantivy::{Index, InvertedIndexReader, SegmentReader};
 
 use crate::LexicalError;
 use crate::archive::Archive;
 use crate::schema::{terms_field, text_field};
-use crate::select::{Selection, Terms};
+use crate::select::{FacetCounts, Selection, Terms};
 use crate::tantivy_directory::ArchiveDirectory;
 use crate::text::TextIndex;
 
@@ -64,6 +66,53 @@ impl LexicalReader {
         let index = self.index()?;
         let path = self.archive.path();
         Terms::new(&index.terms, self.rows() as u32, &path).select(filter)
+    }
+
+    /// Counts the values of a field in some rows.
+    ///
+    /// # Errors
+    ///
+    /// [`LexicalError`] when a block is damaged or cannot be read.
+    pub fn facet(
+        &self,
+        field: &FieldPath,
+        rows: &RoaringBitmap,
+    ) -> Result<FacetCounts, LexicalError> {
+        let index = self.index()?;
+        let path = self.archive.path();
+        Terms::new(&index.terms, self.rows() as u32, &path).facet(field, rows)
+    }
+
+    /// Goes through some rows in the order of the values of a field: calls `visit` with a value and
+    /// the rows that are sorted by it, from `from` on, until it returns false. One value may come
+    /// several times in a row, each time with other rows; rows without any value are not visited.
+    ///
+    /// # Errors
+    ///
+    /// [`LexicalError`] when a block is damaged or cannot be read, and what `visit` returns.
+    pub fn sorted<E: From<LexicalError>>(
+        &self,
+        field: &FieldPath,
+        direction: SortDirection,
+        from: Option<&SortKey>,
+        rows: &RoaringBitmap,
+        visit: impl FnMut(SortKey, RoaringBitmap) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let index = self.index()?;
+        let path = self.archive.path();
+        let terms = Terms::new(&index.terms, self.rows() as u32, &path);
+        terms.sorted(field, direction, from, rows, visit)
+    }
+
+    /// Returns the rows that have a value by which they can be sorted.
+    ///
+    /// # Errors
+    ///
+    /// [`LexicalError`] when a block is damaged or cannot be read.
+    pub fn sortable(&self, field: &FieldPath) -> Result<RoaringBitmap, LexicalError> {
+        let index = self.index()?;
+        let path = self.archive.path();
+        Terms::new(&index.terms, self.rows() as u32, &path).sortable(field)
     }
 
     /// Returns the words of a text field; none if the index was written without it.

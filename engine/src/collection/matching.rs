@@ -7,22 +7,19 @@
 use std::sync::Arc;
 
 use bigrain_storage::ReadView;
-use bigrain_types::{Filter, Offset, PointId, SeqNo};
+use bigrain_types::{Filter, Offset, Payload, PointId, SeqNo};
 use roaring::RoaringBitmap;
 
 use super::Collection;
 use super::handle::Shared;
-use super::state::{Frozen, SegmentView};
+use super::state::SegmentView;
 use crate::filtering::PreparedFilter;
 use crate::memtable::Memtable;
 use crate::segment::Segment;
-use crate::{Error, ErrorKind, MatchingPoints, Result};
-
-/// Views taken before writers wait for one.
-const MAX_RETRIES: usize = 4;
+use crate::{MatchingPoints, Result};
 
 /// Payloads that are read together.
-const PAYLOAD_BATCH: usize = 1024;
+pub(super) const PAYLOAD_BATCH: usize = 1024;
 
 impl Collection {
     /// Returns how many points match a filter, exactly.
@@ -31,10 +28,10 @@ impl Collection {
     ///
     /// `InvalidArgument` for a filter past its limits; `Corruption` when stored bytes fail a check.
     pub fn count_matching(&self, filter: &Filter) -> Result<u64> {
-        self.with_matching("count in", filter, |matched| {
+        let slots = |_: &Memtable, slots: &RoaringBitmap| slots.len();
+        self.with_matching("count in", filter, slots, |matched| {
             let in_segments = matched.segments.iter().map(|(_, rows)| rows.len());
-            let frozen = matched.frozen.as_ref().map_or(0, |(_, slots)| slots.len());
-            Ok(in_segments.sum::<u64>() + frozen + matched.active.len() as u64)
+            Ok(Some(in_segments.sum::<u64>() + matched.in_memory.iter().sum::<u64>()))
         })
     }
 
@@ -45,67 +42,69 @@ impl Collection {
     ///
     /// As [`count_matching`](Self::count_matching).
     pub fn matching(&self, filter: &Filter) -> Result<MatchingPoints> {
-        self.with_matching("find in", filter, |matched| {
-            let mut ids = matched.active;
-            if let Some((frozen, slots)) = &matched.frozen {
-                ids.extend(slots.iter().map(|slot| frozen.table.id(slot).clone()));
-            }
+        let ids = |table: &Memtable, slots: &RoaringBitmap| -> Vec<PointId> {
+            slots.iter().map(|slot| table.id(slot).clone()).collect()
+        };
+        self.with_matching("find in", filter, ids, |matched| {
+            let mut ids = matched.in_memory.concat();
             for (view, rows) in &matched.segments {
                 for row in rows {
                     ids.push(view.segment.ids.get(Offset(row))?);
                 }
             }
-            Ok(MatchingPoints { ids, seq: matched.seq })
+            Ok(Some(MatchingPoints { ids, seq: matched.seq }))
         })
     }
 
-    fn with_matching<T>(
+    /// Calls `take` with the points that match at one moment; `in_memtable` says what to take of those
+    /// in memory, which may move or go right after. When `take` returns nothing, because something has
+    /// changed since, both are called again.
+    pub(super) fn with_matching<M, T>(
         &self,
         operation: &str,
         filter: &Filter,
-        take: impl FnOnce(Matched) -> Result<T>,
+        in_memtable: impl Fn(&Memtable, &RoaringBitmap) -> M,
+        take: impl Fn(Matched<M>) -> Result<Option<T>>,
     ) -> Result<T> {
         let shared = &*self.0;
         shared.run(operation, || {
             let filter = PreparedFilter::new(filter)?;
-            for _ in 0..MAX_RETRIES {
-                if let Some(matched) = shared.matched(&filter)? {
-                    return take(matched);
-                }
-            }
-            let _commit = shared.commit.lock();
-            shared.check_usable()?;
-            let matched = shared.matched(&filter)?;
-            take(matched.ok_or_else(|| {
-                Error::new(ErrorKind::Internal, "a row of a segment has no row in the store")
-            })?)
+            shared.retried(|| match shared.matched(&filter, &in_memtable)? {
+                Some(matched) => take(matched),
+                None => Ok(None),
+            })
         })
     }
 }
 
 /// The points that match, where they are.
-struct Matched {
-    segments: Vec<(SegmentView, RoaringBitmap)>,
-    frozen: Option<(Frozen, RoaringBitmap)>,
-    /// Those in the memtable, which may change.
-    active: Vec<PointId>,
-    seq: SeqNo,
+pub(super) struct Matched<M> {
+    /// The rows of each segment.
+    pub segments: Vec<(SegmentView, RoaringBitmap)>,
+    /// What was taken of each memtable.
+    pub in_memory: Vec<M>,
+    /// The last write that was seen.
+    pub seq: SeqNo,
 }
 
 impl Shared {
     /// Returns the points that match; nothing when one was replaced while its payload was read.
-    fn matched(&self, filter: &PreparedFilter) -> Result<Option<Matched>> {
+    pub fn matched<M>(
+        &self,
+        filter: &PreparedFilter,
+        in_memtable: impl Fn(&Memtable, &RoaringBitmap) -> M,
+    ) -> Result<Option<Matched<M>>> {
+        let of = |table: &Memtable, dead: &RoaringBitmap| {
+            in_memtable(table, &live_slots(table, dead, filter))
+        };
         let (segments, frozen, active, seq) = {
             let state = self.state.read();
-            let slots = live_slots(&state.active, state.active.dead(), filter);
-            let active = slots.iter().map(|slot| state.active.id(slot).clone()).collect();
+            let active = of(&state.active, state.active.dead());
             (state.segments.clone(), state.frozen.clone(), active, state.seq)
         };
-        let mut matched = Matched { segments: Vec::new(), frozen: None, active, seq };
-        matched.frozen = frozen.map(|frozen| {
-            let slots = live_slots(&frozen.table, &frozen.dead, filter);
-            (frozen, slots)
-        });
+        let frozen = frozen.map(|frozen| of(&frozen.table, &frozen.dead));
+        let in_memory = frozen.into_iter().chain([active]).collect();
+        let mut matched = Matched { segments: Vec::with_capacity(segments.len()), in_memory, seq };
         for view in segments {
             let rows = self.matching_rows(&view.segment, &view.deleted, filter, seq)?;
             let Some(rows) = rows else { return Ok(None) };
@@ -159,6 +158,23 @@ impl Shared {
         filter: &PreparedFilter,
         seq: SeqNo,
     ) -> Result<Option<Vec<u32>>> {
+        let payloads = self.row_payloads(view, segment, offsets, seq)?;
+        let matching = |(id, payload): &(PointId, Payload)| filter.filter().matches(payload, id);
+        Ok(payloads.map(|payloads| {
+            let rows = offsets.iter().zip(&payloads);
+            rows.filter(|(_, row)| matching(row)).map(|(&offset, _)| offset).collect()
+        }))
+    }
+
+    /// Returns the ids and payloads of some rows of a segment; nothing when one of them was deleted or
+    /// replaced after `seq`.
+    pub fn row_payloads(
+        &self,
+        view: &ReadView<'_>,
+        segment: &Segment,
+        offsets: &[u32],
+        seq: SeqNo,
+    ) -> Result<Option<Vec<(PointId, Payload)>>> {
         let ids: Result<Vec<PointId>, _> =
             offsets.iter().map(|&offset| segment.ids.get(Offset(offset))).collect();
         let ids = ids?;
@@ -167,14 +183,7 @@ impl Shared {
             return Ok(None);
         }
         let payloads = view.payloads(self.key, &ids)?;
-        let mut matching = Vec::new();
-        for ((&offset, id), payload) in offsets.iter().zip(&ids).zip(payloads) {
-            let Some(payload) = payload else { return Ok(None) };
-            if filter.filter().matches(&payload, id) {
-                matching.push(offset);
-            }
-        }
-        Ok(Some(matching))
+        Ok(ids.into_iter().zip(payloads).map(|(id, payload)| Some((id, payload?))).collect())
     }
 }
 

@@ -20,6 +20,7 @@
 mod alter;
 mod building;
 mod chores;
+mod facets;
 mod flush;
 mod handle;
 mod info;
@@ -29,6 +30,7 @@ mod moving;
 mod read;
 mod rewrite;
 mod search;
+mod selected_page;
 mod state;
 mod writer;
 

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bigrain_storage::{Location, PointRow, ReadView};
-use bigrain_types::{FieldId, Offset, Payload, PointId, SegmentId, SeqNo};
+use bigrain_types::{FieldId, Filter, Offset, Payload, PointId, SegmentId, SeqNo};
 
 use super::Collection;
 use super::handle::Shared;
+use super::matching::PAYLOAD_BATCH;
 use crate::config::check_batch;
 use crate::field::Fields;
 use crate::scroll::PointParts;
@@ -48,15 +49,22 @@ impl Collection {
         Ok(self.scroll_page(&params)?.points)
     }
 
-    /// Returns one page of the points in id order. A page is the collection at one moment; see
-    /// [`Cursor`] for what holds from page to page.
+    /// Returns one page of the points that match the filter, in the order asked for, by id unless
+    /// stated. A page is the collection at one moment; see [`Cursor`] for what holds from page to page.
     ///
     /// # Errors
     ///
-    /// `Corruption` when stored bytes fail a check.
+    /// `InvalidArgument` for a filter past its limits, or a cursor of another order; `Corruption` when
+    /// stored bytes fail a check.
     pub fn scroll_page(&self, params: &ScrollParams) -> Result<ScrollPage> {
+        if params.filter.is_some() || params.order.is_some() {
+            return self.selected_page(params);
+        }
         let shared = &*self.0;
-        shared.run("scroll", || shared.read(|moment| moment.page(params)))
+        shared.run("scroll", || {
+            params.check_cursor()?;
+            shared.read(|moment| moment.page(params, None))
+        })
     }
 }
 
@@ -113,10 +121,16 @@ impl Moment<'_> {
         Ok(ids.into_iter().zip(rows).map(|(id, row)| (id, row.map(|row| row.seq))).collect())
     }
 
-    fn page(&self, params: &ScrollParams) -> Result<Option<ScrollPage>> {
-        let after = params.cursor.as_ref().map(Cursor::id);
+    /// Returns a page in the order of ids: of the points that match a filter, found by looking at one
+    /// after the other.
+    pub fn page(
+        &self,
+        params: &ScrollParams,
+        filter: Option<&Filter>,
+    ) -> Result<Option<ScrollPage>> {
         // One more than wanted tells whether there is a next page.
-        let mut rows = self.view.scroll(self.shared.key, after, params.limit + 1)?;
+        let mut rows =
+            self.rows_after(params.cursor.as_ref().map(Cursor::id), params.limit + 1, filter)?;
         let more = rows.len() > params.limit;
         rows.truncate(params.limit);
         let (ids, rows): (Vec<_>, Vec<_>) =
@@ -124,6 +138,32 @@ impl Moment<'_> {
         let Some(points) = self.stored(&ids, rows, params.parts)? else { return Ok(None) };
         let next = ids.into_iter().next_back().filter(|_| more).map(Cursor::after);
         Ok(Some(ScrollPage { points: points.into_iter().flatten().collect(), next }))
+    }
+
+    fn rows_after(
+        &self,
+        after: Option<&PointId>,
+        limit: usize,
+        filter: Option<&Filter>,
+    ) -> Result<Vec<(PointId, PointRow)>> {
+        let Some(filter) = filter else {
+            return Ok(self.view.scroll(self.shared.key, after, limit)?);
+        };
+        let (mut found, mut last) = (Vec::new(), after.cloned());
+        while found.len() < limit {
+            let rows = self.view.scroll(self.shared.key, last.as_ref(), PAYLOAD_BATCH)?;
+            let Some((id, _)) = rows.last() else { break };
+            last = Some(id.clone());
+            let ids: Vec<PointId> = rows.iter().map(|(id, _)| id.clone()).collect();
+            let payloads = self.view.payloads(self.shared.key, &ids)?;
+            let matches = |(row, payload): (_, Option<Payload>)| {
+                let (id, _): &(PointId, PointRow) = &row;
+                payload.is_some_and(|payload| filter.matches(&payload, id)).then_some(row)
+            };
+            found.extend(rows.into_iter().zip(payloads).filter_map(matches));
+        }
+        found.truncate(limit);
+        Ok(found)
     }
 
     fn stored(

@@ -5,6 +5,7 @@
 
 mod cancel;
 mod dense_format;
+mod diversity;
 pub mod filter;
 mod language;
 mod metric;
@@ -20,6 +21,7 @@ mod verify_io;
 
 pub use cancel::{Cancel, Cancelled};
 pub use dense_format::DenseFormat;
+pub use diversity::{Diversity, MAX_DIVERSITY_DEPTH};
 pub use filter::{Filter, FilterError};
 pub use language::{Language, LanguageError};
 pub use metric::Metric;

@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::diversity::{Diversity, MAX_DIVERSITY_DEPTH};
+
 /// The number of results when a caller names none.
 pub const DEFAULT_LIMIT: usize = 10;
 /// The largest number of results of one search.
@@ -41,6 +43,8 @@ pub struct SearchParams {
     verify: bool,
     payload: bool,
     explain: bool,
+    score_threshold: Option<f32>,
+    diversity: Option<Diversity>,
 }
 
 /// A search parameter out of range.
@@ -59,6 +63,15 @@ pub enum SearchParamsError {
     /// `probes` is zero.
     #[error("probes out of range: expected at least 1, got 0")]
     Probes,
+    /// A score threshold is not a number.
+    #[error("score threshold is not a number")]
+    ScoreThreshold,
+    /// The weight of diversity lies outside 0 to 1.
+    #[error("diversity out of range: expected 0 to 1, got {0}")]
+    Diversity(f32),
+    /// The depth of diversity is zero or above [`MAX_DIVERSITY_DEPTH`].
+    #[error("depth of diversity out of range: expected 1 to {MAX_DIVERSITY_DEPTH}, got {0}")]
+    DiversityDepth(usize),
 }
 
 impl SearchParams {
@@ -80,6 +93,8 @@ impl SearchParams {
             verify: true,
             payload: true,
             explain: false,
+            score_threshold: None,
+            diversity: None,
         })
     }
 
@@ -161,6 +176,34 @@ impl SearchParams {
         self
     }
 
+    /// Leaves out results whose score is worse: below the threshold, or above it where scores are
+    /// distances. Then there may be fewer than `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`SearchParamsError::ScoreThreshold`] for NaN.
+    pub fn with_score_threshold(mut self, threshold: f32) -> Result<Self, SearchParamsError> {
+        if threshold.is_nan() {
+            return Err(SearchParamsError::ScoreThreshold);
+        }
+        self.score_threshold = Some(threshold);
+        Ok(self)
+    }
+
+    /// Without a threshold every score is good enough.
+    #[must_use]
+    pub fn without_score_threshold(mut self) -> Self {
+        self.score_threshold = None;
+        self
+    }
+
+    /// Picks results that are near the query without being all alike.
+    #[must_use]
+    pub fn with_diversity(mut self, diversity: Option<Diversity>) -> Self {
+        self.diversity = diversity;
+        self
+    }
+
     /// Returns how many results are wanted.
     #[must_use]
     pub fn limit(&self) -> usize {
@@ -207,6 +250,26 @@ impl SearchParams {
     #[must_use]
     pub fn explain(&self) -> bool {
         self.explain
+    }
+
+    /// Returns the worst score that is good enough, if stated.
+    #[must_use]
+    pub fn score_threshold(&self) -> Option<f32> {
+        self.score_threshold
+    }
+
+    /// Whether a score is good enough, given which scores are better.
+    #[must_use]
+    pub fn is_good_enough(&self, score: f32, larger_is_better: bool) -> bool {
+        self.score_threshold.is_none_or(|threshold| {
+            if larger_is_better { score >= threshold } else { score <= threshold }
+        })
+    }
+
+    /// Returns how unlike each other results should be, if stated.
+    #[must_use]
+    pub fn diversity(&self) -> Option<Diversity> {
+        self.diversity
     }
 }
 
@@ -288,5 +351,17 @@ mod tests {
         }
         assert!(params.with_target_recall(1.0).is_ok());
         assert_eq!(params.with_probes(0), Err(SearchParamsError::Probes));
+        assert!(params.with_score_threshold(f32::NAN).is_err());
+    }
+
+    #[test]
+    fn a_threshold_keeps_what_equals_it_on_either_side() {
+        let params = SearchParams::new(3).unwrap();
+        assert!(params.is_good_enough(-9.0, true));
+        let params = params.with_score_threshold(0.5).unwrap();
+        let good =
+            [0.4, 0.5, 0.6].map(|score| [true, false].map(|up| params.is_good_enough(score, up)));
+        assert_eq!(good, [[false, true], [true, true], [true, false]]);
+        assert!(!params.is_good_enough(f32::NAN, true));
     }
 }

@@ -7,6 +7,7 @@
 //! 2. A line in `main.rs`.
 //! 3. A test of its output in `tests/commands.rs`.
 
+pub mod answer_flags;
 pub mod backup;
 pub mod build;
 pub mod check;
@@ -16,11 +17,13 @@ pub mod demo;
 pub mod encode;
 pub mod eval;
 pub mod export;
+pub mod facet;
 pub mod field_spec;
 pub mod flags;
 pub mod hybrid_flags;
 pub mod import;
 pub mod inspect;
+pub mod recommend;
 pub mod restore;
 pub mod scroll;
 pub mod search;

@@ -1,13 +1,15 @@
 //! `bigrain scroll`: stored points, one JSON object a line.
 
-use bigrain_engine::{Cursor, ScrollParams, StoredPoint};
+use bigrain_engine::filter::SortDirection;
+use bigrain_engine::{Cursor, Error, Filter, OrderBy, ScrollParams, StoredPoint};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
+use super::search::read_filter;
 use crate::failure::Usage;
 use crate::session::{Session, open_collection};
 
-/// Writes points in the order of their ids, one JSON object a line; where the next page begins is
+/// Writes points in the order of their ids or of a payload field, one JSON object a line; where the next page begins is
 /// written to standard error.
 #[derive(Args, Debug)]
 pub struct ScrollArgs {
@@ -20,6 +22,15 @@ pub struct ScrollArgs {
     /// Begin where an earlier page said
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<Cursor>,
+    /// Write the points that match this filter, as JSON
+    #[arg(long, value_name = "JSON", value_parser = read_filter)]
+    filter: Option<Filter>,
+    /// Order by the values of this payload field; points without any come last
+    #[arg(long, value_name = "FIELD")]
+    order_by: Option<String>,
+    /// Large values first
+    #[arg(long, requires = "order_by")]
+    descending: bool,
     /// Write vectors too
     #[arg(long)]
     vectors: bool,
@@ -31,11 +42,7 @@ pub struct ScrollArgs {
 ///
 /// When a parameter is out of range, or data folder or collection cannot be opened.
 pub fn run(args: &ScrollArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
-    let params = ScrollParams::new(args.limit).map_err(|error| Usage::new(error.to_string()))?;
-    let mut params = params.with_vectors(args.vectors);
-    if let Some(cursor) = &args.cursor {
-        params = params.from_cursor(cursor.clone());
-    }
+    let params = args.params()?;
     let engine = session.open_existing()?;
     let page = open_collection(&engine, args.collection.as_deref())?.scroll_page(&params)?;
     for point in &page.points {
@@ -46,6 +53,27 @@ pub fn run(args: &ScrollArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
         session.note(&format!("next page: --cursor {next}"));
     }
     Ok(())
+}
+
+impl ScrollArgs {
+    fn params(&self) -> anyhow::Result<ScrollParams> {
+        let usage = |error: Error| Usage::new(error.to_string());
+        let mut params = ScrollParams::new(self.limit).map_err(usage)?.with_vectors(self.vectors);
+        if let Some(cursor) = &self.cursor {
+            params = params.from_cursor(cursor.clone());
+        }
+        if let Some(filter) = &self.filter {
+            params = params.with_filter(filter.clone());
+        }
+        if let Some(field) = &self.order_by {
+            let direction = match self.descending {
+                true => SortDirection::Descending,
+                false => SortDirection::Ascending,
+            };
+            params = params.with_order(OrderBy::new(field, direction).map_err(usage)?);
+        }
+        Ok(params)
+    }
 }
 
 fn to_json(point: &StoredPoint) -> Value {

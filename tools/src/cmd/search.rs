@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use bigrain_engine::{
-    Collection, Filter, FilterError, MAX_OVERSAMPLING, Query, SearchOutput, SearchParams,
+    Collection, Filter, FilterError, GroupBy, MAX_OVERSAMPLING, Query, SearchOutput, SearchParams,
 };
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::cmd::answer_flags::{AnswerFlags, groups_json, write_groups};
 use crate::cmd::hybrid_flags::{HybridFlags, Way};
 use crate::failure::Usage;
 use crate::hits;
@@ -52,6 +53,8 @@ pub struct SearchArgs {
     oversampling: Option<f32>,
     #[command(flatten)]
     hybrid: HybridFlags,
+    #[command(flatten)]
+    answer: AnswerFlags,
     /// Show the plan
     #[arg(long)]
     explain: bool,
@@ -72,6 +75,9 @@ pub fn run(args: &SearchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     }
     let engine = session.open_existing()?;
     let collection = open_collection(&engine, args.collection.as_deref())?;
+    if let Some(by) = args.answer.group_by()? {
+        return args.write_groups(&collection, &by, &params, session);
+    }
     let Answer { found, encode } = args.ask(&collection, way, &params, session)?;
     if args.json {
         let encode_seconds = encode.as_secs_f64();
@@ -166,7 +172,33 @@ impl SearchArgs {
             params = params.with_probes(probes).map_err(usage)?;
         }
         let params = params.with_verify(!self.codes_only).with_exact(self.exact);
-        Ok(params.with_explain(self.explain))
+        self.answer.params(params.with_explain(self.explain))
+    }
+
+    fn write_groups(
+        &self,
+        collection: &Collection,
+        by: &GroupBy,
+        params: &SearchParams,
+        session: &mut Session<'_>,
+    ) -> anyhow::Result<()> {
+        if self.hybrid.way()? != Way::Vectors {
+            return Err(Usage::new("--group-by is for searches by vectors alone").into());
+        }
+        let started = Instant::now();
+        let query = self.vector_query(collection, session)?;
+        let encode = started.elapsed();
+        let found = collection.search_groups(&query, by, params)?;
+        if self.json {
+            let groups = groups_json(&found);
+            return session.write_json(&json!({ "groups": groups, "stats": found.stats }));
+        }
+        write_groups(&found, session)?;
+        writeln!(session.out, "{}", hits::stats_line(&found.stats, encode))?;
+        if let Some(plan) = &found.plan {
+            writeln!(session.out, "\n{plan}")?;
+        }
+        Ok(())
     }
 }
 
@@ -188,15 +220,10 @@ fn to_json(
     encode_seconds: f64,
     found: &SearchOutput,
 ) -> Value {
-    let points: Vec<Value> = found
-        .points
-        .iter()
-        .map(|point| json!({ "id": point.id, "score": point.score, "payload": point.payload }))
-        .collect();
     json!({
         "collection": collection,
         "query": args.query,
-        "points": points,
+        "points": hits::to_json(&found.points),
         "encode_seconds": encode_seconds,
         "stats": found.stats,
         "plan": found.plan,

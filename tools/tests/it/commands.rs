@@ -304,3 +304,45 @@ fn points_are_paged_through_updated_and_deleted() {
     assert!(compacted.contains("-> 1 segment, 0 rows deleted"), "{compacted}");
     assert_eq!(desk.succeed("scroll --vectors").lines().count(), 7);
 }
+
+#[test]
+fn values_are_counted_points_ordered_and_recommended() {
+    let desk = Desk::new();
+    let line = |row: usize| {
+        let (x, color) = (row as f64 / 10.0, ["red", "blue", "red"][row % 3]);
+        let price = 10 * (row * 7 % 9);
+        format!(
+            "{{\"id\": {row}, \"vector\": [{x}, 1.0, 0.0], \"color\": \"{color}\", \"price\": {price}}}\n"
+        )
+    };
+    desk.write("in.jsonl", (0..9).map(line).collect::<String>());
+    desk.succeed("build in.jsonl --collection goods --metric l2");
+
+    let facet = desk.json("facet color --json");
+    assert_eq!(facet["values"][0], serde_json::json!({"value": "red", "count": 6}));
+    assert_eq!((&facet["distinct"], &facet["points"]), (&2.into(), &9.into()));
+    let shown = desk.succeed("facet color --filter {\"field\":\"price\",\"lt\":30}");
+    assert!(shown.contains("in 3 points"), "{shown}");
+
+    let ids = |shown: &str| -> Vec<u64> {
+        let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        shown.lines().map(|text| line(text)["id"].as_u64().unwrap()).collect()
+    };
+    // Prices are 70 times the row, modulo 90.
+    let shown = desk.succeed("scroll --order-by price --descending -n 4");
+    assert_eq!(ids(&shown), [5, 1, 6, 2]);
+    let red = "{\"field\":\"color\",\"eq\":\"red\"}";
+    let shown = desk.succeed(&format!("scroll --order-by price --filter {red} -n 3"));
+    assert_eq!(ids(&shown), [0, 8, 3]);
+    assert_eq!(ids(&desk.succeed(&format!("scroll --filter {red} -n 3"))), [0, 2, 3]);
+
+    let found = desk.json("recommend 4 --exact -n 2 --json");
+    let points = found["points"].as_array().unwrap();
+    let mut near: Vec<u64> = points.iter().map(|point| point["id"].as_u64().unwrap()).collect();
+    near.sort_unstable();
+    assert_eq!(near, [3, 5]);
+    let found = desk.json("recommend 4 --unlike 5 --best-score -n 1 --json");
+    assert_eq!(found["points"][0]["id"], 3);
+    let error = desk.fail("recommend 77", 1);
+    assert!(error.contains("example 77 does not exist"), "{error}");
+}

@@ -123,7 +123,7 @@ pub(super) fn map<T>(bound: &Bound<T>, to: impl Fn(&T) -> Vec<u8>) -> Bound<Vec<
 }
 
 /// Returns the end of the range of all terms that begin with `prefix`.
-fn last_of(mut prefix: Vec<u8>) -> Bound<Vec<u8>> {
+pub(super) fn last_of(mut prefix: Vec<u8>) -> Bound<Vec<u8>> {
     while let Some(last) = prefix.pop() {
         if last < u8::MAX {
             prefix.push(last + 1);

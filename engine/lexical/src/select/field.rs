@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use bigrain_types::filter::{FieldTest, GeoBox, GeoPoint, Range, Scalar, Step, words};
+use bigrain_types::filter::{FieldPath, FieldTest, GeoBox, GeoPoint, Range, Scalar, Step, words};
 use roaring::RoaringBitmap;
 
 use super::bounds::Bounds;
@@ -34,6 +34,11 @@ impl Field {
         let reached = steps.iter().fold(root.clone(), |path, step| path.then(step));
         let values = [reached.clone(), reached.elements()];
         Self { reached, values, single: !steps.contains(&Step::Elements) }
+    }
+
+    /// Returns a field of the payload.
+    pub fn of(path: &FieldPath) -> Self {
+        Self::new(&PathKey::default(), path.steps())
     }
 
     /// Returns the paths of the field's values.
@@ -154,7 +159,7 @@ impl Terms<'_> {
     }
 }
 
-fn prefixes(field: &Field, tag: Tag) -> impl Iterator<Item = Vec<u8>> {
+pub(super) fn prefixes(field: &Field, tag: Tag) -> impl Iterator<Item = Vec<u8>> {
     field.values().each_ref().map(|path| path.prefix(tag)).into_iter()
 }
 

@@ -11,13 +11,16 @@
 
 mod bounds;
 mod cover;
+mod facet;
 mod field;
 mod node;
 mod postings;
 mod row_bits;
+mod sorted;
 
 use roaring::RoaringBitmap;
 
+pub use facet::FacetCounts;
 pub(crate) use postings::Terms;
 
 /// The rows of a segment that match a filter, as far as its index can tell.

@@ -19,6 +19,30 @@ impl RowBits {
         Self { words: vec![0; (rows as usize).div_ceil(64)], rows }
     }
 
+    /// Returns a set of some of `rows` rows; those of the set that lie behind are left out.
+    pub fn of(set: &RoaringBitmap, rows: u32) -> Self {
+        let mut bits = Self::new(rows);
+        for row in set.iter().take_while(|&row| row < rows) {
+            bits.words[row as usize / 64] |= 1 << (row % 64);
+        }
+        bits
+    }
+
+    /// Whether a row is in the set.
+    pub fn contains(&self, row: u32) -> Result<bool, NoSuchRow> {
+        if row >= self.rows {
+            return Err(NoSuchRow(row));
+        }
+        Ok(self.words[row as usize / 64] & 1 << (row % 64) != 0)
+    }
+
+    /// Takes rows out.
+    pub fn remove(&mut self, set: &RoaringBitmap) {
+        for row in set.iter().take_while(|&row| row < self.rows) {
+            self.words[row as usize / 64] &= !(1 << (row % 64));
+        }
+    }
+
     /// Adds some rows.
     pub fn extend(&mut self, rows: &[u32]) -> Result<(), NoSuchRow> {
         for &row in rows {

@@ -124,7 +124,7 @@ pub fn payloads() -> impl Strategy<Value = Payload> {
         .prop_map(|members| Payload::from(members.into_iter().collect::<Map<String, Value>>()))
 }
 
-fn paths() -> impl Strategy<Value = String> {
+pub fn paths() -> impl Strategy<Value = String> {
     let steps =
         prop::collection::vec(prop::sample::select(vec![".a", ".b", ".o", "[]", "[]"]), 0..3);
     (prop::sample::select(vec!["a", "b", "o", "\"x.y\"", "\"\""]), steps)

@@ -9,5 +9,6 @@
 mod damage;
 mod data;
 mod differential;
+mod shape;
 mod text;
 mod words;

@@ -6,7 +6,7 @@
 
 use bigrain_types::{MAX_LIMIT, Metric, Payload, SearchParams, SearchStats, SeqNo};
 
-use super::{TextSearch, VectorSearch};
+use super::{TextSearch, VectorSearch, refuse_diversity};
 use crate::collection::Collection;
 use crate::collection::handle::Shared;
 use crate::hybrid_query::{HybridPart, Weighing};
@@ -21,8 +21,8 @@ const MIN_DEPTH: usize = 100;
 
 impl Collection {
     /// Returns the points that are best in several searches together, best first, those of equal scores
-    /// by their ids. Scores are those of the fusion. The parameters count for every part; their limit
-    /// for what comes of them. A part of weight 0 is not searched.
+    /// by their ids. Scores are those of the fusion. The parameters count for every part; their limit and
+    /// score threshold for what comes of them. A part of weight 0 is not searched.
     ///
     /// # Errors
     ///
@@ -36,9 +36,10 @@ impl Collection {
     ) -> Result<SearchOutput> {
         let shared = &*self.0;
         shared.run("search", || {
+            refuse_diversity(params)?;
             let weighing = shared.weighing(query)?;
             let depth = depth(query, &weighing, params.limit())?;
-            let of_part = params.with_limit(depth)?.with_payload(false);
+            let of_part = params.with_limit(depth)?.with_payload(false).without_score_threshold();
             let parts = query.parts().map(|part| Part::prepare(shared, part, &of_part));
             let parts: Vec<Part<'_>> = parts.collect::<Result<_>>()?;
             shared.retried(|| shared.run_parts(&weighing, &parts, params))
@@ -119,7 +120,8 @@ impl Shared {
             let points = output.points.into_iter().map(|point| (point.id, point.score));
             lists.push(RankedList { points: points.collect(), weight });
         }
-        let fused = fuse(weighing.fusion, &lists, params.limit())?;
+        let mut fused = fuse(weighing.fusion, &lists, params.limit())?;
+        fused.retain(|(_, score)| params.is_good_enough(*score, true));
         let Some(mut points) = self.with_payloads(fused, seq)? else { return Ok(None) };
         if !params.payload() {
             points.iter_mut().for_each(|point| point.payload = Payload::default());

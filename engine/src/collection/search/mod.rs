@@ -5,6 +5,7 @@
 //!                             └────> filtered ──> approximate (candidates, verify) or exact ──> hits
 //!  words ──> TextSearch     view ──> statistics of all ──> scores ───────────────────────────> hits
 //!  both  ──> hybrid         each of the above, fused
+//!  groups, recommend        searches by vector, several for one answer
 //!                                                     hits ──> payloads ──> points, or once more
 //! ```
 //!
@@ -18,19 +19,25 @@
 //! meanwhile makes the whole search run [again](retry).
 
 mod approximate;
+mod batch;
 mod candidates;
+mod diverse;
 mod exact;
 mod filtered;
+mod groups;
 mod hit;
 mod hybrid;
 mod in_memory;
 mod payloads;
 mod plan;
+mod recommend;
 mod retry;
+mod stored_vectors;
 mod text_search;
 mod vector_search;
 mod view;
 
+use diverse::refuse_diversity;
 use hit::Hit;
 use payloads::without_payload;
 use text_search::TextSearch;

@@ -10,7 +10,10 @@ const MAX_RETRIES: usize = 4;
 impl Shared {
     /// Searches again when a result was deleted between scoring it and reading its payload; in the end
     /// while writers wait.
-    pub(super) fn retried<T>(&self, run: impl Fn() -> Result<Option<T>>) -> Result<T> {
+    pub(in crate::collection) fn retried<T>(
+        &self,
+        run: impl Fn() -> Result<Option<T>>,
+    ) -> Result<T> {
         for _ in 0..MAX_RETRIES {
             if let Some(output) = run()? {
                 return Ok(output);

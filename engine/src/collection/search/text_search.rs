@@ -15,7 +15,7 @@ use bigrain_types::{Offset, PointId, SearchParams, SearchStats, SeqNo, TextField
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
-use super::without_payload;
+use super::{refuse_diversity, without_payload};
 use crate::collection::Collection;
 use crate::collection::handle::Shared;
 use crate::collection::matching::live_slots;
@@ -29,7 +29,7 @@ use crate::{Error, ErrorKind, Result, SearchOutput, TextQuery};
 impl Collection {
     /// Returns the points whose text has a word of the query, best first, those of equal scores by
     /// their ids: `limit` of them, or all that match the query's filter too. Of the parameters, limit,
-    /// payload and explain count here.
+    /// score threshold, payload and explain count here.
     ///
     /// Scores depend on the points that there are and on nothing else: not on how they lie in segments
     /// and memory, and not on deleted ones.
@@ -92,6 +92,7 @@ impl<'a> TextSearch<'a> {
         query: &'a TextQuery,
         params: &'a SearchParams,
     ) -> Result<Self> {
+        refuse_diversity(params)?;
         let field = shared.fields().text(query.field.as_deref())?.config.clone();
         let words = Analyzer::new(&field).query(&query.text);
         if words.len() > MAX_QUERY_WORDS {
@@ -128,6 +129,7 @@ impl<'a> TextSearch<'a> {
         }
         hits.sort_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.cmp(b)));
         hits.truncate(self.params.limit());
+        hits.retain(|(_, score)| self.params.is_good_enough(*score, true));
         stats.times.candidates = started.elapsed();
 
         let started = Instant::now();

@@ -1,7 +1,7 @@
 //! One search by vector, from the query to the points.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bigrain_binarize::{QueryCode, QueryWidth};
 use bigrain_types::{SearchParams, SearchStats, SeqNo};
@@ -18,7 +18,8 @@ const MAX_CANDIDATES: usize = 1 << 20;
 
 impl Collection {
     /// Returns the points nearest to a query, nearest first: `limit` of them, or all that have a vector
-    /// in the query's field and match its filter.
+    /// in the query's field, match its filter and score well enough. Diverse results come in the order in
+    /// which they were picked.
     ///
     /// # Errors
     ///
@@ -28,12 +29,8 @@ impl Collection {
     pub fn search(&self, query: &Query, params: &SearchParams) -> Result<SearchOutput> {
         let shared = &*self.0;
         shared.run("search", || {
-            let started = Instant::now();
             let search = VectorSearch::prepare(shared, query, params)?;
-            let prepared = started.elapsed();
-            let mut output = shared.retried(|| search.run())?;
-            output.stats.times.prepare = prepared;
-            Ok(output)
+            shared.retried(|| search.run())
         })
     }
 }
@@ -41,7 +38,10 @@ impl Collection {
 /// One search, its query checked and encoded.
 pub(super) struct VectorSearch<'a> {
     pub shared: &'a Shared,
-    pub params: &'a SearchParams,
+    /// Their limit is that of the candidates where results are to be diverse.
+    pub params: SearchParams,
+    /// How many results are wanted.
+    pub limit: usize,
     pub query: &'a Query,
     pub field: Arc<Field>,
     pub filter: Option<PreparedFilter>,
@@ -49,10 +49,17 @@ pub(super) struct VectorSearch<'a> {
     pub vector: Vec<f32>,
     pub code: QueryCode,
     pub max_candidates: usize,
+    /// The time it took to prepare it.
+    prepared: Duration,
 }
 
 impl<'a> VectorSearch<'a> {
-    pub fn prepare(shared: &'a Shared, query: &'a Query, params: &'a SearchParams) -> Result<Self> {
+    pub fn prepare(shared: &'a Shared, query: &'a Query, params: &SearchParams) -> Result<Self> {
+        let started = Instant::now();
+        let (limit, mut params) = (params.limit(), *params);
+        if let Some(diversity) = params.diversity() {
+            params = params.with_limit(diversity.depth_for(limit))?;
+        }
         let fields = shared.fields();
         let field = Arc::clone(fields.named(query.field.as_deref())?);
         let checked = field.check_query(&query.vector, query.space);
@@ -64,14 +71,27 @@ impl<'a> VectorSearch<'a> {
             .binarizer
             .prepare_query(&vector, width)
             .map_err(|error| Error::invalid(error.to_string()))?;
-        let max_candidates = max_candidates(params, field.config.levels.get());
+        let max_candidates = max_candidates(&params, field.config.levels.get());
         let filter = query.filter.as_ref().map(PreparedFilter::new).transpose()?;
-        Ok(Self { shared, params, query, field, filter, vector, code, max_candidates })
+        let prepared = started.elapsed();
+        Ok(Self {
+            shared,
+            params,
+            limit,
+            query,
+            field,
+            filter,
+            vector,
+            code,
+            max_candidates,
+            prepared,
+        })
     }
 
     /// Returns the results, or nothing when a result was deleted while it was being fetched.
     pub fn run(&self) -> Result<Option<SearchOutput>> {
         let mut stats = SearchStats::default();
+        stats.times.prepare = self.prepared;
         let mut view = self.view(&mut stats)?;
         stats.segments = view.segments.len() as u64;
         let Some(filtered) = self.filtered(&view.segments, view.seq, &mut stats)? else {
@@ -88,10 +108,21 @@ impl<'a> VectorSearch<'a> {
             self.approximate(&view, &in_memory, &mut stats)?
         };
         let started = Instant::now();
+        let hits = self.good_enough(hits);
+        let Some(hits) = self.diverse(hits, view.seq)? else { return Ok(None) };
         let points = self.fetch(hits, view.seq)?;
         stats.times.payload = started.elapsed();
         let plan = self.params.explain().then(|| self.plan(&view));
         Ok(points.map(|points| SearchOutput { points, stats, plan }))
+    }
+
+    /// Leaves out what scores worse than the threshold.
+    fn good_enough(&self, mut hits: Vec<Hit>) -> Vec<Hit> {
+        let metric = self.field.config.metric;
+        hits.retain(|hit| {
+            self.params.is_good_enough(metric.score(hit.similarity), metric.larger_is_nearer())
+        });
+        hits
     }
 
     /// Reads the payloads of the results; nothing when one of them was deleted or replaced since

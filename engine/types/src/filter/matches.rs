@@ -69,7 +69,7 @@ impl FieldTest {
 
 /// Whether some value of a field passes: what its path reaches, or the elements where that is an
 /// array.
-fn any_value(
+pub(super) fn any_value(
     path: &FieldPath,
     root: &Map<String, Value>,
     test: &mut dyn FnMut(&Value) -> bool,

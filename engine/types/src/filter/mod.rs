@@ -87,6 +87,8 @@ mod node;
 mod number;
 mod path;
 mod range;
+mod sort_key;
+mod values;
 mod words;
 
 pub use condition::{Condition, FieldTest, Scalar};
@@ -99,4 +101,5 @@ pub use node::{
 pub use number::Number;
 pub use path::{FieldPath, Step};
 pub use range::Range;
+pub use sort_key::{MAX_SORT_TEXT_BYTES, SortDirection, SortKey, SortKind};
 pub use words::{MAX_WORD_BYTES, words};

@@ -75,6 +75,18 @@ impl Number {
         self.0
     }
 
+    /// Reads the bytes of [`Number::to_key`]; nothing for any others.
+    #[must_use]
+    pub fn from_key(key: &[u8]) -> Option<Self> {
+        let number = Self(key.try_into().ok()?);
+        // Whatever is a number is written as it is read.
+        (Self::from_json(&number.to_finite_json()?) == Some(number)).then_some(number)
+    }
+
+    fn to_finite_json(self) -> Option<Value> {
+        self.parts().0.is_finite().then(|| self.to_json())
+    }
+
     fn new(float: f64, rest: u16) -> Self {
         let bits = (float + 0.0).to_bits(); // -0.0 + 0.0 is 0.0
         let sortable = if bits & SIGN == 0 { bits | SIGN } else { !bits };
@@ -177,6 +189,14 @@ mod tests {
                 let text = number.to_json().to_string();
                 let read: Value = serde_json::from_str(&text).unwrap();
                 prop_assert_eq!(Number::from_json(&read), Some(number));
+                prop_assert_eq!(Number::from_key(&number.to_key()), Some(number));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_a_number_or_none(key in any::<[u8; Number::KEY_BYTES]>()) {
+            if let Some(number) = Number::from_key(&key) {
+                prop_assert_eq!(number.to_key(), key);
             }
         }
     }
