@@ -501,7 +501,7 @@ pub(crate) fn collection_description(
     use proto::collection_description::State;
 
     let state = match status.state {
-        CollectionState::Ready(info) => State::Ready(collection_info(info)),
+        CollectionState::Ready(info) => State::Ready(collection_info(*info)),
         CollectionState::Quarantined(reason) => State::Quarantined(reason),
         _ => State::Quarantined("in a state this protocol cannot name".to_owned()),
     };

@@ -299,7 +299,7 @@ impl Slot {
         match self {
             Self::Ready(collection) => match collection.quarantine_reason() {
                 Some(reason) => CollectionState::Quarantined(reason.to_owned()),
-                None => CollectionState::Ready(collection.info()),
+                None => CollectionState::Ready(Box::new(collection.info())),
             },
             Self::Failed { reason, .. } => CollectionState::Quarantined(reason.clone()),
         }

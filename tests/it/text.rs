@@ -102,7 +102,7 @@ fn scores_do_not_depend_on_how_points_are_spread() {
 #[test]
 fn every_point_with_a_word_is_found_and_ties_go_by_id() {
     let db = Db::temp(config(), 40);
-    let text = |id: u64| if id % 3 == 0 { "fox" } else { "dog" };
+    let text = |id: u64| if id.is_multiple_of(3) { "fox" } else { "dog" };
     for id in (0..200).rev() {
         let payload = Payload::new().with("text", vec![text(id)]);
         db.collection().upsert(vec![Point::new(id, vec![1.0; 3]).with_payload(payload)]).unwrap();

@@ -106,7 +106,7 @@ pub struct CollectionStatus {
 #[non_exhaustive]
 pub enum CollectionState {
     /// It serves.
-    Ready(CollectionInfo),
+    Ready(Box<CollectionInfo>),
     /// Stored bytes failed a check; the reason names them. Other collections serve.
     Quarantined(String),
 }

@@ -50,7 +50,7 @@ impl Collection {
 /// One prepared search.
 enum Part<'a> {
     Vector(Box<VectorSearch<'a>>),
-    Text(TextSearch<'a>),
+    Text(Box<TextSearch<'a>>),
 }
 
 impl<'a> Part<'a> {
@@ -59,7 +59,9 @@ impl<'a> Part<'a> {
             HybridPart::Vector(query) => {
                 Self::Vector(Box::new(VectorSearch::prepare(shared, query, params)?))
             }
-            HybridPart::Text(query) => Self::Text(TextSearch::prepare(shared, query, params)?),
+            HybridPart::Text(query) => {
+                Self::Text(Box::new(TextSearch::prepare(shared, query, params)?))
+            }
         })
     }
 
@@ -142,6 +144,6 @@ fn depth(query: &HybridQuery, weighing: &Weighing, limit: usize) -> Result<usize
             Err(Error::invalid(format!("depth {depth} is below the limit of {limit} results")))
         }
         Some(depth) => Ok(depth),
-        None => Ok((limit * DEPTH_FACTOR).max(MIN_DEPTH).min(MAX_LIMIT)),
+        None => Ok((limit * DEPTH_FACTOR).clamp(MIN_DEPTH, MAX_LIMIT)),
     }
 }
