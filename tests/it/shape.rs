@@ -81,7 +81,7 @@ impl Life {
         let pairs = || a.iter().zip(b).map(|(&a, &b)| (f64::from(a), f64::from(b)));
         (match self.metric {
             Metric::L2 => -pairs().map(|(a, b)| (a - b).powi(2)).sum::<f64>(),
-            _ => pairs().map(|(a, b)| a * b).sum::<f64>(),
+            Metric::Cosine | Metric::Dot | _ => pairs().map(|(a, b)| a * b).sum::<f64>(),
         }) as f32
     }
 
