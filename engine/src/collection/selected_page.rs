@@ -9,15 +9,19 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use bigrain_types::filter::{FieldPath, SortDirection, SortKey};
-use bigrain_types::{Filter, Offset, PointId, SeqNo};
+use bigrain_types::{Filter, Offset, Payload, PointId, SeqNo};
 use roaring::RoaringBitmap;
 
 use super::Collection;
 use super::handle::Shared;
-use super::matching::Matched;
+use super::matching::{Matched, PAYLOAD_BATCH};
 use super::state::SegmentView;
 use crate::memtable::Memtable;
 use crate::{Cursor, Error, OrderBy, Result, ScrollPage, ScrollParams};
+
+/// Where fewer than one row in so many of a segment match, their payloads are read: most values of the
+/// field are of other rows.
+const SPARSE: u64 = 16;
 
 /// Reading and testing a payload costs about as much as reading so many ids of a segment.
 const IDS_PER_PAYLOAD: u64 = 40;
@@ -32,10 +36,7 @@ impl Collection {
         let in_memtable = |table: &Memtable, slots: &RoaringBitmap| {
             let mut first = places.none();
             for slot in slots {
-                let key = places
-                    .order
-                    .and_then(|order| order.field.sort_key(table.payload(slot), order.direction));
-                first.push(key, table.id(slot).clone());
+                first.push(places.key(table.payload(slot)), table.id(slot).clone());
             }
             (first.into_sorted(), slots.len())
         };
@@ -50,7 +51,14 @@ impl Collection {
                 }
             }
             for (view, rows) in &matched.segments {
-                first.offer(view, rows)?;
+                let few = view.segment.rows() / SPARSE;
+                let offered = match params.order {
+                    Some(_) if rows.len() < few.min(PAYLOAD_BATCH as u64) => {
+                        self.0.offer_few(&mut first, view, rows, matched.seq)?
+                    }
+                    _ => Some(first.offer(view, rows)?),
+                };
+                let Some(()) = offered else { return Ok(None) };
             }
             self.0.read_page(first.into_sorted(), params, matched.seq)
         })
@@ -65,6 +73,25 @@ impl Shared {
         let live = self.state.read().live;
         let looked_at = (limit as u64).saturating_mul(live) / matching.max(1);
         looked_at.min(live).saturating_mul(IDS_PER_PAYLOAD) < matching
+    }
+
+    /// Takes what a segment has to offer by the payloads of its rows; nothing when one was replaced or
+    /// deleted since `seq`.
+    fn offer_few(
+        &self,
+        first: &mut First<'_>,
+        view: &SegmentView,
+        rows: &RoaringBitmap,
+        seq: SeqNo,
+    ) -> Result<Option<()>> {
+        let offsets: Vec<u32> = rows.iter().collect();
+        let store = self.resources.store.view();
+        let payloads = self.row_payloads(&store, &view.segment, &offsets, seq)?;
+        let Some(payloads) = payloads else { return Ok(None) };
+        for (id, payload) in payloads {
+            first.push(first.of.key(&payload), id);
+        }
+        Ok(Some(()))
     }
 
     /// Reads the points of a page; nothing when one was replaced or deleted since `seq`.
@@ -108,6 +135,12 @@ impl<'a> Places<'a> {
         };
         let after = params.cursor.as_ref().map(place);
         Self { order, after, count: params.limit + 1 }
+    }
+
+    /// Returns by what a point is sorted.
+    fn key(&self, payload: &Payload) -> Option<SortKey> {
+        let order = self.order?;
+        order.field.sort_key(payload, order.direction)
     }
 
     fn none(&self) -> First<'_> {
