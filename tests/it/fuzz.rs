@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use bigrain_binarize::{Binarizer, QueryWidth};
-use bigrain_engine::{Filter, Levels, Metric, Offset};
+use bigrain_engine::{Levels, Metric, Offset};
 use bigrain_index::Candidates;
 use bigrain_index::candidates::ivf::{Ivf, Reach};
 use bigrain_index::candidates::list_scan::{Epsilon, ListScan};
@@ -18,21 +18,19 @@ use bigrain_index::dense::DenseReader;
 use bigrain_index::ids::IdsReader;
 use bigrain_index::lists::{ListsReader, Nearness};
 use bigrain_index::order::OrderReader;
-use bigrain_lexical::LexicalReader;
 use bigrain_storage::{BlockFile, BlockFileWriter, FileKind, MmapDirectory, RamDirectory};
 use bigrain_tests::{Random, Soak};
 
 /// What `formats.rs` wrote the golden files with.
 const DIMS: usize = 70;
 
-const FILES: [(&str, FileKind); 7] = [
+const FILES: [(&str, FileKind); 6] = [
     ("codes.vector", FileKind::Codes),
     ("lists.vector", FileKind::Lists),
     ("centroids.vector", FileKind::Centroids),
     ("dense.vector", FileKind::Dense),
     ("ids", FileKind::Ids),
     ("order.image", FileKind::Order),
-    ("lexical", FileKind::Lexical),
 ];
 
 #[test]
@@ -98,7 +96,6 @@ fn change(body: &mut Vec<u8>, random: &mut Random) {
 
 /// Opens the files and reads everything in them, as a search does.
 fn use_all(directory: &RamDirectory) -> Result<(), Box<dyn Error>> {
-    use_lexical(directory)?;
     let ids = IdsReader::open(directory, Path::new("ids"))?;
     for offset in 0..ids.rows().min(1000) {
         ids.get(Offset(offset as u32))?;
@@ -133,19 +130,5 @@ fn use_all(directory: &RamDirectory) -> Result<(), Box<dyn Error>> {
     let reach = Reach { probes: 2, epsilon: Epsilon { sign: 1.9, full: 1.9 } };
     let mut candidates = Candidates::new(5, 10);
     ivf.search(&query, &mut ListScan::new(&query), reach, |_| false, &mut candidates);
-    Ok(())
-}
-
-/// Looks up values of every kind.
-fn use_lexical(directory: &RamDirectory) -> Result<(), Box<dyn Error>> {
-    let lexical = LexicalReader::open(directory, Path::new("lexical"))?;
-    for filter in [
-        r#"{"field": "n", "gte": 7, "lt": 31}"#,
-        r#"{"field": "text", "prefix": "even"}"#,
-        r#"{"field": "text", "text": "LONG odd"}"#,
-        r#"{"not": {"field": "half", "eq": 4}}"#,
-    ] {
-        lexical.select(&Filter::from_json(filter.as_bytes())?)?;
-    }
     Ok(())
 }
