@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use bigrain_types::Cancel;
 use parking_lot::{Condvar, Mutex};
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 /// Something with work to be done in the background.
 pub(crate) trait Chores: Send + Sync + fmt::Debug {
@@ -95,7 +95,7 @@ impl Background {
             let worker = std::thread::Builder::new()
                 .name(format!("bigrain-chores-{index}"))
                 .spawn(move || appointments.work(&cancel))
-                .map_err(|error| Error::new(ErrorKind::Io, format!("start threads: {error}")))?;
+                .map_err(Error::no_threads)?;
             background.workers.push(worker);
         }
         Ok(background)

@@ -71,6 +71,11 @@ impl Error {
         Self { source: Some(Box::new(source)), ..Self::new(kind, message) }
     }
 
+    /// Says that the system starts no thread.
+    pub(crate) fn no_threads(error: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::Io, format!("start threads: {error}"))
+    }
+
     /// Says what was being done; the innermost statement stays.
     pub(crate) fn doing(mut self, doing: impl FnOnce() -> String) -> Self {
         if self.doing.is_empty() {

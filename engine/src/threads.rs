@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 /// The threads that encode and scan, shared by all collections of an engine.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ impl Threads {
             .num_threads(count)
             .thread_name(|index| format!("bigrain-{index}"))
             .build()
-            .map_err(|error| Error::new(ErrorKind::Io, format!("start threads: {error}")))?;
+            .map_err(Error::no_threads)?;
         Ok(Self(Arc::new(pool)))
     }
 

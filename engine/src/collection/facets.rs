@@ -28,9 +28,7 @@ impl Collection {
     pub fn facet(&self, query: &FacetQuery) -> Result<FacetOutput> {
         let in_memtable = count_in(&query.field);
         self.with_matching("count values in", &query.filter, in_memtable, |matched| {
-            let in_segments: u64 = matched.segments.iter().map(|(_, rows)| rows.len()).sum();
-            let points =
-                in_segments + matched.in_memory.iter().map(|(_, slots)| slots).sum::<u64>();
+            let points = matched.points();
             let counts = self.0.counts(&query.field, matched)?;
             Ok(counts.map(|counts| most_frequent(counts, points, query.limit)))
         })

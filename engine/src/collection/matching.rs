@@ -87,6 +87,14 @@ pub(super) struct Matched<M> {
     pub seq: SeqNo,
 }
 
+impl<T> Matched<(T, u64)> {
+    /// Returns how many points match, where that many were counted in each memtable.
+    pub fn points(&self) -> u64 {
+        let in_segments: u64 = self.segments.iter().map(|(_, rows)| rows.len()).sum();
+        in_segments + self.in_memory.iter().map(|(_, slots)| slots).sum::<u64>()
+    }
+}
+
 impl Shared {
     /// Returns the points that match; nothing when one was replaced while its payload was read.
     pub fn matched<M>(

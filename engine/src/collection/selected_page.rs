@@ -68,8 +68,7 @@ impl Collection {
 impl Shared {
     /// Whether so many points match that a page is found faster by looking at one after the other.
     fn is_dense(&self, matched: &Matched<(Vec<Place>, u64)>, limit: usize) -> bool {
-        let in_segments: u64 = matched.segments.iter().map(|(_, rows)| rows.len()).sum();
-        let matching = in_segments + matched.in_memory.iter().map(|(_, slots)| slots).sum::<u64>();
+        let matching = matched.points();
         let live = self.state.read().live;
         let looked_at = (limit as u64).saturating_mul(live) / matching.max(1);
         looked_at.min(live).saturating_mul(IDS_PER_PAYLOAD) < matching

@@ -1,11 +1,26 @@
 //! From ids and scores to points.
 
-use bigrain_types::{Payload, PointId, SeqNo};
+use bigrain_types::{Payload, PointId, SearchParams, SeqNo};
 
 use crate::collection::handle::Shared;
 use crate::{Result, ScoredPoint};
 
 impl Shared {
+    /// Returns results as they are wanted: with their payloads, read as by
+    /// [`with_payloads`](Self::with_payloads), or without, and then nothing is read and they are those of
+    /// the search's view.
+    pub(super) fn results(
+        &self,
+        scored: Vec<(PointId, f32)>,
+        params: &SearchParams,
+        seq: SeqNo,
+    ) -> Result<Option<Vec<ScoredPoint>>> {
+        if params.payload() {
+            return self.with_payloads(scored, seq);
+        }
+        Ok(Some(scored.into_iter().map(without_payload).collect()))
+    }
+
     /// Reads the payloads of results; nothing when one of them was deleted or replaced since `seq`,
     /// because its score belongs to a version that is gone.
     pub(super) fn with_payloads(

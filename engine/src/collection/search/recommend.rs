@@ -14,7 +14,7 @@ use bigrain_index::verify::similarity;
 use bigrain_types::filter::Condition;
 use bigrain_types::{Filter, MAX_LIMIT, PointId, SearchParams, SearchStats, SeqNo};
 
-use super::{VectorSearch, refuse_diversity, without_payload};
+use super::{VectorSearch, refuse_diversity};
 use crate::collection::Collection;
 use crate::collection::handle::Shared;
 use crate::field::Field;
@@ -236,11 +236,7 @@ impl BestScore<'_> {
             self.params.is_good_enough(*score, metric.larger_is_nearer())
         };
         let scored: Vec<(PointId, f32)> = scored.filter(good).collect();
-        let points = if self.params.payload() {
-            self.examples.shared.with_payloads(scored, self.seq)?
-        } else {
-            Some(scored.into_iter().map(without_payload).collect())
-        };
+        let points = self.examples.shared.results(scored, self.params, self.seq)?;
         Ok(points.map(|points| SearchOutput { points, stats, plan: None }))
     }
 }

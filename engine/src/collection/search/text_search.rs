@@ -15,7 +15,7 @@ use bigrain_types::{Offset, PointId, SearchParams, SearchStats, SeqNo, TextField
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
-use super::{refuse_diversity, without_payload};
+use super::refuse_diversity;
 use crate::collection::Collection;
 use crate::collection::handle::Shared;
 use crate::collection::matching::live_slots;
@@ -133,11 +133,7 @@ impl<'a> TextSearch<'a> {
         stats.times.candidates = started.elapsed();
 
         let started = Instant::now();
-        let points = if self.params.payload() {
-            self.shared.with_payloads(hits, seq)?
-        } else {
-            Some(hits.into_iter().map(without_payload).collect())
-        };
+        let points = self.shared.results(hits, self.params, seq)?;
         stats.times.payload = started.elapsed();
         let plan = self.params.explain().then(|| self.plan(&sources, memtables, &statistics));
         Ok(points.map(|points| SearchOutput { points, stats, plan }))

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bigrain_binarize::{QueryCode, QueryWidth};
 use bigrain_types::{SearchParams, SearchStats, SeqNo};
 
-use super::{Hit, without_payload};
+use super::Hit;
 use crate::collection::Collection;
 use crate::collection::handle::Shared;
 use crate::field::Field;
@@ -130,10 +130,7 @@ impl<'a> VectorSearch<'a> {
     fn fetch(&self, hits: Vec<Hit>, seq: SeqNo) -> Result<Option<Vec<ScoredPoint>>> {
         let metric = self.field.config.metric;
         let scored = hits.into_iter().map(|hit| (hit.id, metric.score(hit.similarity)));
-        if self.params.payload() {
-            return self.shared.with_payloads(scored.collect(), seq);
-        }
-        Ok(Some(scored.map(without_payload).collect()))
+        self.shared.results(scored.collect(), &self.params, seq)
     }
 }
 
