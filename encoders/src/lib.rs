@@ -33,6 +33,7 @@ mod model_dir;
 mod nn;
 mod pooling;
 mod runtime;
+pub mod sea;
 mod sentence_encoder;
 mod throughput;
 mod tokenize;
