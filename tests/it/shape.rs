@@ -330,8 +330,7 @@ fn groups_that_are_far_from_the_query_are_found_all_the_same() {
     db.collection().upsert(near.chain(far).collect()).unwrap();
     db.collection().flush().unwrap();
     let by = GroupBy::new("tags").unwrap().with_per_group(2).unwrap();
-    let found =
-        db.collection().search_groups(Query::new(vec![0.0, 0.0]), &by, &params(7)).unwrap();
+    let found = db.collection().search_groups(Query::new(vec![0.0, 0.0]), &by, &params(7)).unwrap();
     let values: Vec<Value> = found.groups.iter().map(|group| group.value.to_json()).collect();
     assert_eq!(values, [json!("a"), json!("b"), json!(0), json!(1), json!(2), json!(3), json!(4)]);
     let sizes: Vec<usize> = found.groups.iter().map(|group| group.points.len()).collect();
