@@ -9,9 +9,10 @@ use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::activation::Activation;
 use super::approx::exp2;
 use super::buffer::AlignedBuffer;
-use super::gemm::{Activation, Gemm, Panels, Rows, Start, TILE_ROWS};
+use super::gemm::{Gemm, Panels, Rows, Start, TILE_ROWS};
 
 /// The shape of multi-head attention: `heads` heads of `head_dims`.
 #[derive(Clone, Copy, Debug)]
