@@ -13,6 +13,7 @@ use crate::batch::{PackedBatch, Sharing, run_batches};
 use crate::embeddings::{Embeddings, EncodeStats};
 use crate::encoder::{EncodeError, EncodeOptions, TextEncoder, TextKind, check_texts};
 use crate::model_dir::{ModelDir, ModelDirError, OpenOptions};
+use crate::nn::Observations;
 use crate::runtime::Runtime;
 use crate::tokenize::{TextTokenizer, TokenIds, TokenizerError};
 use crate::weights::{MappedFile, Tensors, WeightsError};
@@ -68,6 +69,25 @@ impl SentenceEncoder {
         options: &OpenOptions,
         runtime: Runtime,
     ) -> Result<Self, OpenEncoderError> {
+        Self::open_with(path, options, runtime, None)
+    }
+
+    /// As [`SentenceEncoder::open`], with linear layers that tell what their inputs look like.
+    pub(crate) fn open_observed(
+        path: &Path,
+        options: &OpenOptions,
+        runtime: Runtime,
+        observations: Observations,
+    ) -> Result<Self, OpenEncoderError> {
+        Self::open_with(path, options, runtime, Some(observations))
+    }
+
+    fn open_with(
+        path: &Path,
+        options: &OpenOptions,
+        runtime: Runtime,
+        observations: Option<Observations>,
+    ) -> Result<Self, OpenEncoderError> {
         let start = Instant::now();
         let dir = ModelDir::open(path, options)?;
         let tokenizer_path = dir.tokenizer_file()?;
@@ -81,7 +101,10 @@ impl SentenceEncoder {
         let weights_path = dir.weights_file()?;
         let file = MappedFile::open(&weights_path)
             .map_err(|source| WeightsError::Io { path: weights_path.clone(), source })?;
-        let tensors = Tensors::parse(&weights_path, &file)?;
+        let mut tensors = Tensors::parse(&weights_path, &file)?;
+        if let Some(observations) = observations {
+            tensors = tensors.observed(observations);
+        }
         let model = dir.architecture.build(&tensors, Head::of(dir.pooling))?;
         let tokenizer_bytes = fs::read(&tokenizer_path)
             .map_err(|source| ModelDirError::Io { path: tokenizer_path, source })?;

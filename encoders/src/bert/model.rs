@@ -276,19 +276,7 @@ impl Builder<'_> {
 
     /// Stacks layers of the same input into one.
     fn linear(&self, names: &[String], inputs: usize) -> Result<Linear, WeightsError> {
-        let weights: Vec<String> = names.iter().map(|name| format!("{name}.weight")).collect();
-        let mut bias = Vec::new();
-        for name in names {
-            bias.extend(self.tensors.read(&format!("{name}.bias"))?);
-        }
-        if weights.iter().any(|name| self.tensors.is_int8(name)) {
-            return Ok(Linear::Int8(self.tensors.int8_matrix(&weights, inputs, &bias)?));
-        }
-        let mut weight = Vec::new();
-        for name in &weights {
-            weight.extend(self.tensors.read(name)?);
-        }
-        Ok(Linear::new(self.arch, &weight, &bias, inputs))
+        self.tensors.linear(self.arch, names, inputs)
     }
 
     fn norm(&self, name: &str) -> Result<LayerNorm, WeightsError> {

@@ -3,6 +3,7 @@
 use bigrain_kernels::{Int8Matrix, Int8Rows, PANEL_COLUMNS, multiply_i8};
 use pulp::Arch;
 
+use super::observer::Observer;
 use super::packed_linear::PackedLinear;
 
 /// A linear layer.
@@ -12,6 +13,8 @@ pub(crate) enum Linear {
     F32(PackedLinear),
     /// Weights of a byte each, for rows that are quantised as they come.
     Int8(Int8Matrix),
+    /// As `F32`, with its inputs noted down.
+    Observed(PackedLinear, Observer),
 }
 
 impl Linear {
@@ -20,10 +23,18 @@ impl Linear {
         Self::F32(PackedLinear::new(arch, weight, bias, inputs))
     }
 
+    /// The same layer, which tells `observer` of its inputs if it is in `f32`.
+    pub(crate) fn observed(self, observer: Observer) -> Self {
+        match self {
+            Self::F32(layer) | Self::Observed(layer, _) => Self::Observed(layer, observer),
+            Self::Int8(matrix) => Self::Int8(matrix),
+        }
+    }
+
     /// Values a row of the result has.
     pub(crate) fn outputs(&self) -> usize {
         match self {
-            Self::F32(layer) => layer.outputs(),
+            Self::F32(layer) | Self::Observed(layer, _) => layer.outputs(),
             Self::Int8(matrix) => matrix.cols(),
         }
     }
@@ -31,7 +42,7 @@ impl Linear {
     /// Values a row of the input has.
     pub(crate) fn inputs(&self) -> usize {
         match self {
-            Self::F32(layer) => layer.weight().depth(),
+            Self::F32(layer) | Self::Observed(layer, _) => layer.weight().depth(),
             Self::Int8(matrix) => matrix.depth(),
         }
     }
@@ -41,6 +52,10 @@ impl Linear {
     pub(crate) fn forward(&self, x: &[f32], out: &mut [f32], quantized: &mut Int8Rows) {
         match self {
             Self::F32(layer) => layer.forward(x, out),
+            Self::Observed(layer, observer) => {
+                observer.see(x);
+                layer.forward(x, out);
+            }
             Self::Int8(matrix) => {
                 quantized.quantize(matrix, x);
                 let panels = matrix.cols().div_ceil(PANEL_COLUMNS);

@@ -27,6 +27,7 @@ mod feed_forward;
 mod gemm;
 mod layer_norm;
 mod linear;
+mod observer;
 mod packed_linear;
 
 pub(crate) use activation::Activation;
@@ -37,3 +38,4 @@ pub(crate) use feed_forward::{FeedForward, FeedForwardScratch};
 pub(crate) use gemm::TILE_ROWS;
 pub(crate) use layer_norm::LayerNorm;
 pub(crate) use linear::Linear;
+pub(crate) use observer::{LayerInputs, Observations};

@@ -6,6 +6,7 @@
 //! later cannot change answers.
 
 mod int8;
+mod linear;
 mod map;
 mod tensors;
 

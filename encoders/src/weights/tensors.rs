@@ -10,6 +10,7 @@ use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use thiserror::Error;
 
 use super::Int8Names;
+use crate::nn::Observations;
 
 /// What wrappers put before the names of a model's own tensors.
 const PREFIXES: [&str; 4] = ["model.", "bert.", "roberta.", "module."];
@@ -120,6 +121,7 @@ pub(crate) struct TensorSpec {
 pub(crate) struct Tensors<'a> {
     path: PathBuf,
     views: HashMap<String, TensorView<'a>>,
+    observations: Option<Observations>,
 }
 
 impl<'a> Tensors<'a> {
@@ -135,7 +137,7 @@ impl<'a> Tensors<'a> {
                 views.insert(bare, view);
             }
         }
-        Ok(Self { path: path.to_owned(), views })
+        Ok(Self { path: path.to_owned(), views, observations: None })
     }
 
     /// Checks that every tensor is there, in its shape.
@@ -197,6 +199,22 @@ impl<'a> Tensors<'a> {
         let Some(view) = self.views.get(name) else { return };
         hasher.update(format!("{name} {:?} {:?}\n", view.dtype(), view.shape()).as_bytes());
         hasher.update(view.data());
+    }
+
+    /// Whether a tensor is there.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.views.contains_key(name)
+    }
+
+    /// Has the linear layers that are read from now on tell what their inputs look like.
+    pub(crate) fn observed(mut self, observations: Observations) -> Self {
+        self.observations = Some(observations);
+        self
+    }
+
+    /// Where linear layers tell what their inputs look like.
+    pub(super) fn observations(&self) -> Option<&Observations> {
+        self.observations.as_ref()
     }
 
     /// The tensor of that name.
