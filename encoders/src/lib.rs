@@ -36,6 +36,7 @@ mod pooling;
 mod quantize;
 mod runtime;
 mod sentence_encoder;
+mod service;
 mod throughput;
 mod tokenize;
 mod toy;
@@ -50,6 +51,10 @@ pub use pooling::Pooling;
 pub use quantize::{CALIBRATION_TEXTS, LayerReport, QuantizeError, QuantizeReport, quantize_model};
 pub use runtime::{MAX_THREADS, Runtime, RuntimeError};
 pub use sentence_encoder::{OpenEncoderError, SentenceEncoder};
+pub use service::{
+    EmbeddingCache, EncoderService, Lane, QueueFull, ServiceConfig, ServiceError, ServiceStats,
+    StartServiceError, Ticket,
+};
 pub use throughput::{Throughput, measure_throughput};
 pub use tokenize::TokenizerError;
 pub use toy::ToyEncoder;

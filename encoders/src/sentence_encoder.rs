@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::architecture::{BuildModelError, Head, ModelConfigError, TextModel};
 use crate::batch::{PackedBatch, Sharing, run_batches};
-use crate::embeddings::{Embeddings, EncodeStats};
+use crate::embeddings::{Embeddings, EncodeStats, TextCount};
 use crate::encoder::{EncodeError, EncodeOptions, TextEncoder, TextKind, check_texts};
 use crate::model_dir::{ModelDir, ModelDirError, OpenOptions};
 use crate::nn::Observations;
@@ -185,14 +185,17 @@ impl TextEncoder for SentenceEncoder {
         let tokens = self.tokenize(texts, options.kind)?;
         let tokenized = Instant::now();
         let data = self.embed(&tokens, &options.cancel)?;
-        let stats = EncodeStats {
-            texts: texts.len() as u64,
-            tokens: tokens.iter().map(|text| text.ids.len() as u64).sum(),
-            truncated: tokens.iter().filter(|text| text.truncated).count() as u64,
+        let counts: Vec<TextCount> = tokens
+            .iter()
+            .map(|text| TextCount { tokens: text.ids.len() as u32, truncated: text.truncated })
+            .collect();
+        let mut stats = EncodeStats {
             tokenize: tokenized - start,
             forward: tokenized.elapsed(),
+            ..EncodeStats::default()
         };
-        Ok(Embeddings::new(self.dims(), data, stats))
+        counts.iter().for_each(|&count| stats.count(count));
+        Ok(Embeddings::new(self.dims(), data, stats).with_counts(counts))
     }
 }
 

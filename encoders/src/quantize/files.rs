@@ -97,13 +97,24 @@ pub(super) fn write_folder(
     tensors: &TensorFile,
 ) -> Result<u64, QuantizeError> {
     let root = weights.parent().unwrap_or(model);
-    copy_folder(model, root, out)?;
+    fs::create_dir_all(out).map_err(io("create", out))?;
+    let out = &out.canonicalize().map_err(io("read", out))?;
+    copy_folder(model, out, Boundaries { root, out })?;
     let inside = root.strip_prefix(model).unwrap_or(Path::new(""));
     tensors.write(&out.join(inside).join("model.safetensors"))
 }
 
-/// Copies a folder; from `root` itself no weights, and no folders of other formats.
-fn copy_folder(from: &Path, root: &Path, to: &Path) -> Result<(), QuantizeError> {
+/// What is not copied.
+#[derive(Clone, Copy)]
+struct Boundaries<'a> {
+    /// The folder of the weights.
+    root: &'a Path,
+    /// The new folder, which may lie in the old one.
+    out: &'a Path,
+}
+
+/// Copies a folder without weights, folders of other formats, and the copy itself.
+fn copy_folder(from: &Path, to: &Path, not: Boundaries<'_>) -> Result<(), QuantizeError> {
     fs::create_dir_all(to).map_err(io("create", to))?;
     let mut entries: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(from).map_err(io("read", from))? {
@@ -115,12 +126,13 @@ fn copy_folder(from: &Path, root: &Path, to: &Path) -> Result<(), QuantizeError>
         let to = to.join(name);
         let name = name.to_string_lossy();
         // A downloaded folder may consist of links, so these are followed.
-        let about = fs::metadata(&path).map_err(io("read", &path))?;
-        if about.is_dir() {
-            if !name.starts_with('.') && !OTHER_FORMATS.contains(&name.as_ref()) {
-                copy_folder(&path, root, &to)?;
+        let whole = path.canonicalize().map_err(io("read", &path))?;
+        if whole.is_dir() {
+            let other = name.starts_with('.') || OTHER_FORMATS.contains(&name.as_ref());
+            if whole != not.out && !other {
+                copy_folder(&path, &to, not)?;
             }
-        } else if from != root || !is_weights(&name) {
+        } else if from != not.root || !is_weights(&name) {
             fs::copy(&path, &to).map_err(io("copy", &path))?;
         }
     }

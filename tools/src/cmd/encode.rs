@@ -156,7 +156,7 @@ fn write_bench(session: &mut Session<'_>, bench: &EncodeBench) -> anyhow::Result
 }
 
 /// Returns the lines of a file that are not blank.
-fn lines(path: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<String>>> {
+pub(super) fn lines(path: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<String>>> {
     let file = File::open(path).with_context(|| format!("open {}", path.display()))?;
     let name = path.display().to_string();
     let lines = BufReader::new(file)
