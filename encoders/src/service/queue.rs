@@ -215,7 +215,7 @@ mod tests {
             Next::Batch(batch) => {
                 (batch.lane, batch.pieces.iter().map(|piece| piece.texts.len()).collect())
             }
-            other => panic!("no batch: {other:?}"),
+            other @ (Next::Wait(_) | Next::Nothing) => panic!("no batch: {other:?}"),
         }
     }
 

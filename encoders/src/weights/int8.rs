@@ -93,10 +93,7 @@ impl Tensors<'_> {
         ))
     }
 
-    fn int8_values(
-        &self,
-        name: &str,
-    ) -> Result<impl Iterator<Item = i8> + ExactSizeIterator, WeightsError> {
+    fn int8_values(&self, name: &str) -> Result<impl ExactSizeIterator<Item = i8>, WeightsError> {
         match self.view(name) {
             Some(view) if view.dtype() == Dtype::I8 => {
                 Ok(view.data().iter().map(|byte| byte.cast_signed()))

@@ -51,24 +51,22 @@ fn multiply_rows<const ROWS: usize>(
     stride: usize,
 ) {
     let rows = tile.rows::<ROWS>(panel.steps.len());
-    let mut sums = [[_mm256_setzero_si256(); 4]; ROWS];
+    let mut sums = [[_mm256_setzero_si256(); ROWS]; 4];
     for (k, step) in panel.steps.iter().enumerate() {
-        let codes: [__m256i; ROWS] = {
-            let mut codes = [_mm256_setzero_si256(); ROWS];
+        let mut codes = [_mm256_setzero_si256(); ROWS];
+        for i in 0..ROWS {
+            codes[i] = widen_codes(rows[i][k]);
+        }
+        for (part, sums) in sums.iter_mut().enumerate() {
+            let weights = widen_weights(&step[quarter], part);
             for i in 0..ROWS {
-                codes[i] = widen_codes(rows[i][k]);
-            }
-            codes
-        };
-        for c in 0..4 {
-            let weights = widen_weights(&step[quarter], c);
-            for i in 0..ROWS {
-                sums[i][c] = _mm256_add_epi32(sums[i][c], _mm256_madd_epi16(codes[i], weights));
+                sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(codes[i], weights));
             }
         }
     }
     let columns = panel.columns;
-    for (i, [a, b, c, d]) in sums.into_iter().enumerate() {
+    for i in 0..ROWS {
+        let [a, b, c, d] = [sums[0][i], sums[1][i], sums[2][i], sums[3][i]];
         let row_scale = _mm256_set1_ps(tile.scales[i]);
         let exact = &tile.exact[i * panel.exact.len()..][..panel.exact.len()];
         let out = out[i * stride + quarter * QUARTER..][..QUARTER].as_chunks_mut::<LANES>().0;
