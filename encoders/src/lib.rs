@@ -35,6 +35,7 @@ mod nn;
 mod pooling;
 mod quantize;
 mod runtime;
+pub mod sea;
 mod sentence_encoder;
 mod service;
 mod throughput;
