@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use bigrain_binarize::{Binarizer, QueryWidth};
 use bigrain_engine::{
-    CollectionConfig, Filter, Levels, Metric, Offset, Payload, Point, PointId, SegmentId,
+    CollectionConfig, Engine, EngineConfig, ErrorKind, Filter, Levels, Metric, Offset, Payload,
+    Point, PointId, SegmentId,
 };
 use bigrain_index::Candidates;
 use bigrain_index::candidates::ivf::{Ivf, Reach};
@@ -20,7 +21,7 @@ use bigrain_index::ids::IdsReader;
 use bigrain_index::lists::{ListsReader, Nearness};
 use bigrain_index::order::{self, OrderReader};
 use bigrain_lexical::LexicalReader;
-use bigrain_storage::{FileKind, MmapDirectory};
+use bigrain_storage::{Batch, FileKind, MmapDirectory, Store, StoreConfig};
 use bigrain_tests::{Db, Random};
 
 const ROWS: u64 = 40;
@@ -151,4 +152,32 @@ fn an_order_written_before_is_read() {
     let positions = (0..10).map(|offset| order.position(Offset(offset)).unwrap());
     let expected = [Some(2), None, Some(1), Some(5), Some(4), None, None, Some(0), None, Some(3)];
     assert_eq!(positions.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_collection_of_a_newer_version_is_refused_by_name_and_the_others_serve() {
+    let mut db = Db::tiny();
+    db.upsert(1, [1.0, 0.0, 0.0]);
+    db.engine().create_collection("newer", CollectionConfig::new(3, Metric::Dot)).unwrap();
+    db.close();
+    let store = Store::open(db.path(), &StoreConfig::default()).unwrap();
+    let rows = store.view().collections().unwrap();
+    let (key, mut row) = rows.into_iter().find(|(_, row)| row.name == "newer").unwrap();
+    row.config = row.config.replacen("\"version\":1", "\"version\":2,\"what\":[]", 1);
+    let mut batch = Batch::new();
+    batch.put_collection(key, &row);
+    store.commit(batch).unwrap();
+    drop(store);
+    db.reopen();
+    assert_eq!(db.nearest(&[1.0, 0.0, 0.0], 1), [PointId::from(1)]);
+    for _ in 0..2 {
+        let error = db.engine().collection("newer").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::FailedPrecondition, "{error}");
+        let error = error.to_string();
+        assert!(error.contains("\"newer\"") && error.contains("version 2"), "{error}");
+        assert!(error.contains("reads version 1"), "{error}");
+    }
+    db.close();
+    let engine = Engine::open(db.path(), EngineConfig::default()).unwrap();
+    engine.drop_collection("newer").unwrap();
 }

@@ -16,6 +16,7 @@
 mod collection_config;
 mod config;
 mod fields;
+mod row_version;
 mod schema;
 
 pub use collection_config::{CollectionConfig, MAX_FIELDS};
