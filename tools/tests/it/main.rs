@@ -8,5 +8,6 @@ mod commands;
 mod desk;
 mod exchange;
 mod hybrid;
+mod sparse;
 mod tuning;
 mod vectors;
