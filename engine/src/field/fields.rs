@@ -1,5 +1,6 @@
 //! A vector field at run time.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bigrain_binarize::Binarizer;
@@ -65,6 +66,7 @@ pub(crate) struct Fields {
     vectors: Arc<[Arc<Field>]>,
     texts: Arc<[SchemaText]>,
     hybrid: Option<Arc<HybridFit>>,
+    fits: Arc<BTreeMap<String, HybridFit>>,
 }
 
 impl Fields {
@@ -72,8 +74,8 @@ impl Fields {
     pub fn new(schema: &Schema) -> Result<Self> {
         let field = |field: &SchemaField| Field::new(field).map(Arc::new);
         let vectors = schema.fields.iter().map(field).collect::<Result<_>>()?;
-        let hybrid = schema.hybrid.clone().map(Arc::new);
-        Ok(Self { vectors, texts: schema.texts.iter().cloned().collect(), hybrid })
+        let (hybrid, fits) = (schema.hybrid.clone().map(Arc::new), schema.fits.clone().into());
+        Ok(Self { vectors, texts: schema.texts.iter().cloned().collect(), hybrid, fits })
     }
 
     /// Returns the fields, in their order.
@@ -111,8 +113,8 @@ impl Fields {
     #[must_use]
     pub fn with_texts_of(&self, schema: &Schema) -> Self {
         let texts = schema.texts.iter().cloned().collect();
-        let hybrid = schema.hybrid.clone().map(Arc::new);
-        Self { vectors: Arc::clone(&self.vectors), texts, hybrid }
+        let (hybrid, fits) = (schema.hybrid.clone().map(Arc::new), schema.fits.clone().into());
+        Self { vectors: Arc::clone(&self.vectors), texts, hybrid, fits }
     }
 
     /// Returns the text fields, in their order.
@@ -131,9 +133,17 @@ impl Fields {
         found.ok_or_else(|| no_such_text(name, self.texts.iter().map(|text| &text.config)))
     }
 
-    /// Returns the fusion that was fitted, if one was.
-    pub fn hybrid(&self) -> Option<&Arc<HybridFit>> {
-        self.hybrid.as_ref()
+    /// Returns the fusion that was fitted under a name, or without one, if one was.
+    pub fn hybrid(&self, name: Option<&str>) -> Option<&HybridFit> {
+        match name {
+            None => self.hybrid.as_deref(),
+            Some(name) => self.fits.get(name),
+        }
+    }
+
+    /// Returns the fusions that were fitted under names.
+    pub fn named_fits(&self) -> &BTreeMap<String, HybridFit> {
+        &self.fits
     }
 
     /// Whether a segment was begun before some text field was declared, and may lack its words.

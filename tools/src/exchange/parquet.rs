@@ -25,6 +25,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
 use super::Columns;
+use super::ExportedShape;
 use super::columns::{ID, ID_IS_NUMBER, PAYLOAD};
 use super::shape_file::publish;
 
@@ -54,13 +55,14 @@ impl ParquetExport {
     /// # Errors
     ///
     /// When the file cannot be created.
-    pub fn start(path: &Path, config: &CollectionConfig) -> anyhow::Result<Self> {
+    pub fn start(path: &Path, shape: &ExportedShape) -> anyhow::Result<Self> {
         let mut part = path.as_os_str().to_owned();
         part.push(".part");
         let part = PathBuf::from(part);
         let file = File::create(&part).with_context(|| format!("write {}", part.display()))?;
+        let config = &shape.config;
         let schema = Arc::new(schema(config));
-        let shape = KeyValue::new(SHAPE_KEY.to_owned(), serde_json::to_string(config)?);
+        let shape = KeyValue::new(SHAPE_KEY.to_owned(), serde_json::to_string(shape)?);
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
             .set_dictionary_enabled(false)

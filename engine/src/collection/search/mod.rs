@@ -5,7 +5,8 @@
 //!                             └────> filtered ──> approximate (candidates, verify) or exact ──> hits
 //!  words ──> TextSearch     view ──> statistics of all ──> scores ───────────────────────────> hits
 //!  both  ──> hybrid         each of the above, fused
-//!  groups, recommend        searches by vector, several for one answer
+//!  groups                    searches of any kind, several for one answer
+//!  recommend                 searches by vector, several for one answer
 //!                                                     hits ──> payloads ──> points, or once more
 //! ```
 //!
@@ -32,6 +33,7 @@ mod payloads;
 mod plan;
 mod recommend;
 mod retry;
+mod sought;
 mod stored_vectors;
 mod text_search;
 mod vector_search;

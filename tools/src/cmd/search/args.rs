@@ -1,0 +1,168 @@
+//! The command line, and what a person sees.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bigrain_engine::{Collection, Filter, MAX_OVERSAMPLING, SearchOutput, SearchParams};
+use clap::Args;
+use serde_json::json;
+
+use super::question::{Asker, Found, Question};
+use super::{batch, read_filter};
+use crate::cmd::answer_flags::{AnswerFlags, groups_json, write_groups};
+use crate::cmd::hybrid_flags::{HybridFlags, Way};
+use crate::failure::Usage;
+use crate::hits;
+use crate::session::{Session, open_collection};
+
+/// Finds the points nearest to a text, by vectors, by words, or by both.
+#[derive(Args, Debug)]
+pub struct SearchArgs {
+    /// What to look for
+    #[arg(required_unless_present = "batch", conflicts_with = "batch")]
+    query: Option<String>,
+    /// Answer every line of this file, {"text" or "vector": .., "id", "filter", "limit": ..}, with a
+    /// line of JSON; - reads standard input
+    #[arg(long, value_name = "FILE")]
+    batch: Option<PathBuf>,
+    /// The collection to search; may be left out when there is only one
+    #[arg(long, short, value_name = "NAME")]
+    collection: Option<String>,
+    /// The vector field to search [default: the collection's first]
+    #[arg(long, value_name = "NAME")]
+    pub(super) field: Option<String>,
+    /// Search among the points that match this filter, as JSON
+    #[arg(long, value_name = "JSON", value_parser = read_filter)]
+    pub(super) filter: Option<Filter>,
+    /// The folder of the model that encodes the text [default: the field's]
+    #[arg(long, value_name = "DIR")]
+    pub(super) model: Option<PathBuf>,
+    /// How many results
+    #[arg(long, short = 'n', value_name = "N", default_value_t = bigrain_engine::DEFAULT_LIMIT)]
+    limit: usize,
+    /// The share of the true neighbours to aim at, above 0 and at most 1 [default: 0.95]
+    #[arg(long, value_name = "SHARE")]
+    recall: Option<f32>,
+    /// Probe this many lists of each segment, whatever --recall says
+    #[arg(long, value_name = "N")]
+    probes: Option<usize>,
+    /// Rank by the codes alone, and read no vectors
+    #[arg(long, conflicts_with = "exact")]
+    codes_only: bool,
+    /// Score every vector instead of asking the codes first
+    #[arg(long)]
+    exact: bool,
+    #[arg(long, value_name = "X", help = oversampling_help())]
+    oversampling: Option<f32>,
+    #[command(flatten)]
+    pub(super) hybrid: HybridFlags,
+    #[command(flatten)]
+    pub(super) answer: AnswerFlags,
+    /// Show the plan
+    #[arg(long)]
+    explain: bool,
+    /// Write the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// When a parameter is out of range, or data folder, collection or model cannot be opened.
+pub fn run(args: &SearchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
+    let (params, way, by) = (args.params()?, args.hybrid.way()?, args.answer.group_by()?);
+    if args.query.as_ref().is_some_and(|query| query.trim().is_empty()) {
+        return Err(Usage::new("the query is empty").into());
+    }
+    let engine = session.open_existing()?;
+    let collection = open_collection(&engine, args.collection.as_deref())?;
+    if let Some(path) = &args.batch {
+        return batch::run(path, args, &way, &collection, session);
+    }
+    let (text, filter) = (args.query.clone(), args.filter.clone());
+    let mut question = Question { text, filter, ..Question::default() };
+    let mut asker = Asker::new(args, &way, &collection, session);
+    let encode = asker.encode(std::iter::once(&mut question))?;
+    match asker.query(question)?.run(&collection, &params, by.as_ref())? {
+        Found::Points(found) => args.write_points(&found, &collection, &way, encode, session),
+        Found::Groups(found) if args.json => {
+            session.write_json(&json!({ "groups": groups_json(&found), "stats": found.stats }))
+        }
+        Found::Groups(found) => {
+            write_groups(&found, session)?;
+            writeln!(session.out, "{}", hits::stats_line(&found.stats, encode))?;
+            if let Some(plan) = &found.plan {
+                writeln!(session.out, "\n{plan}")?;
+            }
+            Ok(())
+        }
+    }
+}
+
+impl SearchArgs {
+    fn write_points(
+        &self,
+        found: &SearchOutput,
+        collection: &Collection,
+        way: &Way,
+        encode: Duration,
+        session: &mut Session<'_>,
+    ) -> anyhow::Result<()> {
+        if self.json {
+            return session.write_json(&json!({
+                "collection": collection.name(),
+                "query": self.query,
+                "points": hits::to_json(&found.points),
+                "encode_seconds": encode.as_secs_f64(),
+                "stats": found.stats,
+                "plan": found.plan,
+            }));
+        }
+        if found.points.is_empty() {
+            let (name, shape) = (collection.name(), collection.config());
+            match shape.fields().len() {
+                _ if self.filter.is_some() || *way != Way::Vectors => {
+                    writeln!(session.out, "no point of {name:?} matches")?
+                }
+                1 => writeln!(session.out, "collection {name:?} is empty")?,
+                _ => {
+                    let field = &shape.field(self.field.as_deref())?.name;
+                    writeln!(session.out, "no point of {name:?} has a vector in field {field:?}")?;
+                }
+            }
+        } else {
+            writeln!(session.out, "{}\n", hits::to_table(&found.points).trim_fmt())?;
+        }
+        writeln!(session.out, "{}", hits::stats_line(&found.stats, encode))?;
+        if let Some(plan) = &found.plan {
+            writeln!(session.out, "\n{plan}")?;
+        }
+        Ok(())
+    }
+
+    /// Returns how to search.
+    pub(super) fn params(&self) -> anyhow::Result<SearchParams> {
+        let usage = |error: bigrain_engine::SearchParamsError| Usage::new(error.to_string());
+        let mut params = SearchParams::new(self.limit).map_err(usage)?;
+        if let Some(oversampling) = self.oversampling {
+            params = params.with_oversampling(oversampling).map_err(usage)?;
+        }
+        if let Some(recall) = self.recall {
+            params = params.with_target_recall(recall).map_err(usage)?;
+        }
+        if let Some(probes) = self.probes {
+            params = params.with_probes(probes).map_err(usage)?;
+        }
+        let params = params.with_verify(!self.codes_only).with_exact(self.exact);
+        self.answer.params(params.with_explain(self.explain))
+    }
+}
+
+fn oversampling_help() -> String {
+    format!(
+        "Verify at most this many candidates for each result, 1 to {MAX_OVERSAMPLING} \
+         [default: what suits the codes]"
+    )
+}
