@@ -2,7 +2,7 @@
 
 use bigrain_types::Filter;
 
-use crate::{Error, ErrorKind, Fusion, HybridFit, Query, Result, TextQuery};
+use crate::{Error, ErrorKind, Fusion, HybridFit, Query, Result, SparseQuery, TextQuery};
 
 /// Several searches of one collection, and how their results become one list.
 ///
@@ -40,6 +40,7 @@ pub struct HybridQuery {
 #[derive(Clone, Debug)]
 pub(crate) enum HybridPart {
     Vector(Query),
+    Sparse(SparseQuery),
     Text(TextQuery),
 }
 
@@ -57,6 +58,7 @@ impl HybridPart {
     fn filter_mut(&mut self) -> &mut Option<Filter> {
         match self {
             Self::Vector(query) => &mut query.filter,
+            Self::Sparse(query) => &mut query.filter,
             Self::Text(query) => &mut query.filter,
         }
     }
@@ -76,16 +78,31 @@ impl HybridQuery {
         Self { fusion: None, fit: None, parts, depth: None }
     }
 
-    /// Fuses as [`fitted`](Self::fitted), with what was fitted under a name.
+    /// As [`fitted`](Self::fitted), for a sparse vector field.
     #[must_use]
-    pub fn fitted_as(name: impl Into<String>, vector: Query, text: TextQuery) -> Self {
-        Self { fit: Some(name.into()), ..Self::fitted(vector, text) }
+    pub fn fitted_sparse(vector: SparseQuery, text: TextQuery) -> Self {
+        let parts = vec![(HybridPart::Sparse(vector), 1.0), (HybridPart::Text(text), 1.0)];
+        Self { fusion: None, fit: None, parts, depth: None }
+    }
+
+    /// Fuses a [fitted](Self::fitted) query with what was fitted under a name.
+    #[must_use]
+    pub fn with_fit(mut self, name: impl Into<String>) -> Self {
+        self.fit = Some(name.into());
+        self
     }
 
     /// Adds a search by vector, and how much it counts.
     #[must_use]
     pub fn with_vector(mut self, query: Query, weight: f32) -> Self {
         self.parts.push((HybridPart::Vector(query), weight));
+        self
+    }
+
+    /// Adds a search by a sparse vector, and how much it counts.
+    #[must_use]
+    pub fn with_sparse(mut self, query: SparseQuery, weight: f32) -> Self {
+        self.parts.push((HybridPart::Sparse(query), weight));
         self
     }
 

@@ -8,6 +8,7 @@
 )]
 
 mod backup;
+mod backup_crash;
 mod bad_input;
 mod check;
 mod corruption;
@@ -28,6 +29,7 @@ mod model;
 mod power;
 mod recall;
 mod shape;
+mod sparse;
 mod start;
 mod text;
 mod updates;

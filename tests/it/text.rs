@@ -204,7 +204,7 @@ fn a_fitted_fusion_is_kept_and_goes_with_its_fields() {
     assert_eq!(db.collection().named_hybrid_fits()["tickets"], fit(0.25, 0.75));
     let other =
         HybridQuery::new(Fusion::MinMax).with_vector(vector(), 0.25).with_text(text(), 0.75);
-    let named = HybridQuery::fitted_as("tickets", vector(), text());
+    let named = HybridQuery::fitted(vector(), text()).with_fit("tickets");
     let search = |query: &HybridQuery| db.collection().search_hybrid(query, &params).unwrap();
     same(&search(&named).points, &search(&other).points, "by name");
     same(&search(&fitted).points, &expected, "the one without a name stays");

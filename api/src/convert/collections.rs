@@ -22,6 +22,7 @@ pub(crate) fn collection_info(info: engine::CollectionInfo) -> proto::Collection
         fields: info.fields.into_iter().map(field_info).collect(),
         flushing: info.flushing.map(flush_info),
         merging: info.merging.map(merge_info),
+        sparse_fields: info.sparse.into_iter().map(sparse_field_info).collect(),
         hybrid_fit_json: info.hybrid_fit.as_ref().and_then(fit_json),
         named_hybrid_fits_json: info
             .named_hybrid_fits
@@ -43,6 +44,11 @@ fn flush_info(info: engine::FlushInfo) -> proto::FlushInfo {
 fn merge_info(info: engine::MergeInfo) -> proto::MergeInfo {
     let engine::MergeInfo { segments, rows, percent, .. } = info;
     proto::MergeInfo { segments, rows, percent: percent.into() }
+}
+
+fn sparse_field_info(info: engine::SparseFieldInfo) -> proto::SparseFieldInfo {
+    let engine::SparseFieldInfo { name, vectors, components, disk_bytes, .. } = info;
+    proto::SparseFieldInfo { name, vectors, components, disk_bytes }
 }
 
 fn field_info(info: engine::FieldInfo) -> proto::FieldInfo {

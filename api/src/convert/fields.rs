@@ -2,15 +2,31 @@
 
 use bigrain_engine as engine;
 use bigrain_engine::{
-    DenseFormat, EmbeddingSpaceId, FieldConfig, Language, Levels, Metric, TextField,
+    DenseFormat, EmbeddingSpaceId, FieldConfig, Language, Levels, Metric, SparseFieldConfig,
+    TextField,
 };
 use tonic::Status;
 
 use super::{invalid, small};
 use crate::proto;
 
-/// Returns the fields that a collection's configuration describes, the first one first.
+/// Reads the sparse fields of a collection's configuration.
+pub(crate) fn sparse_fields(config: &proto::CollectionConfig) -> Vec<SparseFieldConfig> {
+    let fields = config.sparse_fields.iter();
+    fields.map(|field| SparseFieldConfig::new(&field.name)).collect()
+}
+
+/// Returns the dense fields that a collection's configuration describes, the first one first; none
+/// where all fields are sparse.
 pub(crate) fn field_messages(config: proto::CollectionConfig) -> Vec<proto::FieldConfig> {
+    let nothing = proto::CollectionConfig {
+        sparse_fields: config.sparse_fields.clone(),
+        text_fields: config.text_fields.clone(),
+        ..proto::CollectionConfig::default()
+    };
+    if !config.sparse_fields.is_empty() && config == nothing {
+        return Vec::new();
+    }
     let first = proto::FieldConfig {
         name: config.field.unwrap_or_else(|| engine::DEFAULT_FIELD.to_owned()),
         dims: config.dims,
@@ -96,8 +112,14 @@ fn metric(number: i32) -> Result<Metric, Status> {
 }
 
 pub(super) fn config_message(config: &engine::CollectionConfig) -> proto::CollectionConfig {
+    let text_fields = config.texts().iter().map(text_field_message).collect();
+    let sparse_field =
+        |field: &SparseFieldConfig| proto::SparseFieldConfig { name: field.name.clone() };
+    let sparse_fields = config.sparse().iter().map(sparse_field).collect();
     let mut fields = config.fields().iter().map(field_message);
-    let first = fields.next().unwrap_or_default();
+    let Some(first) = fields.next() else {
+        return proto::CollectionConfig { text_fields, sparse_fields, ..Default::default() };
+    };
     proto::CollectionConfig {
         dims: first.dims,
         metric: first.metric,
@@ -108,7 +130,8 @@ pub(super) fn config_message(config: &engine::CollectionConfig) -> proto::Collec
         lists: first.lists,
         field: Some(first.name),
         other_fields: fields.collect(),
-        text_fields: config.texts().iter().map(text_field_message).collect(),
+        text_fields,
+        sparse_fields,
     }
 }
 
@@ -164,8 +187,12 @@ mod tests {
             let image = FieldConfig::new("image", 7, Metric::Dot);
             let words = TextField::new("title", Language::English).unwrap().and("body").unwrap();
             let words = words.without_stop_words();
-            let config =
-                engine::CollectionConfig::of(text).with_field(image).with_text(words.clone());
+            let sparse = SparseFieldConfig::new("splade");
+            let config = engine::CollectionConfig::of(text)
+                .with_field(image)
+                .with_sparse(sparse.clone())
+                .with_text(words.clone());
+            assert_eq!(sparse_fields(&config_message(&config)), [sparse]);
             let texts = &config_message(&config).text_fields;
             assert_eq!(text_field(&texts[0]).unwrap(), words);
             let read = |message: proto::FieldConfig| {
@@ -176,6 +203,19 @@ mod tests {
             let fields = field_messages(config_message(&config)).into_iter().map(read);
             assert_eq!(fields.collect::<Vec<_>>(), config.fields());
         }
+    }
+
+    #[test]
+    fn a_configuration_of_sparse_fields_only_has_no_other_members() {
+        let sparse = SparseFieldConfig::new("splade");
+        let config = engine::CollectionConfig::of_sparse(sparse.clone());
+        let message = config_message(&config);
+        assert_eq!(sparse_fields(&message), [sparse]);
+        assert!(field_messages(message.clone()).is_empty());
+        let with_dense = proto::CollectionConfig { dims: 3, ..message };
+        assert_eq!(field_messages(with_dense).len(), 1);
+        // Without any field it is the first one that says what is missing.
+        assert_eq!(field_messages(proto::CollectionConfig::default()).len(), 1);
     }
 
     #[test]

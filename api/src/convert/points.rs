@@ -3,7 +3,9 @@
 use std::fmt::Display;
 
 use bigrain_engine as engine;
-use bigrain_engine::{Condition, Conditions, EmbeddingSpaceId, Payload, PayloadUpdate, SeqNo};
+use bigrain_engine::{
+    Condition, Conditions, EmbeddingSpaceId, Payload, PayloadUpdate, SeqNo, SparseVector,
+};
 use tonic::Status;
 
 use super::{at, id_message, invalid, point_id, space};
@@ -33,11 +35,33 @@ fn point(
         let (field, values, space) = (None, message.vector, first_space);
         point.vectors.push(engine::PointVector { field, values, space });
     }
-    for proto::NamedVector { field, values, space: of } in message.vectors {
+    for proto::NamedVector { field, values, space: of, sparse } in message.vectors {
+        if let Some(sparse) = sparse {
+            if !values.is_empty() || of.is_some() {
+                return Err(Status::invalid_argument(format!(
+                    "field {field:?}: expected values or a sparse vector, found both"
+                )));
+            }
+            let vector = sparse_vector(sparse).map_err(|status| {
+                Status::new(status.code(), format!("field {field:?}: {}", status.message()))
+            })?;
+            point.sparse.push(engine::SparsePointVector { field, vector });
+            continue;
+        }
         let (field, space) = (Some(field), space(of.as_deref())?);
         point.vectors.push(engine::PointVector { field, values, space });
     }
     Ok(point)
+}
+
+/// Reads a sparse vector.
+pub(super) fn sparse_vector(message: proto::SparseVector) -> Result<SparseVector, Status> {
+    SparseVector::new(message.indices, message.values).map_err(invalid)
+}
+
+fn sparse_message(vector: &SparseVector) -> proto::SparseVector {
+    let (indices, values) = (vector.dimensions().to_vec(), vector.values().to_vec());
+    proto::SparseVector { indices, values }
 }
 
 /// Reads what must hold for a write to happen.
@@ -128,7 +152,13 @@ pub(crate) fn stored_point(
             message.vector = values;
         } else if parts.vectors {
             let field = field.to_string();
-            message.vectors.push(proto::NamedVector { field, values, space: None });
+            message.vectors.push(proto::NamedVector { field, values, ..Default::default() });
+        }
+    }
+    for engine::StoredSparseVector { field, vector } in point.sparse {
+        if parts.vectors {
+            let (field, sparse) = (field.to_string(), Some(sparse_message(&vector)));
+            message.vectors.push(proto::NamedVector { field, sparse, ..Default::default() });
         }
     }
     Ok(message)

@@ -1,10 +1,10 @@
 //! How to search, what for, and what was found.
 
 use bigrain_engine as engine;
-use bigrain_engine::{Diversity, EmbeddingSpaceId, Filter, Query, SearchParams};
+use bigrain_engine::{Diversity, EmbeddingSpaceId, Filter, Query, SearchParams, SparseQuery};
 use tonic::Status;
 
-use super::points::payload_message;
+use super::points::{payload_message, sparse_vector};
 use super::{id_message, invalid, micros};
 use crate::proto;
 
@@ -64,6 +64,18 @@ pub(crate) fn query(
     query
 }
 
+/// Reads a sparse query.
+pub(crate) fn sparse_query(
+    vector: proto::SparseVector,
+    field: Option<String>,
+) -> Result<SparseQuery, Status> {
+    let query = SparseQuery::new(sparse_vector(vector)?);
+    Ok(match field {
+        Some(field) => query.in_field(field),
+        None => query,
+    })
+}
+
 /// Writes results; the caller adds what it alone knows: encoding and server time.
 pub(crate) fn search_reply(
     output: engine::SearchOutput,
@@ -111,6 +123,7 @@ pub(super) fn stats(stats: &engine::SearchStats) -> proto::SearchStats {
         verify_us: micros(stats.times.verify),
         payload_us: micros(stats.times.payload),
         lists: stats.lists,
+        components: stats.components,
     }
 }
 

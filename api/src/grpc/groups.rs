@@ -91,7 +91,7 @@ impl Grouped {
         let output = match self {
             Self::Vector { collection, params, query, .. } => {
                 let collection = context.collection(&collection)?;
-                collection.search_groups(&query.into_query(cancel), by, &params)
+                collection.search_groups(query.into_query(cancel), by, &params)
             }
             Self::Words(search) => {
                 let (collection, params) = (context.collection(&search.collection)?, search.params);

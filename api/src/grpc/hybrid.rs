@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bigrain_engine::{Cancel, Filter, Fusion, HybridQuery, Query, SearchParams, TextQuery};
+use bigrain_engine::{
+    Cancel, Filter, Fusion, HybridQuery, Query, SearchParams, SparseQuery, TextQuery,
+};
 use tonic::Status;
 
 use super::search::SearchService;
 use crate::proto::hybrid_part::Search;
 use crate::proto::{
-    HybridPart, HybridText, HybridVector, HybridWords, SearchHybridRequest, SearchOptions,
-    SearchReply, SearchWordsRequest,
+    HybridPart, HybridSparse, HybridText, HybridVector, HybridWords, SearchHybridRequest,
+    SearchOptions, SearchReply, SearchWordsRequest,
 };
 use crate::{convert, status};
 
@@ -27,6 +29,7 @@ enum Weights {
 /// A part whose text, if it has one, is encoded.
 enum Part {
     Vector(Query),
+    Sparse(SparseQuery),
     Words(TextQuery),
 }
 
@@ -159,11 +162,15 @@ impl SearchService {
                 encoding.took += encoded.took;
                 Ok(Part::Vector(convert::query(encoded.vector, field, Some(encoded.space))))
             }
+            Some(Search::Sparse(HybridSparse { vector, field })) => {
+                Ok(Part::Sparse(convert::sparse_query(vector.unwrap_or_default(), field)?))
+            }
             Some(Search::Words(HybridWords { text, text_field })) => {
                 Ok(Part::Words(text_query(text, text_field)))
             }
             None => {
-                Err(Status::invalid_argument("search is missing: expected vector, text or words"))
+                let reason = "search is missing: expected vector, sparse, text or words";
+                Err(Status::invalid_argument(reason))
             }
         }
     }
@@ -201,23 +208,35 @@ fn hybrid_query(
     let (fusion, weights) = match weights {
         Weights::Stated(fusion, weights) => (fusion, weights),
         Weights::Fitted(name) => {
-            let Ok([Part::Vector(vector), Part::Words(text)]) = <[Part; 2]>::try_from(parts) else {
-                let expected = "a fitted fusion is of a vector or text and then words";
-                return Err(Status::invalid_argument(expected));
-            };
-            let vector = vector.with_cancel(cancel.clone());
-            let text = text.with_cancel(cancel.clone());
+            let query = fitted_query(parts, cancel)?;
             return Ok(match name {
-                None => HybridQuery::fitted(vector, text),
-                Some(name) => HybridQuery::fitted_as(name, vector, text),
+                None => query,
+                Some(name) => query.with_fit(name),
             });
         }
     };
     let parts = parts.into_iter().zip(weights);
     Ok(parts.fold(HybridQuery::new(fusion), |query, (part, weight)| match part {
         Part::Vector(vector) => query.with_vector(vector.with_cancel(cancel.clone()), weight),
+        Part::Sparse(vector) => query.with_sparse(vector.with_cancel(cancel.clone()), weight),
         Part::Words(text) => query.with_text(text.with_cancel(cancel.clone()), weight),
     }))
+}
+
+fn fitted_query(parts: Vec<Part>, cancel: &Cancel) -> Result<HybridQuery, Status> {
+    let cancel = || cancel.clone();
+    match <[Part; 2]>::try_from(parts) {
+        Ok([Part::Vector(vector), Part::Words(text)]) => {
+            Ok(HybridQuery::fitted(vector.with_cancel(cancel()), text.with_cancel(cancel())))
+        }
+        Ok([Part::Sparse(vector), Part::Words(text)]) => {
+            Ok(HybridQuery::fitted_sparse(vector.with_cancel(cancel()), text.with_cancel(cancel())))
+        }
+        Ok(_) | Err(_) => {
+            let expected = "a fitted fusion is of a vector, sparse vector or text and then words";
+            Err(Status::invalid_argument(expected))
+        }
+    }
 }
 
 fn text_query(text: String, field: Option<String>) -> TextQuery {

@@ -11,11 +11,13 @@
 //! Blocks follow each other on one thread, or run side by side where threads share a batch; then
 //! there are two meeting points a layer.
 
+use bigrain_kernels::Int8Rows;
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::config::{BertConfig, BertConfigError};
-use crate::batch::PackedBatch;
+use super::config::BertConfig;
+use crate::architecture::{BuildModelError, Head};
+use crate::batch::{PackedBatch, Sharing};
 use crate::nn::{
     AlignedBuffer, Attention, AttentionScratch, FeedForward, FeedForwardScratch, LayerNorm, Linear,
     TILE_ROWS, dense,
@@ -41,15 +43,6 @@ pub(crate) struct BertModel {
     pooler: Option<Pooler>,
 }
 
-/// Who works on a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sharing {
-    /// The calling thread.
-    OneThread,
-    /// All threads of the rayon pool the caller runs in.
-    Pool,
-}
-
 /// Memory of one forward pass, to be used again.
 #[derive(Debug, Default)]
 pub(crate) struct BertScratch {
@@ -62,6 +55,7 @@ pub(crate) struct BertScratch {
 #[derive(Debug, Default)]
 struct BlockScratch {
     sum: AlignedBuffer,
+    quantized: Int8Rows,
     attention: AttentionScratch,
     feed_forward: FeedForwardScratch,
 }
@@ -81,30 +75,18 @@ struct Pooler {
     bias: Vec<f32>,
 }
 
-/// A model that could not be built from its configuration and tensors.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum BuildModelError {
-    #[error(transparent)]
-    Config(#[from] BertConfigError),
-    #[error(transparent)]
-    Weights(#[from] WeightsError),
-}
-
 impl BertModel {
-    /// Checks and packs the tensors of a model; its pooler only if asked for.
+    /// Checks and packs the tensors of a model with a head.
     pub(crate) fn build(
         config: &BertConfig,
         tensors: &Tensors<'_>,
-        with_pooler: bool,
+        head: Head,
     ) -> Result<Self, BuildModelError> {
-        tensors.check(&config.tensors())?;
-        if with_pooler {
-            tensors.check(&config.pooler_tensors())?;
-        }
+        tensors.check(&config.tensors(head))?;
         let builder = Builder { arch: Arch::new(), config, tensors };
         let layers =
             (0..config.num_hidden_layers).map(|i| builder.layer(i)).collect::<Result<_, _>>()?;
-        let pooler = if with_pooler {
+        let pooler = if head == Head::Pooler {
             let weight = tensors.read("pooler.dense.weight")?;
             Some(Pooler { weight, bias: tensors.read("pooler.dense.bias")? })
         } else {
@@ -146,8 +128,8 @@ impl BertModel {
 
         self.embed(batch, x);
         if let Some(first) = self.layers.first() {
-            shape.for_each((x, hidden), (qkv, 3 * hidden), blocks, |_, x, qkv, _| {
-                first.qkv.forward(x, qkv);
+            shape.for_each((x, hidden), (qkv, 3 * hidden), blocks, |_, x, qkv, scratch| {
+                first.qkv.forward(x, qkv, &mut scratch.quantized);
             });
         }
         for (index, layer) in self.layers.iter().enumerate() {
@@ -166,7 +148,7 @@ impl BertModel {
             shape.for_each((x, hidden), (qkv, 3 * hidden), blocks, |start, x, qkv, scratch| {
                 layer.finish(x, &context[start * hidden..][..x.len()], scratch);
                 if let Some(next) = next {
-                    next.qkv.forward(x, qkv);
+                    next.qkv.forward(x, qkv, &mut scratch.quantized);
                 }
             });
         }
@@ -200,7 +182,7 @@ impl Layer {
     /// Takes rows from after the attention to the end of the layer.
     fn finish(&self, x: &mut [f32], context: &[f32], scratch: &mut BlockScratch) {
         let sum = scratch.sum.grow(x.len());
-        self.output.forward(context, sum);
+        self.output.forward(context, sum, &mut scratch.quantized);
         self.output_norm.add_and_normalize(x, sum);
         self.feed_forward.forward(x, sum, &mut scratch.feed_forward);
         self.feed_forward_norm.add_and_normalize(x, sum);
@@ -283,6 +265,7 @@ impl Builder<'_> {
             output: self.linear(&[name("attention.output.dense")], hidden)?,
             output_norm: self.norm(&name("attention.output"))?,
             feed_forward: FeedForward::new(
+                self.arch,
                 self.linear(&[name("intermediate.dense")], hidden)?,
                 self.linear(&[name("output.dense")], self.config.intermediate_size)?,
                 self.config.activation()?,
@@ -293,12 +276,7 @@ impl Builder<'_> {
 
     /// Stacks layers of the same input into one.
     fn linear(&self, names: &[String], inputs: usize) -> Result<Linear, WeightsError> {
-        let (mut weight, mut bias) = (Vec::new(), Vec::new());
-        for name in names {
-            weight.extend(self.tensors.read(&format!("{name}.weight"))?);
-            bias.extend(self.tensors.read(&format!("{name}.bias"))?);
-        }
-        Ok(Linear::new(self.arch, &weight, &bias, inputs))
+        self.tensors.linear(self.arch, names, inputs)
     }
 
     fn norm(&self, name: &str) -> Result<LayerNorm, WeightsError> {

@@ -5,4 +5,5 @@
 
 mod folders;
 mod minilm;
+mod quantized;
 mod support;

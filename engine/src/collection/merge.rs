@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bigrain_index::IndexError;
 use bigrain_storage::{Batch, ReadError};
-use bigrain_types::{Cancel, Cancelled, FieldId, Offset, Payload, PointId, SegmentId};
+use bigrain_types::{Cancel, Cancelled, FieldId, Offset, Payload, PointId, SegmentId, SparseView};
 
 use super::building::NewSegment;
 use super::handle::Shared;
@@ -63,6 +63,7 @@ impl Shared {
             return Ok(true);
         }
         let bytes = self.build_bytes(input.len());
+        self.resources.filters.make_room(bytes);
         let Some(_charge) = self.resources.memory.try_charge(Purpose::Builds, bytes) else {
             let reason = format!("no memory to merge: {bytes} bytes do not fit the budget");
             return Err(Error::new(ErrorKind::ResourceExhausted, reason).retry_after(RETRY_AFTER));
@@ -147,7 +148,9 @@ impl Source {
     /// Returns about how many vectors its live points have.
     fn vectors(&self) -> u64 {
         let rows = self.live.len() as u64;
-        self.segment.fields().map(|files| files.rows().min(rows)).sum()
+        let dense = self.segment.fields().map(|files| files.rows());
+        let sparse = self.segment.sparse_fields().map(|files| files.reader.vectors());
+        dense.chain(sparse).map(|vectors| vectors.min(rows)).sum()
     }
 }
 
@@ -204,6 +207,16 @@ impl SegmentInput for MergeInput<'_> {
         let (source, offset) = self.locate(point);
         let Some(files) = source.segment.field(field) else { return Ok(None) };
         files.vector_in_place(offset)
+    }
+
+    fn sparse(&self, point: usize, field: FieldId) -> Result<Option<SparseView<'_>>, IndexError> {
+        let (source, offset) = self.locate(point);
+        let Some(files) = source.segment.sparse(field) else { return Ok(None) };
+        let vector = files.reader.vector(offset)?;
+        if vector.is_some() {
+            self.watch.check().map_err(ReadError::Cancelled)?;
+        }
+        Ok(vector)
     }
 
     fn payloads(&self, points: &[u32]) -> Result<Vec<Cow<'_, Payload>>> {

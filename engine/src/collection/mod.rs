@@ -41,5 +41,6 @@ pub(crate) use handle::{
     remove_collection_folder,
 };
 pub use info::{
-    CollectionInfo, CollectionState, CollectionStatus, FieldInfo, FlushInfo, MergeInfo, SegmentInfo,
+    CollectionInfo, CollectionState, CollectionStatus, FieldInfo, FlushInfo, MergeInfo,
+    SegmentInfo, SparseFieldInfo,
 };

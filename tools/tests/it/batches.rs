@@ -125,7 +125,7 @@ fn a_batch_by_words_is_what_single_searches_are() {
     // A batch of vectors is fused with nothing it does not have.
     desk.write("queries.jsonl", "{\"vector\": [1, 0]}\n");
     let output = desk.run("search --batch queries.jsonl --hybrid rrf --text-weight 0.5");
-    assert!(texts(&output).0.contains("no text: words are searched"), "{output:?}");
+    assert!(texts(&output).0.contains("a part of the fusion has no text"), "{output:?}");
     assert!(desk.fail("search --batch none.jsonl", 1).contains("open none.jsonl"));
 }
 

@@ -4,9 +4,11 @@
 
 mod backups;
 mod batches;
+mod code;
 mod commands;
 mod desk;
 mod exchange;
 mod hybrid;
+mod sparse;
 mod tuning;
 mod vectors;

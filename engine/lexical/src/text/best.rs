@@ -15,11 +15,10 @@
 //! same bits; only sums that decide what is looked at are taken in another order, and they have room for
 //! it ([`SLACK`]).
 
-use tantivy::postings::BlockSegmentPostings;
-
 use super::bm25::{Bm25, WeighedWord};
 use super::{TextIndex, TextSource};
 use crate::LexicalError;
+use crate::dictionary::Cursor;
 
 /// Rows of a window.
 const WINDOW: u32 = 2048;
@@ -40,8 +39,8 @@ const KEPT: usize = 256;
 pub type ScoredRow = (u32, f32);
 
 /// One word of a query in a segment that has it.
-struct List {
-    postings: BlockSegmentPostings,
+struct List<'a> {
+    postings: Cursor<'a>,
     /// The next posting of the block.
     at: usize,
     weight: f32,
@@ -66,6 +65,15 @@ struct Window {
     parts: Vec<f32>,
     /// Their sum so far.
     sums: Vec<f32>,
+}
+
+/// A row that may be among the best.
+struct RowOfWindow {
+    slot: usize,
+    row: u32,
+    length: u8,
+    /// What it has to score.
+    threshold: f32,
 }
 
 impl TextIndex {
@@ -103,12 +111,12 @@ impl TextIndex {
     }
 
     /// Opens the posting lists of the query's words, those of the smallest bounds first.
-    fn lists(&self, bm25: &Bm25) -> Result<Vec<List>, LexicalError> {
+    fn lists(&self, bm25: &Bm25) -> Result<Vec<List<'_>>, LexicalError> {
         let mut lists = Vec::new();
         for &WeighedWord { ref word, weight } in bm25.words() {
-            let Some(postings) = self.postings(word)? else { continue };
+            let Some(postings) = self.cursor(word)? else { continue };
             // A share of the weight, below 1 whatever a row is like.
-            let bound = if u64::from(postings.doc_freq()) < SHORT {
+            let bound = if u64::from(postings.len()) < SHORT {
                 weight
             } else {
                 self.peaks(word)?.bound(bm25, weight)
@@ -122,7 +130,7 @@ impl TextIndex {
 
     fn skim(
         &self,
-        mut lists: Vec<List>,
+        mut lists: Vec<List<'_>>,
         bm25: &Bm25,
         best: &mut Best,
         is_in: impl Fn(u32) -> bool,
@@ -139,7 +147,7 @@ impl TextIndex {
             let (looked_up, read) = lists.split_at_mut(first);
             let mut next = None;
             for list in read.iter_mut() {
-                let row = list.row(self)?;
+                let row = list.row()?;
                 next = next.into_iter().chain(row).min();
             }
             let Some(next) = next else { return Ok(()) };
@@ -152,8 +160,13 @@ impl TextIndex {
                 if window.sums[slot] == 0.0 {
                     continue;
                 }
-                if is_in(row) && window.complete(slot, row, looked_up, &within, best, self, bm25) {
-                    best.push(row, window.score(slot));
+                if is_in(row) {
+                    let threshold = best.threshold;
+                    let length = self.length(row);
+                    let row_of = RowOfWindow { slot, row, length, threshold };
+                    if window.complete(&row_of, looked_up, &within, bm25)? {
+                        best.push(row, window.score(slot));
+                    }
                 }
                 window.clear(slot);
             }
@@ -162,22 +175,14 @@ impl TextIndex {
     }
 }
 
-impl List {
+impl List<'_> {
     /// Returns the next row that has the word; none behind the last.
-    fn row(&mut self, index: &TextIndex) -> Result<Option<u32>, LexicalError> {
-        if self.at == self.postings.docs().len() && self.at > 0 {
-            self.postings.advance();
+    fn row(&mut self) -> Result<Option<u32>, LexicalError> {
+        if self.at == self.postings.rows().len() && self.at > 0 {
+            self.postings.advance()?;
             self.at = 0;
         }
-        index.check(&self.postings)?;
-        Ok(self.postings.docs().get(self.at).copied())
-    }
-
-    /// Returns how often a row has the word. Rows are asked for in their order.
-    fn count(&mut self, row: u32) -> Option<u32> {
-        let at = self.postings.seek(row);
-        let found = self.postings.docs().get(at).is_some_and(|&found| found == row);
-        found.then(|| self.postings.freqs().get(at).copied()).flatten()
+        Ok(self.postings.rows().get(self.at).copied())
     }
 }
 
@@ -190,56 +195,49 @@ impl Window {
     /// Adds what a word adds to the rows of the window.
     fn add(
         &mut self,
-        list: &mut List,
+        list: &mut List<'_>,
         start: u32,
         index: &TextIndex,
         bm25: &Bm25,
     ) -> Result<(), LexicalError> {
-        while let Some(row) = list.row(index)?.filter(|row| row - start < WINDOW) {
-            debug_assert!(row >= start);
-            let (rows, counts) = (&list.postings.docs()[list.at..], list.postings.freqs());
-            for (&row, &count) in rows.iter().zip(&counts[list.at..]) {
-                if row - start >= WINDOW {
-                    break;
-                }
-                let slot = (row - start) as usize;
+        // Rows rise, unless the file contradicts itself; then they come again in a window before.
+        let slot_of = |row: u32| Some(row.wrapping_sub(start)).filter(|&slot| slot < WINDOW);
+        while list.row()?.and_then(slot_of).is_some() {
+            let rows = list.postings.rows()[list.at..].iter();
+            let mut read = 0;
+            for (&row, &count) in rows.zip(&list.postings.counts()[list.at..]) {
+                let Some(slot) = slot_of(row) else { break };
                 let part = bm25.part(list.weight, index.length(row), count);
-                self.parts[slot * self.columns + list.column] = part;
-                self.sums[slot] += part;
-                list.at += 1;
+                self.parts[slot as usize * self.columns + list.column] = part;
+                self.sums[slot as usize] += part;
+                read += 1;
             }
+            list.at += read;
         }
         Ok(())
     }
 
     /// Looks up the words that are not read, those of the largest bounds first; false as soon as the
     /// row cannot reach the threshold.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "all of a search, for one row of its innermost loop"
-    )]
     fn complete(
         &mut self,
-        slot: usize,
-        row: u32,
-        looked_up: &mut [List],
+        of: &RowOfWindow,
+        looked_up: &mut [List<'_>],
         within: &[f32],
-        best: &Best,
-        index: &TextIndex,
         bm25: &Bm25,
-    ) -> bool {
-        let mut sum = self.sums[slot];
+    ) -> Result<bool, LexicalError> {
+        let mut sum = self.sums[of.slot];
         for (at, list) in looked_up.iter_mut().enumerate().rev() {
-            if (sum + within[at + 1]) * SLACK < best.threshold {
-                return false;
+            if (sum + within[at + 1]) * SLACK < of.threshold {
+                return Ok(false);
             }
-            if let Some(count) = list.count(row) {
-                let part = bm25.part(list.weight, index.length(row), count);
-                self.parts[slot * self.columns + list.column] = part;
+            if let Some(count) = list.postings.count_of(of.row)? {
+                let part = bm25.part(list.weight, of.length, count);
+                self.parts[of.slot * self.columns + list.column] = part;
                 sum += part;
             }
         }
-        true
+        Ok(true)
     }
 
     /// Returns the score of a row, its parts summed in the order of the query's words.

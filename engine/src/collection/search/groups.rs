@@ -14,8 +14,8 @@ use super::{refuse_diversity, without_payload};
 use crate::collection::Collection;
 use crate::collection::handle::Shared;
 use crate::{
-    Error, Group, GroupBy, GroupOutput, HybridQuery, Query, Result, ScoredPoint, SearchOutput,
-    SearchPlan, TextQuery,
+    Error, Group, GroupBy, GroupOutput, HybridQuery, Result, ScoredPoint, SearchOutput, SearchPlan,
+    TextQuery, VectorQuery,
 };
 
 /// Points that are looked at first, for each that is wanted.
@@ -32,14 +32,14 @@ impl Collection {
     /// # Errors
     ///
     /// `InvalidArgument` for diversity, or more than [`MAX_LIMIT`] points in all groups; and as
-    /// [`search`](Self::search).
+    /// [`search_by_vector`](Self::search_by_vector).
     pub fn search_groups(
         &self,
-        query: &Query,
+        query: impl Into<VectorQuery>,
         by: &GroupBy,
         params: &SearchParams,
     ) -> Result<GroupOutput> {
-        self.0.grouped(Sought::Vector(query), by, params)
+        self.0.grouped(Sought::Vector(&query.into()), by, params)
     }
 
     /// Returns the best points by words of each of the best values of a payload field, as

@@ -4,14 +4,14 @@ use bigrain_types::filter::Condition;
 use bigrain_types::{Filter, MAX_LIMIT, SearchParams};
 
 use super::hybrid::HybridSearch;
-use super::{TextSearch, VectorSearch};
+use super::{SparseVectorSearch, TextSearch, VectorSearch};
 use crate::collection::handle::Shared;
-use crate::{HybridQuery, Query, Result, SearchOutput, TextQuery};
+use crate::{HybridQuery, Result, SearchOutput, TextQuery, VectorQuery};
 
 /// What is searched for.
 #[derive(Clone, Copy)]
 pub(super) enum Sought<'a> {
-    Vector(&'a Query),
+    Vector(&'a VectorQuery),
     Text(&'a TextQuery),
     Hybrid(&'a HybridQuery),
 }
@@ -20,7 +20,7 @@ impl Sought<'_> {
     /// Returns the filter that all results match, where there is one.
     pub fn filter(self) -> Option<Filter> {
         match self {
-            Self::Vector(query) => query.filter.clone(),
+            Self::Vector(query) => query.filter().cloned(),
             Self::Text(query) => query.filter.clone(),
             // Each part has its own. Values without any result cost a search, and change nothing.
             Self::Hybrid(_) => None,
@@ -37,11 +37,11 @@ impl Sought<'_> {
 
     pub fn larger_is_better(self, shared: &Shared) -> Result<bool> {
         match self {
-            Self::Vector(query) => {
+            Self::Vector(VectorQuery::Dense(query)) => {
                 let fields = shared.fields();
                 Ok(fields.named(query.field.as_deref())?.config.metric.larger_is_nearer())
             }
-            Self::Text(_) | Self::Hybrid(_) => Ok(true),
+            Self::Vector(VectorQuery::Sparse(_)) | Self::Text(_) | Self::Hybrid(_) => Ok(true),
         }
     }
 
@@ -66,10 +66,15 @@ impl Sought<'_> {
             }
         };
         match self {
-            Self::Vector(query) => {
+            Self::Vector(VectorQuery::Dense(query)) => {
                 let mut query = query.clone();
                 narrow(&mut query.filter);
                 VectorSearch::prepare(shared, &query, params)?.run()
+            }
+            Self::Vector(VectorQuery::Sparse(query)) => {
+                let mut query = query.clone();
+                narrow(&mut query.filter);
+                SparseVectorSearch::prepare(shared, &query, *params)?.run()
             }
             Self::Text(query) => {
                 let mut query = query.clone();

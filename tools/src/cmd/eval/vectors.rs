@@ -12,6 +12,7 @@ use clap::Args;
 use super::args::Common;
 use super::filters::{FilterCases, FilterEvaluation, FilterSweep};
 use super::index::IndexPlace;
+use super::ingest::IngestRun;
 use super::report::{BuildFigures, VectorEvaluation};
 use super::test_set::{Sources, TestSet};
 use crate::cmd::flags::parse_levels;
@@ -81,6 +82,10 @@ pub struct VectorArgs {
     /// [default: ranges of a random number, beside exact filtered searches]
     #[arg(long, value_name = "FILE", requires = "filters")]
     filter_cases: Option<PathBuf>,
+    /// Measure searches while other rows are written as fast as they can be, for so many seconds,
+    /// beside the same searches before that
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["corpus", "sweep", "plot", "threads_all", "truth", "collection", "filters"])]
+    under_ingest: Option<u64>,
     /// Draw the curve into this SVG file
     #[arg(long, value_name = "FILE", conflicts_with = "corpus")]
     plot: Option<PathBuf>,
@@ -99,6 +104,13 @@ pub(super) fn run(
     let params = args.params(common.oversampling)?;
     let mut set = args.test_set()?;
     let config = args.collection_config(&set);
+    if let Some(seconds) = args.under_ingest {
+        let evaluation = IngestRun { set: &set, config, params, seconds }.run(session)?;
+        if common.json {
+            return session.write_json(&evaluation);
+        }
+        return evaluation.write_table(session.out);
+    }
     let place = match &args.collection {
         Some(name) => IndexPlace::kept(session.data_dir(), name),
         None => IndexPlace::temporary()?,
@@ -112,15 +124,16 @@ pub(super) fn run(
     let vectors = set.queries.to_matrix()?;
     let searched = args.search(&place, &vectors, params, session)?;
     let judged = Judged { set: &set, truth: &truth, vectors: &vectors, limit: params.limit() };
+    let first = config.field(None)?;
     let evaluation = VectorEvaluation {
         machine: Machine::here(),
         base: set.base.path().display().to_string(),
         queries: set.queries.path().display().to_string(),
         query_count: vectors.len(),
-        metric: config.first().metric,
-        levels: config.first().levels,
-        dense: config.first().dense,
-        lists: config.first().lists,
+        metric: first.metric,
+        levels: first.levels,
+        dense: first.dense,
+        lists: first.lists,
         limit: params.limit(),
         oversampling: params.oversampling(),
         codes_only: !params.verify(),

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bigrain_engine::{Collection, Filter, MAX_OVERSAMPLING, SearchOutput, SearchParams};
+use bigrain_engine::{
+    Collection, Engine, Filter, GroupBy, GroupOutput, MAX_OVERSAMPLING, SearchOutput, SearchParams,
+};
 use clap::Args;
 use serde_json::json;
 
@@ -11,19 +13,20 @@ use super::question::{Asker, Found, Question};
 use super::{batch, read_filter};
 use crate::cmd::answer_flags::{AnswerFlags, groups_json, write_groups};
 use crate::cmd::hybrid_flags::{HybridFlags, Way};
+use crate::code;
 use crate::failure::Usage;
 use crate::hits;
-use crate::session::{Session, open_collection};
+use crate::session::{Session, find_collection, open_collection};
 
-/// Finds the points nearest to a text, by vectors, by words, or by both.
+/// Finds the points nearest to a text, by vectors, by words, or by both; or to a sparse vector.
 #[derive(Args, Debug)]
 pub struct SearchArgs {
-    /// What to look for
-    #[arg(required_unless_present = "batch", conflicts_with = "batch")]
+    /// What to look for; may be left out beside --sparse
+    #[arg(required_unless_present_any = ["batch", "sparse"], conflicts_with = "batch")]
     query: Option<String>,
     /// Answer every line of this file, {"text" or "vector": .., "id", "filter", "limit": ..}, with a
     /// line of JSON; - reads standard input
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sparse", "code"])]
     batch: Option<PathBuf>,
     /// The collection to search; may be left out when there is only one
     #[arg(long, short, value_name = "NAME")]
@@ -58,6 +61,13 @@ pub struct SearchArgs {
     pub(super) hybrid: HybridFlags,
     #[command(flatten)]
     pub(super) answer: AnswerFlags,
+    /// Search code that was built with --code: print file and line of functions and types, each with
+    /// the block that matches best
+    #[arg(long, conflicts_with_all = ["field", "group_by", "diversity"])]
+    code: bool,
+    /// Blocks of each function or type
+    #[arg(long, value_name = "N", default_value_t = 3, requires = "code")]
+    blocks: usize,
     /// Show the plan
     #[arg(long)]
     explain: bool,
@@ -72,31 +82,38 @@ pub struct SearchArgs {
 ///
 /// When a parameter is out of range, or data folder, collection or model cannot be opened.
 pub fn run(args: &SearchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
-    let (params, way, by) = (args.params()?, args.hybrid.way()?, args.answer.group_by()?);
-    if args.query.as_ref().is_some_and(|query| query.trim().is_empty()) {
+    let (params, way) = (args.params()?, args.hybrid.way()?);
+    let by = match args.code {
+        // Blocks are grouped by the snippet that they are of.
+        true => Some(GroupBy::new(code::GROUP_FIELD)?.with_per_group(args.blocks)?),
+        false => args.answer.group_by()?,
+    };
+    let sparse = args.hybrid.sparse_query();
+    let has_text = args.query.as_ref().is_some_and(|query| !query.trim().is_empty());
+    if args.batch.is_none() && way.needs_text(sparse.is_some()) && !has_text {
         return Err(Usage::new("the query is empty").into());
     }
     let engine = session.open_existing()?;
-    let collection = open_collection(&engine, args.collection.as_deref())?;
+    let collection = match args.code {
+        true => open_code(&engine, args.collection.as_deref())?,
+        false => open_collection(&engine, args.collection.as_deref())?,
+    };
     if let Some(path) = &args.batch {
         return batch::run(path, args, &way, &collection, session);
     }
     let (text, filter) = (args.query.clone(), args.filter.clone());
-    let mut question = Question { text, filter, ..Question::default() };
+    let mut question = Question { text, filter, sparse, ..Question::default() };
     let mut asker = Asker::new(args, &way, &collection, session);
     let encode = asker.encode(std::iter::once(&mut question))?;
     match asker.query(question)?.run(&collection, &params, by.as_ref())? {
         Found::Points(found) => args.write_points(&found, &collection, &way, encode, session),
+        Found::Groups(found) if args.code => args.write_code(&found, &collection, encode, session),
         Found::Groups(found) if args.json => {
             session.write_json(&json!({ "groups": groups_json(&found), "stats": found.stats }))
         }
         Found::Groups(found) => {
             write_groups(&found, session)?;
-            writeln!(session.out, "{}", hits::stats_line(&found.stats, encode))?;
-            if let Some(plan) = &found.plan {
-                writeln!(session.out, "\n{plan}")?;
-            }
-            Ok(())
+            write_end(&found, encode, session)
         }
     }
 }
@@ -126,7 +143,7 @@ impl SearchArgs {
                 _ if self.filter.is_some() || *way != Way::Vectors => {
                     writeln!(session.out, "no point of {name:?} matches")?
                 }
-                1 => writeln!(session.out, "collection {name:?} is empty")?,
+                0 | 1 => writeln!(session.out, "collection {name:?} is empty")?,
                 _ => {
                     let field = &shape.field(self.field.as_deref())?.name;
                     writeln!(session.out, "no point of {name:?} has a vector in field {field:?}")?;
@@ -140,6 +157,24 @@ impl SearchArgs {
             writeln!(session.out, "\n{plan}")?;
         }
         Ok(())
+    }
+
+    fn write_code(
+        &self,
+        found: &GroupOutput,
+        collection: &Collection,
+        encode: Duration,
+        session: &mut Session<'_>,
+    ) -> anyhow::Result<()> {
+        if self.json {
+            let snippets = code::groups_json(found);
+            return session.write_json(&json!({ "snippets": snippets, "stats": found.stats }));
+        }
+        if found.groups.is_empty() {
+            writeln!(session.out, "no code of {:?} matches\n", collection.name())?;
+        }
+        code::write_groups(found, session.out)?;
+        write_end(found, encode, session)
     }
 
     /// Returns how to search.
@@ -157,6 +192,28 @@ impl SearchArgs {
         }
         let params = params.with_verify(!self.codes_only).with_exact(self.exact);
         self.answer.params(params.with_explain(self.explain))
+    }
+}
+
+/// Writes what a search for groups did.
+fn write_end(
+    found: &GroupOutput,
+    encode: Duration,
+    session: &mut Session<'_>,
+) -> anyhow::Result<()> {
+    writeln!(session.out, "{}", hits::stats_line(&found.stats, encode))?;
+    if let Some(plan) = &found.plan {
+        writeln!(session.out, "\n{plan}")?;
+    }
+    Ok(())
+}
+
+/// Opens the collection of code: the one named, or the one that is made if none is, or the only one.
+fn open_code(engine: &Engine, name: Option<&str>) -> anyhow::Result<Collection> {
+    let default = find_collection(engine, code::DEFAULT_COLLECTION)?;
+    match (name, default) {
+        (None, Some(collection)) => Ok(collection),
+        (name, _) => open_collection(engine, name),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! {"id": "q1", "text": "how do I wait for a child process"}
+//! {"sparse": {"indices": [7, 1996], "values": [0.5, 1.2]}}
 //! {"vector": [0.1, ..], "filter": {"field": "crate", "eq": "tokio"}, "limit": 3}
 //! ```
 //!
@@ -16,7 +17,7 @@ use std::time::Instant;
 
 use anyhow::{Context, anyhow, ensure};
 use bigrain_engine::filter::Condition;
-use bigrain_engine::{Collection, Filter, GroupBy, SearchParams};
+use bigrain_engine::{Collection, Filter, GroupBy, SearchParams, SparseQuery, SparseVector};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -41,6 +42,8 @@ struct Line {
     text: Option<String>,
     #[serde(default)]
     vector: Option<Vec<f32>>,
+    #[serde(default)]
+    sparse: Option<SparseVector>,
     #[serde(default)]
     filter: Option<Value>,
     #[serde(default)]
@@ -194,8 +197,9 @@ impl Line {
         args: &SearchArgs,
         params: &SearchParams,
     ) -> anyhow::Result<(Question, SearchParams)> {
-        let Self { text, vector, filter, limit, .. } = self;
-        ensure!(text.is_some() || vector.is_some(), "no text and no vector");
+        let Self { text, vector, sparse, filter, limit, .. } = self;
+        let anything = text.is_some() || vector.is_some() || sparse.is_some();
+        ensure!(anything, "no text and no vector");
         let empty = text.as_ref().is_some_and(|text| text.trim().is_empty());
         ensure!(!empty, "the text is empty");
         let filter = filter.map(|filter| Filter::from_value(&filter)).transpose()?;
@@ -208,6 +212,7 @@ impl Line {
             Some(limit) => params.with_limit(limit)?,
             None => *params,
         };
-        Ok((Question { text, vector, space: None, filter }, params))
+        let sparse = sparse.map(SparseQuery::new);
+        Ok((Question { text, vector, space: None, sparse, filter }, params))
     }
 }

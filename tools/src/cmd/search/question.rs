@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, bail};
 use bigrain_encoders::{EncodeOptions, TextKind};
 use bigrain_engine::{
     Cancel, Collection, EmbeddingSpaceId, Filter, GroupBy, GroupOutput, HybridQuery, Query,
-    SearchOutput, SearchParams, TextQuery,
+    SearchOutput, SearchParams, SparseQuery, TextQuery, VectorQuery,
 };
 
 use super::SearchArgs;
-use crate::cmd::hybrid_flags::Way;
+use crate::cmd::hybrid_flags::{Queries, Way};
 use crate::model::Model;
 use crate::session::Session;
 
@@ -22,15 +22,16 @@ pub(super) struct Question {
     pub vector: Option<Vec<f32>>,
     /// Which space the vector is of, where that is known.
     pub space: Option<EmbeddingSpaceId>,
+    pub sparse: Option<SparseQuery>,
     pub filter: Option<Filter>,
 }
 
 /// A question that is ready to be asked.
 #[derive(Clone, Debug)]
 pub(super) enum Asked {
-    Vector(Query),
+    Vector(VectorQuery),
     Words(TextQuery),
-    Both(HybridQuery),
+    Fused(HybridQuery),
 }
 
 /// What was found.
@@ -68,11 +69,10 @@ impl<'a> Asker<'a> {
         &mut self,
         questions: impl Iterator<Item = &'q mut Question>,
     ) -> anyhow::Result<Duration> {
-        if !self.way.needs_vector() {
-            return Ok(Duration::ZERO);
-        }
-        let mut waiting: Vec<&mut Question> =
-            questions.filter(|question| question.vector.is_none()).collect();
+        let is_waiting = |question: &&mut Question| {
+            question.vector.is_none() && self.way.needs_vector(question.sparse.is_some())
+        };
+        let mut waiting: Vec<&mut Question> = questions.filter(is_waiting).collect();
         let texts: Vec<String> =
             waiting.iter().filter_map(|question| question.text.clone()).collect();
         if texts.is_empty() {
@@ -95,34 +95,30 @@ impl<'a> Asker<'a> {
 
     /// Makes a query of a question whose text is encoded.
     pub fn query(&self, question: Question) -> anyhow::Result<Asked> {
-        let Question { text, vector, space, filter } = question;
-        let words = |text: Option<String>| {
-            let text = text.ok_or_else(|| anyhow!("no text: words are searched"))?;
-            ensure!(!text.trim().is_empty(), "the text is empty");
-            let query = self.args.hybrid.text_query(&text);
-            let query = query.with_cancel(self.cancel.clone());
-            Ok(match filter.clone() {
-                Some(filter) => query.with_filter(filter),
-                None => query,
-            })
-        };
-        if !self.way.needs_vector() {
-            return Ok(Asked::Words(words(text)?));
+        let Question { text, vector, space, sparse, filter } = question;
+        let vector = vector.map(|vector| self.vector_query(vector, space, filter.as_ref()));
+        let sparse = sparse.map(|query| self.sparse_query(query, filter.as_ref()));
+        let words = text.as_deref().map(|text| self.text_query(text, filter.as_ref()));
+        match (self.way, vector, sparse, words) {
+            (Way::Words, .., Some(words)) => Ok(Asked::Words(words)),
+            (Way::Sparse, _, Some(sparse), _) => Ok(Asked::Vector(sparse.into())),
+            (Way::Vectors, Some(vector), ..) => Ok(Asked::Vector(vector.into())),
+            // A line of a batch may have a sparse vector and nothing else.
+            (Way::Vectors, None, Some(sparse), _) => Ok(Asked::Vector(sparse.into())),
+            (Way::Words, .., None) => bail!("no text: words are searched"),
+            (Way::Sparse | Way::Vectors, ..) => bail!("no text and no vector"),
+            (way, vector, sparse, text) => {
+                let query = Queries { vector, sparse, text }.fused(way);
+                query.map(Asked::Fused).context("a part of the fusion has no text and no vector")
+            }
         }
-        let vector = vector.ok_or_else(|| anyhow!("no text and no vector"))?;
-        let vector = self.vector_query(vector, space, filter.clone());
-        if *self.way == Way::Vectors {
-            return Ok(Asked::Vector(vector));
-        }
-        let both = self.way.hybrid_query(vector, words(text)?);
-        both.map(Asked::Both).ok_or_else(|| anyhow!("nothing is fused"))
     }
 
     fn vector_query(
         &self,
         vector: Vec<f32>,
         space: Option<EmbeddingSpaceId>,
-        filter: Option<Filter>,
+        filter: Option<&Filter>,
     ) -> Query {
         let mut query = Query::new(vector).with_cancel(self.cancel.clone());
         if let Some(space) = space {
@@ -132,7 +128,23 @@ impl<'a> Asker<'a> {
             query = query.in_field(field);
         }
         match filter {
-            Some(filter) => query.with_filter(filter),
+            Some(filter) => query.with_filter(filter.clone()),
+            None => query,
+        }
+    }
+
+    fn sparse_query(&self, query: SparseQuery, filter: Option<&Filter>) -> SparseQuery {
+        let query = query.with_cancel(self.cancel.clone());
+        match filter {
+            Some(filter) => query.with_filter(filter.clone()),
+            None => query,
+        }
+    }
+
+    fn text_query(&self, text: &str, filter: Option<&Filter>) -> TextQuery {
+        let query = self.args.hybrid.text_query(text).with_cancel(self.cancel.clone());
+        match filter {
+            Some(filter) => query.with_filter(filter.clone()),
             None => query,
         }
     }
@@ -158,15 +170,15 @@ impl Asked {
     ) -> bigrain_engine::Result<Found> {
         let Some(by) = by else {
             return Ok(Found::Points(match self {
-                Self::Vector(query) => collection.search(query, params)?,
+                Self::Vector(query) => collection.search_by_vector(query, params)?,
                 Self::Words(query) => collection.search_text(query, params)?,
-                Self::Both(query) => collection.search_hybrid(query, params)?,
+                Self::Fused(query) => collection.search_hybrid(query, params)?,
             }));
         };
         Ok(Found::Groups(match self {
-            Self::Vector(query) => collection.search_groups(query, by, params)?,
+            Self::Vector(query) => collection.search_groups(query.clone(), by, params)?,
             Self::Words(query) => collection.search_text_groups(query, by, params)?,
-            Self::Both(query) => collection.search_hybrid_groups(query, by, params)?,
+            Self::Fused(query) => collection.search_hybrid_groups(query, by, params)?,
         }))
     }
 }

@@ -95,7 +95,7 @@ impl FilterSweep<'_> {
         match &case.truth {
             CaseTruth::Exact => {
                 let exact = Pass::run(self.collection, queries, &self.params.with_exact(true))?;
-                let metric = self.collection.config().first().metric;
+                let metric = self.collection.config().field(None)?.metric;
                 let truth = ExactResults::new(metric, self.params.limit(), exact.found);
                 Ok(measured.iter().map(|one| truth.recall(&one.found).at_limit).collect())
             }
