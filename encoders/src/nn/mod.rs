@@ -26,7 +26,9 @@ mod feed_forward;
 mod gemm;
 mod layer_norm;
 mod linear;
+mod position_bias;
 
+pub(crate) use approx::gelu_all;
 pub(crate) use attention::{Attention, AttentionScratch};
 pub(crate) use buffer::AlignedBuffer;
 pub(crate) use dense::dense;
@@ -34,3 +36,4 @@ pub(crate) use feed_forward::{FeedForward, FeedForwardScratch};
 pub(crate) use gemm::{Activation, TILE_ROWS};
 pub(crate) use layer_norm::LayerNorm;
 pub(crate) use linear::Linear;
+pub(crate) use position_bias::{BUCKETS, PositionBias};
