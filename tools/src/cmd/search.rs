@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 
 use crate::cmd::answer_flags::{AnswerFlags, groups_json, write_groups};
 use crate::cmd::hybrid_flags::{HybridFlags, Way};
+use crate::cmd::rerank_flags::RerankFlags;
 use crate::failure::Usage;
-use crate::hits;
 use crate::model::Model;
 use crate::session::{Session, open_collection};
+use crate::{hits, human};
 
 /// Finds the points nearest to a text, by vectors, by words, or by both.
 #[derive(Args, Debug)]
@@ -55,6 +56,8 @@ pub struct SearchArgs {
     hybrid: HybridFlags,
     #[command(flatten)]
     answer: AnswerFlags,
+    #[command(flatten)]
+    rerank: RerankFlags,
     /// Show the plan
     #[arg(long)]
     explain: bool,
@@ -78,10 +81,12 @@ pub fn run(args: &SearchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     if let Some(by) = args.answer.group_by()? {
         return args.write_groups(&collection, &by, &params, session);
     }
-    let Answer { found, encode } = args.ask(&collection, way, &params, session)?;
+    let Answer { mut found, encode } = args.ask(&collection, way, &params, session)?;
+    let rerank = args.rerank.apply(&args.query, args.limit, &mut found.points, session)?;
     if args.json {
-        let encode_seconds = encode.as_secs_f64();
-        return session.write_json(&to_json(args, collection.name(), encode_seconds, &found));
+        let mut json = to_json(args, collection.name(), encode.as_secs_f64(), &found);
+        json["rerank_seconds"] = rerank.map(|time| time.as_secs_f64()).into();
+        return session.write_json(&json);
     }
     if found.points.is_empty() {
         let (name, shape) = (collection.name(), collection.config());
@@ -99,6 +104,9 @@ pub fn run(args: &SearchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
         writeln!(session.out, "{}\n", hits::to_table(&found.points).trim_fmt())?;
     }
     writeln!(session.out, "{}", hits::stats_line(&found.stats, encode))?;
+    if let Some(time) = rerank {
+        writeln!(session.out, "reranked in {}", human::duration(time))?;
+    }
     if let Some(plan) = &found.plan {
         writeln!(session.out, "\n{plan}")?;
     }
@@ -161,7 +169,7 @@ impl SearchArgs {
 
     fn params(&self) -> anyhow::Result<SearchParams> {
         let usage = |error: bigrain_engine::SearchParamsError| Usage::new(error.to_string());
-        let mut params = SearchParams::new(self.limit).map_err(usage)?;
+        let mut params = SearchParams::new(self.rerank.depth(self.limit)).map_err(usage)?;
         if let Some(oversampling) = self.oversampling {
             params = params.with_oversampling(oversampling).map_err(usage)?;
         }

@@ -7,5 +7,6 @@ mod commands;
 mod desk;
 mod exchange;
 mod hybrid;
+mod models;
 mod tuning;
 mod vectors;
