@@ -62,7 +62,7 @@ impl ModelReport {
             (ModelKind::SentenceEncoder, Head::of(dir.pooling))
         };
         let specs = dir.architecture.tensors(head);
-        let mismatch = match tensors.check(&specs) {
+        let mismatch = match tensors.check_model(&specs) {
             Ok(()) => None,
             Err(WeightsError::Mismatch { mismatch, .. }) => Some(*mismatch),
             Err(error) => return Err(error.into()),

@@ -36,8 +36,11 @@ mod model_dir;
 mod nn;
 mod pooling;
 mod projection;
+mod quantize;
 mod runtime;
+pub mod sea;
 mod sentence_encoder;
+mod service;
 mod throughput;
 mod tokenize;
 mod toy;
@@ -51,8 +54,13 @@ pub use encoder::{EncodeError, EncodeOptions, MAX_TEXT_BYTES, TextEncoder, TextK
 pub use inspect::{ModelKind, ModelReport};
 pub use model_dir::{DenseActivation, DenseModule, ModelDir, ModelDirError, OpenOptions, Prompts};
 pub use pooling::Pooling;
+pub use quantize::{CALIBRATION_TEXTS, LayerReport, QuantizeError, QuantizeReport, quantize_model};
 pub use runtime::{MAX_THREADS, Runtime, RuntimeError};
 pub use sentence_encoder::{OpenEncoderError, SentenceEncoder};
+pub use service::{
+    EmbeddingCache, EncoderService, Lane, QueueFull, ServiceConfig, ServiceError, ServiceStats,
+    StartServiceError, Ticket,
+};
 pub use throughput::{Throughput, measure_throughput};
 pub use tokenize::TokenizerError;
 pub use toy::ToyEncoder;

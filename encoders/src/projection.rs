@@ -37,7 +37,7 @@ impl Projection {
         if module.bias {
             specs.push(spec("linear.bias", &[module.outputs]));
         }
-        tensors.check(&specs)?;
+        tensors.check_model(&specs)?;
         hasher.update(format!("dense {}\n", module.activation).as_bytes());
         tensors.hash(&specs, hasher);
         Ok(Self {

@@ -9,9 +9,10 @@ use thiserror::Error;
 
 use crate::architecture::{BuildModelError, Head, ModelConfigError, TextModel};
 use crate::batch::{PackedBatch, Sharing, run_batches};
-use crate::embeddings::{Embeddings, EncodeStats};
+use crate::embeddings::{Embeddings, EncodeStats, TextCount};
 use crate::encoder::{EncodeError, EncodeOptions, TextEncoder, TextKind, check_texts};
 use crate::model_dir::{ModelDir, ModelDirError, OpenOptions};
+use crate::nn::Observations;
 use crate::projection::{BuildProjectionError, Projection};
 use crate::runtime::Runtime;
 use crate::tokenize::{TextTokenizer, TokenIds, TokenizerError};
@@ -79,6 +80,25 @@ impl SentenceEncoder {
         options: &OpenOptions,
         runtime: Runtime,
     ) -> Result<Self, OpenEncoderError> {
+        Self::open_with(path, options, runtime, None)
+    }
+
+    /// As [`SentenceEncoder::open`], with linear layers that tell what their inputs look like.
+    pub(crate) fn open_observed(
+        path: &Path,
+        options: &OpenOptions,
+        runtime: Runtime,
+        observations: Observations,
+    ) -> Result<Self, OpenEncoderError> {
+        Self::open_with(path, options, runtime, Some(observations))
+    }
+
+    fn open_with(
+        path: &Path,
+        options: &OpenOptions,
+        runtime: Runtime,
+        observations: Option<Observations>,
+    ) -> Result<Self, OpenEncoderError> {
         let start = Instant::now();
         let dir = ModelDir::open(path, options)?;
         let tokenizer_files = dir.tokenizer_files()?;
@@ -86,7 +106,10 @@ impl SentenceEncoder {
             .with_limits(dir.max_tokens, dir.architecture.vocab_size())?;
 
         let checkpoint = Checkpoint::open(&dir.weights_files()?)?;
-        let tensors = checkpoint.tensors()?;
+        let mut tensors = checkpoint.tensors()?;
+        if let Some(observations) = observations {
+            tensors = tensors.observed(observations);
+        }
         let head = Head::of(dir.pooling);
         let model = dir.architecture.build(&tensors, head)?;
         let mut hasher = blake3::Hasher::new();
@@ -117,6 +140,17 @@ impl SentenceEncoder {
         &self.unused_tensors
     }
 
+    fn tokenize_one(&self, text: &str, prompt: &str) -> Result<TokenIds, TokenizerError> {
+        if prompt.is_empty() && !self.dir.lowercase {
+            return self.tokenizer.encode(text);
+        }
+        let mut text = format!("{prompt}{text}");
+        if self.dir.lowercase {
+            text = text.to_lowercase();
+        }
+        self.tokenizer.encode(&text)
+    }
+
     /// Splits texts into tokens, on all threads.
     fn tokenize(&self, texts: &[&str], kind: TextKind) -> Result<Vec<TokenIds>, EncodeError> {
         let prompt = match kind {
@@ -124,15 +158,7 @@ impl SentenceEncoder {
             TextKind::Query => &self.dir.prompts.query,
         };
         let one = |(position, text): (usize, &&str)| {
-            let ids = if prompt.is_empty() && !self.dir.lowercase {
-                self.tokenizer.encode(text)
-            } else {
-                let mut text = format!("{prompt}{text}");
-                if self.dir.lowercase {
-                    text = text.to_lowercase();
-                }
-                self.tokenizer.encode(&text)
-            };
+            let ids = self.tokenize_one(text, prompt);
             ids.map_err(|source| EncodeError::Tokenize { position, source })
         };
         if texts.len() == 1 {
@@ -178,6 +204,14 @@ impl TextEncoder for SentenceEncoder {
         self.dir.max_tokens
     }
 
+    fn count_tokens(&self, text: &str) -> usize {
+        match self.tokenize_one(text, &self.dir.prompts.document) {
+            Ok(tokens) => tokens.ids.len() + usize::from(tokens.truncated),
+            // What cannot be tokenized is refused when it is encoded.
+            Err(_) => self.max_tokens(),
+        }
+    }
+
     fn encode(&self, texts: &[&str], options: &EncodeOptions) -> Result<Embeddings, EncodeError> {
         let _span = tracing::debug_span!("encode", texts = texts.len()).entered();
         check_texts(texts)?;
@@ -186,14 +220,17 @@ impl TextEncoder for SentenceEncoder {
         let tokens = self.tokenize(texts, options.kind)?;
         let tokenized = Instant::now();
         let data = self.embed(&tokens, &options.cancel)?;
-        let stats = EncodeStats {
-            texts: texts.len() as u64,
-            tokens: tokens.iter().map(|text| text.ids.len() as u64).sum(),
-            truncated: tokens.iter().filter(|text| text.truncated).count() as u64,
+        let counts: Vec<TextCount> = tokens
+            .iter()
+            .map(|text| TextCount { tokens: text.ids.len() as u32, truncated: text.truncated })
+            .collect();
+        let mut stats = EncodeStats {
             tokenize: tokenized - start,
             forward: tokenized.elapsed(),
+            ..EncodeStats::default()
         };
-        Ok(Embeddings::new(self.dims(), data, stats))
+        counts.iter().for_each(|&count| stats.count(count));
+        Ok(Embeddings::new(self.dims(), data, stats).with_counts(counts))
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use bigrain_engine::Cancel;
 use bigrain_tools::cmd::{
     backup, build, check, compact, delete, demo, encode, eval, export, facet, import, inspect,
-    model, recommend, restore, scroll, search, serve, tune, update, verify,
+    model, quantize, recommend, restore, scroll, search, serve, tune, update, verify,
 };
 use bigrain_tools::session::Session;
 use bigrain_tools::{failure, interrupt};
@@ -42,6 +42,7 @@ enum Command {
     Compact(compact::CompactArgs),
     Serve(serve::ServeArgs),
     Encode(encode::EncodeArgs),
+    Quantize(quantize::QuantizeArgs),
     Eval(eval::EvalArgs),
     Tune(tune::TuneArgs),
     Backup(backup::BackupArgs),
@@ -78,6 +79,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Compact(args) => compact::run(args, &mut session),
         Command::Serve(args) => serve::run(args, &mut session),
         Command::Encode(args) => encode::run(args, &mut session),
+        Command::Quantize(args) => quantize::run(args, &mut session),
         Command::Eval(args) => eval::run(args, &mut session),
         Command::Tune(args) => tune::run(args, &mut session),
         Command::Backup(args) => backup::run(args, &mut session),
@@ -117,6 +119,9 @@ mod tests {
             "unknown",
             "build",
             "build in.jsonl",
+            "build --code . in.jsonl",
+            "build --code . --metric dot",
+            "search q --code --group-by a",
             "build in.jsonl --collection c --levels 5",
             "build in.jsonl --collection c --metric hamming",
             "build in.txt --collection c --format csv",
@@ -125,6 +130,8 @@ mod tests {
             "search q --oversampling x",
             "encode --bench",
             "encode text --file f",
+            "quantize",
+            "quantize model",
             "build in.jsonl --collection c --dense f64",
             "build in.jsonl --collection c --lists many",
             "search q --probes -1",
@@ -138,6 +145,8 @@ mod tests {
             "recommend --unlike 3",
             "eval",
             "eval --corpus a --vectors b",
+            "eval --code a --vectors b",
+            "eval --corpus a --block-tokens 9",
             "eval --corpus a --sweep probes=1",
             "eval --vectors a --queries b --sweep lists=1",
             "eval --vectors a --queries b --rounds 0",

@@ -11,6 +11,7 @@
 //! Blocks follow each other on one thread, or run side by side where threads share a batch; then
 //! there are two meeting points a layer.
 
+use bigrain_kernels::Int8Rows;
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -52,6 +53,7 @@ pub(crate) struct BertModel {
 #[derive(Debug, Default)]
 pub(crate) struct BertScratch {
     embedded: AlignedBuffer,
+    quantized: Int8Rows,
     x: AlignedBuffer,
     qkv: AlignedBuffer,
     context: AlignedBuffer,
@@ -61,6 +63,7 @@ pub(crate) struct BertScratch {
 #[derive(Debug, Default)]
 struct BlockScratch {
     sum: AlignedBuffer,
+    quantized: Int8Rows,
     attention: AttentionScratch,
     feed_forward: FeedForwardScratch,
 }
@@ -90,7 +93,7 @@ impl BertModel {
         head: Head,
     ) -> Result<Self, BuildModelError> {
         config.check_head(head)?;
-        tensors.check(&config.tensors(head))?;
+        tensors.check_model(&config.tensors(head))?;
         let builder = Builder { arch: Arch::new(), config, tensors };
         let layers =
             (0..config.num_hidden_layers).map(|i| builder.layer(i)).collect::<Result<_, _>>()?;
@@ -137,17 +140,17 @@ impl BertModel {
         scratch: &'a mut BertScratch,
     ) -> &'a [f32] {
         let (tokens, hidden) = (batch.tokens(), self.hidden);
-        let BertScratch { embedded, x, qkv, context, blocks } = scratch;
+        let BertScratch { embedded, quantized, x, qkv, context, blocks } = scratch;
         let x = x.grow(tokens * hidden);
         let qkv = qkv.grow(tokens * 3 * hidden);
         let context = context.grow(tokens * hidden);
         let shape = Blocks::new(tokens, sharing);
         blocks.resize_with(blocks.len().max(shape.count), BlockScratch::default);
 
-        self.embed(batch, embedded, x);
+        self.embed(batch, (embedded, quantized), x);
         if let Some(first) = self.layers.first() {
-            shape.for_each((x, hidden), (qkv, 3 * hidden), blocks, |_, x, qkv, _| {
-                first.qkv.forward(x, qkv);
+            shape.for_each((x, hidden), (qkv, 3 * hidden), blocks, |_, x, qkv, scratch| {
+                first.qkv.forward(x, qkv, &mut scratch.quantized);
             });
         }
         for (index, layer) in self.layers.iter().enumerate() {
@@ -166,7 +169,7 @@ impl BertModel {
             shape.for_each((x, hidden), (qkv, 3 * hidden), blocks, |start, x, qkv, scratch| {
                 layer.finish(x, &context[start * hidden..][..x.len()], scratch);
                 if let Some(next) = next {
-                    next.qkv.forward(x, qkv);
+                    next.qkv.forward(x, qkv, &mut scratch.quantized);
                 }
             });
         }
@@ -186,13 +189,18 @@ impl BertModel {
         pooled
     }
 
-    fn embed(&self, batch: &PackedBatch, embedded: &mut AlignedBuffer, x: &mut [f32]) {
+    fn embed(
+        &self,
+        batch: &PackedBatch,
+        (embedded, quantized): (&mut AlignedBuffer, &mut Int8Rows),
+        x: &mut [f32],
+    ) {
         match &self.projection {
             None => self.look_up(batch, x),
             Some(projection) => {
                 let narrow = embedded.grow(batch.tokens() * self.embedding);
                 self.look_up(batch, narrow);
-                projection.forward(narrow, x);
+                projection.forward(narrow, x, quantized);
             }
         }
     }
@@ -222,7 +230,7 @@ impl Layer {
     /// Takes rows from after the attention to the end of the layer.
     fn finish(&self, x: &mut [f32], context: &[f32], scratch: &mut BlockScratch) {
         let sum = scratch.sum.grow(x.len());
-        self.output.forward(context, sum);
+        self.output.forward(context, sum, &mut scratch.quantized);
         self.output_norm.add_and_normalize(x, sum);
         self.feed_forward.forward(x, sum, &mut scratch.feed_forward);
         self.feed_forward_norm.add_and_normalize(x, sum);
@@ -305,6 +313,7 @@ impl Builder<'_> {
             output: self.linear(&[name(names.context)], hidden)?,
             output_norm: self.norm(&name(names.context_norm))?,
             feed_forward: FeedForward::new(
+                self.arch,
                 self.linear(&[name(names.widen)], hidden)?,
                 self.linear(&[name(names.narrow)], self.config.intermediate_size)?,
                 self.config.activation()?,
@@ -331,12 +340,7 @@ impl Builder<'_> {
 
     /// Stacks layers of the same input into one.
     fn linear(&self, names: &[String], inputs: usize) -> Result<Linear, WeightsError> {
-        let (mut weight, mut bias) = (Vec::new(), Vec::new());
-        for name in names {
-            weight.extend(self.tensors.read(&format!("{name}.weight"))?);
-            bias.extend(self.tensors.read(&format!("{name}.bias"))?);
-        }
-        Ok(Linear::new(self.arch, &weight, &bias, inputs))
+        self.tensors.linear(self.arch, names, inputs)
     }
 
     fn norm(&self, name: &str) -> Result<LayerNorm, WeightsError> {

@@ -18,6 +18,7 @@
 //! summed in one fixed order. Embeddings are therefore the same bits however texts are batched and
 //! however many threads there are.
 
+mod activation;
 mod approx;
 mod attention;
 mod buffer;
@@ -26,14 +27,18 @@ mod feed_forward;
 mod gemm;
 mod layer_norm;
 mod linear;
+mod observer;
+mod packed_linear;
 mod position_bias;
 
+pub(crate) use activation::Activation;
 pub(crate) use approx::gelu_all;
 pub(crate) use attention::{Attention, AttentionScratch};
 pub(crate) use buffer::AlignedBuffer;
 pub(crate) use dense::dense;
 pub(crate) use feed_forward::{FeedForward, FeedForwardScratch};
-pub(crate) use gemm::{Activation, TILE_ROWS};
+pub(crate) use gemm::TILE_ROWS;
 pub(crate) use layer_norm::LayerNorm;
 pub(crate) use linear::Linear;
+pub(crate) use observer::{LayerInputs, Observations};
 pub(crate) use position_bias::{BUCKETS, PositionBias};

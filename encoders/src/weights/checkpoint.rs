@@ -21,6 +21,11 @@ impl Checkpoint {
         paths.iter().map(|path| open(path.as_ref())).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Size of the files together, in bytes.
+    pub(crate) fn len_bytes(&self) -> u64 {
+        self.0.iter().map(|(_, map)| map.len() as u64).sum()
+    }
+
     /// Reads what tensors there are.
     pub(crate) fn tensors(&self) -> Result<Tensors<'_>, WeightsError> {
         Tensors::parse_all(self.0.iter().map(|(path, map)| (path.as_path(), &**map)))

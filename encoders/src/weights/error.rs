@@ -59,6 +59,36 @@ pub enum WeightsError {
         /// What it holds.
         actual: Dtype,
     },
+    /// A tensor of a layer in int8 has another type.
+    #[error("tensor {name}: expected {expected:?}, got {actual:?}")]
+    Int8Dtype {
+        /// The tensor.
+        name: String,
+        /// What it must hold.
+        expected: Dtype,
+        /// What it holds.
+        actual: Dtype,
+    },
+    /// An exact input of a layer in int8 is not an input of it, or is out of order.
+    #[error("tensor {name}: {value} is out of order or not one of {inputs} inputs")]
+    ExactInput {
+        /// The tensor.
+        name: String,
+        /// The value.
+        value: i32,
+        /// Inputs of the layer.
+        inputs: usize,
+    },
+    /// Layers of the same input have different exact inputs.
+    #[error(
+        "tensor {name} differs from {other}: layers of one input must have the same exact inputs"
+    )]
+    ExactInputsDiffer {
+        /// The tensor.
+        name: String,
+        /// The one it should equal.
+        other: String,
+    },
     /// A weight is NaN or infinite.
     #[error("tensor {name}: value {position} is {value}, every weight must be finite")]
     NotFinite {

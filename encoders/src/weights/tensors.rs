@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use safetensors::{Dtype, SafeTensors};
 
 use super::error::{TensorMismatch, WeightsError, WrongShape};
+use super::int8::Int8Names;
 use super::names::bare_name;
 use super::q4::Q4;
 use super::stored::StoredTensor;
 use super::torch;
+use crate::nn::Observations;
 
 /// A tensor a model expects: its name without wrappers' prefixes, and its shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +26,7 @@ pub(crate) struct Tensors<'a> {
     /// The first file, which names all of them in errors.
     path: PathBuf,
     stored: HashMap<String, StoredTensor<'a>>,
+    observations: Option<Observations>,
 }
 
 /// A tensor under the name of one that a model expects.
@@ -43,7 +46,7 @@ impl<'a> Tensors<'a> {
     pub(crate) fn parse_all<'p>(
         files: impl IntoIterator<Item = (&'p Path, &'a [u8])>,
     ) -> Result<Self, WeightsError> {
-        let mut tensors = Self { path: PathBuf::new(), stored: HashMap::new() };
+        let mut tensors = Self { path: PathBuf::new(), stored: HashMap::new(), observations: None };
         for (path, bytes) in files {
             if tensors.path.as_os_str().is_empty() {
                 path.clone_into(&mut tensors.path);
@@ -59,8 +62,24 @@ impl<'a> Tensors<'a> {
         Ok(tensors)
     }
 
-    /// Checks that every tensor is there, in its shape.
+    /// Checks that every tensor of a model is there, in its shape; the error also tells which are of
+    /// no use to it.
+    pub(crate) fn check_model(&self, specs: &[TensorSpec]) -> Result<(), WeightsError> {
+        let mut mismatch = self.compare(specs);
+        if mismatch == TensorMismatch::default() {
+            return Ok(());
+        }
+        mismatch.unused = self.unused(specs);
+        Err(self.mismatch(mismatch))
+    }
+
+    /// Checks that these tensors are there, each in its shape.
     pub(crate) fn check(&self, specs: &[TensorSpec]) -> Result<(), WeightsError> {
+        let mismatch = self.compare(specs);
+        if mismatch == TensorMismatch::default() { Ok(()) } else { Err(self.mismatch(mismatch)) }
+    }
+
+    fn compare(&self, specs: &[TensorSpec]) -> TensorMismatch {
         let mut mismatch = TensorMismatch::default();
         for TensorSpec { name, shape } in specs {
             let actual = match self.find(name) {
@@ -80,11 +99,7 @@ impl<'a> Tensors<'a> {
                 mismatch.wrong_shape.push(WrongShape { name, expected, actual });
             }
         }
-        if mismatch == TensorMismatch::default() {
-            return Ok(());
-        }
-        mismatch.unused = self.unused(specs);
-        Err(self.mismatch(mismatch))
+        mismatch
     }
 
     fn mismatch(&self, mismatch: TensorMismatch) -> WeightsError {
@@ -93,7 +108,13 @@ impl<'a> Tensors<'a> {
 
     /// The names of the tensors that are none of these, sorted.
     pub(crate) fn unused(&self, specs: &[TensorSpec]) -> Vec<String> {
-        let known: HashSet<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+        let int8: Vec<Int8Names> = specs
+            .iter()
+            .filter(|spec| self.is_int8(&spec.name))
+            .map(|spec| Int8Names::of(&spec.name))
+            .collect();
+        let mut known: HashSet<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+        known.extend(int8.iter().flat_map(Int8Names::companions));
         let used = |name: &str| {
             let quantized = name.strip_suffix(".q4").or_else(|| name.strip_suffix(".scales"));
             known.contains(name) || quantized.is_some_and(|name| known.contains(name))
@@ -131,16 +152,12 @@ impl<'a> Tensors<'a> {
 
     /// Copies a tensor as `f32`, row by row.
     pub(crate) fn read(&self, name: &str) -> Result<Vec<f32>, WeightsError> {
-        let values = match self.find(name) {
-            Some(Found::Q4(q4)) => q4.to_f32(),
-            Some(Found::Stored(tensor)) => tensor.to_f32().ok_or_else(|| WeightsError::Dtype {
+        let values = match self.find(name).ok_or_else(|| self.missing(name))? {
+            Found::Q4(q4) => q4.to_f32(),
+            Found::Stored(tensor) => tensor.to_f32().ok_or_else(|| WeightsError::Dtype {
                 name: name.to_owned(),
                 actual: tensor.dtype(),
             })?,
-            None => {
-                let missing = vec![name.to_owned()];
-                return Err(self.mismatch(TensorMismatch { missing, ..Default::default() }));
-            }
         };
         match values.iter().position(|value| !value.is_finite()) {
             None => Ok(values),
@@ -152,23 +169,56 @@ impl<'a> Tensors<'a> {
         }
     }
 
-    /// Feeds name, type, shape and bytes of the tensors, in the order of their names.
+    /// Feeds name, type, shape and bytes of the tensors, in the order of their names; a weight in int8
+    /// is followed by what belongs to it.
     pub(crate) fn hash(&self, specs: &[TensorSpec], hasher: &mut blake3::Hasher) {
         let mut names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
         names.sort_unstable();
         for name in names {
-            match self.find(name) {
-                None => {}
-                Some(Found::Stored(tensor)) => {
-                    let head = format!("{name} {:?} {:?}\n", tensor.dtype(), tensor.shape());
-                    hasher.update(head.as_bytes()).update(&tensor.bytes());
-                }
-                Some(Found::Q4(q4)) => {
-                    let head = format!("{name} Q4 {}\n", q4.packed.len());
-                    hasher.update(head.as_bytes()).update(q4.packed).update(q4.scales);
-                }
+            self.hash_one(name, hasher);
+            if self.is_int8(name) {
+                Int8Names::of(name)
+                    .companions()
+                    .iter()
+                    .for_each(|name| self.hash_one(name, hasher));
             }
         }
+    }
+
+    fn hash_one(&self, name: &str, hasher: &mut blake3::Hasher) {
+        match self.find(name) {
+            None => {}
+            Some(Found::Stored(tensor)) => {
+                let head = format!("{name} {:?} {:?}\n", tensor.dtype(), tensor.shape());
+                hasher.update(head.as_bytes()).update(&tensor.bytes());
+            }
+            Some(Found::Q4(q4)) => {
+                let head = format!("{name} Q4 {}\n", q4.packed.len());
+                hasher.update(head.as_bytes()).update(q4.packed).update(q4.scales);
+            }
+        }
+    }
+
+    /// Has the linear layers that are read from now on tell what their inputs look like.
+    pub(crate) fn observed(mut self, observations: Observations) -> Self {
+        self.observations = Some(observations);
+        self
+    }
+
+    /// Where linear layers tell what their inputs look like.
+    pub(super) fn observations(&self) -> Option<&Observations> {
+        self.observations.as_ref()
+    }
+
+    /// The tensor of that name, as it is stored.
+    pub(super) fn stored(&self, name: &str) -> Option<&StoredTensor<'a>> {
+        self.stored.get(name)
+    }
+
+    /// A tensor that is not there.
+    pub(super) fn missing(&self, name: &str) -> WeightsError {
+        let missing = vec![name.to_owned()];
+        self.mismatch(TensorMismatch { missing, ..Default::default() })
     }
 
     fn find(&self, name: &str) -> Option<Found<'_, 'a>> {
@@ -247,7 +297,7 @@ mod tests {
             ("bert.d", Dtype::F16, vec![1], vec![0; 2]),
         ]);
         let tensors = Tensors::parse(Path::new("model.safetensors"), &bytes).unwrap();
-        let refuse = |specs: &[TensorSpec]| tensors.check(specs).unwrap_err().to_string();
+        let refuse = |specs: &[TensorSpec]| tensors.check_model(specs).unwrap_err().to_string();
         assert_eq!(
             refuse(&[spec("a", &[2, 1]), spec("b", &[1]), spec("c", &[1])]),
             "model.safetensors lacks 2 tensors the model needs: b, c; it has 1 tensors in other \

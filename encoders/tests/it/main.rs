@@ -10,4 +10,5 @@ mod folders;
 mod inspect;
 mod minilm;
 mod q4;
+mod quantized;
 mod support;

@@ -10,6 +10,7 @@
 pub mod answer_flags;
 pub mod backup;
 pub mod build;
+mod build_code;
 pub mod check;
 pub mod compact;
 pub mod delete;
@@ -24,6 +25,7 @@ pub mod hybrid_flags;
 pub mod import;
 pub mod inspect;
 pub mod model;
+pub mod quantize;
 pub mod recommend;
 pub mod rerank_flags;
 pub mod restore;
