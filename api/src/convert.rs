@@ -11,7 +11,7 @@ use bigrain_engine as engine;
 use bigrain_engine::{
     CollectionState, Condition, Conditions, DenseFormat, Diversity, EmbeddingSpaceId, FieldConfig,
     Filter, HybridFit, Language, Levels, Metric, Payload, PayloadUpdate, PointId, Query,
-    SearchParams, SeqNo, TextField,
+    SearchParams, SeqNo, SparseFieldConfig, SparseQuery, SparseVector, TextField,
 };
 use tonic::Status;
 
@@ -67,11 +67,33 @@ fn point(
         let (field, values, space) = (None, message.vector, first_space);
         point.vectors.push(engine::PointVector { field, values, space });
     }
-    for proto::NamedVector { field, values, space: of } in message.vectors {
+    for proto::NamedVector { field, values, space: of, sparse } in message.vectors {
+        if let Some(sparse) = sparse {
+            if !values.is_empty() || of.is_some() {
+                return Err(Status::invalid_argument(format!(
+                    "field {field:?}: expected values or a sparse vector, found both"
+                )));
+            }
+            let vector = sparse_vector(sparse).map_err(|status| {
+                Status::new(status.code(), format!("field {field:?}: {}", status.message()))
+            })?;
+            point.sparse.push(engine::SparsePointVector { field, vector });
+            continue;
+        }
         let (field, space) = (Some(field), space(of.as_deref())?);
         point.vectors.push(engine::PointVector { field, values, space });
     }
     Ok(point)
+}
+
+/// Reads a sparse vector.
+pub(crate) fn sparse_vector(message: proto::SparseVector) -> Result<SparseVector, Status> {
+    SparseVector::new(message.indices, message.values).map_err(invalid)
+}
+
+fn sparse_message(vector: &SparseVector) -> proto::SparseVector {
+    let (indices, values) = (vector.dimensions().to_vec(), vector.values().to_vec());
+    proto::SparseVector { indices, values }
 }
 
 /// Reads what must hold for a write to happen.
@@ -191,8 +213,35 @@ pub(crate) fn query(
     query
 }
 
-/// Returns the fields that a collection's configuration describes, the first one first.
+/// Reads a sparse query.
+pub(crate) fn sparse_query(
+    vector: proto::SparseVector,
+    field: Option<String>,
+) -> Result<SparseQuery, Status> {
+    let query = SparseQuery::new(sparse_vector(vector)?);
+    Ok(match field {
+        Some(field) => query.in_field(field),
+        None => query,
+    })
+}
+
+/// Reads the sparse fields of a collection's configuration.
+pub(crate) fn sparse_fields(config: &proto::CollectionConfig) -> Vec<SparseFieldConfig> {
+    let fields = config.sparse_fields.iter();
+    fields.map(|field| SparseFieldConfig::new(&field.name)).collect()
+}
+
+/// Returns the dense fields that a collection's configuration describes, the first one first; none
+/// where all fields are sparse.
 pub(crate) fn field_messages(config: proto::CollectionConfig) -> Vec<proto::FieldConfig> {
+    let nothing = proto::CollectionConfig {
+        sparse_fields: config.sparse_fields.clone(),
+        text_fields: config.text_fields.clone(),
+        ..proto::CollectionConfig::default()
+    };
+    if !config.sparse_fields.is_empty() && config == nothing {
+        return Vec::new();
+    }
     let first = proto::FieldConfig {
         name: config.field.unwrap_or_else(|| engine::DEFAULT_FIELD.to_owned()),
         dims: config.dims,
@@ -327,7 +376,13 @@ pub(crate) fn stored_point(
             message.vector = values;
         } else if parts.vectors {
             let field = field.to_string();
-            message.vectors.push(proto::NamedVector { field, values, space: None });
+            message.vectors.push(proto::NamedVector { field, values, ..Default::default() });
+        }
+    }
+    for engine::StoredSparseVector { field, vector } in point.sparse {
+        if parts.vectors {
+            let (field, sparse) = (field.to_string(), Some(sparse_message(&vector)));
+            message.vectors.push(proto::NamedVector { field, sparse, ..Default::default() });
         }
     }
     Ok(message)
@@ -402,6 +457,7 @@ fn stats(stats: &engine::SearchStats) -> proto::SearchStats {
         verify_us: micros(stats.times.verify),
         payload_us: micros(stats.times.payload),
         lists: stats.lists,
+        components: stats.components,
     }
 }
 
@@ -424,6 +480,7 @@ pub(crate) fn collection_info(info: engine::CollectionInfo) -> proto::Collection
         disk_bytes: info.disk_bytes,
         fields: info.fields.into_iter().map(field_info).collect(),
         merging: info.merging.map(merge_info),
+        sparse_fields: info.sparse.into_iter().map(sparse_field_info).collect(),
         hybrid_fit_json: info.hybrid_fit.and_then(|fit| serde_json::to_string(&fit).ok()),
     }
 }
@@ -431,6 +488,11 @@ pub(crate) fn collection_info(info: engine::CollectionInfo) -> proto::Collection
 fn merge_info(info: engine::MergeInfo) -> proto::MergeInfo {
     let engine::MergeInfo { segments, rows, percent, .. } = info;
     proto::MergeInfo { segments, rows, percent: percent.into() }
+}
+
+fn sparse_field_info(info: engine::SparseFieldInfo) -> proto::SparseFieldInfo {
+    let engine::SparseFieldInfo { name, vectors, components, disk_bytes, .. } = info;
+    proto::SparseFieldInfo { name, vectors, components, disk_bytes }
 }
 
 fn field_info(info: engine::FieldInfo) -> proto::FieldInfo {
@@ -443,8 +505,14 @@ fn field_info(info: engine::FieldInfo) -> proto::FieldInfo {
 }
 
 fn config_message(config: &engine::CollectionConfig) -> proto::CollectionConfig {
+    let text_fields = config.texts().iter().map(text_field_message).collect();
+    let sparse_field =
+        |field: &SparseFieldConfig| proto::SparseFieldConfig { name: field.name.clone() };
+    let sparse_fields = config.sparse().iter().map(sparse_field).collect();
     let mut fields = config.fields().iter().map(field_message);
-    let first = fields.next().unwrap_or_default();
+    let Some(first) = fields.next() else {
+        return proto::CollectionConfig { text_fields, sparse_fields, ..Default::default() };
+    };
     proto::CollectionConfig {
         dims: first.dims,
         metric: first.metric,
@@ -455,7 +523,8 @@ fn config_message(config: &engine::CollectionConfig) -> proto::CollectionConfig 
         lists: first.lists,
         field: Some(first.name),
         other_fields: fields.collect(),
-        text_fields: config.texts().iter().map(text_field_message).collect(),
+        text_fields,
+        sparse_fields,
     }
 }
 
@@ -640,8 +709,12 @@ mod tests {
             let image = FieldConfig::new("image", 7, Metric::Dot);
             let words = TextField::new("title", Language::English).unwrap().and("body").unwrap();
             let words = words.without_stop_words();
-            let config =
-                engine::CollectionConfig::of(text).with_field(image).with_text(words.clone());
+            let sparse = SparseFieldConfig::new("splade");
+            let config = engine::CollectionConfig::of(text)
+                .with_field(image)
+                .with_sparse(sparse.clone())
+                .with_text(words.clone());
+            assert_eq!(sparse_fields(&config_message(&config)), [sparse]);
             let texts = &config_message(&config).text_fields;
             assert_eq!(text_field(&texts[0]).unwrap(), words);
             let read = |message: proto::FieldConfig| {
@@ -652,6 +725,19 @@ mod tests {
             let fields = field_messages(config_message(&config)).into_iter().map(read);
             assert_eq!(fields.collect::<Vec<_>>(), config.fields());
         }
+    }
+
+    #[test]
+    fn a_configuration_of_sparse_fields_only_has_no_other_members() {
+        let sparse = SparseFieldConfig::new("splade");
+        let config = engine::CollectionConfig::of_sparse(sparse.clone());
+        let message = config_message(&config);
+        assert_eq!(sparse_fields(&message), [sparse]);
+        assert!(field_messages(message.clone()).is_empty());
+        let with_dense = proto::CollectionConfig { dims: 3, ..message };
+        assert_eq!(field_messages(with_dense).len(), 1);
+        // Without any field it is the first one that says what is missing.
+        assert_eq!(field_messages(proto::CollectionConfig::default()).len(), 1);
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub struct HybridFit {
     /// Results of each part that are fused; more where more are wanted. What is at the end of a list
     /// decides how its scores are scaled, so a fit holds for its depth.
     pub depth: usize,
-    /// The vector field and its weight.
+    /// The vector field, dense or sparse, and its weight.
     pub vector: FittedPart,
     /// The text field and its weight.
     pub text: FittedPart,
@@ -55,7 +55,7 @@ pub struct FitEvidence {
 impl HybridFit {
     /// Refuses a fit that a collection cannot search with.
     pub(crate) fn check(&self, config: &CollectionConfig) -> Result<()> {
-        config.field(Some(&self.vector.field))?;
+        config.check_vector_field(&self.vector.field)?;
         config.text(&self.text.field)?;
         self.fusion.check()?;
         let weights = [self.vector.weight, self.text.weight];

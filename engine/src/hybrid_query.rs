@@ -2,7 +2,7 @@
 
 use bigrain_types::Filter;
 
-use crate::{Error, ErrorKind, Fusion, HybridFit, Query, Result, TextQuery};
+use crate::{Error, ErrorKind, Fusion, HybridFit, Query, Result, SparseQuery, TextQuery};
 
 /// Several searches of one collection, and how their results become one list.
 ///
@@ -38,6 +38,7 @@ pub struct HybridQuery {
 #[derive(Clone, Debug)]
 pub(crate) enum HybridPart {
     Vector(Query),
+    Sparse(SparseQuery),
     Text(TextQuery),
 }
 
@@ -65,10 +66,24 @@ impl HybridQuery {
         Self { fusion: None, parts, depth: None }
     }
 
+    /// As [`fitted`](Self::fitted), for a sparse vector field.
+    #[must_use]
+    pub fn fitted_sparse(vector: SparseQuery, text: TextQuery) -> Self {
+        let parts = vec![(HybridPart::Sparse(vector), 1.0), (HybridPart::Text(text), 1.0)];
+        Self { fusion: None, parts, depth: None }
+    }
+
     /// Adds a search by vector, and how much it counts.
     #[must_use]
     pub fn with_vector(mut self, query: Query, weight: f32) -> Self {
         self.parts.push((HybridPart::Vector(query), weight));
+        self
+    }
+
+    /// Adds a search by a sparse vector, and how much it counts.
+    #[must_use]
+    pub fn with_sparse(mut self, query: SparseQuery, weight: f32) -> Self {
+        self.parts.push((HybridPart::Sparse(query), weight));
         self
     }
 
@@ -93,6 +108,7 @@ impl HybridQuery {
         for (part, _) in &mut self.parts {
             match part {
                 HybridPart::Vector(query) => query.filter = Some(filter.clone()),
+                HybridPart::Sparse(query) => query.filter = Some(filter.clone()),
                 HybridPart::Text(query) => query.filter = Some(filter.clone()),
             }
         }

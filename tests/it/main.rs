@@ -27,6 +27,7 @@ mod model;
 mod power;
 mod recall;
 mod shape;
+mod sparse;
 mod start;
 mod text;
 mod updates;

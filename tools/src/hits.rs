@@ -43,9 +43,13 @@ pub fn stats_line(stats: &SearchStats, encode: Duration) -> String {
         Duration::ZERO => String::new(),
         filter => format!(" + filter {}", human::duration(filter)),
     };
+    let scanned = match stats.components {
+        0 => format!("{} codes scanned", human::count(stats.codes_scanned)),
+        components => format!("{} components added up", human::count(components)),
+    };
     format!(
-        "{} = encode {} + prepare {}{filter} + candidates {} + verify {} + payload {}; {}, {} codes \
-         scanned, {} candidates, {} vectors read",
+        "{} = encode {} + prepare {}{filter} + candidates {} + verify {} + payload {}; {}, {scanned}, \
+         {} candidates, {} vectors read",
         human::duration(encode + times.total()),
         human::duration(encode),
         human::duration(times.prepare),
@@ -53,7 +57,6 @@ pub fn stats_line(stats: &SearchStats, encode: Duration) -> String {
         human::duration(times.verify),
         human::duration(times.payload),
         human::counted(stats.lists, "list", "lists"),
-        human::count(stats.codes_scanned),
         human::count(stats.candidates),
         human::count(stats.rows_read),
     )

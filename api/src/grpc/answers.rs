@@ -36,7 +36,7 @@ impl SearchService {
         let search = move |cancel: &Cancel| {
             let collection = context.collection(&search.collection)?;
             let query = query.into_query(cancel);
-            let output = collection.search_groups(&query, &by, &params);
+            let output = collection.search_groups(query, &by, &params);
             let output = output.map_err(status::from_engine)?;
             context.check_reply(convert::groups_reply(output, convert::with_payload(&options))?)
         };

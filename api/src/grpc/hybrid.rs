@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bigrain_engine::{Cancel, Fusion, HybridQuery, Query, TextQuery};
+use bigrain_engine::{Cancel, Fusion, HybridQuery, Query, SparseQuery, TextQuery};
 use tonic::Status;
 
 use super::search::SearchService;
 use crate::proto::hybrid_part::Search;
 use crate::proto::{
-    HybridPart, HybridText, HybridVector, HybridWords, SearchHybridRequest, SearchReply,
-    SearchWordsRequest,
+    HybridPart, HybridSparse, HybridText, HybridVector, HybridWords, SearchHybridRequest,
+    SearchReply, SearchWordsRequest,
 };
 use crate::{convert, status};
 
@@ -20,6 +20,7 @@ const FITTED: &str = "fitted";
 /// A part whose text, if it has one, is encoded.
 enum Part {
     Vector(Query),
+    Sparse(SparseQuery),
     Words(TextQuery),
 }
 
@@ -103,11 +104,15 @@ impl SearchService {
                 encoding.took += encoded.took;
                 Ok(Part::Vector(convert::query(encoded.vector, field, Some(encoded.space))))
             }
+            Some(Search::Sparse(HybridSparse { vector, field })) => {
+                Ok(Part::Sparse(convert::sparse_query(vector.unwrap_or_default(), field)?))
+            }
             Some(Search::Words(HybridWords { text, text_field })) => {
                 Ok(Part::Words(text_query(text, text_field)))
             }
             None => {
-                Err(Status::invalid_argument("search is missing: expected vector, text or words"))
+                let reason = "search is missing: expected vector, sparse, text or words";
+                Err(Status::invalid_argument(reason))
             }
         }
     }
@@ -140,16 +145,26 @@ fn hybrid_query(
     cancel: &Cancel,
 ) -> Result<HybridQuery, Status> {
     let Some((fusion, weights)) = weights else {
-        let Ok([Part::Vector(vector), Part::Words(text)]) = <[Part; 2]>::try_from(parts) else {
-            let expected = "a fitted fusion is of a vector or text and then words";
-            return Err(Status::invalid_argument(expected));
+        let cancel = || cancel.clone();
+        return match <[Part; 2]>::try_from(parts) {
+            Ok([Part::Vector(vector), Part::Words(text)]) => {
+                Ok(HybridQuery::fitted(vector.with_cancel(cancel()), text.with_cancel(cancel())))
+            }
+            Ok([Part::Sparse(vector), Part::Words(text)]) => Ok(HybridQuery::fitted_sparse(
+                vector.with_cancel(cancel()),
+                text.with_cancel(cancel()),
+            )),
+            Ok(_) | Err(_) => {
+                let expected =
+                    "a fitted fusion is of a vector, sparse vector or text and then words";
+                Err(Status::invalid_argument(expected))
+            }
         };
-        let (vector, text) = (vector.with_cancel(cancel.clone()), text.with_cancel(cancel.clone()));
-        return Ok(HybridQuery::fitted(vector, text));
     };
     let parts = parts.into_iter().zip(weights);
     Ok(parts.fold(HybridQuery::new(fusion), |query, (part, weight)| match part {
         Part::Vector(vector) => query.with_vector(vector.with_cancel(cancel.clone()), weight),
+        Part::Sparse(vector) => query.with_sparse(vector.with_cancel(cancel.clone()), weight),
         Part::Words(text) => query.with_text(text.with_cancel(cancel.clone()), weight),
     }))
 }

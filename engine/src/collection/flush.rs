@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bigrain_index::IndexError;
 use bigrain_storage::{Batch, Location, PointRow};
-use bigrain_types::{FieldId, Offset, Payload, PointId, SegmentId};
+use bigrain_types::{FieldId, Offset, Payload, PointId, SegmentId, SparseView};
 use roaring::RoaringBitmap;
 
 use super::Collection;
@@ -247,6 +247,11 @@ impl SegmentInput for FrozenRows<'_> {
         let column = self.table.column(field);
         let vector = column.and_then(|column| column.vector(self.slots[point]));
         Ok(vector.map(Cow::Borrowed))
+    }
+
+    fn sparse(&self, point: usize, field: FieldId) -> Result<Option<SparseView<'_>>, IndexError> {
+        let table = self.table.sparse(field);
+        Ok(table.and_then(|table| table.rows().row(self.slots[point])))
     }
 
     fn payloads(&self, points: &[u32]) -> Result<Vec<Cow<'_, Payload>>> {

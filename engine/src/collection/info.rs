@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Collection;
 use super::state::{SegmentView, State};
 use crate::column::Column;
-use crate::field::Field;
+use crate::field::{Field, SparseField};
 use crate::memtable::Memtable;
 use crate::segment::FieldFiles;
 use crate::{CollectionConfig, HybridFit};
@@ -35,13 +35,16 @@ pub struct CollectionInfo {
     pub disk_bytes: u64,
     /// The merge that runs, if one does.
     pub merging: Option<MergeInfo>,
-    /// Its fields, in their order.
+    /// Its dense fields, in their order.
     pub fields: Vec<FieldInfo>,
+    /// Its sparse fields, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sparse: Vec<SparseFieldInfo>,
     /// The fusion that was fitted, if one was.
     pub hybrid_fit: Option<HybridFit>,
 }
 
-/// What one vector field of a collection takes.
+/// What one dense vector field of a collection takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FieldInfo {
@@ -53,6 +56,22 @@ pub struct FieldInfo {
     /// Bytes of codes, factors and lists when all of them are resident, and of where its vectors lie
     /// if it is not the first field.
     pub code_bytes: u64,
+    /// Bytes of its segment files.
+    pub disk_bytes: u64,
+}
+
+/// What one sparse vector field of a collection takes. Its inverted lists are read where they lie in
+/// their files, and take no memory but what the system keeps of these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SparseFieldInfo {
+    /// Its name.
+    pub name: String,
+    /// Vectors that take room; those of replaced and deleted points do until their segment is
+    /// rewritten.
+    pub vectors: u64,
+    /// Their components that are not zero.
+    pub components: u64,
     /// Bytes of its segment files.
     pub disk_bytes: u64,
 }
@@ -137,6 +156,7 @@ impl Collection {
             disk_bytes: state.segments.iter().map(|view| view.segment.disk_bytes()).sum(),
             merging: self.0.chores.work().map(|work| work.info()),
             fields,
+            sparse: state.fields.sparse().map(|field| state.describe_sparse(field)).collect(),
             hybrid_fit: state.fields.hybrid().map(|fit| HybridFit::clone(fit)),
         }
     }
@@ -178,5 +198,20 @@ impl State {
             code_bytes: columns_of(Column::code_bytes) + files_of(FieldFiles::code_bytes),
             disk_bytes: files_of(FieldFiles::disk_bytes),
         }
+    }
+
+    fn describe_sparse(&self, field: &SparseField) -> SparseFieldInfo {
+        let name = field.name.to_string();
+        let mut info = SparseFieldInfo { name, vectors: 0, components: 0, disk_bytes: 0 };
+        for rows in self.tables().filter_map(|table| Some(table.sparse(field.id)?.rows())) {
+            info.vectors += rows.len() as u64;
+            info.components += rows.components() as u64;
+        }
+        for files in self.segments.iter().filter_map(|view| view.segment.sparse(field.id)) {
+            info.vectors += files.reader.vectors();
+            info.components += files.reader.components();
+            info.disk_bytes += files.disk_bytes();
+        }
+        info
     }
 }

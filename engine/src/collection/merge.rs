@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bigrain_index::IndexError;
 use bigrain_storage::{Batch, ReadError};
-use bigrain_types::{Cancel, Cancelled, FieldId, Offset, Payload, PointId, SegmentId};
+use bigrain_types::{Cancel, Cancelled, FieldId, Offset, Payload, PointId, SegmentId, SparseView};
 
 use super::building::NewSegment;
 use super::handle::Shared;
@@ -146,7 +146,9 @@ impl Source {
     /// Returns about how many vectors its live points have.
     fn vectors(&self) -> u64 {
         let rows = self.live.len() as u64;
-        self.segment.fields().map(|files| files.rows().min(rows)).sum()
+        let dense = self.segment.fields().map(|files| files.rows());
+        let sparse = self.segment.sparse_fields().map(|files| files.reader.vectors());
+        dense.chain(sparse).map(|vectors| vectors.min(rows)).sum()
     }
 }
 
@@ -205,6 +207,16 @@ impl SegmentInput for MergeInput<'_> {
         files.vector_in_place(offset)
     }
 
+    fn sparse(&self, point: usize, field: FieldId) -> Result<Option<SparseView<'_>>, IndexError> {
+        let (source, offset) = self.locate(point);
+        let Some(files) = source.segment.sparse(field) else { return Ok(None) };
+        let vector = files.reader.vector(offset)?;
+        if vector.is_some() {
+            self.watch.check().map_err(ReadError::Cancelled)?;
+        }
+        Ok(vector)
+    }
+
     fn payloads(&self, points: &[u32]) -> Result<Vec<Cow<'_, Payload>>> {
         let id = |&point: &u32| self.id(point as usize).map(Cow::into_owned);
         let ids: Vec<PointId> = points.iter().map(id).collect::<Result<_, _>>()?;
@@ -241,7 +253,7 @@ impl Progress {
         Self {
             segments: sources.len() as u64,
             rows: sources.iter().map(|source| source.live.len() as u64).sum(),
-            // Every vector is read when it is encoded, and again when it is written.
+            // Every vector is read when it is encoded or counted, and again when it is written.
             steps: 2 * vectors,
             done: AtomicU64::new(0),
         }

@@ -41,4 +41,5 @@ pub(crate) use handle::{
 };
 pub use info::{
     CollectionInfo, CollectionState, CollectionStatus, FieldInfo, MergeInfo, SegmentInfo,
+    SparseFieldInfo,
 };

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use bigrain_engine::{Collection, CollectionConfig, Engine, FieldConfig, Metric};
+use bigrain_engine::{
+    Collection, CollectionConfig, Engine, FieldConfig, Metric, SparseFieldConfig,
+};
 use clap::Args;
 
 use crate::exchange::{Columns, ShapeFile};
@@ -35,7 +37,7 @@ pub struct ImportArgs {
     #[arg(long, value_name = "COLUMN")]
     id_column: Option<String>,
     /// Parquet: a column of vectors, and which field they are of; can be given several times
-    /// [default: every column with lists of floats]
+    /// [default: every column with lists of floats, or structs of "indices" and "values"]
     #[arg(long, value_name = "[FIELD=]COLUMN")]
     vector_column: Vec<String>,
     /// Parquet: a column of JSON objects, the payloads [default: all other columns are attributes]
@@ -150,13 +152,18 @@ impl ImportArgs {
         let no_vector = || anyhow!("{}", record.place.error(crate::input::Problem::NoModel));
         match &record.content {
             Content::Vector(vector) => Ok(CollectionConfig::new(vector.len(), metric)),
-            Content::Named { vectors, .. } => {
+            Content::Named { vectors, sparse, .. } => {
                 let field = |(name, vector): &(String, Vec<f32>)| {
                     FieldConfig::new(name, vector.len(), metric)
                 };
                 let mut fields = vectors.iter().map(field);
-                let first = fields.next().ok_or_else(no_vector)?;
-                Ok(fields.fold(CollectionConfig::of(first), CollectionConfig::with_field))
+                let mut sparse = sparse.iter().map(|(name, _)| SparseFieldConfig::new(name));
+                let config = match fields.next() {
+                    Some(first) => CollectionConfig::of(first),
+                    None => CollectionConfig::of_sparse(sparse.next().ok_or_else(no_vector)?),
+                };
+                let config = fields.fold(config, CollectionConfig::with_field);
+                Ok(sparse.fold(config, CollectionConfig::with_sparse))
             }
             Content::Text(_) => Err(no_vector()),
         }

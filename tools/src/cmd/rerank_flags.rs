@@ -16,7 +16,12 @@ use crate::session::Session;
 pub struct RerankFlags {
     /// Score the best results again with this cross-encoder's folder, which reads query and text
     /// together, and show them in that order
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["group_by", "diversity", "score_threshold"])]
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "query",
+        conflicts_with_all = ["group_by", "diversity", "score_threshold"]
+    )]
     rerank: Option<PathBuf>,
     /// How many results the cross-encoder reads: each costs a pass through its model
     #[arg(long, value_name = "N", default_value_t = 50, requires = "rerank")]

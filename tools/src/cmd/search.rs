@@ -12,7 +12,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cmd::answer_flags::{AnswerFlags, groups_json, write_groups};
-use crate::cmd::hybrid_flags::{HybridFlags, Way};
+use crate::cmd::hybrid_flags::{HybridFlags, Queries, Way};
 use crate::cmd::rerank_flags::RerankFlags;
 use crate::code;
 use crate::failure::Usage;
@@ -20,11 +20,12 @@ use crate::model::Model;
 use crate::session::{Session, find_collection, open_collection};
 use crate::{hits, human};
 
-/// Finds the points nearest to a text, by vectors, by words, or by both.
+/// Finds the points nearest to a text, by vectors, by words, or by both; or to a sparse vector.
 #[derive(Args, Debug)]
 pub struct SearchArgs {
-    /// What to look for
-    query: String,
+    /// What to look for; may be left out beside --sparse
+    #[arg(required_unless_present = "sparse")]
+    query: Option<String>,
     /// The collection to search; may be left out when there is only one
     #[arg(long, short, value_name = "NAME")]
     collection: Option<String>,
@@ -82,7 +83,7 @@ pub struct SearchArgs {
 /// When a parameter is out of range, or data folder, collection or model cannot be opened.
 pub fn run(args: &SearchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let (params, way) = (args.params()?, args.hybrid.way()?);
-    if args.query.trim().is_empty() {
+    if way.needs_text(args.hybrid.sparse_query().is_some()) && args.text().trim().is_empty() {
         return Err(Usage::new("the query is empty").into());
     }
     let engine = session.open_existing()?;
@@ -95,7 +96,7 @@ pub fn run(args: &SearchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
         return args.write_groups(&collection, &by, &params, session);
     }
     let Answer { mut found, encode } = args.ask(&collection, way, &params, session)?;
-    let rerank = args.rerank.apply(&args.query, args.limit, &mut found.points, session)?;
+    let rerank = args.rerank.apply(args.text(), args.limit, &mut found.points, session)?;
     if args.json {
         let mut json = to_json(args, collection.name(), encode.as_secs_f64(), &found);
         json["rerank_seconds"] = rerank.map(|time| time.as_secs_f64()).into();
@@ -107,7 +108,7 @@ pub fn run(args: &SearchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
             _ if args.filter.is_some() || way != Way::Vectors => {
                 writeln!(session.out, "no point of {name:?} matches")?
             }
-            1 => writeln!(session.out, "collection {name:?} is empty")?,
+            0 | 1 => writeln!(session.out, "collection {name:?} is empty")?,
             _ => {
                 let field = &shape.field(args.field.as_deref())?.name;
                 writeln!(session.out, "no point of {name:?} has a vector in field {field:?}")?;
@@ -133,6 +134,10 @@ struct Answer {
 }
 
 impl SearchArgs {
+    fn text(&self) -> &str {
+        self.query.as_deref().unwrap_or_default()
+    }
+
     fn ask(
         &self,
         collection: &Collection,
@@ -140,20 +145,29 @@ impl SearchArgs {
         params: &SearchParams,
         session: &Session<'_>,
     ) -> anyhow::Result<Answer> {
-        let mut text = self.hybrid.text_query(&self.query).with_cancel(session.cancel.clone());
+        let mut text = self.hybrid.text_query(self.text()).with_cancel(session.cancel.clone());
         if let Some(filter) = &self.filter {
             text = text.with_filter(filter.clone());
         }
-        if !way.needs_vector() {
-            let found = collection.search_text(&text, params)?;
-            return Ok(Answer { found, encode: Duration::ZERO });
+        let mut sparse = self.hybrid.sparse_query();
+        if let Some(filter) = &self.filter {
+            sparse = sparse.map(|query| query.with_filter(filter.clone()));
         }
+        sparse = sparse.map(|query| query.with_cancel(session.cancel.clone()));
         let started = Instant::now();
-        let vector = self.vector_query(collection, session)?;
-        let encode = started.elapsed();
-        let found = match way.hybrid_query(vector.clone(), text) {
-            Some(query) => collection.search_hybrid(&query, params)?,
-            None => collection.search(&vector, params)?,
+        let needs_vector = way.needs_vector(sparse.is_some());
+        let vector =
+            if needs_vector { Some(self.vector_query(collection, session)?) } else { None };
+        let encode = if needs_vector { started.elapsed() } else { Duration::ZERO };
+        let found = match (way, &vector, &sparse) {
+            (Way::Words, ..) => collection.search_text(&text, params)?,
+            (Way::Sparse, _, Some(sparse)) => collection.search_sparse(sparse, params)?,
+            (Way::Vectors, Some(vector), _) => collection.search(vector, params)?,
+            _ => {
+                let query = Queries { vector, sparse, text }.fused(way);
+                let query = query.context("a fusion has several parts")?;
+                collection.search_hybrid(&query, params)?
+            }
         };
         Ok(Answer { found, encode })
     }
@@ -166,7 +180,7 @@ impl SearchArgs {
     ) -> anyhow::Result<Query> {
         let field = self.field.as_deref();
         let model = Model::open_for(collection, field, self.model.as_deref(), session.threads)?;
-        let vector = model.encoder().encode_query(&self.query).context("encode the query")?;
+        let vector = model.encoder().encode_query(self.text()).context("encode the query")?;
         let query = Query::new(vector)
             .in_space(model.encoder().space())
             .with_cancel(session.cancel.clone());
@@ -247,7 +261,7 @@ impl SearchArgs {
         let started = Instant::now();
         let query = self.vector_query(collection, session)?;
         let encode = started.elapsed();
-        Ok((collection.search_groups(&query, by, params)?, encode))
+        Ok((collection.search_groups(query, by, params)?, encode))
     }
 }
 

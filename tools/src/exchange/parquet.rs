@@ -4,6 +4,7 @@
 //! id            utf8                     the number, the UUID or the text
 //! id_is_number  boolean                  tells 42 from "42"
 //! <field>       fixed-size list of f32   null where a point has no vector in the field
+//! <field>       struct of `indices`, a list of u32, and `values`, a list of f32, if the field is sparse
 //! payload       utf8                     a JSON object
 //! ```
 //!
@@ -15,9 +16,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use arrow_array::builder::{BooleanBuilder, FixedSizeListBuilder, Float32Builder, StringBuilder};
-use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_array::builder::{
+    BooleanBuilder, FixedSizeListBuilder, Float32Builder, ListBuilder, NullBufferBuilder,
+    StringBuilder, UInt32Builder,
+};
+use arrow_array::{Array, ArrayRef, RecordBatch, StructArray};
+use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use bigrain_engine::{CollectionConfig, StoredPoint};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -121,9 +125,13 @@ fn schema(config: &CollectionConfig) -> Schema {
         Field::new(ID, DataType::Utf8, false),
         Field::new(ID_IS_NUMBER, DataType::Boolean, false),
     ];
-    for (field, (_, column)) in config.fields().iter().zip(Columns::of(config).vectors) {
+    let mut columns = Columns::of(config).vectors.into_iter().map(|(_, column)| column);
+    for (field, column) in config.fields().iter().zip(&mut columns) {
         let item = Arc::new(Field::new("item", DataType::Float32, true));
         fields.push(Field::new(column, DataType::FixedSizeList(item, field.dims as i32), true));
+    }
+    for column in columns {
+        fields.push(Field::new(column, DataType::Struct(sparse_parts()), true));
     }
     fields.push(Field::new(PAYLOAD, DataType::Utf8, false));
     Schema::new(fields)
@@ -150,6 +158,35 @@ fn columns(config: &CollectionConfig, points: &[StoredPoint]) -> anyhow::Result<
         }
         columns.push(Arc::new(vectors.finish()));
     }
+    for field in config.sparse() {
+        columns.push(Arc::new(sparse_column(&field.name, points)?));
+    }
     columns.push(Arc::new(payloads.finish()));
     Ok(columns)
+}
+
+/// The parts of a sparse vector.
+fn sparse_parts() -> Fields {
+    let list = |name: &str, kind: DataType| {
+        Field::new(name, DataType::List(Arc::new(Field::new("item", kind, true))), true)
+    };
+    [list("indices", DataType::UInt32), list("values", DataType::Float32)].into_iter().collect()
+}
+
+fn sparse_column(field: &str, points: &[StoredPoint]) -> anyhow::Result<StructArray> {
+    let mut indices = ListBuilder::new(UInt32Builder::new());
+    let mut values = ListBuilder::new(Float32Builder::new());
+    let mut present = NullBufferBuilder::new(points.len());
+    for point in points {
+        let vector = point.sparse(field);
+        if let Some(vector) = vector {
+            indices.values().append_slice(vector.dimensions());
+            values.values().append_slice(vector.values());
+        }
+        indices.append(vector.is_some());
+        values.append(vector.is_some());
+        present.append(vector.is_some());
+    }
+    let parts: Vec<ArrayRef> = vec![Arc::new(indices.finish()), Arc::new(values.finish())];
+    Ok(StructArray::try_new(sparse_parts(), parts, present.finish())?)
 }

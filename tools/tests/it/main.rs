@@ -9,5 +9,6 @@ mod desk;
 mod exchange;
 mod hybrid;
 mod models;
+mod sparse;
 mod tuning;
 mod vectors;

@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use bigrain_types::filter::{Condition, FieldTest, Scalar};
 use bigrain_types::{MAX_LIMIT, PointId, SearchParams, SearchStats, SeqNo};
 
-use super::{VectorSearch, refuse_diversity, without_payload};
+use super::{SparseVectorSearch, VectorSearch, refuse_diversity, without_payload};
 use crate::collection::Collection;
 use crate::collection::handle::Shared;
 use crate::{
-    Error, Group, GroupBy, GroupOutput, Query, Result, ScoredPoint, SearchOutput, SearchPlan,
+    Error, Group, GroupBy, GroupOutput, Result, ScoredPoint, SearchOutput, SearchPlan, VectorQuery,
 };
 
 /// Points that are looked at first, for each that is wanted.
@@ -30,14 +30,14 @@ impl Collection {
     /// # Errors
     ///
     /// `InvalidArgument` for diversity, or more than [`MAX_LIMIT`] points in all groups; and as
-    /// [`search`](Self::search).
+    /// [`search_by_vector`](Self::search_by_vector).
     pub fn search_groups(
         &self,
-        query: &Query,
+        query: impl Into<VectorQuery>,
         by: &GroupBy,
         params: &SearchParams,
     ) -> Result<GroupOutput> {
-        let shared = &*self.0;
+        let (shared, query) = (&*self.0, &query.into());
         shared.run("search", || {
             refuse_diversity(params)?;
             let points = params.limit().saturating_mul(by.per_group);
@@ -53,7 +53,7 @@ impl Collection {
 /// One search for groups, and what it has found.
 struct Grouping<'a> {
     shared: &'a Shared,
-    query: &'a Query,
+    query: &'a VectorQuery,
     by: &'a GroupBy,
     params: &'a SearchParams,
     larger_is_better: bool,
@@ -75,14 +75,18 @@ struct Found {
 impl<'a> Grouping<'a> {
     fn new(
         shared: &'a Shared,
-        query: &'a Query,
+        query: &'a VectorQuery,
         by: &'a GroupBy,
         params: &'a SearchParams,
     ) -> Result<Self> {
         let depth = (params.limit() * by.per_group).saturating_mul(DEPTH_FACTOR).min(MAX_LIMIT);
-        let fields = shared.fields();
-        let metric = fields.named(query.field.as_deref())?.config.metric;
-        let larger_is_better = metric.larger_is_nearer();
+        let larger_is_better = match query {
+            VectorQuery::Dense(query) => {
+                let fields = shared.fields();
+                fields.named(query.field.as_deref())?.config.metric.larger_is_nearer()
+            }
+            VectorQuery::Sparse(_) => true,
+        };
         let (found, stats) = (BTreeMap::new(), SearchStats::default());
         Ok(Self { shared, query, by, params, larger_is_better, depth, found, stats, plan: None })
     }
@@ -114,7 +118,7 @@ impl<'a> Grouping<'a> {
 
     /// Finds groups that are not known yet, until there are enough or no others exist.
     fn discover(&mut self) -> Result<Option<()>> {
-        let filter = self.query.filter.clone().unwrap_or_default();
+        let filter = self.query.filter().cloned().unwrap_or_default();
         let Some(values) = self.shared.values(&self.by.field, &filter)? else { return Ok(None) };
         let unknown = values.into_iter().filter(|value| !self.found.contains_key(value));
         let unknown: Vec<Scalar> = unknown.collect::<BTreeSet<Scalar>>().into_iter().collect();
@@ -198,11 +202,16 @@ impl<'a> Grouping<'a> {
         let mut query = self.query.clone();
         if let Some(test) = among {
             let path = self.by.field.clone();
-            let filter = query.filter.take().unwrap_or_default();
-            query.filter = Some(filter.must(Condition::Field { path, test }));
+            let filter = query.filter().cloned().unwrap_or_default();
+            query = query.with_filter(filter.must(Condition::Field { path, test }));
         }
-        let params = self.params.with_limit(limit)?.with_payload(true);
-        let output = VectorSearch::prepare(self.shared, &query, &params)?.run()?;
+        let (shared, params) = (self.shared, self.params.with_limit(limit)?.with_payload(true));
+        let output = match &query {
+            VectorQuery::Dense(query) => VectorSearch::prepare(shared, query, &params)?.run()?,
+            VectorQuery::Sparse(query) => {
+                SparseVectorSearch::prepare(shared, query, &params)?.run()?
+            }
+        };
         if let Some(output) = &output {
             self.stats += output.stats;
         }

@@ -6,7 +6,7 @@
 
 use bigrain_types::{MAX_LIMIT, Metric, Payload, SearchParams, SearchStats, SeqNo};
 
-use super::{TextSearch, VectorSearch, refuse_diversity};
+use super::{SparseVectorSearch, TextSearch, VectorSearch, refuse_diversity};
 use crate::collection::Collection;
 use crate::collection::handle::Shared;
 use crate::hybrid_query::{HybridPart, Weighing};
@@ -28,7 +28,8 @@ impl Collection {
     ///
     /// `InvalidArgument` for no parts, a weight or fusion out of range, or a depth below the limit;
     /// `FailedPrecondition` for a fitted query where nothing was fitted for its fields; and as
-    /// [`search`](Self::search) and [`search_text`](Self::search_text).
+    /// [`search`](Self::search), [`search_sparse`](Self::search_sparse) and
+    /// [`search_text`](Self::search_text).
     pub fn search_hybrid(
         &self,
         query: &HybridQuery,
@@ -50,6 +51,7 @@ impl Collection {
 /// One prepared search.
 enum Part<'a> {
     Vector(Box<VectorSearch<'a>>),
+    Sparse(Box<SparseVectorSearch<'a>>),
     Text(Box<TextSearch<'a>>),
 }
 
@@ -58,6 +60,9 @@ impl<'a> Part<'a> {
         Ok(match part {
             HybridPart::Vector(query) => {
                 Self::Vector(Box::new(VectorSearch::prepare(shared, query, params)?))
+            }
+            HybridPart::Sparse(query) => {
+                Self::Sparse(Box::new(SparseVectorSearch::prepare(shared, query, params)?))
             }
             HybridPart::Text(query) => {
                 Self::Text(Box::new(TextSearch::prepare(shared, query, params)?))
@@ -68,6 +73,7 @@ impl<'a> Part<'a> {
     /// Returns the results with scores of which larger ones are better.
     fn run(&self) -> Result<Option<SearchOutput>> {
         let (search, metric) = match self {
+            Self::Sparse(search) => return search.run(),
             Self::Text(search) => return search.run(),
             Self::Vector(search) => (search, search.field.config.metric),
         };
@@ -89,6 +95,9 @@ impl Shared {
             match part {
                 HybridPart::Vector(query) => {
                     vector = fields.named(query.field.as_deref())?.name.to_string();
+                }
+                HybridPart::Sparse(query) => {
+                    vector = fields.named_sparse(query.field.as_deref())?.name.to_string();
                 }
                 HybridPart::Text(query) => {
                     text = fields.text(query.field.as_deref())?.config.name();

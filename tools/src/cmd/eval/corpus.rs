@@ -187,7 +187,7 @@ impl Index {
             rows.push(pass.row("exact f32".to_owned(), raw));
         }
         for collection in &self.collections {
-            let levels = collection.config().first().levels.get();
+            let levels = collection.config().field(None)?.levels.get();
             let plural = if levels == 1 { "" } else { "s" };
             let bytes = Footprint::of(&collection.info()).code_bytes_per_vector();
             let pass = Pass::run(collection, &queries, params, cancel)?;

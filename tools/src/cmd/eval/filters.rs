@@ -118,7 +118,7 @@ impl FilterSweep<'_> {
         let queries: Vec<Query> =
             self.queries.iter().map(|query| query.clone().with_filter(filter.clone())).collect();
         let exact = Pass::run(collection, &queries, &self.params.with_exact(true))?;
-        let metric = collection.config().first().metric;
+        let metric = collection.config().field(None)?.metric;
         let truth = ExactResults::new(metric, self.params.limit(), exact.found);
         let sweep = Sweep::targets(&[self.params.target_recall()]);
         warm_up(collection, &queries, self.params, &sweep)?;

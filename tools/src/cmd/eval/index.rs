@@ -162,7 +162,8 @@ fn one_segment(rows: u64, threads: usize) -> EngineConfig {
 /// to twice what they hold.
 fn announce(shape: Shape, config: &CollectionConfig) {
     const ID_BYTES: u64 = 120;
-    let code_bytes = shape.dims.next_multiple_of(64) / 8 * usize::from(config.first().levels.get());
+    let code_bytes = shape.dims.next_multiple_of(64) / 8
+        * config.first().map_or(0, |first| usize::from(first.levels.get()));
     let row_bytes = (shape.dims * size_of::<f32>() + code_bytes) as u64 + ID_BYTES;
     let needed = human::bytes(2 * shape.rows.saturating_mul(row_bytes));
     let rows = human::count(shape.rows);
@@ -178,7 +179,7 @@ fn check_shape(
     shape: Shape,
 ) -> anyhow::Result<()> {
     let (name, shape_there) = (collection.name(), collection.config());
-    let (has, config) = (shape_there.first(), config.first());
+    let (has, config) = (shape_there.field(None)?, config.field(None)?);
     let refuse = |what: &str, has: String, asked: String| -> anyhow::Error {
         let line = format!("collection {name:?} has {what} {has}, {what} {asked} was asked for");
         Usage::new(line).into()
@@ -209,7 +210,7 @@ fn check_shape(
 /// Compares the first rows with what is stored under their numbers.
 fn check_content(collection: &Collection, base: &VectorFile) -> anyhow::Result<()> {
     let config = collection.config();
-    let config = config.first();
+    let config = config.field(None)?;
     // What the format may round off, as a share of the vector's length.
     let tolerance = match config.dense {
         DenseFormat::F32 => 1e-5,

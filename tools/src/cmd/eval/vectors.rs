@@ -110,15 +110,16 @@ pub(super) fn run(
     let vectors = set.queries.to_matrix()?;
     let searched = args.search(&place, &vectors, params, session)?;
     let judged = Judged { set: &set, truth: &truth, vectors: &vectors, limit: params.limit() };
+    let first = config.field(None)?;
     let evaluation = VectorEvaluation {
         machine: Machine::here(),
         base: set.base.path().display().to_string(),
         queries: set.queries.path().display().to_string(),
         query_count: vectors.len(),
-        metric: config.first().metric,
-        levels: config.first().levels,
-        dense: config.first().dense,
-        lists: config.first().lists,
+        metric: first.metric,
+        levels: first.levels,
+        dense: first.dense,
+        lists: first.lists,
         limit: params.limit(),
         oversampling: params.oversampling(),
         codes_only: !params.verify(),
