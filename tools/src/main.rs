@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use bigrain_engine::{Cancel, VerifyIo};
 use bigrain_tools::cmd::{
     backup, build, check, compact, delete, demo, encode, eval, export, facet, import, inspect,
-    quantize, recommend, restore, scroll, search, serve, tune, update, verify,
+    model, quantize, recommend, restore, scroll, search, serve, tune, update, verify,
 };
 use bigrain_tools::session::Session;
 use bigrain_tools::{failure, interrupt};
@@ -39,6 +39,7 @@ enum Command {
     Recommend(recommend::RecommendArgs),
     Facet(facet::FacetArgs),
     Inspect(inspect::InspectArgs),
+    Model(model::ModelArgs),
     Scroll(scroll::ScrollArgs),
     Update(update::UpdateArgs),
     Delete(delete::DeleteArgs),
@@ -76,6 +77,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Recommend(args) => recommend::run(args, &mut session),
         Command::Facet(args) => facet::run(args, &mut session),
         Command::Inspect(args) => inspect::run(args, &mut session),
+        Command::Model(args) => model::run(args, &mut session),
         Command::Scroll(args) => scroll::run(args, &mut session),
         Command::Update(args) => update::run(args, &mut session),
         Command::Delete(args) => delete::run(args, &mut session),
@@ -139,6 +141,9 @@ mod tests {
             "build in.jsonl --collection c --lists many",
             "search q --probes -1",
             "search q --per-group 2",
+            "search q --rerank-depth 5",
+            "search q --rerank m --diversity 0.5",
+            "model inspect",
             "search q --group-by a --diversity 0.5",
             "scroll --descending",
             "facet",

@@ -9,6 +9,7 @@ mod commands;
 mod desk;
 mod exchange;
 mod hybrid;
+mod models;
 mod sparse;
 mod tuning;
 mod vectors;

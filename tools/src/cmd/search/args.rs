@@ -13,10 +13,11 @@ use super::question::{Asker, Found, Question};
 use super::{batch, read_filter};
 use crate::cmd::answer_flags::{AnswerFlags, groups_json, write_groups};
 use crate::cmd::hybrid_flags::{HybridFlags, Way};
+use crate::cmd::rerank_flags::RerankFlags;
 use crate::code;
 use crate::failure::Usage;
-use crate::hits;
 use crate::session::{Session, find_collection, open_collection};
+use crate::{hits, human};
 
 /// Finds the points nearest to a text, by vectors, by words, or by both; or to a sparse vector.
 #[derive(Args, Debug)]
@@ -26,7 +27,7 @@ pub struct SearchArgs {
     query: Option<String>,
     /// Answer every line of this file, {"text" or "vector": .., "id", "filter", "limit": ..}, with a
     /// line of JSON; - reads standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["sparse", "code"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sparse", "code", "rerank"])]
     batch: Option<PathBuf>,
     /// The collection to search; may be left out when there is only one
     #[arg(long, short, value_name = "NAME")]
@@ -61,9 +62,11 @@ pub struct SearchArgs {
     pub(super) hybrid: HybridFlags,
     #[command(flatten)]
     pub(super) answer: AnswerFlags,
+    #[command(flatten)]
+    rerank: RerankFlags,
     /// Search code that was built with --code: print file and line of functions and types, each with
     /// the block that matches best
-    #[arg(long, conflicts_with_all = ["field", "group_by", "diversity"])]
+    #[arg(long, conflicts_with_all = ["field", "group_by", "diversity", "rerank"])]
     code: bool,
     /// Blocks of each function or type
     #[arg(long, value_name = "N", default_value_t = 3, requires = "code")]
@@ -106,7 +109,11 @@ pub fn run(args: &SearchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let mut asker = Asker::new(args, &way, &collection, session);
     let encode = asker.encode(std::iter::once(&mut question))?;
     match asker.query(question)?.run(&collection, &params, by.as_ref())? {
-        Found::Points(found) => args.write_points(&found, &collection, &way, encode, session),
+        Found::Points(mut found) => {
+            let text = args.query.as_deref().unwrap_or_default();
+            let rerank = args.rerank.apply(text, args.limit, &mut found.points, session)?;
+            args.write_points(&found, &collection, &way, Times { encode, rerank }, session)
+        }
         Found::Groups(found) if args.code => args.write_code(&found, &collection, encode, session),
         Found::Groups(found) if args.json => {
             session.write_json(&json!({ "groups": groups_json(&found), "stats": found.stats }))
@@ -124,7 +131,7 @@ impl SearchArgs {
         found: &SearchOutput,
         collection: &Collection,
         way: &Way,
-        encode: Duration,
+        times: Times,
         session: &mut Session<'_>,
     ) -> anyhow::Result<()> {
         if self.json {
@@ -132,7 +139,8 @@ impl SearchArgs {
                 "collection": collection.name(),
                 "query": self.query,
                 "points": hits::to_json(&found.points),
-                "encode_seconds": encode.as_secs_f64(),
+                "encode_seconds": times.encode.as_secs_f64(),
+                "rerank_seconds": times.rerank.map(|time| time.as_secs_f64()),
                 "stats": found.stats,
                 "plan": found.plan,
             }));
@@ -152,7 +160,10 @@ impl SearchArgs {
         } else {
             writeln!(session.out, "{}\n", hits::to_table(&found.points).trim_fmt())?;
         }
-        writeln!(session.out, "{}", hits::stats_line(&found.stats, encode))?;
+        writeln!(session.out, "{}", hits::stats_line(&found.stats, times.encode))?;
+        if let Some(time) = times.rerank {
+            writeln!(session.out, "reranked in {}", human::duration(time))?;
+        }
         if let Some(plan) = &found.plan {
             writeln!(session.out, "\n{plan}")?;
         }
@@ -180,7 +191,7 @@ impl SearchArgs {
     /// Returns how to search.
     pub(super) fn params(&self) -> anyhow::Result<SearchParams> {
         let usage = |error: bigrain_engine::SearchParamsError| Usage::new(error.to_string());
-        let mut params = SearchParams::new(self.limit).map_err(usage)?;
+        let mut params = SearchParams::new(self.rerank.depth(self.limit)).map_err(usage)?;
         if let Some(oversampling) = self.oversampling {
             params = params.with_oversampling(oversampling).map_err(usage)?;
         }
@@ -193,6 +204,14 @@ impl SearchArgs {
         let params = params.with_verify(!self.codes_only).with_exact(self.exact);
         self.answer.params(params.with_explain(self.explain))
     }
+}
+
+/// How long models took.
+#[derive(Clone, Copy)]
+struct Times {
+    encode: Duration,
+    /// Where results were reranked.
+    rerank: Option<Duration>,
 }
 
 /// Writes what a search for groups did.
