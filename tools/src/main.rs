@@ -151,7 +151,6 @@ mod tests {
             "eval",
             "eval --corpus a --vectors b",
             "eval --code a --vectors b",
-            "eval --corpus a --block-tokens 9",
             "eval --corpus a --sweep probes=1",
             "eval --vectors a --queries b --sweep lists=1",
             "eval --vectors a --queries b --rounds 0",
