@@ -178,6 +178,7 @@ impl Memtable {
             + self.id_bytes * 2
             + self.payload_bytes
             + self.texts.memory_bytes()
+            + self.filters.memory_bytes()
     }
 }
 

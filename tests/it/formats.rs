@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use bigrain_binarize::{Binarizer, QueryWidth};
 use bigrain_engine::{
-    Cancel, CollectionConfig, Filter, Levels, Metric, Offset, Payload, Point, PointId, SegmentId,
-    SparseFieldConfig, SparseVector,
+    Cancel, CollectionConfig, Engine, EngineConfig, ErrorKind, Filter, Levels, Metric, Offset,
+    Payload, Point, PointId, SegmentId, SparseFieldConfig, SparseVector,
 };
 use bigrain_index::Candidates;
 use bigrain_index::candidates::ivf::{Ivf, Reach};
@@ -22,7 +22,7 @@ use bigrain_index::lists::{ListsReader, Nearness};
 use bigrain_index::order::{self, OrderReader};
 use bigrain_index::sparse::{SparseReader, SparseSearch};
 use bigrain_lexical::LexicalReader;
-use bigrain_storage::{FileKind, MmapDirectory};
+use bigrain_storage::{Batch, FileKind, MmapDirectory, Store, StoreConfig};
 use bigrain_tests::{Db, Random};
 
 const ROWS: u64 = 40;
@@ -198,4 +198,32 @@ fn sparse_vectors_written_before_are_read() {
     let found = search.best(5, f32::NEG_INFINITY, |_| false, &Cancel::new()).unwrap().rows;
     let best = rows.iter().filter_map(|row| row.dot(&query)).max_by(f32::total_cmp).unwrap();
     assert_eq!((found[0].score, found.len()), (best, 5));
+}
+
+#[test]
+fn a_collection_of_a_newer_version_is_refused_by_name_and_the_others_serve() {
+    let mut db = Db::tiny();
+    db.upsert(1, [1.0, 0.0, 0.0]);
+    db.engine().create_collection("newer", CollectionConfig::new(3, Metric::Dot)).unwrap();
+    db.close();
+    let store = Store::open(db.path(), &StoreConfig::default()).unwrap();
+    let rows = store.view().collections().unwrap();
+    let (key, mut row) = rows.into_iter().find(|(_, row)| row.name == "newer").unwrap();
+    row.config = row.config.replacen("\"version\":1", "\"version\":2,\"what\":[]", 1);
+    let mut batch = Batch::new();
+    batch.put_collection(key, &row);
+    store.commit(batch).unwrap();
+    drop(store);
+    db.reopen();
+    assert_eq!(db.nearest(&[1.0, 0.0, 0.0], 1), [PointId::from(1)]);
+    for _ in 0..2 {
+        let error = db.engine().collection("newer").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::FailedPrecondition, "{error}");
+        let error = error.to_string();
+        assert!(error.contains("\"newer\"") && error.contains("version 2"), "{error}");
+        assert!(error.contains("reads version 1"), "{error}");
+    }
+    db.close();
+    let engine = Engine::open(db.path(), EngineConfig::default()).unwrap();
+    engine.drop_collection("newer").unwrap();
 }

@@ -8,6 +8,7 @@
 )]
 
 mod backup;
+mod backup_crash;
 mod bad_input;
 mod check;
 mod corruption;

@@ -165,10 +165,9 @@ impl Shared {
     /// Looks at what a write, flush or merge has changed.
     pub fn note_change(&self) {
         let state = self.state.read();
-        let frozen = state.frozen.as_ref().map_or(0, |frozen| frozen.table.memory_bytes());
-        self.chores.memtables.set((frozen + state.active.memory_bytes()) as u64);
-        let files = state.segments.iter().flat_map(|view| view.segment.fields());
-        self.chores.codes.set(files.map(|files| files.code_bytes()).sum());
+        self.chores.memtables.set(state.memtable_bytes());
+        let segments = state.segments.iter().map(|view| view.segment.memory_bytes());
+        self.chores.codes.set(segments.sum());
         let is_empty = state.active.is_empty();
         drop(state);
         if self.resources.appointments.have_workers() && self.is_merge_due(next_merge) {
@@ -177,6 +176,11 @@ impl Shared {
         if !is_empty {
             self.note_age();
         }
+    }
+
+    /// Looks at what a search has remembered of the memtables: words, and slots that match.
+    pub fn note_remembered(&self) {
+        self.chores.memtables.set(self.state.read().memtable_bytes());
     }
 
     /// Remembers when a memtable got its first point, and asks for a worker when it is due.

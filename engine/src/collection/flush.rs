@@ -24,7 +24,7 @@ use super::building::{Built, NewSegment};
 use super::handle::Shared;
 use super::state::{Frozen, SegmentView};
 use crate::error::Doing;
-use crate::memory::Purpose;
+use crate::memory::{Charge, Purpose};
 use crate::memtable::Memtable;
 use crate::segment::SegmentInput;
 use crate::{Error, ErrorKind, Result};
@@ -34,6 +34,10 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Writers wait for a running flush once the memtable is this many times its limit.
 const MAX_OVERFILL: usize = 2;
+
+/// While points are on their way to the store they are there so often beside what stays in the
+/// memtable: encoded, as rows, and as a batch of RocksDB.
+const COPIES: u64 = 3;
 
 /// When memory is short, a memtable is flushed from this part of its limit on.
 const WORTH_FLUSHING: usize = 16;
@@ -86,11 +90,15 @@ impl Shared {
     }
 
     /// Refuses further points when flushing keeps failing and the memtable is full, when they do not
-    /// fit the memory budget, and while the disk is full.
-    pub fn make_room(&self, bytes: u64) -> Result<()> {
+    /// fit the memory budget, and while the disk is full. Returns what they take on their way to the
+    /// store, beside what stays in the memtable.
+    pub fn make_room(&self, bytes: u64) -> Result<Charge> {
         self.make_room_in_memtable()?;
         let memory = &self.resources.memory;
-        if !memory.has_room(bytes) {
+        let on_its_way = bytes.saturating_mul(COPIES);
+        let in_memory = bytes.saturating_add(on_its_way);
+        self.resources.filters.make_room(in_memory);
+        if !memory.has_room(in_memory) {
             if self.is_worth_flushing() {
                 let _flush = self.flush.lock();
                 self.flush_locked()?;
@@ -98,8 +106,9 @@ impl Shared {
             // Other collections may have memtables to flush too.
             self.resources.appointments.wake_all();
         }
-        memory.admit(bytes)?;
-        Ok(self.resources.store.admit(bytes)?)
+        memory.admit(in_memory)?;
+        self.resources.store.admit(bytes)?;
+        Ok(memory.charge(Purpose::Memtables, on_its_way))
     }
 
     /// Whether flushing frees enough memory to be worth a segment, however small.

@@ -201,6 +201,11 @@ impl Shared {
     pub fn run<T>(&self, operation: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
         let checked = self.check_usable().and_then(|()| run());
         checked.map_err(|error| {
+            // What was dropped meanwhile may have lost its files.
+            let error = match self.check_usable() {
+                Err(gone) if gone.kind() == ErrorKind::NotFound => gone,
+                Ok(()) | Err(_) => error,
+            };
             if error.kind() == ErrorKind::Corruption && self.quarantined.get().is_none() {
                 tracing::error!(collection = %self.name, %error, "quarantined");
                 let _ = self.quarantined.set(error.to_string());

@@ -62,6 +62,7 @@ impl Shared {
             return Ok(true);
         }
         let bytes = self.build_bytes(input.len());
+        self.resources.filters.make_room(bytes);
         let Some(_charge) = self.resources.memory.try_charge(Purpose::Builds, bytes) else {
             let reason = format!("no memory to merge: {bytes} bytes do not fit the budget");
             return Err(Error::new(ErrorKind::ResourceExhausted, reason).retry_after(RETRY_AFTER));

@@ -201,7 +201,7 @@ struct Prepared {
 
 impl Shared {
     fn rewrite(&self, rewrite: &Rewrite<'_>) -> Result<UpdateOutput> {
-        self.make_room(0)?;
+        drop(self.make_room(0)?);
         let output = self.rewrite_in_rounds(rewrite)?;
         self.flush_if_full();
         Ok(output)

@@ -72,6 +72,12 @@ impl State {
         (self.live, self.seq) = (0, SeqNo::default());
     }
 
+    /// Returns about how much memory the memtables take.
+    pub fn memtable_bytes(&self) -> u64 {
+        let frozen = self.frozen.as_ref().map_or(0, |frozen| frozen.table.memory_bytes());
+        (frozen + self.active.memory_bytes()) as u64
+    }
+
     /// Returns a segment by its id.
     pub fn segment(&self, id: SegmentId) -> Option<&SegmentView> {
         self.segments.iter().find(|view| view.segment.id == id)

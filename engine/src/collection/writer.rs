@@ -126,7 +126,7 @@ impl Collection {
         shared.run("upsert into", || {
             let given = points.len() as u64;
             let operation = shared.prepare_upsert(points)?;
-            shared.make_room(operation.memory_bytes())?;
+            let _on_its_way = shared.make_room(operation.memory_bytes())?;
             let applied = shared.write(operation, conditions)?;
             shared.flush_if_full();
             Ok(UpsertOutput {

@@ -21,6 +21,7 @@
 mod collection_config;
 mod config;
 mod fields;
+mod row_version;
 mod schema;
 mod sparse_config;
 

@@ -4,7 +4,7 @@ use bigrain_types::{FieldId, PointId, SegmentId, TextField};
 use serde::{Deserialize, Serialize};
 
 use super::collection_config::{check_field_count, no_such_field};
-use super::{CollectionConfig, FieldConfig, SparseFieldConfig};
+use super::{CollectionConfig, FieldConfig, SparseFieldConfig, row_version};
 use crate::{Error, ErrorKind, HybridFit, Result};
 
 /// The fields of a collection with their ids: the JSON text in its manifest row.
@@ -96,8 +96,7 @@ impl Schema {
         let corrupt = |reason: String| {
             Error::new(ErrorKind::Corruption, format!("stored configuration: {reason}"))
         };
-        let schema: Self =
-            serde_json::from_str(json).map_err(|error| corrupt(error.to_string()))?;
+        let schema: Self = row_version::read(json)?;
         if schema.fields.is_empty() && schema.sparse.is_empty() {
             return Err(corrupt("a collection has at least one field".into()));
         }
@@ -121,8 +120,7 @@ impl Schema {
     }
 
     pub fn to_json(&self) -> Result<String> {
-        serde_json::to_string(self)
-            .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))
+        row_version::write(self)
     }
 
     /// Returns the fields without their ids.

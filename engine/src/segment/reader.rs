@@ -189,6 +189,14 @@ impl Segment {
         files
     }
 
+    /// Returns the bytes of memory that it takes once its codes and lists are resident, the checksums
+    /// of its files included.
+    pub fn memory_bytes(&self) -> u64 {
+        let of_field = |files: &Arc<FieldFiles>| files.code_bytes() + files.reader_bytes();
+        let own = self.ids.file().memory_bytes() + self.lexical.file().memory_bytes();
+        self.fields.iter().map(of_field).sum::<u64>() + own as u64
+    }
+
     /// Returns the names and lengths of all files, those of dropped fields included.
     pub fn file_lengths(&self) -> Vec<(String, u64)> {
         let files = self.files().into_iter();

@@ -30,7 +30,7 @@ impl SparseReader {
     pub fn open(directory: &dyn Directory, path: &Path) -> Result<Self, IndexError> {
         let file = BlockFile::open(directory, path, FileKind::Sparse)?;
         let mut header = [0; HEADER_BYTES];
-        header.copy_from_slice(file.read(0, HEADER_BYTES)?);
+        file.read_into(0, &mut header)?;
         let layout = SparseLayout::from_bytes(header);
         let SparseLayout { rows, terms, components, vectors } = layout;
         if layout.body_bytes() != Some(file.body_bytes()) {

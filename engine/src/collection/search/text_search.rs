@@ -108,6 +108,7 @@ impl<'a> TextSearch<'a> {
         let mut stats = SearchStats::default();
         let started = Instant::now();
         let View { segments, in_memory, mut statistics, memtables, seq } = self.view()?;
+        self.shared.note_remembered();
         stats.segments = segments.len() as u64;
         let Some(sources) = self.open(segments, seq)? else { return Ok(None) };
         stats.times.filter = started.elapsed();

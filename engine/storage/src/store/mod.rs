@@ -52,6 +52,7 @@ mod rocks;
 mod rows;
 mod scan;
 mod settings;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod view;

@@ -7,6 +7,7 @@
 //! | `hybrid.rs` | vectors, words and both fused, on such a test collection |
 //! | `vectors.rs` | vectors with true neighbours: recall against speed |
 //! | `filters.rs` | filtered searches of the vectors, by the share of rows that match |
+//! | `ingest.rs` | searches of the vectors while others are written |
 //! | `test_set.rs` | what is searched, what is looked for, and what should be found |
 //! | `index.rs` | where the vectors are indexed: a temporary folder, or one that is kept |
 //! | `report.rs` | what came of the vectors: JSON, table, picture |
@@ -17,6 +18,7 @@ mod corpus;
 mod filters;
 mod hybrid;
 mod index;
+mod ingest;
 mod report;
 mod test_set;
 mod vectors;
@@ -26,5 +28,6 @@ pub use code::{CodeEvaluation, CodeRow, RankQuality};
 pub use corpus::{CorpusArgs, Evaluation, EvaluationRow};
 pub use filters::{FilterEvaluation, FilterPoint};
 pub use hybrid::{HybridArgs, HybridEvaluation, PseudoRow};
+pub use ingest::{IngestEvaluation, Phase};
 pub use report::{BuildFigures, VectorEvaluation};
 pub use vectors::VectorArgs;

@@ -12,6 +12,7 @@ use clap::Args;
 use super::args::Common;
 use super::filters::{self, FilterEvaluation, FilterSweep};
 use super::index::IndexPlace;
+use super::ingest::IngestRun;
 use super::report::{BuildFigures, VectorEvaluation};
 use super::test_set::{Sources, TestSet};
 use crate::cmd::flags::parse_levels;
@@ -78,6 +79,10 @@ pub struct VectorArgs {
     /// filtered searches
     #[arg(long, conflicts_with_all = ["corpus", "sweep", "plot", "threads_all", "truth"])]
     filters: bool,
+    /// Measure searches while other rows are written as fast as they can be, for so many seconds,
+    /// beside the same searches before that
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["corpus", "sweep", "plot", "threads_all", "truth", "collection", "filters"])]
+    under_ingest: Option<u64>,
     /// Draw the curve into this SVG file
     #[arg(long, value_name = "FILE", conflicts_with = "corpus")]
     plot: Option<PathBuf>,
@@ -96,6 +101,13 @@ pub(super) fn run(
     let params = args.params(common.oversampling)?;
     let mut set = args.test_set()?;
     let config = args.collection_config(&set);
+    if let Some(seconds) = args.under_ingest {
+        let evaluation = IngestRun { set: &set, config, params, seconds }.run(session)?;
+        if common.json {
+            return session.write_json(&evaluation);
+        }
+        return evaluation.write_table(session.out);
+    }
     let place = match &args.collection {
         Some(name) => IndexPlace::kept(session.data_dir(), name),
         None => IndexPlace::temporary()?,
