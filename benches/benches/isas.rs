@@ -156,18 +156,21 @@ fn blocks(table: &Table) {
         for width in [5, 6] {
             let query = block_table(dims, width);
             let bytes = LIST_ROWS / BLOCK_ROWS * block_bytes(dims);
-            let mut lists = large.chunks_exact(bytes);
+            let lists: Vec<&[u8]> = large.chunks_exact(bytes).collect();
             let mut scores = vec![0; LIST_ROWS];
-            // A stride that is no power of two: lists in an order that no prefetcher follows.
+            let mut next = 0;
+            // Every list once before any again, in an order that no prefetcher follows.
+            let step = (lists.len() / 3..).find(|step| coprime(*step, lists.len())).unwrap_or(1);
             table.line(&format!("blocks {dims} 1x{width} from memory"), LIST_ROWS, |isa| {
-                let list = lists.nth(6).unwrap_or_else(|| {
-                    lists = large.chunks_exact(bytes);
-                    &large[..bytes]
-                });
-                scan_blocks_with(isa, list, &query, black_box(&mut scores));
+                next = (next + step) % lists.len();
+                scan_blocks_with(isa, lists[next], &query, black_box(&mut scores));
             });
         }
     }
+}
+
+fn coprime(a: usize, b: usize) -> bool {
+    if b == 0 { a == 1 } else { coprime(b, a % b) }
 }
 
 fn popcounts(table: &Table) {

@@ -99,12 +99,16 @@ fn add_together<const Q: usize, const W: usize>(
         let agreement = _mm256_set1_epi32(query.full_score());
         let agreement = _mm256_sub_epi32(agreement, _mm256_add_epi32(totals, totals));
         let shifted = _mm256_sll_epi32(agreement, _mm_cvtsi32_si128(shift as i32));
-        let mask = u8::MAX >> (8 - scores.len());
-        let at = scores.as_mut_ptr();
-        // SAFETY: the mask selects as many scores as there are, to be read and written.
-        unsafe {
-            let before = _mm256_maskz_loadu_epi32(mask, at);
-            _mm256_mask_storeu_epi32(at, mask, _mm256_add_epi32(before, shifted));
+        let mut shares = [0_i32; 8];
+        // SAFETY: the array is 32 writable bytes; no alignment is asked for.
+        unsafe { _mm256_storeu_epi32(shares.as_mut_ptr(), shifted) };
+        // Not stored under a mask: that reaches past its lanes, and what reads there next would wait.
+        if scores.len() == 8 / W {
+            for (score, share) in scores[..8 / W].iter_mut().zip(&shares[..8 / W]) {
+                *score += share;
+            }
+        } else {
+            scores.iter_mut().zip(&shares).for_each(|(score, share)| *score += share);
         }
     }
 }
