@@ -166,6 +166,15 @@ fn blocks(table: &Table) {
                 scan_blocks_with(isa, lists[next], &query, black_box(&mut scores));
             });
         }
+        let bytes = LIST_ROWS / BLOCK_ROWS * block_bytes(dims);
+        let lists: Vec<&[u8]> = large.chunks_exact(bytes).collect();
+        let step = (lists.len() / 3..).find(|step| coprime(*step, lists.len())).unwrap_or(1);
+        let mut next = 0;
+        table.line(&format!("blocks {dims} only read from memory"), LIST_ROWS, |_| {
+            next = (next + step) % lists.len();
+            let lines = lists[next].chunks(64).map(|line| u64::from(line[0]));
+            black_box(lines.sum::<u64>());
+        });
     }
 }
 
