@@ -10,17 +10,18 @@ const PAGE_BYTES: usize = 4096;
 /// Lines that tell the CPU's own prefetcher that a run has begun.
 const RUN_LINES: usize = 2;
 
-/// Asks the CPU for every cache line of `bytes`, for scattered bytes and short ones.
+/// Asks the CPU to bring every cache line of `bytes` as near as the second-level cache: for some
+/// kilobytes that are read after what is being worked on.
 ///
 /// A hint: nothing waits for it, and bytes that are not in memory are left where they are.
 #[inline]
 pub fn prefetch(bytes: &[u8]) {
     for line in bytes.chunks(LINE_BYTES) {
-        touch(line.as_ptr());
+        touch_second_level(line.as_ptr());
     }
     // Lines are counted from the first byte, which need not be the first of its line.
     if let Some(last) = bytes.last() {
-        touch(last);
+        touch_second_level(last);
     }
 }
 

@@ -12,7 +12,7 @@ use super::{avx2, avx512};
 
 /// Shorter rows gain nothing from the wider registers of [`Isa::Avx512`], and run the AVX2 code.
 #[cfg(target_arch = "x86_64")]
-const WIDE: usize = 256;
+const WIDE: usize = 512;
 
 /// Returns the dot product of a query with a row of halves, given by their bits.
 ///
