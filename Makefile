@@ -47,7 +47,7 @@ bench-data: ## make the vector sets of the comparisons (once; 305,000 texts are 
 	$(BENCH)
 	$(BENCH_PYTHON) $(PEERS)/prepare.py $(BENCH_FLAGS) --model "$$BIGRAIN_MODEL" --set $(SET)
 
-bench-peers: $(if $(RENDER),,bench-data) ## compare with other engines (SET=glove, fashion, sentences; RENDER=1 only draws)
+bench-peers: $(if $(RENDER),,bench-data) ## compare with other engines (SET=glove, fashion, sentences, wide; RENDER=1 only draws)
 	@scripts/peers.sh
 	$(ENV)
 	$(BENCH_PYTHON) $(PEERS)/compare.py $(BENCH_FLAGS) --old-python "$$BIGRAIN_CACHE/peers-old/bin/python" \
