@@ -196,7 +196,7 @@ mod tests {
             let texts = &config_message(&config).text_fields;
             assert_eq!(text_field(&texts[0]).unwrap(), words);
             let read = |message: proto::FieldConfig| {
-                let space = space(message.space.as_deref()).unwrap();
+                let space = super::space(message.space.as_deref()).unwrap();
                 let dims = message.dims as usize;
                 field_config(message, dims, space).unwrap()
             };

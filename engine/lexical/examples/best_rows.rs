@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, words) in [("3 words", 3), ("whole", usize::MAX)] {
         let cut = |line: &str| line.split_whitespace().take(words).collect::<Vec<_>>().join(" ");
         let asked: Vec<String> = whole.lines().take(QUERIES).map(cut).collect();
-        let analyzer = Analyzer::new(&field);
+        let mut analyzer = Analyzer::new(&field);
         let asked: Vec<QueryWords> = asked.iter().map(|text| analyzer.query(text)).collect();
         for limit in [10, 100] {
             println!("{}", compare(name, &index, &asked, limit)?);

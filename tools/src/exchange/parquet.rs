@@ -20,7 +20,7 @@ use arrow_array::builder::{
     BooleanBuilder, FixedSizeListBuilder, Float32Builder, ListBuilder, NullBufferBuilder,
     StringBuilder, UInt32Builder,
 };
-use arrow_array::{Array, ArrayRef, RecordBatch, StructArray};
+use arrow_array::{ArrayRef, RecordBatch, StructArray};
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use bigrain_engine::{CollectionConfig, StoredPoint};
 use parquet::arrow::ArrowWriter;
