@@ -1,6 +1,7 @@
 //! Sparse vector fields over gRPC.
 
 use bigrain_api::proto::hybrid_part::Search;
+use bigrain_api::proto::search_groups_request::Query;
 use bigrain_api::proto::search_outcome::Outcome;
 use bigrain_api::proto::{
     AddFieldRequest, CollectionConfig, DropFieldRequest, GetCollectionRequest, GetRequest,
@@ -89,8 +90,11 @@ async fn sparse_vectors_are_written_read_and_searched() {
     let outcomes = client.search_batch(batch).await.unwrap().into_inner().outcomes;
     let Some(Outcome::Found(second)) = &outcomes[1].outcome else { panic!("{outcomes:?}") };
     assert_eq!(scored(second), [(num(3), 4.0)]);
-    let groups =
-        SearchGroupsRequest { search: Some(query), group_by: "even".to_owned(), per_group: None };
+    let groups = SearchGroupsRequest {
+        query: Some(Query::Search(query)),
+        group_by: "even".to_owned(),
+        per_group: None,
+    };
     let groups = client.search_groups(groups).await.unwrap().into_inner().groups;
     let found: Vec<(&str, usize)> =
         groups.iter().map(|group| (&*group.value_json, group.points.len())).collect();

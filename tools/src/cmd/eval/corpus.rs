@@ -105,8 +105,7 @@ pub(super) fn run(
     let model = args.open_model(session.threads)?;
     let params = params(common.oversampling)?;
     let folder = tempfile::tempdir().context("create a temporary folder")?;
-    let config =
-        EngineConfig { threads: session.threads, background_threads: 0, ..EngineConfig::default() };
+    let config = EngineConfig { background_threads: 0, ..session.engine_config() };
     let engine = Engine::open(folder.path(), config)?;
     let index = Index::build(&engine, &beir, model.encoder(), &session.cancel)?;
     let evaluation = Evaluation {

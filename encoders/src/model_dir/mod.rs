@@ -5,13 +5,14 @@
 //! ```text
 //! sentence-transformers                     Hugging Face
 //!   modules.json                              config.json
-//!   config.json                               tokenizer.json or vocab.txt
-//!   sentence_bert_config.json                 tokenizer_config.json
-//!   config_sentence_transformers.json         model.safetensors
-//!   tokenizer.json or vocab.txt
+//!   config.json                               tokenizer.json, vocab.txt, or
+//!   sentence_bert_config.json                   vocab.json with merges.txt
+//!   config_sentence_transformers.json         tokenizer_config.json
+//!   tokenizer.json ...                        model.safetensors ...
 //!   tokenizer_config.json
-//!   model.safetensors
+//!   model.safetensors ...
 //!   1_Pooling/config.json
+//!   2_Dense/config.json, model.safetensors ...
 //! ```
 //!
 //! The first says how rows become a vector. The second does not: without `modules.json` rows are
@@ -19,17 +20,23 @@
 //!
 //! Which families there are is said in `architecture`.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io;
-use std::path::{Component, Path, PathBuf};
+mod dense;
+mod error;
+mod files;
+mod modules;
+
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use thiserror::Error;
 
-use crate::architecture::{Architecture, ModelConfigError};
+use crate::architecture::Architecture;
 use crate::pooling::Pooling;
+
+pub use dense::{DenseActivation, DenseModule};
+pub use error::ModelDirError;
+pub(crate) use files::TokenizerFiles;
+use files::{read, read_json_if_there};
+use modules::{Modules, PromptConfig};
 
 /// What a caller decides rather than the folder. Default: the folder decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,16 +47,22 @@ pub struct OpenOptions {
     pub normalize: Option<bool>,
     /// The most tokens of a text, special tokens included.
     pub max_tokens: Option<usize>,
+    /// What is put before texts. A model that was trained with prefixes which its folder does not
+    /// state (E5: `query: ` and `passage: `) needs them; they are never guessed.
+    pub prompts: Option<Prompts>,
 }
 
 /// Everything a model folder says, read and checked; its weights are not read yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelDir {
+    /// The folder of the transformer, where its weights and its tokenizer are.
     path: PathBuf,
     /// The shape of the model.
     pub architecture: Architecture,
     /// How rows become a vector.
     pub pooling: Pooling,
+    /// Layers the vector goes through, in order.
+    pub dense: Vec<DenseModule>,
     /// Whether embeddings are brought to length one.
     pub normalize: bool,
     /// The most tokens of a text, special tokens included.
@@ -71,90 +84,22 @@ pub struct Prompts {
     pub query: String,
 }
 
-/// A model folder that is refused.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ModelDirError {
-    /// A file that must be there could not be read.
-    #[error("read {path}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// None of the files that would do is there.
-    #[error("{path} has no {expected}")]
-    MissingFile {
-        /// The folder.
-        path: PathBuf,
-        /// The files looked for.
-        expected: &'static str,
-    },
-    /// A file is not the JSON it should be.
-    #[error("parse {path}: {source}")]
-    Json {
-        /// The file.
-        path: PathBuf,
-        /// Where it fails.
-        #[source]
-        source: serde_json::Error,
-    },
-    /// The model's configuration is refused.
-    #[error("{path}: {source}")]
-    Config {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: ModelConfigError,
-    },
-    /// `modules.json` names a step that is not supported, or steps in an order that is not.
-    #[error("{path}: module {module:?} is not supported: expected Transformer, Pooling, Normalize")]
-    Module {
-        /// The file.
-        path: PathBuf,
-        /// The module.
-        module: String,
-    },
-    /// A pooling that is not supported.
-    #[error("{path}: pooling {actual} is not supported: expected mean or cls")]
-    Pooling {
-        /// The file.
-        path: PathBuf,
-        /// The poolings it asks for.
-        actual: String,
-    },
-    /// A limit on tokens that the model's position table does not reach.
-    #[error("max tokens out of range: expected 1 to {limit}, got {actual}")]
-    MaxTokens {
-        /// What the model has positions for.
-        limit: usize,
-        /// What was asked for.
-        actual: usize,
-    },
-}
-
-#[derive(Deserialize)]
-struct Module {
-    path: String,
-    #[serde(rename = "type")]
-    kind: String,
-}
+/// Where sentence-transformers keeps the length of texts: a file by the name of the family.
+const SENTENCE_CONFIGS: [&str; 7] = [
+    "sentence_bert_config.json",
+    "sentence_roberta_config.json",
+    "sentence_distilbert_config.json",
+    "sentence_camembert_config.json",
+    "sentence_xlm-roberta_config.json",
+    "sentence_mpnet_config.json",
+    "sentence_electra_config.json",
+];
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct SentenceConfig {
     max_seq_length: Option<usize>,
     do_lower_case: bool,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct PromptConfig {
-    prompts: BTreeMap<String, Option<String>>,
-    default_prompt_name: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -171,13 +116,6 @@ impl Default for TokenizerConfig {
     }
 }
 
-/// What the modules after the transformer say.
-struct Modules {
-    transformer: PathBuf,
-    pooling: Pooling,
-    normalize: bool,
-}
-
 impl ModelDir {
     /// Reads the configuration files of the folder at `path`.
     ///
@@ -185,121 +123,70 @@ impl ModelDir {
     ///
     /// [`ModelDirError`] names the file and what it should have held.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, ModelDirError> {
-        let modules = read_modules(path)?;
+        let modules = Modules::read(path)?;
         let root = path.join(&modules.transformer);
         let config_path = root.join("config.json");
         let architecture = Architecture::parse(&read(&config_path)?)
             .map_err(|source| ModelDirError::Config { path: config_path, source })?;
-        let sentence: SentenceConfig =
-            read_json_if_there(&root.join("sentence_bert_config.json"))?.unwrap_or_default();
+        let mut sentence = None;
+        for name in SENTENCE_CONFIGS {
+            if sentence.is_none() {
+                sentence = read_json_if_there::<SentenceConfig>(&root.join(name))?;
+            }
+        }
+        let sentence = sentence.unwrap_or_default();
         let tokenizer: TokenizerConfig =
             read_json_if_there(&root.join("tokenizer_config.json"))?.unwrap_or_default();
-        let prompts: PromptConfig =
-            read_json_if_there(&path.join("config_sentence_transformers.json"))?
-                .unwrap_or_default();
+        let prompts = match &options.prompts {
+            Some(prompts) => prompts.clone(),
+            None => PromptConfig::read(path)?,
+        };
+        modules.check(architecture.hidden_size(), &prompts)?;
         let asked = options.max_tokens.or(sentence.max_seq_length);
         Ok(Self {
             path: root,
             pooling: options.pooling.unwrap_or(modules.pooling),
+            dense: modules.dense,
             normalize: options.normalize.unwrap_or(modules.normalize),
             max_tokens: max_tokens(asked, tokenizer.model_max_length, architecture.max_tokens())?,
-            prompts: prompts.into_prompts(),
+            prompts,
             lowercase: sentence.do_lower_case,
             vocab_lowercase: tokenizer.do_lower_case,
             architecture,
         })
     }
 
-    /// The file the tokenizer is made from: `tokenizer.json`, else `vocab.txt`.
+    /// Values of an embedding.
+    #[must_use]
+    pub fn dims(&self) -> usize {
+        let last = self.dense.last().map(|dense| dense.outputs);
+        last.unwrap_or_else(|| self.architecture.hidden_size())
+    }
+
+    /// The path and the text of `config.json`.
+    pub(crate) fn config_json(&self) -> Result<(PathBuf, Vec<u8>), ModelDirError> {
+        let path = self.path.join("config.json");
+        let json = read(&path)?;
+        Ok((path, json))
+    }
+
+    /// The files the tokenizer is made from.
     ///
     /// # Errors
     ///
-    /// [`ModelDirError::MissingFile`] when neither is there.
-    pub fn tokenizer_file(&self) -> Result<PathBuf, ModelDirError> {
-        self.first_file(&["tokenizer.json", "vocab.txt"], "tokenizer.json or vocab.txt")
+    /// [`ModelDirError::MissingFile`] when none of those that would do is there.
+    pub(crate) fn tokenizer_files(&self) -> Result<TokenizerFiles, ModelDirError> {
+        TokenizerFiles::find(&self.path)
     }
 
-    /// The file of the weights.
+    /// The files of the weights: one, or its shards.
     ///
     /// # Errors
     ///
-    /// [`ModelDirError::MissingFile`] when it is not there.
-    pub fn weights_file(&self) -> Result<PathBuf, ModelDirError> {
-        self.first_file(&["model.safetensors"], "model.safetensors")
-    }
-
-    fn first_file(&self, names: &[&str], expected: &'static str) -> Result<PathBuf, ModelDirError> {
-        for name in names {
-            let path = self.path.join(name);
-            match path.try_exists() {
-                Ok(true) => return Ok(path),
-                Ok(false) => {}
-                Err(source) => return Err(ModelDirError::Io { path, source }),
-            }
-        }
-        Err(ModelDirError::MissingFile { path: self.path.clone(), expected })
-    }
-}
-
-/// Reads `modules.json` and the pooling it points to; a folder without it averages.
-fn read_modules(folder: &Path) -> Result<Modules, ModelDirError> {
-    let path = folder.join("modules.json");
-    let mut modules =
-        Modules { transformer: PathBuf::new(), pooling: Pooling::Mean, normalize: false };
-    let Some(list) = read_json_if_there::<Vec<Module>>(&path)? else { return Ok(modules) };
-    let kinds: Vec<&str> =
-        list.iter().map(|module| module.kind.rsplit('.').next().unwrap_or_default()).collect();
-    for (index, (module, &kind)) in list.iter().zip(&kinds).enumerate() {
-        let inside = Path::new(&module.path);
-        let refused = || ModelDirError::Module { path: path.clone(), module: module.kind.clone() };
-        if !inside.components().all(|part| matches!(part, Component::Normal(_))) {
-            return Err(refused());
-        }
-        match (index, kind) {
-            (0, "Transformer") => modules.transformer = inside.to_owned(),
-            (1, "Pooling") => {
-                modules.pooling = read_pooling(&folder.join(inside).join("config.json"))?;
-            }
-            (2, "Normalize") => modules.normalize = true,
-            _ => return Err(refused()),
-        }
-    }
-    if list.len() < 2 {
-        return Err(ModelDirError::Module { path, module: kinds.join(", ") });
-    }
-    Ok(modules)
-}
-
-/// Reads the one pooling mode that is on.
-fn read_pooling(path: &Path) -> Result<Pooling, ModelDirError> {
-    let json: BTreeMap<String, serde_json::Value> = parse_json(path, &read(path)?)?;
-    let mut modes: Vec<&str> = json
-        .iter()
-        .filter(|(_, value)| value.as_bool() == Some(true))
-        .filter_map(|(key, _)| key.strip_prefix("pooling_mode_"))
-        .collect();
-    if let Some(mode) = json.get("pooling_mode").and_then(serde_json::Value::as_str) {
-        modes.push(mode);
-    }
-    match modes[..] {
-        ["mean_tokens" | "mean"] => Ok(Pooling::Mean),
-        ["cls_token" | "cls"] => Ok(Pooling::Cls),
-        _ => Err(ModelDirError::Pooling { path: path.to_owned(), actual: modes.join(" + ") }),
-    }
-}
-
-impl PromptConfig {
-    fn into_prompts(self) -> Prompts {
-        let named = |name: &str| self.prompts.get(name).cloned().flatten();
-        let default = self.default_prompt_name.as_deref().and_then(named);
-        let first = |names: &[&str]| {
-            names
-                .iter()
-                .find_map(|name| named(name))
-                .or_else(|| default.clone())
-                .unwrap_or_default()
-        };
-        Prompts { document: first(&["document", "passage"]), query: first(&["query"]) }
+    /// [`ModelDirError::MissingFile`] when none of those that would do is there, and other
+    /// [`ModelDirError`] when an index of shards is refused.
+    pub fn weights_files(&self) -> Result<Vec<PathBuf>, ModelDirError> {
+        files::weights(&self.path)
     }
 }
 
@@ -317,27 +204,10 @@ fn max_tokens(
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ModelDirError> {
-    fs::read(path).map_err(|source| ModelDirError::Io { path: path.to_owned(), source })
-}
-
-fn read_json_if_there<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ModelDirError> {
-    match read(path) {
-        Ok(bytes) => parse_json(path, &bytes).map(Some),
-        Err(ModelDirError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn parse_json<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, ModelDirError> {
-    serde_json::from_slice(bytes)
-        .map_err(|source| ModelDirError::Json { path: path.to_owned(), source })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const CONFIG: &str = r#"{"model_type": "bert", "vocab_size": 30, "hidden_size": 12,
@@ -387,9 +257,14 @@ mod tests {
             pooling: Some(Pooling::Pooler),
             normalize: Some(true),
             max_tokens: Some(9),
+            prompts: Some(Prompts {
+                query: "query: ".to_owned(),
+                document: "passage: ".to_owned(),
+            }),
         };
         let dir = open(&files, &options).unwrap();
         assert_eq!((dir.pooling, dir.normalize, dir.max_tokens), (Pooling::Pooler, true, 9));
+        assert_eq!(dir.prompts.document, "passage: ");
         let options = OpenOptions { max_tokens: Some(65), ..OpenOptions::default() };
         assert_eq!(
             open(&files, &options).unwrap_err(),
@@ -398,10 +273,77 @@ mod tests {
     }
 
     #[test]
+    fn every_pooling_of_a_folder_is_found_in_both_spellings() {
+        for (old, new, expected) in [
+            ("cls_token", "cls", Pooling::Cls),
+            ("mean_tokens", "mean", Pooling::Mean),
+            ("max_tokens", "max", Pooling::Max),
+            ("lasttoken", "lasttoken", Pooling::Last),
+            ("weightedmean_tokens", "weightedmean", Pooling::WeightedMean),
+            ("mean_sqrt_len_tokens", "mean_sqrt_len_tokens", Pooling::MeanSqrtLen),
+        ] {
+            let flags = format!(r#"{{"pooling_mode_{old}": true, "pooling_mode_other": false}}"#);
+            for config in [flags, format!(r#"{{"pooling_mode": "{new}"}}"#)] {
+                let files = [
+                    ("config.json", CONFIG),
+                    ("modules.json", MODULES),
+                    ("1_Pooling/config.json", &config),
+                ];
+                assert_eq!(open(&files, &OpenOptions::default()).unwrap().pooling, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn dense_layers_change_the_width_and_must_fit() {
+        let modules = MODULES.replace(
+            r#"{"path": "2_Normalize""#,
+            r#"{"path": "2_Dense", "type": "sentence_transformers.models.Dense"},
+               {"path": "3_Normalize""#,
+        );
+        let dense = |inputs: usize, activation: &str| {
+            let config = format!(
+                r#"{{"in_features": {inputs}, "out_features": 5, "bias": true,
+                     "activation_function": "torch.nn.modules.activation.{activation}"}}"#
+            );
+            let files = [
+                ("config.json", CONFIG),
+                ("modules.json", &modules),
+                ("1_Pooling/config.json", CLS),
+                ("2_Dense/config.json", &config),
+            ];
+            open(&files, &OpenOptions::default())
+        };
+        let dir = dense(12, "Tanh").unwrap();
+        assert_eq!((dir.dims(), dir.normalize), (5, true));
+        assert_eq!(dir.dense[0].activation, DenseActivation::Tanh);
+        assert_eq!(
+            dense(13, "Tanh").unwrap_err(),
+            "2_Dense/config.json: in_features 13 is not supported: expected the 12 values before it"
+        );
+        let error = dense(12, "Mish").unwrap_err();
+        assert!(error.starts_with("2_Dense/config.json: activation_function torch"), "{error}");
+    }
+
+    #[test]
+    fn a_prompt_that_the_pooling_would_leave_out_is_refused() {
+        let pooling = r#"{"pooling_mode_mean_tokens": true, "include_prompt": false}"#;
+        let mut files = vec![
+            ("config.json", CONFIG),
+            ("modules.json", MODULES),
+            ("1_Pooling/config.json", pooling),
+        ];
+        assert!(open(&files, &OpenOptions::default()).is_ok());
+        files.push(("config_sentence_transformers.json", r#"{"prompts": {"query": "q: "}}"#));
+        let error = open(&files, &OpenOptions::default()).unwrap_err();
+        assert!(error.starts_with("1_Pooling/config.json: pooling without the prompt"), "{error}");
+    }
+
+    #[test]
     fn refusals_name_the_file() {
-        let dense = MODULES.replace("Normalize\"}", "Dense\"}");
+        let other = MODULES.replace("Normalize\"}", "LayerNorm\"}");
         let outside = MODULES.replace("1_Pooling", "../1_Pooling");
-        let max = CLS.replace("cls_token", "max_tokens");
+        let max = CLS.replace("cls_token", "median");
         let both = CLS.replace("false", "true");
         let pool = ("1_Pooling/config.json", CLS);
         let cases: [(&[(&str, &str)], &str); 7] = [
@@ -409,13 +351,13 @@ mod tests {
             (&[("config.json", "{")], "config.json: parse model configuration"),
             (&[("modules.json", "{}"), pool], "parse modules.json"),
             (
-                &[("modules.json", &dense), pool],
-                "modules.json: module \"sentence_transformers.models.Dense\"",
+                &[("modules.json", &other), pool],
+                "modules.json: module \"sentence_transformers.models.LayerNorm\"",
             ),
             (&[("modules.json", &outside), pool], "modules.json: module"),
             (
                 &[("modules.json", MODULES), ("1_Pooling/config.json", &max)],
-                "1_Pooling/config.json: pooling max_tokens is not supported",
+                "1_Pooling/config.json: pooling median is not supported",
             ),
             (
                 &[("modules.json", MODULES), ("1_Pooling/config.json", &both)],
