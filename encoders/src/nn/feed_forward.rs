@@ -5,7 +5,7 @@
 //! on at once, so it does not leave the second-level cache.
 
 use super::buffer::AlignedBuffer;
-use super::gemm::{Activation, Gemm, Rows, Start};
+use super::gemm::{Activation, Rows};
 use super::linear::Linear;
 
 /// `activation(x W₁ᵀ + b₁) W₂ᵀ + b₂`.
@@ -25,50 +25,19 @@ pub(crate) struct FeedForwardScratch {
 impl FeedForward {
     /// Joins two layers; `down` takes what `up` gives.
     pub(crate) fn new(up: Linear, down: Linear, activation: Activation) -> Self {
-        debug_assert_eq!(up.outputs(), down.weight().depth());
+        debug_assert_eq!(up.outputs(), down.inputs());
         Self { up, down, activation }
     }
 
     /// Writes the result for the rows of `x`, `[rows, hidden]`, to `out` of the same shape.
     pub(crate) fn forward(&self, x: &[f32], out: &mut [f32], scratch: &mut FeedForwardScratch) {
         let hidden = self.down.outputs();
-        let count = x.len() / hidden;
-        for (start, width) in self.down.weight().blocks() {
-            let slice = scratch.slice.grow(count * width);
-            self.widen(x, start, width, slice);
-            self.down.weight().arch().dispatch(Gemm {
-                a: Rows { data: slice, stride: width, count },
-                b: self.down.weight().panels(start, 0, hidden),
-                start: if start == 0 { Start::Bias(self.down.bias()) } else { Start::Out },
-                activation: Activation::None,
-                out,
-                out_stride: hidden,
-            });
-        }
-    }
-
-    /// Computes columns `start..start + width` of the intermediate.
-    fn widen(&self, x: &[f32], start: usize, width: usize, slice: &mut [f32]) {
-        let weight = self.up.weight();
-        let hidden = weight.depth();
-        for (k_start, depth) in weight.blocks() {
-            let last = k_start + depth == hidden;
-            weight.arch().dispatch(Gemm {
-                a: Rows {
-                    data: x.get(k_start..).unwrap_or_default(),
-                    stride: hidden,
-                    count: x.len() / hidden,
-                },
-                b: weight.panels(k_start, start, width),
-                start: if k_start == 0 {
-                    Start::Bias(&self.up.bias()[start..])
-                } else {
-                    Start::Out
-                },
-                activation: if last { self.activation } else { Activation::None },
-                out: slice,
-                out_stride: width,
-            });
+        let x = Rows { data: x, stride: hidden, count: x.len() / hidden };
+        for (start, width) in self.down.blocks() {
+            let slice = scratch.slice.grow(x.count * width);
+            self.up.forward_columns(x, start..start + width, self.activation, slice, width);
+            let slice = Rows { data: slice, stride: width, count: x.count };
+            self.down.forward_block(slice, start, out, hidden);
         }
     }
 }

@@ -20,17 +20,26 @@
 
 mod approx;
 mod attention;
+mod block_diagonal;
 mod buffer;
 mod dense;
 mod feed_forward;
 mod gemm;
 mod layer_norm;
 mod linear;
+mod multiply;
+mod short_conv;
+mod transpose;
 
 pub(crate) use attention::{Attention, AttentionScratch};
+pub(crate) use approx::exp2;
+pub(crate) use block_diagonal::BlockDiagonal;
 pub(crate) use buffer::AlignedBuffer;
 pub(crate) use dense::dense;
 pub(crate) use feed_forward::{FeedForward, FeedForwardScratch};
-pub(crate) use gemm::{Activation, TILE_ROWS};
+pub(crate) use gemm::{Activation, PackedMatrix, Rows, TILE_ROWS};
 pub(crate) use layer_norm::LayerNorm;
 pub(crate) use linear::Linear;
+pub(crate) use multiply::multiply;
+pub(crate) use short_conv::ShortConv;
+pub(crate) use transpose::transpose;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `corpus.rs` | texts of a judged test collection: nDCG, recall, MRR |
 //! | `hybrid.rs` | vectors, words and both fused, on such a test collection |
+//! | `long.rs` | long documents: what a model reads of them, their chunks, their words |
 //! | `vectors.rs` | vectors with true neighbours: recall against speed |
 //! | `filters.rs` | filtered searches of the vectors, by the share of rows that match |
 //! | `test_set.rs` | what is searched, what is looked for, and what should be found |
@@ -15,6 +16,7 @@ mod corpus;
 mod filters;
 mod hybrid;
 mod index;
+mod long;
 mod report;
 mod test_set;
 mod vectors;
@@ -23,5 +25,6 @@ pub use args::{EvalArgs, run};
 pub use corpus::{CorpusArgs, Evaluation, EvaluationRow};
 pub use filters::{FilterEvaluation, FilterPoint};
 pub use hybrid::{HybridArgs, HybridEvaluation, PseudoRow};
+pub use long::{LongArgs, LongEvaluation, LongRow};
 pub use report::{BuildFigures, VectorEvaluation};
 pub use vectors::VectorArgs;
