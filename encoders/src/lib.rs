@@ -19,12 +19,13 @@
 //! |---|---|---|
 //! | open | `model_dir`, `weights`, `tokenize` | a model folder, as downloaded → an encoder |
 //! | cut | `batch` | token ids of many texts → packed batches of similar lengths |
-//! | run | `bert` on `nn` | a packed batch → one hidden row a token |
+//! | run | a family of `architecture` on `nn` | a packed batch → one hidden row a token |
 //! | pool | `pooling` | hidden rows → one vector a text |
 //!
 //! Models load from an unmodified sentence-transformers or Hugging Face folder. Nothing is
 //! downloaded, and nothing of the folder is touched once the encoder is open.
 
+mod architecture;
 mod batch;
 mod bert;
 mod embeddings;
@@ -40,7 +41,8 @@ mod tokenize;
 mod toy;
 mod weights;
 
-pub use bert::{BertConfig, BertConfigError};
+pub use architecture::{Architecture, ModelConfigError};
+pub use bert::BertConfig;
 pub use embeddings::{Embeddings, EncodeStats};
 pub use encoder::{EncodeError, EncodeOptions, MAX_TEXT_BYTES, TextEncoder, TextKind};
 pub use m2_bert::{M2BertConfig, PadPolicy};

@@ -17,8 +17,7 @@
 //! The first says how rows become a vector. The second does not: without `modules.json` rows are
 //! averaged and not normalised, unless [`OpenOptions`] says otherwise.
 //!
-//! Adding a model family: its configuration in a folder beside `bert/`, then its `model_type`
-//! here.
+//! Which families there are is said in `architecture`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,7 +28,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::bert::{BertConfig, BertConfigError};
+use crate::architecture::{Architecture, ModelConfigError};
 use crate::pooling::Pooling;
 
 /// What a caller decides rather than the folder. Default: the folder decides.
@@ -48,7 +47,7 @@ pub struct OpenOptions {
 pub struct ModelDir {
     path: PathBuf,
     /// The shape of the model.
-    pub config: BertConfig,
+    pub architecture: Architecture,
     /// How rows become a vector.
     pub pooling: Pooling,
     /// Whether embeddings are brought to length one.
@@ -109,7 +108,7 @@ pub enum ModelDirError {
         path: PathBuf,
         /// Why.
         #[source]
-        source: BertConfigError,
+        source: ModelConfigError,
     },
     /// `modules.json` names a step that is not supported, or steps in an order that is not.
     #[error("{path}: module {module:?} is not supported: expected Transformer, Pooling, Normalize")]
@@ -189,7 +188,7 @@ impl ModelDir {
         let modules = read_modules(path)?;
         let root = path.join(&modules.transformer);
         let config_path = root.join("config.json");
-        let config = BertConfig::parse(&read(&config_path)?)
+        let architecture = Architecture::parse(&read(&config_path)?)
             .map_err(|source| ModelDirError::Config { path: config_path, source })?;
         let sentence: SentenceConfig =
             read_json_if_there(&root.join("sentence_bert_config.json"))?.unwrap_or_default();
@@ -203,11 +202,11 @@ impl ModelDir {
             path: root,
             pooling: options.pooling.unwrap_or(modules.pooling),
             normalize: options.normalize.unwrap_or(modules.normalize),
-            max_tokens: max_tokens(asked, tokenizer.model_max_length, config.max_tokens())?,
+            max_tokens: max_tokens(asked, tokenizer.model_max_length, architecture.max_tokens())?,
             prompts: prompts.into_prompts(),
             lowercase: sentence.do_lower_case,
             vocab_lowercase: tokenizer.do_lower_case,
-            config,
+            architecture,
         })
     }
 

@@ -5,29 +5,26 @@ use std::path::Path;
 use std::time::Instant;
 
 use bigrain_types::{Cancel, EmbeddingSpaceId, normalize};
-use parking_lot::Mutex;
 use rayon::prelude::*;
 use thiserror::Error;
 
-use crate::batch::{PackedBatch, plan_batches};
-use crate::bert::{BertConfigError, BertModel, BertScratch, BuildModelError, Sharing};
+use crate::architecture::{BuildModelError, Head, ModelConfigError, TextModel};
+use crate::batch::{PackedBatch, Sharing, run_batches};
 use crate::embeddings::{Embeddings, EncodeStats};
 use crate::encoder::{EncodeError, EncodeOptions, TextEncoder, TextKind, check_texts};
 use crate::model_dir::{ModelDir, ModelDirError, OpenOptions};
-use crate::pooling::Pooling;
 use crate::runtime::Runtime;
 use crate::tokenize::{TextTokenizer, TokenIds, TokenizerError};
 use crate::weights::{MappedFile, Tensors, WeightsError};
 
-/// A BERT-family sentence encoder, opened from a model folder.
+/// A sentence encoder, opened from a model folder.
 #[derive(Debug)]
 pub struct SentenceEncoder {
     dir: ModelDir,
     space: EmbeddingSpaceId,
     tokenizer: TextTokenizer,
-    model: BertModel,
+    model: Box<dyn TextModel>,
     runtime: Runtime,
-    scratch: Mutex<Vec<BertScratch>>,
 }
 
 /// A model folder that could not be opened as an encoder.
@@ -39,7 +36,7 @@ pub enum OpenEncoderError {
     Folder(#[from] ModelDirError),
     /// The configuration is refused.
     #[error(transparent)]
-    Config(#[from] BertConfigError),
+    Config(#[from] ModelConfigError),
     /// The tokenizer is refused.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
@@ -79,18 +76,18 @@ impl SentenceEncoder {
         } else {
             TextTokenizer::from_vocab(&tokenizer_path, dir.vocab_lowercase)?
         };
-        let tokenizer = tokenizer.with_limits(dir.max_tokens, dir.config.vocab_size)?;
+        let tokenizer = tokenizer.with_limits(dir.max_tokens, dir.architecture.vocab_size())?;
 
         let weights_path = dir.weights_file()?;
         let file = MappedFile::open(&weights_path)
             .map_err(|source| WeightsError::Io { path: weights_path.clone(), source })?;
         let tensors = Tensors::parse(&weights_path, &file)?;
-        let model = BertModel::build(&dir.config, &tensors, dir.pooling == Pooling::Pooler)?;
+        let model = dir.architecture.build(&tensors, Head::of(dir.pooling))?;
         let tokenizer_bytes = fs::read(&tokenizer_path)
             .map_err(|source| ModelDirError::Io { path: tokenizer_path, source })?;
         let space = space_id(&dir, &tensors, &tokenizer_bytes);
-        tracing::info!(%space, dims = dir.config.hidden_size, elapsed = ?start.elapsed(), "encoder opened");
-        Ok(Self { dir, space, tokenizer, model, runtime, scratch: Mutex::default() })
+        tracing::info!(%space, dims = dir.architecture.hidden_size(), elapsed = ?start.elapsed(), "encoder opened");
+        Ok(Self { dir, space, tokenizer, model, runtime })
     }
 
     /// What the model folder says, with the caller's decisions applied.
@@ -125,45 +122,20 @@ impl SentenceEncoder {
 
     /// Embeds tokenized texts; returns rows in the order of the texts.
     fn embed(&self, texts: &[TokenIds], cancel: &Cancel) -> Result<Vec<f32>, EncodeError> {
-        let dims = self.dims();
-        let lengths: Vec<usize> = texts.iter().map(|text| text.ids.len()).collect();
-        let plan = plan_batches(&lengths, self.runtime.threads());
-        let run = |batch: &Vec<usize>, sharing| -> Result<Vec<f32>, EncodeError> {
-            cancel.check()?;
+        let lengths: Vec<usize> =
+            texts.iter().map(|text| self.model.computed_tokens(text.ids.len())).collect();
+        let work = |batch: &[usize], sharing| {
             let packed = PackedBatch::new(batch.iter().map(|&text| &texts[text].ids[..]));
-            Ok(self.embed_batch(&packed, sharing))
+            self.embed_batch(&packed, sharing)
         };
-        let parts: Vec<Vec<f32>> = self.runtime.pool().install(|| {
-            if plan.shared {
-                plan.batches.iter().map(|batch| run(batch, Sharing::Pool)).collect()
-            } else {
-                let batches = plan.batches.par_iter().with_max_len(1);
-                batches.map(|batch| run(batch, Sharing::OneThread)).collect::<Result<_, _>>()
-            }
-        })?;
-        let mut data = vec![0.0; texts.len() * dims];
-        for (batch, part) in plan.batches.iter().zip(&parts) {
-            for (&text, row) in batch.iter().zip(part.chunks_exact(dims)) {
-                data[text * dims..][..dims].copy_from_slice(row);
-            }
-        }
-        Ok(data)
+        Ok(run_batches(&self.runtime, &lengths, self.dims(), cancel, work)?)
     }
 
     /// Runs the model on one batch and pools; returns one row a text.
     fn embed_batch(&self, batch: &PackedBatch, sharing: Sharing) -> Vec<f32> {
-        let dims = self.dims();
-        let mut scratch = self.scratch.lock().pop().unwrap_or_default();
-        let hidden = self.model.forward(batch, sharing, &mut scratch);
-        let bounds = batch.bounds();
-        let mut pooled = vec![0.0; (bounds.len() - 1) * dims];
-        for (text, out) in bounds.windows(2).zip(pooled.chunks_exact_mut(dims)) {
-            self.dir.pooling.pool(&hidden[text[0] * dims..text[1] * dims], out);
-        }
-        self.scratch.lock().push(scratch);
-        let mut pooled = self.model.pool(pooled);
+        let mut pooled = self.model.embed(batch, self.dir.pooling, sharing);
         if self.dir.normalize {
-            pooled.chunks_exact_mut(dims).for_each(normalize);
+            pooled.chunks_exact_mut(self.dims()).for_each(normalize);
         }
         pooled
     }
@@ -171,7 +143,7 @@ impl SentenceEncoder {
 
 impl TextEncoder for SentenceEncoder {
     fn dims(&self) -> usize {
-        self.dir.config.hidden_size
+        self.dir.architecture.hidden_size()
     }
 
     fn space(&self) -> EmbeddingSpaceId {
@@ -204,20 +176,12 @@ impl TextEncoder for SentenceEncoder {
 /// Hashes all that decides what an embedding means.
 fn space_id(dir: &ModelDir, tensors: &Tensors<'_>, tokenizer: &[u8]) -> EmbeddingSpaceId {
     let mut hasher = blake3::Hasher::new();
-    let mut specs = dir.config.tensors();
-    if dir.pooling == Pooling::Pooler {
-        specs.extend(dir.config.pooler_tensors());
-    }
-    tensors.hash(&specs, &mut hasher);
+    tensors.hash(&dir.architecture.tensors(Head::of(dir.pooling)), &mut hasher);
     // `Debug` of strings escapes line breaks, so that no prompt can imitate another field.
     let rest = format!(
-        "model {:?} heads {} eps {:e} act {:?} offset {} pooling {} normalize {} max_tokens {} \
+        "{} pooling {} normalize {} max_tokens {} \
          document {:?} query {:?} lowercase {} {} tokenizer {}\n",
-        dir.config.model_type,
-        dir.config.num_attention_heads,
-        dir.config.layer_norm_eps,
-        dir.config.hidden_act,
-        dir.config.position_offset(),
+        dir.architecture.fingerprint(),
         dir.pooling,
         dir.normalize,
         dir.max_tokens,

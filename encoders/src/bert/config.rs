@@ -1,13 +1,13 @@
 //! `config.json` of a BERT-family model.
 
 use serde::Deserialize;
-use thiserror::Error;
 
+use crate::architecture::{Head, ModelConfigError, check_sizes, range};
 use crate::nn::Activation;
 use crate::weights::TensorSpec;
 
-/// Sizes beyond any published model of the family; a file that claims more is damaged.
-const MAX_SIZE: usize = 1 << 24;
+/// More than any published model of the family has; a file that claims more is damaged.
+const MAX_POSITIONS: usize = 1 << 24;
 const MAX_LAYERS: usize = 1_024;
 
 /// The shape of a BERT-family model, as its `config.json` gives it. Fields that do not change what
@@ -45,38 +45,6 @@ pub struct BertConfig {
     pub position_embedding_type: String,
 }
 
-/// A configuration that is refused.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum BertConfigError {
-    /// Not JSON, or a field is missing or of another type.
-    #[error("parse model configuration: {0}")]
-    Json(#[from] serde_json::Error),
-    /// A model of another family.
-    #[error("model type {0:?} is not supported: expected bert, roberta or xlm-roberta")]
-    ModelType(String),
-    /// An activation or kind of positions that is not supported.
-    #[error("{field} {actual:?} is not supported: expected {expected}")]
-    Unsupported {
-        /// The field.
-        field: &'static str,
-        /// What it holds.
-        actual: String,
-        /// What it may hold.
-        expected: &'static str,
-    },
-    /// A size that is zero or absurd.
-    #[error("{field} out of range: expected {expected}, got {actual}")]
-    Range {
-        /// The field.
-        field: &'static str,
-        /// What it may be.
-        expected: String,
-        /// What it is.
-        actual: String,
-    },
-}
-
 fn two() -> usize {
     2
 }
@@ -94,48 +62,39 @@ fn default_positions() -> String {
 }
 
 impl BertConfig {
+    /// What `model_type` may be.
+    pub(crate) const MODEL_TYPES: [&str; 3] = ["bert", "roberta", "xlm-roberta"];
+
     /// Reads and checks the text of a `config.json`.
     ///
     /// # Errors
     ///
-    /// [`BertConfigError`] for text that is not such a file, another model family, or sizes that
-    /// do not fit together.
-    pub fn parse(json: &[u8]) -> Result<Self, BertConfigError> {
-        #[derive(Deserialize)]
-        struct Kind {
-            #[serde(default)]
-            model_type: String,
-        }
-        // The family comes first: another family's file lacks fields, which would say less.
-        let kind: Kind = serde_json::from_slice(json)?;
-        if !["bert", "roberta", "xlm-roberta"].contains(&kind.model_type.as_str()) {
-            return Err(BertConfigError::ModelType(kind.model_type));
-        }
+    /// [`ModelConfigError`] for text that is not such a file, or sizes that do not fit together.
+    pub fn parse(json: &[u8]) -> Result<Self, ModelConfigError> {
         let config: Self = serde_json::from_slice(json)?;
         config.validate()?;
         Ok(config)
     }
 
-    fn validate(&self) -> Result<(), BertConfigError> {
-        let sizes = [
-            ("vocab_size", self.vocab_size, MAX_SIZE),
-            ("hidden_size", self.hidden_size, MAX_SIZE),
-            ("num_hidden_layers", self.num_hidden_layers, MAX_LAYERS),
-            ("num_attention_heads", self.num_attention_heads, MAX_SIZE),
-            ("intermediate_size", self.intermediate_size, MAX_SIZE),
-            ("type_vocab_size", self.type_vocab_size, MAX_SIZE),
-        ];
-        for (field, actual, most) in sizes {
-            if !(1..=most).contains(&actual) {
-                return Err(range(field, format!("1 to {most}"), &actual));
-            }
+    fn validate(&self) -> Result<(), ModelConfigError> {
+        check_sizes(&[
+            ("vocab_size", self.vocab_size),
+            ("hidden_size", self.hidden_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+            ("num_attention_heads", self.num_attention_heads),
+            ("intermediate_size", self.intermediate_size),
+            ("type_vocab_size", self.type_vocab_size),
+        ])?;
+        if self.num_hidden_layers > MAX_LAYERS {
+            let expected = format!("1 to {MAX_LAYERS}");
+            return Err(range("num_hidden_layers", expected, &self.num_hidden_layers));
         }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             let expected = format!("a divisor of hidden_size {}", self.hidden_size);
             return Err(range("num_attention_heads", expected, &self.num_attention_heads));
         }
-        if !(self.position_offset() + 1..=MAX_SIZE).contains(&self.max_position_embeddings) {
-            let expected = format!("{} to {MAX_SIZE}", self.position_offset() + 1);
+        if !(self.position_offset() + 1..=MAX_POSITIONS).contains(&self.max_position_embeddings) {
+            let expected = format!("{} to {MAX_POSITIONS}", self.position_offset() + 1);
             return Err(range("max_position_embeddings", expected, &self.max_position_embeddings));
         }
         if !(0.0..1.0).contains(&self.layer_norm_eps) {
@@ -143,7 +102,7 @@ impl BertConfig {
             return Err(range("layer_norm_eps", expected, &self.layer_norm_eps));
         }
         if self.position_embedding_type != "absolute" {
-            return Err(BertConfigError::Unsupported {
+            return Err(ModelConfigError::Unsupported {
                 field: "position_embedding_type",
                 actual: self.position_embedding_type.clone(),
                 expected: "absolute",
@@ -152,12 +111,12 @@ impl BertConfig {
         self.activation().map(|_| ())
     }
 
-    pub(crate) fn activation(&self) -> Result<Activation, BertConfigError> {
+    pub(crate) fn activation(&self) -> Result<Activation, ModelConfigError> {
         match self.hidden_act.as_str() {
             "gelu" => Ok(Activation::Gelu),
             "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
             "relu" => Ok(Activation::Relu),
-            other => Err(BertConfigError::Unsupported {
+            other => Err(ModelConfigError::Unsupported {
                 field: "hidden_act",
                 actual: other.to_owned(),
                 expected: "gelu, gelu_new or relu",
@@ -176,8 +135,8 @@ impl BertConfig {
         self.max_position_embeddings - self.position_offset()
     }
 
-    /// The tensors of the model, without its pooler.
-    pub(crate) fn tensors(&self) -> Vec<TensorSpec> {
+    /// The tensors of the model with a head.
+    pub(crate) fn tensors(&self, head: Head) -> Vec<TensorSpec> {
         let (hidden, wide) = (self.hidden_size, self.intermediate_size);
         let mut specs = vec![
             spec("embeddings.word_embeddings.weight", &[self.vocab_size, hidden]),
@@ -196,12 +155,23 @@ impl BertConfig {
             specs.extend(pair(&named("output.dense"), &[hidden, wide]));
             specs.extend(pair(&named("output.LayerNorm"), &[hidden]));
         }
+        match head {
+            Head::None => {}
+            Head::Pooler => specs.extend(pair("pooler.dense", &[hidden, hidden])),
+        }
         specs
     }
 
-    /// The tensors of its pooler, which many sentence encoders do without.
-    pub(crate) fn pooler_tensors(&self) -> Vec<TensorSpec> {
-        pair("pooler.dense", &[self.hidden_size, self.hidden_size]).to_vec()
+    /// What decides an embedding beside the tensors.
+    pub(crate) fn fingerprint(&self) -> String {
+        format!(
+            "model {:?} heads {} eps {:e} act {:?} offset {}",
+            self.model_type,
+            self.num_attention_heads,
+            self.layer_norm_eps,
+            self.hidden_act,
+            self.position_offset(),
+        )
     }
 }
 
@@ -212,10 +182,6 @@ fn spec(name: &str, shape: &[usize]) -> TensorSpec {
 /// A weight and the bias that goes with it.
 fn pair(name: &str, shape: &[usize]) -> [TensorSpec; 2] {
     [spec(&format!("{name}.weight"), shape), spec(&format!("{name}.bias"), &shape[..1])]
-}
-
-fn range(field: &'static str, expected: String, actual: &impl ToString) -> BertConfigError {
-    BertConfigError::Range { field, expected, actual: actual.to_string() }
 }
 
 #[cfg(test)]
@@ -246,7 +212,6 @@ mod tests {
     #[test]
     fn refusals_name_the_field() {
         for (field, value, message) in [
-            ("model_type", json!("t5"), "model type \"t5\" is not supported"),
             ("hidden_act", json!("swish"), "hidden_act \"swish\" is not supported"),
             (
                 "num_attention_heads",

@@ -6,8 +6,10 @@ use proptest::prelude::*;
 use rayon::ThreadPoolBuilder;
 use safetensors::SafeTensors;
 
-use super::{BertConfig, BertModel, BertScratch, Sharing};
-use crate::batch::PackedBatch;
+use super::BertConfig;
+use super::model::{BertModel, BertScratch};
+use crate::architecture::Head;
+use crate::batch::{PackedBatch, Sharing};
 use crate::weights::Tensors;
 
 /// The reference pads texts to this length.
@@ -22,7 +24,7 @@ fn model(name: &str) -> BertModel {
     let path = folder(name).join("model.safetensors");
     let bytes = std::fs::read(&path).unwrap();
     let tensors = Tensors::parse(&path, &bytes).unwrap();
-    BertModel::build(&BertConfig::parse(&config).unwrap(), &tensors, true).unwrap()
+    BertModel::build(&BertConfig::parse(&config).unwrap(), &tensors, Head::Pooler).unwrap()
 }
 
 /// Inputs and outputs of the reference, without its padding.

@@ -8,6 +8,7 @@ mod config;
 #[cfg(test)]
 mod golden;
 mod model;
+mod text_model;
 
-pub use config::{BertConfig, BertConfigError};
-pub(crate) use model::{BertModel, BertScratch, BuildModelError, Sharing};
+pub use config::BertConfig;
+pub(crate) use text_model::BertTextModel;

@@ -14,8 +14,9 @@
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::config::{BertConfig, BertConfigError};
-use crate::batch::PackedBatch;
+use super::config::BertConfig;
+use crate::architecture::{BuildModelError, Head};
+use crate::batch::{PackedBatch, Sharing};
 use crate::nn::{
     AlignedBuffer, Attention, AttentionScratch, FeedForward, FeedForwardScratch, LayerNorm, Linear,
     TILE_ROWS, dense,
@@ -39,15 +40,6 @@ pub(crate) struct BertModel {
     attention: Attention,
     layers: Vec<Layer>,
     pooler: Option<Pooler>,
-}
-
-/// Who works on a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sharing {
-    /// The calling thread.
-    OneThread,
-    /// All threads of the rayon pool the caller runs in.
-    Pool,
 }
 
 /// Memory of one forward pass, to be used again.
@@ -81,30 +73,18 @@ struct Pooler {
     bias: Vec<f32>,
 }
 
-/// A model that could not be built from its configuration and tensors.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum BuildModelError {
-    #[error(transparent)]
-    Config(#[from] BertConfigError),
-    #[error(transparent)]
-    Weights(#[from] WeightsError),
-}
-
 impl BertModel {
-    /// Checks and packs the tensors of a model; its pooler only if asked for.
+    /// Checks and packs the tensors of a model with a head.
     pub(crate) fn build(
         config: &BertConfig,
         tensors: &Tensors<'_>,
-        with_pooler: bool,
+        head: Head,
     ) -> Result<Self, BuildModelError> {
-        tensors.check(&config.tensors())?;
-        if with_pooler {
-            tensors.check(&config.pooler_tensors())?;
-        }
+        tensors.check(&config.tensors(head))?;
         let builder = Builder { arch: Arch::new(), config, tensors };
         let layers =
             (0..config.num_hidden_layers).map(|i| builder.layer(i)).collect::<Result<_, _>>()?;
-        let pooler = if with_pooler {
+        let pooler = if head == Head::Pooler {
             let weight = tensors.read("pooler.dense.weight")?;
             Some(Pooler { weight, bias: tensors.read("pooler.dense.bias")? })
         } else {

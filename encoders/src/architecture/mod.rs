@@ -1,0 +1,130 @@
+//! Which kind of model a folder holds.
+//!
+//! [`Architecture`] is what a `config.json` describes; what it builds is a [`TextModel`]. Nothing
+//! outside a family's own folder and this file knows families apart.
+//!
+//! Adding a family: its configuration and its model in a folder beside `bert/`, an implementation
+//! of [`TextModel`] there, and its lines in the `match`es of [`Architecture`].
+
+mod config_error;
+mod text_model;
+
+use serde::Deserialize;
+
+use crate::bert::{BertConfig, BertTextModel};
+use crate::weights::{TensorSpec, Tensors, WeightsError};
+
+pub use config_error::ModelConfigError;
+pub(crate) use config_error::{check_sizes, range};
+pub(crate) use text_model::{Head, TextModel};
+
+/// The shape of a model, as the `config.json` of its family gives it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Architecture {
+    /// BERT and its relatives with the same arithmetic.
+    Bert(BertConfig),
+}
+
+/// A model that could not be built from its configuration and tensors.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BuildModelError {
+    #[error(transparent)]
+    Config(#[from] ModelConfigError),
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+}
+
+impl Architecture {
+    /// Reads and checks the text of a `config.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelConfigError`] for text that is not such a file, a family that is not supported, or
+    /// sizes that do not fit together.
+    pub fn parse(json: &[u8]) -> Result<Self, ModelConfigError> {
+        #[derive(Deserialize)]
+        struct Kind {
+            #[serde(default)]
+            model_type: String,
+        }
+        // The family comes first: another family's file lacks fields, which would say less.
+        let kind: Kind = serde_json::from_slice(json)?;
+        if BertConfig::MODEL_TYPES.contains(&kind.model_type.as_str()) {
+            return BertConfig::parse(json).map(Self::Bert);
+        }
+        Err(ModelConfigError::ModelType(kind.model_type))
+    }
+
+    /// The family's name, as `config.json` says it.
+    #[must_use]
+    pub fn family(&self) -> &str {
+        match self {
+            Self::Bert(config) => &config.model_type,
+        }
+    }
+
+    /// Values of one token's row.
+    #[must_use]
+    pub fn hidden_size(&self) -> usize {
+        match self {
+            Self::Bert(config) => config.hidden_size,
+        }
+    }
+
+    /// Rows of the word table: token ids lie below it.
+    #[must_use]
+    pub fn vocab_size(&self) -> usize {
+        match self {
+            Self::Bert(config) => config.vocab_size,
+        }
+    }
+
+    /// The most tokens of a text.
+    #[must_use]
+    pub fn max_tokens(&self) -> usize {
+        match self {
+            Self::Bert(config) => config.max_tokens(),
+        }
+    }
+
+    /// The tensors of the model with a head.
+    pub(crate) fn tensors(&self, head: Head) -> Vec<TensorSpec> {
+        match self {
+            Self::Bert(config) => config.tensors(head),
+        }
+    }
+
+    /// What of the configuration decides an embedding beside the tensors; part of the id of the
+    /// embedding space, so it never changes for a model that is in use.
+    pub(crate) fn fingerprint(&self) -> String {
+        match self {
+            Self::Bert(config) => config.fingerprint(),
+        }
+    }
+
+    /// Builds the model with a head.
+    pub(crate) fn build(
+        &self,
+        tensors: &Tensors<'_>,
+        head: Head,
+    ) -> Result<Box<dyn TextModel>, BuildModelError> {
+        match self {
+            Self::Bert(config) => Ok(Box::new(BertTextModel::build(config, tensors, head)?)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_family_is_named_before_the_fields_it_lacks() {
+        let error = Architecture::parse(br#"{"model_type": "t5"}"#).unwrap_err().to_string();
+        assert!(error.starts_with("model type \"t5\" is not supported: expected bert"), "{error}");
+        let error = Architecture::parse(b"{}").unwrap_err().to_string();
+        assert!(error.starts_with("model type \"\" is not supported"), "{error}");
+        assert!(Architecture::parse(b"[").is_err());
+    }
+}
