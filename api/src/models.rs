@@ -174,7 +174,7 @@ impl Model {
         kind: TextKind,
         cancel: &Cancel,
     ) -> Result<Embeddings, Status> {
-        let options = EncodeOptions { kind, cancel: cancel.clone() };
+        let options = EncodeOptions { kind, cancel: cancel.clone(), ..EncodeOptions::default() };
         self.encoder.encode(texts, &options).map_err(|error| status::from_encoder(&error))
     }
 }

@@ -54,7 +54,8 @@ fn tensors(tokens: usize) -> Vec<Tensor> {
     put("embeddings.LayerNorm.bias".into(), &[CHANNELS], Fill::Constant(0.0));
     for layer in 0..LAYERS {
         let layer = format!("encoder.layer.{layer}");
-        let mut put = |name: &str, shape: &[usize], fill| put(format!("{layer}.{name}"), shape, fill);
+        let mut put =
+            |name: &str, shape: &[usize], fill| put(format!("{layer}.{name}"), shape, fill);
         put("attention.in_linear.weight", &[3 * CHANNELS, CHANNELS], weight);
         put("attention.in_linear.bias", &[3 * CHANNELS], weight);
         put("attention.short_filter.weight", &[3 * CHANNELS, 1, 3], Fill::Random(0.5));

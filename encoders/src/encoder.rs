@@ -4,6 +4,7 @@ use bigrain_types::{Cancel, Cancelled, EmbeddingSpaceId};
 use thiserror::Error;
 
 use crate::embeddings::Embeddings;
+use crate::progress::EncodeProgress;
 use crate::tokenize::TokenizerError;
 
 /// The longest text, in bytes of UTF-8. Longer ones are refused rather than tokenized: a model
@@ -48,8 +49,11 @@ pub trait TextEncoder: Send + Sync {
 pub struct EncodeOptions {
     /// Whether the texts are documents or queries. Default: documents.
     pub kind: TextKind,
-    /// Stops the work between two batches. Default: a flag nobody has raised.
+    /// Stops the work between two batches, or sooner where a batch takes seconds. Default: a flag
+    /// nobody has raised.
     pub cancel: Cancel,
+    /// Hears how far the work has come. Default: nobody does.
+    pub progress: EncodeProgress,
 }
 
 /// What a text is for; some models put a different prefix before each kind.

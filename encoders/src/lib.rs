@@ -34,6 +34,7 @@ mod m2_bert;
 mod model_dir;
 mod nn;
 mod pooling;
+mod progress;
 mod runtime;
 mod sentence_encoder;
 mod throughput;
@@ -48,6 +49,7 @@ pub use encoder::{EncodeError, EncodeOptions, MAX_TEXT_BYTES, TextEncoder, TextK
 pub use m2_bert::{M2BertConfig, PadPolicy};
 pub use model_dir::{ModelDir, ModelDirError, OpenOptions, Prompts};
 pub use pooling::Pooling;
+pub use progress::EncodeProgress;
 pub use runtime::{MAX_THREADS, Runtime, RuntimeError};
 pub use sentence_encoder::{OpenEncoderError, SentenceEncoder};
 pub use throughput::{Throughput, measure_throughput};

@@ -15,7 +15,8 @@
 //! ```
 //!
 //! The first says how rows become a vector. The second does not: without `modules.json` rows are
-//! averaged and not normalised, unless [`OpenOptions`] says otherwise.
+//! averaged (of M2-BERT, pooled as its family does it) and not normalised, unless [`OpenOptions`]
+//! says otherwise.
 //!
 //! Which families there are is said in `architecture`.
 
@@ -29,6 +30,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::architecture::{Architecture, ModelConfigError};
+use crate::m2_bert::PadPolicy;
 use crate::pooling::Pooling;
 
 /// What a caller decides rather than the folder. Default: the folder decides.
@@ -40,6 +42,9 @@ pub struct OpenOptions {
     pub normalize: Option<bool>,
     /// The most tokens of a text, special tokens included.
     pub max_tokens: Option<usize>,
+    /// How far texts are padded by a model that has no attention mask (M2-BERT); part of what the
+    /// model computes. Default: to the longest text it reads.
+    pub pad_policy: PadPolicy,
 }
 
 /// Everything a model folder says, read and checked; its weights are not read yet.
@@ -174,7 +179,7 @@ impl Default for TokenizerConfig {
 /// What the modules after the transformer say.
 struct Modules {
     transformer: PathBuf,
-    pooling: Pooling,
+    pooling: Option<Pooling>,
     normalize: bool,
 }
 
@@ -189,7 +194,8 @@ impl ModelDir {
         let root = path.join(&modules.transformer);
         let config_path = root.join("config.json");
         let architecture = Architecture::parse(&read(&config_path)?)
-            .map_err(|source| ModelDirError::Config { path: config_path, source })?;
+            .map_err(|source| ModelDirError::Config { path: config_path, source })?
+            .padded_by(options.pad_policy);
         let sentence: SentenceConfig =
             read_json_if_there(&root.join("sentence_bert_config.json"))?.unwrap_or_default();
         let tokenizer: TokenizerConfig =
@@ -200,7 +206,10 @@ impl ModelDir {
         let asked = options.max_tokens.or(sentence.max_seq_length);
         Ok(Self {
             path: root,
-            pooling: options.pooling.unwrap_or(modules.pooling),
+            pooling: options
+                .pooling
+                .or(modules.pooling)
+                .unwrap_or_else(|| architecture.default_pooling()),
             normalize: options.normalize.unwrap_or(modules.normalize),
             max_tokens: max_tokens(asked, tokenizer.model_max_length, architecture.max_tokens())?,
             prompts: prompts.into_prompts(),
@@ -241,11 +250,10 @@ impl ModelDir {
     }
 }
 
-/// Reads `modules.json` and the pooling it points to; a folder without it averages.
+/// Reads `modules.json` and the pooling it points to.
 fn read_modules(folder: &Path) -> Result<Modules, ModelDirError> {
     let path = folder.join("modules.json");
-    let mut modules =
-        Modules { transformer: PathBuf::new(), pooling: Pooling::Mean, normalize: false };
+    let mut modules = Modules { transformer: PathBuf::new(), pooling: None, normalize: false };
     let Some(list) = read_json_if_there::<Vec<Module>>(&path)? else { return Ok(modules) };
     let kinds: Vec<&str> =
         list.iter().map(|module| module.kind.rsplit('.').next().unwrap_or_default()).collect();
@@ -258,7 +266,7 @@ fn read_modules(folder: &Path) -> Result<Modules, ModelDirError> {
         match (index, kind) {
             (0, "Transformer") => modules.transformer = inside.to_owned(),
             (1, "Pooling") => {
-                modules.pooling = read_pooling(&folder.join(inside).join("config.json"))?;
+                modules.pooling = Some(read_pooling(&folder.join(inside).join("config.json"))?);
             }
             (2, "Normalize") => modules.normalize = true,
             _ => return Err(refused()),
@@ -387,6 +395,7 @@ mod tests {
             pooling: Some(Pooling::Pooler),
             normalize: Some(true),
             max_tokens: Some(9),
+            ..OpenOptions::default()
         };
         let dir = open(&files, &options).unwrap();
         assert_eq!((dir.pooling, dir.normalize, dir.max_tokens), (Pooling::Pooler, true, 9));

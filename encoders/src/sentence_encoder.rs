@@ -4,12 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use bigrain_types::{Cancel, EmbeddingSpaceId, normalize};
+use bigrain_types::{EmbeddingSpaceId, normalize};
 use rayon::prelude::*;
 use thiserror::Error;
 
-use crate::architecture::{BuildModelError, Head, ModelConfigError, TextModel};
-use crate::batch::{PackedBatch, Sharing, run_batches};
+use crate::architecture::{BuildModelError, EmbedTexts, Head, ModelConfigError, TextModel};
 use crate::embeddings::{Embeddings, EncodeStats};
 use crate::encoder::{EncodeError, EncodeOptions, TextEncoder, TextKind, check_texts};
 use crate::model_dir::{ModelDir, ModelDirError, OpenOptions};
@@ -121,23 +120,20 @@ impl SentenceEncoder {
     }
 
     /// Embeds tokenized texts; returns rows in the order of the texts.
-    fn embed(&self, texts: &[TokenIds], cancel: &Cancel) -> Result<Vec<f32>, EncodeError> {
-        let lengths: Vec<usize> =
-            texts.iter().map(|text| self.model.computed_tokens(text.ids.len())).collect();
-        let work = |batch: &[usize], sharing| {
-            let packed = PackedBatch::new(batch.iter().map(|&text| &texts[text].ids[..]));
-            self.embed_batch(&packed, sharing)
+    fn embed(&self, texts: &[TokenIds], options: &EncodeOptions) -> Result<Vec<f32>, EncodeError> {
+        let ids: Vec<&[u32]> = texts.iter().map(|text| &text.ids[..]).collect();
+        let how = EmbedTexts {
+            runtime: &self.runtime,
+            pooling: self.dir.pooling,
+            width: self.dims(),
+            cancel: &options.cancel,
+            progress: &options.progress,
         };
-        Ok(run_batches(&self.runtime, &lengths, self.dims(), cancel, work)?)
-    }
-
-    /// Runs the model on one batch and pools; returns one row a text.
-    fn embed_batch(&self, batch: &PackedBatch, sharing: Sharing) -> Vec<f32> {
-        let mut pooled = self.model.embed(batch, self.dir.pooling, sharing);
+        let mut pooled = self.model.embed_texts(&ids, how)?;
         if self.dir.normalize {
             pooled.chunks_exact_mut(self.dims()).for_each(normalize);
         }
-        pooled
+        Ok(pooled)
     }
 }
 
@@ -161,7 +157,7 @@ impl TextEncoder for SentenceEncoder {
         let start = Instant::now();
         let tokens = self.tokenize(texts, options.kind)?;
         let tokenized = Instant::now();
-        let data = self.embed(&tokens, &options.cancel)?;
+        let data = self.embed(&tokens, options)?;
         let stats = EncodeStats {
             texts: texts.len() as u64,
             tokens: tokens.iter().map(|text| text.ids.len() as u64).sum(),

@@ -70,9 +70,7 @@ mod tests {
         let (length, channels) = (2 * TILE + 5, 7);
         let rows: Vec<f32> = (0..length * channels).map(|i| i as f32).collect();
         let mut text = vec![f32::NAN; rows.len()];
-        for (rows, tile) in
-            rows.chunks(TILE * channels).zip(text.chunks_mut(TILE * channels))
-        {
+        for (rows, tile) in rows.chunks(TILE * channels).zip(text.chunks_mut(TILE * channels)) {
             rows_to_tile(rows, channels, tile);
             let mut back = vec![f32::NAN; rows.len()];
             tile_to_rows(tile, channels, &mut back);

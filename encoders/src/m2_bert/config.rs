@@ -3,13 +3,12 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::bert::BertConfigError;
+use super::pad::PadPolicy;
+use crate::architecture::{Head, ModelConfigError, check_sizes, range};
 use crate::weights::TensorSpec;
 
-/// Sizes beyond any published model; a file that claims more is damaged.
-const MAX_SIZE: usize = 1 << 24;
+/// More than any published model has; a file that claims more is damaged.
 const MAX_LAYERS: usize = 1_024;
-/// Blocks and widths of filters beyond any published model.
 const MAX_SMALL: usize = 1 << 12;
 
 /// The shape of an M2-BERT model, as its `config.json` gives it. Fields that do not change what the
@@ -72,50 +71,56 @@ mod defaults {
 }
 
 impl M2BertConfig {
+    /// What newer files call the family.
+    pub(crate) const MODEL_TYPE: &str = "m2_bert";
+
     /// Whether the text of a `config.json` is that of an M2-BERT model: its `model_type` says so, or
     /// (older files say `bert`) it has a `long_conv_l_max`.
     #[must_use]
     pub fn recognizes(json: &[u8]) -> bool {
         let Ok(Value::Object(fields)) = serde_json::from_slice(json) else { return false };
         let model_type = fields.get("model_type").and_then(Value::as_str);
-        model_type == Some("m2_bert") || fields.contains_key("long_conv_l_max")
+        model_type == Some(Self::MODEL_TYPE) || fields.contains_key("long_conv_l_max")
     }
 
     /// Reads and checks the text of a `config.json`.
     ///
     /// # Errors
     ///
-    /// [`BertConfigError`] for text that is not such a file, sizes that do not fit together, and
+    /// [`ModelConfigError`] for text that is not such a file, sizes that do not fit together, and
     /// switches of the architecture that are set otherwise than in the published models.
-    pub fn parse(json: &[u8]) -> Result<Self, BertConfigError> {
+    pub fn parse(json: &[u8]) -> Result<Self, ModelConfigError> {
         check_switches(&serde_json::from_slice(json)?)?;
         let config: Self = serde_json::from_slice(json)?;
         config.validate()?;
         Ok(config)
     }
 
-    fn validate(&self) -> Result<(), BertConfigError> {
-        let sizes = [
-            ("vocab_size", self.vocab_size, MAX_SIZE),
-            ("hidden_size", self.hidden_size, MAX_SIZE),
+    fn validate(&self) -> Result<(), ModelConfigError> {
+        check_sizes(&[
+            ("vocab_size", self.vocab_size),
+            ("hidden_size", self.hidden_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+            ("intermediate_size", self.intermediate_size),
+            ("max_position_embeddings", self.max_position_embeddings),
+            ("long_conv_l_max", self.filter_length()),
+            ("type_vocab_size", self.type_vocab_size),
+            ("hyena_emb_dim", self.hyena_emb_dim),
+            ("hyena_filter_order", self.hyena_filter_order),
+            ("monarch_mlp_nblocks", self.monarch_mlp_nblocks),
+        ])?;
+        for (field, actual, most) in [
             ("num_hidden_layers", self.num_hidden_layers, MAX_LAYERS),
-            ("intermediate_size", self.intermediate_size, MAX_SIZE),
-            ("max_position_embeddings", self.max_position_embeddings, MAX_SIZE),
-            ("long_conv_l_max", self.filter_length(), MAX_SIZE),
-            ("type_vocab_size", self.type_vocab_size, MAX_SIZE),
             ("hyena_emb_dim", self.hyena_emb_dim, MAX_SMALL),
             ("hyena_filter_order", self.hyena_filter_order, MAX_SMALL),
             ("monarch_mlp_nblocks", self.monarch_mlp_nblocks, MAX_SMALL),
-        ];
-        for (field, actual, most) in sizes {
-            if !(1..=most).contains(&actual) {
+        ] {
+            if actual > most {
                 return Err(range(field, format!("1 to {most}"), &actual));
             }
         }
-        let divided = [
-            ("hidden_size", self.hidden_size),
-            ("intermediate_size", self.intermediate_size),
-        ];
+        let divided =
+            [("hidden_size", self.hidden_size), ("intermediate_size", self.intermediate_size)];
         for (field, actual) in divided {
             if !actual.is_multiple_of(self.monarch_mlp_nblocks) {
                 let blocks = self.monarch_mlp_nblocks;
@@ -143,8 +148,8 @@ impl M2BertConfig {
         self.max_position_embeddings.min(self.filter_length())
     }
 
-    /// The tensors of the model, without its pooler.
-    pub(crate) fn tensors(&self) -> Vec<TensorSpec> {
+    /// The tensors of the model with a head.
+    pub(crate) fn tensors(&self, head: Head) -> Vec<TensorSpec> {
         let hidden = self.hidden_size;
         let mut specs = vec![
             spec("embeddings.word_embeddings.weight", &[self.vocab_size, hidden]),
@@ -171,6 +176,9 @@ impl M2BertConfig {
             ]);
             specs.extend(pair(&named("mlp.layernorm"), &[hidden]));
         }
+        if head != Head::None {
+            specs.extend(pair("pooler.dense", &[hidden, hidden]));
+        }
         specs
     }
 
@@ -188,21 +196,28 @@ impl M2BertConfig {
             specs.extend(pair(&named("0"), &[order, self.hyena_emb_dim]));
             specs.extend(pair(&named("2"), &[order, order]));
             specs.extend(pair(&named("4"), &[order, order]));
-            specs.extend(["1", "3", "5"].map(|at| spec(&named(&format!("{at}.freq")), &[1, order])));
+            specs
+                .extend(["1", "3", "5"].map(|at| spec(&named(&format!("{at}.freq")), &[1, order])));
             specs.push(spec(&named("6.weight"), &[hidden, order]));
         }
         specs
     }
 
-    /// The tensors of its pooler.
-    pub(crate) fn pooler_tensors(&self) -> Vec<TensorSpec> {
-        pair("pooler.dense", &[self.hidden_size, self.hidden_size]).to_vec()
+    /// What decides an embedding beside the tensors.
+    pub(crate) fn fingerprint(&self, pad_policy: PadPolicy) -> String {
+        format!(
+            "model {:?} eps {:e} blocks {} pad {} {pad_policy}",
+            Self::MODEL_TYPE,
+            self.layer_norm_eps,
+            self.monarch_mlp_nblocks,
+            self.pad_token_id,
+        )
     }
 }
 
 /// Refuses architectures that other switches of the same code make: a file may leave a switch out,
 /// then the published models' setting is meant.
-fn check_switches(config: &Value) -> Result<(), BertConfigError> {
+fn check_switches(config: &Value) -> Result<(), ModelConfigError> {
     let expected = [
         ("bidirectional", Value::from(true), "true"),
         ("residual_long_conv", Value::from(true), "true"),
@@ -219,7 +234,7 @@ fn check_switches(config: &Value) -> Result<(), BertConfigError> {
         let same_number = value.as_f64().is_some_and(|number| actual.as_f64() == Some(number));
         if *actual != value && !same_number {
             let actual = actual.as_str().map_or_else(|| actual.to_string(), str::to_owned);
-            return Err(BertConfigError::Unsupported { field, actual, expected });
+            return Err(ModelConfigError::Unsupported { field, actual, expected });
         }
     }
     Ok(())
@@ -232,10 +247,6 @@ fn spec(name: &str, shape: &[usize]) -> TensorSpec {
 /// A weight and the bias that goes with it.
 fn pair(name: &str, shape: &[usize]) -> [TensorSpec; 2] {
     [spec(&format!("{name}.weight"), shape), spec(&format!("{name}.bias"), &shape[..1])]
-}
-
-fn range(field: &'static str, expected: String, actual: &impl ToString) -> BertConfigError {
-    BertConfigError::Range { field, expected, actual: actual.to_string() }
 }
 
 #[cfg(test)]
@@ -269,8 +280,7 @@ mod tests {
         config.num_hidden_layers = 12;
         config.intermediate_size = 3_072;
         config.max_position_embeddings = 2_048;
-        let mut specs = config.tensors();
-        specs.extend(config.pooler_tensors());
+        let specs = config.tensors(Head::Pooler);
         // The files also hold position ids, which nothing reads.
         assert_eq!(specs.len() + 1, 716);
         let values: usize = specs.iter().map(|spec| spec.shape.iter().product::<usize>()).sum();
@@ -281,7 +291,11 @@ mod tests {
     fn refusals_name_the_field() {
         for (field, value, message) in [
             ("hidden_act", json!("relu"), "hidden_act \"relu\" is not supported: expected gelu"),
-            ("bidirectional", json!(false), "bidirectional \"false\" is not supported: expected true"),
+            (
+                "bidirectional",
+                json!(false),
+                "bidirectional \"false\" is not supported: expected true",
+            ),
             ("hyena_w_mod", json!(2), "hyena_w_mod \"2\" is not supported: expected 1"),
             ("pool_all", json!(true), "pool_all \"true\" is not supported: expected false"),
             ("hidden_size", json!(13), "hidden_size out of range: expected a multiple of"),

@@ -120,7 +120,10 @@ mod tests {
                 let expected = product(&narrow, blocks, hidden, &a);
                 for ((out, expected), bias) in out.iter().zip(expected).zip(&bias) {
                     let expected = expected + f64::from(*bias);
-                    assert!((f64::from(*out) - expected).abs() < 1e-4, "{blocks}: {out} {expected}");
+                    assert!(
+                        (f64::from(*out) - expected).abs() < 1e-4,
+                        "{blocks}: {out} {expected}"
+                    );
                 }
             }
         }

@@ -9,6 +9,7 @@ use safetensors::SafeTensors;
 
 use super::config::M2BertConfig;
 use super::model::{M2BertModel, M2BertScratch, PaddedTexts, WantedRows, Watch};
+use crate::architecture::Head;
 use crate::weights::Tensors;
 
 fn file(name: &str) -> (PathBuf, Vec<u8>) {
@@ -20,7 +21,7 @@ fn file(name: &str) -> (PathBuf, Vec<u8>) {
 fn model() -> M2BertModel {
     let config = M2BertConfig::parse(&file("config.json").1).unwrap();
     let (path, bytes) = file("model.safetensors");
-    M2BertModel::build(&config, &Tensors::parse(&path, &bytes).unwrap(), true).unwrap()
+    M2BertModel::build(&config, &Tensors::parse(&path, &bytes).unwrap(), Head::Pooler).unwrap()
 }
 
 /// What the reference was given and gave.
@@ -56,6 +57,7 @@ fn assert_close(case: &str, got: &[f32], expected: &[f32]) {
     assert_eq!(got.len(), expected.len());
     let largest = expected.iter().fold(0.0f32, |most, value| most.max(value.abs()));
     let error = got.iter().zip(expected).fold(0.0f32, |most, (x, y)| most.max((x - y).abs()));
+    println!("{case}: {error} of {largest}");
     assert!(error <= 2e-5 * largest.max(1.0), "{case}: {error}, values up to {largest}");
 }
 

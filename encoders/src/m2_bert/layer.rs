@@ -6,7 +6,7 @@ use pulp::Arch;
 use rayon::prelude::*;
 use rustfft::num_complex::Complex32;
 
-use super::activations::{channel_runs, last_rows, tile_to_rows};
+use super::activations::{TILE, channel_runs, last_rows, tile_to_rows};
 use super::config::M2BertConfig;
 use super::filter::ImplicitFilter;
 use super::gated_mlp::{GatedMlp, GatedMlpScratch};
@@ -186,14 +186,19 @@ impl Layer {
             for (text, out) in out.chunks_exact_mut(length).enumerate() {
                 let of_text = text * length * channels..(text + 1) * length * channels;
                 let [x, gated, gate] = [signals.x, signals.gated, signals.gate]
-                    .map(|values| channel_runs(&values[of_text.clone()], channels, channel).flatten());
-                let pairs = gated.zip(x);
-                for (value, (&re, &im)) in conv.signals(scratch).iter_mut().zip(pairs) {
-                    *value = Complex32::new(re, im);
+                    .map(|values| channel_runs(&values[of_text.clone()], channels, channel));
+                // Runs and chunks are of the same tiles.
+                let values = conv.signals(scratch).chunks_mut(TILE);
+                for ((values, gated), x) in values.zip(gated).zip(x) {
+                    for ((value, &re), &im) in values.iter_mut().zip(gated).zip(x) {
+                        *value = Complex32::new(re, im);
+                    }
                 }
-                let mixed = conv.convolve(spectra, scratch);
-                for ((out, mixed), gate) in out.iter_mut().zip(mixed).zip(gate) {
-                    *out = mixed.re * gate + mixed.im;
+                let mixed = conv.convolve(spectra, scratch).chunks(TILE);
+                for ((out, mixed), gate) in out.chunks_mut(TILE).zip(mixed).zip(gate) {
+                    for ((out, mixed), gate) in out.iter_mut().zip(mixed).zip(gate) {
+                        *out = mixed.re * gate + mixed.im;
+                    }
                 }
             }
         });
@@ -224,16 +229,17 @@ impl Layer {
                 }
                 for (at, (channel, out)) in group.zip(out.chunks_exact_mut(texts)).enumerate() {
                     for (text, out) in out.iter_mut().enumerate() {
+                        let of_text = text * length * channels..(text + 1) * length * channels;
+                        let [x, gated, gate] = [signals.x, signals.gated, signals.gate]
+                            .map(|values| &values[of_text.clone()]);
                         let sum = |which: usize, values: &[f32]| {
                             let bias = self.filters[which].bias(channel);
                             let (own, later) = scratch.rows[which].first_token(at, length, bias);
-                            let text = &values[text * length * channels..][..length * channels];
-                            weigh(own, later, channel_runs(text, channels, channel))
+                            weigh(own, later, channel_runs(values, channels, channel))
                         };
-                        let gate = &signals.gate[text * length * channels..];
-                        let mut gate = channel_runs(gate, channels, channel).flatten();
-                        let gate = gate.next().copied().unwrap_or_default();
-                        *out = sum(0, signals.gated) * gate + sum(1, signals.x);
+                        let gate = channel_runs(gate, channels, channel).next();
+                        let gate = gate.and_then(|run| run.first()).copied().unwrap_or_default();
+                        *out = sum(0, gated) * gate + sum(1, x);
                     }
                 }
             },

@@ -149,7 +149,8 @@ impl LongConv {
     }
 
     fn prepare<'s>(&self, scratch: &'s mut LongConvScratch) -> &'s mut LongConvScratch {
-        let fft = self.forward.get_inplace_scratch_len().max(self.inverse.get_inplace_scratch_len());
+        let fft =
+            self.forward.get_inplace_scratch_len().max(self.inverse.get_inplace_scratch_len());
         scratch.fft.resize(scratch.fft.len().max(fft), Complex32::ZERO);
         scratch.values.resize(self.size, Complex32::ZERO);
         scratch

@@ -10,6 +10,7 @@ use super::config::M2BertConfig;
 use super::kernels::{GROUP, KeptSpectra, KernelScratch};
 use super::layer::{Layer, Signals, TileScratch};
 use super::long_conv::LongConv;
+use crate::architecture::Head;
 use crate::nn::{AlignedBuffer, LayerNorm, dense, transpose};
 use crate::weights::{Tensors, WeightsError};
 
@@ -67,22 +68,19 @@ pub(crate) struct M2BertScratch {
 }
 
 impl M2BertModel {
-    /// Checks and packs the tensors of a model; its pooler only if asked for.
+    /// Checks and packs the tensors of a model with a head.
     pub(crate) fn build(
         config: &M2BertConfig,
         tensors: &Tensors<'_>,
-        with_pooler: bool,
+        head: Head,
     ) -> Result<Self, WeightsError> {
-        tensors.check(&config.tensors())?;
-        if with_pooler {
-            tensors.check(&config.pooler_tensors())?;
-        }
+        tensors.check(&config.tensors(head))?;
         let arch = Arch::new();
         let channels = config.hidden_size;
         let layers = (0..config.num_hidden_layers)
             .map(|index| Layer::read(arch, config, tensors, index))
             .collect::<Result<_, _>>()?;
-        let pooler = if with_pooler {
+        let pooler = if head != Head::None {
             let weight = tensors.read("pooler.dense.weight")?;
             Some(Pooler { weight, bias: tensors.read("pooler.dense.bias")? })
         } else {
@@ -105,6 +103,11 @@ impl M2BertModel {
             pooler,
             kept: KeptSpectra::default(),
         })
+    }
+
+    /// Values of one token's row.
+    pub(crate) fn channels(&self) -> usize {
+        self.channels
     }
 
     /// How many layers.
@@ -152,12 +155,8 @@ impl M2BertModel {
                 return Ok(rows);
             }
             pass.project(layer, scratch, WantedRows::All)?;
-            let spectra = self.kept.of_layer(
-                index,
-                layer.filters(),
-                &pass.conv,
-                (keep, self.channels),
-            );
+            let spectra =
+                self.kept.of_layer(index, layer.filters(), &pass.conv, (keep, self.channels));
             pass.mix(layer, &spectra, scratch)?;
             pass.finish(layer, scratch)?;
             (watch.layer_done)();
@@ -197,12 +196,14 @@ impl Pass<'_> {
     fn embed(&self, x: &mut [f32]) -> Result<(), Cancelled> {
         let M2BertModel { channels, words, positions, kind, norm, .. } = self.model;
         let channels = *channels;
-        let texts = x.par_chunks_mut(self.text_len()).zip(self.texts.ids.par_chunks(self.texts.length));
+        let texts =
+            x.par_chunks_mut(self.text_len()).zip(self.texts.ids.par_chunks(self.texts.length));
         texts.for_each(|(x, ids)| {
             let tiles = x.par_chunks_mut(self.tile_len()).zip(ids.par_chunks(TILE)).enumerate();
             tiles.for_each_init(Vec::new, |rows, (tile, (x, ids))| {
                 rows.resize(x.len(), 0.0);
-                for (at, (&id, row)) in ids.iter().zip(rows.chunks_exact_mut(channels)).enumerate() {
+                for (at, (&id, row)) in ids.iter().zip(rows.chunks_exact_mut(channels)).enumerate()
+                {
                     let word = &words[id as usize * channels..][..channels];
                     let position = &positions[(tile * TILE + at) * channels..][..channels];
                     for (c, value) in row.iter_mut().enumerate() {

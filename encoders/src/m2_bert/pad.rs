@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The shortest length of [`PadPolicy::Bucket`].
-const MIN_BUCKET: usize = 128;
+const MIN_BUCKET: usize = 32;
 
 /// How far a text is padded before a model without an attention mask reads it.
 ///
@@ -16,7 +16,7 @@ pub enum PadPolicy {
     /// trained and measured with.
     #[default]
     ModelMax,
-    /// To the next power of two, at least 128 tokens: much cheaper for short texts, and **other
+    /// To the next power of two, at least 32 tokens: much cheaper for short texts, and **other
     /// vectors**. Only for models that were fine-tuned so; published ones lose their retrieval
     /// quality.
     Bucket,
@@ -36,7 +36,7 @@ impl fmt::Display for PadPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ModelMax => "model-max",
-            Self::Bucket => "bucket-128",
+            Self::Bucket => "bucket-32",
         })
     }
 }
@@ -48,8 +48,8 @@ mod tests {
     #[test]
     fn buckets_are_powers_of_two_up_to_what_the_model_reads() {
         let bucket = |tokens| PadPolicy::Bucket.padded(tokens, 3_000);
-        assert_eq!([1, 128, 129, 2_048, 2_049, 3_000].map(bucket), [128, 128, 256, 2_048, 3_000, 3_000]);
-        assert_eq!(PadPolicy::Bucket.padded(3, 64), 64);
+        assert_eq!([1, 32, 33, 2_048, 2_049].map(bucket), [32, 32, 64, 2_048, 3_000]);
+        assert_eq!(PadPolicy::Bucket.padded(3, 20), 20);
         assert_eq!(PadPolicy::ModelMax.padded(1, 2_048), 2_048);
     }
 }

@@ -205,7 +205,8 @@ mod tests {
                 let expected = f64::from(*x).sin();
                 assert!((f64::from(y) - expected).abs() < 2e-7, "{x}: {y} {expected}");
             }
-            let far = map(arch, 's', &[1e5, -3e7, 1e20, f32::MAX, f32::MIN, 5e4, 1e9, -1e15]);
+            let far = [1e5, -3e7, 1e20, f32::MAX, f32::MIN, 5e4, 1e9, -1e15].repeat(4);
+            let far = map(arch, 's', &far);
             assert!(far.iter().all(|y| y.abs() <= 1.0), "{far:?}");
         }
     }

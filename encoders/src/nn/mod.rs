@@ -31,8 +31,8 @@ mod multiply;
 mod short_conv;
 mod transpose;
 
-pub(crate) use attention::{Attention, AttentionScratch};
 pub(crate) use approx::exp2;
+pub(crate) use attention::{Attention, AttentionScratch};
 pub(crate) use block_diagonal::BlockDiagonal;
 pub(crate) use buffer::AlignedBuffer;
 pub(crate) use dense::dense;

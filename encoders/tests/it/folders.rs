@@ -7,7 +7,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use crate::support::ModelFolder;
 
 /// Rewrites the weights, with `edit` choosing name, type, shape and bytes of each tensor.
-fn rewrite(
+pub(crate) fn rewrite(
     folder: &ModelFolder,
     edit: impl Fn(&str, Dtype, &[usize], &[u8]) -> Option<(String, Dtype, Vec<usize>, Vec<u8>)>,
 ) {

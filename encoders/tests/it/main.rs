@@ -4,5 +4,6 @@
 #![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 mod folders;
+mod m2_bert;
 mod minilm;
 mod support;

@@ -188,11 +188,7 @@ impl Documents {
     }
 
     /// Searches by words, in an index of its own.
-    fn by_words(
-        &self,
-        queries: &[JudgedQuery],
-        session: &Session<'_>,
-    ) -> anyhow::Result<LongRow> {
+    fn by_words(&self, queries: &[JudgedQuery], session: &Session<'_>) -> anyhow::Result<LongRow> {
         let data = tempfile::tempdir().context("create a temporary folder")?;
         let config = EngineConfig {
             threads: session.threads,
@@ -287,11 +283,8 @@ fn encode_queries(
     cancel: &Cancel,
 ) -> anyhow::Result<Vec<Vec<f32>>> {
     let texts: Vec<&str> = queries.iter().map(|query| query.text.as_str()).collect();
-    let options = EncodeOptions {
-        kind: TextKind::Query,
-        cancel: cancel.clone(),
-        ..EncodeOptions::default()
-    };
+    let options =
+        EncodeOptions { kind: TextKind::Query, cancel: cancel.clone(), ..EncodeOptions::default() };
     let embeddings = encoder.encode(&texts, &options).context("encode the queries")?;
     Ok(embeddings.iter().map(unit).collect())
 }
