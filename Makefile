@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .ONESHELL:
 ENV := . scripts/env.sh
 
-.PHONY: demo test soak bench bench-data bench-peers bench-codes bench-cold serve deny help
+.PHONY: demo test soak bench bench-data bench-peers bench-codes bench-cold bench-encode serve deny help
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -64,6 +64,13 @@ bench-cold: bench-data ## search ten times as much data as memory, beside a mapp
 	@$(ENV)
 	$(BENCH_PYTHON) $(PEERS)/cold.py $(BENCH_FLAGS) --out docs/benchmarks --set $(SET) \
 		--command "make bench-cold SET=$(SET)$(if $(ARGS), ARGS='$(ARGS)')" $(ARGS)
+
+bench-encode: ## compare our encoder with onnxruntime (TEXTS=a file with a text on each line; ARGS adds flags)
+	@scripts/setup.sh
+	scripts/peers.sh encode
+	$(ENV)
+	cargo build --release --locked -p bigrain-tools
+	"$$CARGO_TARGET_DIR/release/bigrain" encode --bench --against onnxruntime --file $(TEXTS) $(ARGS)
 
 serve: ## serve the data folder ./bigrain-data on 127.0.0.1
 	@scripts/setup.sh

@@ -99,6 +99,22 @@ pub enum EncodeError {
     Cancelled(#[from] Cancelled),
 }
 
+impl EncodeError {
+    /// The same error, about the text at another position.
+    pub(crate) fn with_position(self, of: impl Fn(usize) -> usize) -> Self {
+        match self {
+            Self::EmptyText { position } => Self::EmptyText { position: of(position) },
+            Self::TextTooLong { position, actual } => {
+                Self::TextTooLong { position: of(position), actual }
+            }
+            Self::Tokenize { position, source } => {
+                Self::Tokenize { position: of(position), source }
+            }
+            Self::Cancelled(cancelled) => Self::Cancelled(cancelled),
+        }
+    }
+}
+
 /// Refuses the first text that no encoder takes.
 pub(crate) fn check_texts(texts: &[&str]) -> Result<(), EncodeError> {
     for (position, text) in texts.iter().enumerate() {

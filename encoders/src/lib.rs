@@ -35,8 +35,10 @@ mod model_dir;
 mod nn;
 mod pooling;
 mod progress;
+mod quantize;
 mod runtime;
 mod sentence_encoder;
+mod service;
 mod throughput;
 mod tokenize;
 mod toy;
@@ -50,8 +52,13 @@ pub use m2_bert::{M2BertConfig, PadPolicy};
 pub use model_dir::{ModelDir, ModelDirError, OpenOptions, Prompts};
 pub use pooling::Pooling;
 pub use progress::EncodeProgress;
+pub use quantize::{CALIBRATION_TEXTS, LayerReport, QuantizeError, QuantizeReport, quantize_model};
 pub use runtime::{MAX_THREADS, Runtime, RuntimeError};
 pub use sentence_encoder::{OpenEncoderError, SentenceEncoder};
+pub use service::{
+    EmbeddingCache, EncoderService, Lane, QueueFull, ServiceConfig, ServiceError, ServiceStats,
+    StartServiceError, Ticket,
+};
 pub use throughput::{Throughput, measure_throughput};
 pub use tokenize::TokenizerError;
 pub use toy::ToyEncoder;

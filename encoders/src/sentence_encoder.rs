@@ -9,9 +9,10 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 use crate::architecture::{BuildModelError, EmbedTexts, Head, ModelConfigError, TextModel};
-use crate::embeddings::{Embeddings, EncodeStats};
+use crate::embeddings::{Embeddings, EncodeStats, TextCount};
 use crate::encoder::{EncodeError, EncodeOptions, TextEncoder, TextKind, check_texts};
 use crate::model_dir::{ModelDir, ModelDirError, OpenOptions};
+use crate::nn::Observations;
 use crate::runtime::Runtime;
 use crate::tokenize::{TextTokenizer, TokenIds, TokenizerError};
 use crate::weights::{MappedFile, Tensors, WeightsError};
@@ -67,6 +68,25 @@ impl SentenceEncoder {
         options: &OpenOptions,
         runtime: Runtime,
     ) -> Result<Self, OpenEncoderError> {
+        Self::open_with(path, options, runtime, None)
+    }
+
+    /// As [`SentenceEncoder::open`], with linear layers that tell what their inputs look like.
+    pub(crate) fn open_observed(
+        path: &Path,
+        options: &OpenOptions,
+        runtime: Runtime,
+        observations: Observations,
+    ) -> Result<Self, OpenEncoderError> {
+        Self::open_with(path, options, runtime, Some(observations))
+    }
+
+    fn open_with(
+        path: &Path,
+        options: &OpenOptions,
+        runtime: Runtime,
+        observations: Option<Observations>,
+    ) -> Result<Self, OpenEncoderError> {
         let start = Instant::now();
         let dir = ModelDir::open(path, options)?;
         let tokenizer_path = dir.tokenizer_file()?;
@@ -80,7 +100,10 @@ impl SentenceEncoder {
         let weights_path = dir.weights_file()?;
         let file = MappedFile::open(&weights_path)
             .map_err(|source| WeightsError::Io { path: weights_path.clone(), source })?;
-        let tensors = Tensors::parse(&weights_path, &file)?;
+        let mut tensors = Tensors::parse(&weights_path, &file)?;
+        if let Some(observations) = observations {
+            tensors = tensors.observed(observations);
+        }
         let model = dir.architecture.build(&tensors, Head::of(dir.pooling))?;
         let tokenizer_bytes = fs::read(&tokenizer_path)
             .map_err(|source| ModelDirError::Io { path: tokenizer_path, source })?;
@@ -158,14 +181,17 @@ impl TextEncoder for SentenceEncoder {
         let tokens = self.tokenize(texts, options.kind)?;
         let tokenized = Instant::now();
         let data = self.embed(&tokens, options)?;
-        let stats = EncodeStats {
-            texts: texts.len() as u64,
-            tokens: tokens.iter().map(|text| text.ids.len() as u64).sum(),
-            truncated: tokens.iter().filter(|text| text.truncated).count() as u64,
+        let counts: Vec<TextCount> = tokens
+            .iter()
+            .map(|text| TextCount { tokens: text.ids.len() as u32, truncated: text.truncated })
+            .collect();
+        let mut stats = EncodeStats {
             tokenize: tokenized - start,
             forward: tokenized.elapsed(),
+            ..EncodeStats::default()
         };
-        Ok(Embeddings::new(self.dims(), data, stats))
+        counts.iter().for_each(|&count| stats.count(count));
+        Ok(Embeddings::new(self.dims(), data, stats).with_counts(counts))
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use bigrain_engine::Cancel;
 use bigrain_tools::cmd::{
     backup, build, check, compact, delete, demo, encode, eval, export, facet, import, inspect,
-    recommend, restore, scroll, search, serve, tune, update, verify,
+    quantize, recommend, restore, scroll, search, serve, tune, update, verify,
 };
 use bigrain_tools::session::Session;
 use bigrain_tools::{failure, interrupt};
@@ -41,6 +41,7 @@ enum Command {
     Compact(compact::CompactArgs),
     Serve(serve::ServeArgs),
     Encode(encode::EncodeArgs),
+    Quantize(quantize::QuantizeArgs),
     Eval(eval::EvalArgs),
     Tune(tune::TuneArgs),
     Backup(backup::BackupArgs),
@@ -76,6 +77,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Compact(args) => compact::run(args, &mut session),
         Command::Serve(args) => serve::run(args, &mut session),
         Command::Encode(args) => encode::run(args, &mut session),
+        Command::Quantize(args) => quantize::run(args, &mut session),
         Command::Eval(args) => eval::run(args, &mut session),
         Command::Tune(args) => tune::run(args, &mut session),
         Command::Backup(args) => backup::run(args, &mut session),
@@ -123,6 +125,8 @@ mod tests {
             "search q --oversampling x",
             "encode --bench",
             "encode text --file f",
+            "quantize",
+            "quantize model",
             "build in.jsonl --collection c --dense f64",
             "build in.jsonl --collection c --lists many",
             "search q --probes -1",

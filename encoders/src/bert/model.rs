@@ -11,6 +11,7 @@
 //! Blocks follow each other on one thread, or run side by side where threads share a batch; then
 //! there are two meeting points a layer.
 
+use bigrain_kernels::Int8Rows;
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -54,6 +55,7 @@ pub(crate) struct BertScratch {
 #[derive(Debug, Default)]
 struct BlockScratch {
     sum: AlignedBuffer,
+    quantized: Int8Rows,
     attention: AttentionScratch,
     feed_forward: FeedForwardScratch,
 }
@@ -126,8 +128,8 @@ impl BertModel {
 
         self.embed(batch, x);
         if let Some(first) = self.layers.first() {
-            shape.for_each((x, hidden), (qkv, 3 * hidden), blocks, |_, x, qkv, _| {
-                first.qkv.forward(x, qkv);
+            shape.for_each((x, hidden), (qkv, 3 * hidden), blocks, |_, x, qkv, scratch| {
+                first.qkv.forward(x, qkv, &mut scratch.quantized);
             });
         }
         for (index, layer) in self.layers.iter().enumerate() {
@@ -146,7 +148,7 @@ impl BertModel {
             shape.for_each((x, hidden), (qkv, 3 * hidden), blocks, |start, x, qkv, scratch| {
                 layer.finish(x, &context[start * hidden..][..x.len()], scratch);
                 if let Some(next) = next {
-                    next.qkv.forward(x, qkv);
+                    next.qkv.forward(x, qkv, &mut scratch.quantized);
                 }
             });
         }
@@ -180,7 +182,7 @@ impl Layer {
     /// Takes rows from after the attention to the end of the layer.
     fn finish(&self, x: &mut [f32], context: &[f32], scratch: &mut BlockScratch) {
         let sum = scratch.sum.grow(x.len());
-        self.output.forward(context, sum);
+        self.output.forward(context, sum, &mut scratch.quantized);
         self.output_norm.add_and_normalize(x, sum);
         self.feed_forward.forward(x, sum, &mut scratch.feed_forward);
         self.feed_forward_norm.add_and_normalize(x, sum);
@@ -263,6 +265,7 @@ impl Builder<'_> {
             output: self.linear(&[name("attention.output.dense")], hidden)?,
             output_norm: self.norm(&name("attention.output"))?,
             feed_forward: FeedForward::new(
+                self.arch,
                 self.linear(&[name("intermediate.dense")], hidden)?,
                 self.linear(&[name("output.dense")], self.config.intermediate_size)?,
                 self.config.activation()?,
@@ -273,12 +276,7 @@ impl Builder<'_> {
 
     /// Stacks layers of the same input into one.
     fn linear(&self, names: &[String], inputs: usize) -> Result<Linear, WeightsError> {
-        let (mut weight, mut bias) = (Vec::new(), Vec::new());
-        for name in names {
-            weight.extend(self.tensors.read(&format!("{name}.weight"))?);
-            bias.extend(self.tensors.read(&format!("{name}.bias"))?);
-        }
-        Ok(Linear::new(self.arch, &weight, &bias, inputs))
+        self.tensors.linear(self.arch, names, inputs)
     }
 
     fn norm(&self, name: &str) -> Result<LayerNorm, WeightsError> {

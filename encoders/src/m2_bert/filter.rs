@@ -20,7 +20,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::long_conv::Kernel;
-use crate::nn::{Activation, Linear, PackedMatrix, Rows, exp2};
+use crate::nn::{Activation, PackedLinear, PackedMatrix, Rows, exp2};
 use crate::weights::{Tensors, WeightsError};
 
 /// Positions that go through the network together.
@@ -45,7 +45,7 @@ pub(crate) struct ImplicitFilter {
 /// The network of one direction.
 #[derive(Debug)]
 struct FilterNet {
-    hidden: [Linear; 3],
+    hidden: [PackedLinear; 3],
     /// `[channels, order]`.
     output: Vec<f32>,
 }
@@ -162,7 +162,7 @@ impl KernelRows {
 impl FilterNet {
     fn read(arch: Arch, tensors: &Tensors<'_>, name: &str) -> Result<Self, WeightsError> {
         let read = |part: String| tensors.read(&format!("{name}.{part}"));
-        let layer = |at: usize| -> Result<Linear, WeightsError> {
+        let layer = |at: usize| -> Result<PackedLinear, WeightsError> {
             let mut weight = read(format!("{at}.weight"))?;
             let mut bias = read(format!("{at}.bias"))?;
             let frequencies = read(format!("{}.freq", at + 1))?;
@@ -173,7 +173,7 @@ impl FilterNet {
             for (value, frequency) in bias.iter_mut().zip(&frequencies) {
                 *value *= frequency;
             }
-            Ok(Linear::new(arch, &weight, &bias, inputs))
+            Ok(PackedLinear::new(arch, &weight, &bias, inputs))
         };
         Ok(Self { hidden: [layer(0)?, layer(2)?, layer(4)?], output: read("6.weight".to_owned())? })
     }
@@ -182,7 +182,7 @@ impl FilterNet {
     fn features(&self, arch: Arch, positions: &[f32], inputs: usize) -> PackedMatrix {
         let order = self.hidden[0].outputs();
         let mut features = vec![0.0; positions.len() / inputs * order];
-        let run = |linear: &Linear, x: &[f32], out: &mut [f32]| {
+        let run = |linear: &PackedLinear, x: &[f32], out: &mut [f32]| {
             let stride = linear.inputs();
             let rows = Rows { data: x, stride, count: x.len() / stride };
             linear.forward_columns(rows, 0..order, Activation::Sine, out, order);

@@ -13,7 +13,7 @@ use super::gated_mlp::{GatedMlp, GatedMlpScratch};
 use super::kernels::{GROUP, KernelScratch, LayerSpectra};
 use super::long_conv::LongConv;
 use crate::nn::{
-    Activation, AlignedBuffer, LayerNorm, Linear, Rows, ShortConv, multiply, transpose,
+    Activation, AlignedBuffer, LayerNorm, PackedLinear, Rows, ShortConv, multiply, transpose,
 };
 use crate::weights::{Tensors, WeightsError};
 
@@ -26,12 +26,12 @@ pub(crate) struct Layer {
     arch: Arch,
     channels: usize,
     /// To `x1`, `x2` and `v`, in the order of the checkpoint.
-    projections: [Linear; 3],
+    projections: [PackedLinear; 3],
     /// Over the three side by side.
     short_conv: ShortConv,
     /// Of `v · x1`, and of the layer's own rows.
     filters: [ImplicitFilter; 2],
-    output: Linear,
+    output: PackedLinear,
     mlp: GatedMlp,
     norm: LayerNorm,
 }
@@ -74,7 +74,7 @@ impl Layer {
         let projection = |which: usize| {
             let rows = which * channels..(which + 1) * channels;
             let weight = &weight[rows.start * channels..rows.end * channels];
-            Linear::new(arch, weight, &bias[rows], channels)
+            PackedLinear::new(arch, weight, &bias[rows], channels)
         };
         let filter = |part: &str| ImplicitFilter::read(arch, tensors, &name(part));
         Ok(Self {
@@ -87,7 +87,7 @@ impl Layer {
                 read("attention.short_filter.bias")?,
             ),
             filters: [filter("attention.filter_fn")?, filter("attention.filter_fn2")?],
-            output: Linear::new(
+            output: PackedLinear::new(
                 arch,
                 &read("attention.out_linear.weight")?,
                 &read("attention.out_linear.bias")?,

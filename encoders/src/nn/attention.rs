@@ -9,9 +9,13 @@ use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::activation::Activation;
 use super::approx::exp2;
 use super::buffer::AlignedBuffer;
-use super::gemm::{Activation, Gemm, Panels, Rows, Start, TILE_ROWS};
+use super::gemm::{Gemm, Panels, Rows, Start, TILE_ROWS};
+
+/// Keys that are transposed together.
+const BLOCK: usize = 4;
 
 /// The shape of multi-head attention: `heads` heads of `head_dims`.
 #[derive(Clone, Copy, Debug)]
@@ -143,11 +147,37 @@ fn pack_keys(
         if count < width {
             panel.fill(0.0);
         }
-        for (at, row) in rows.chunks_exact(stride).enumerate() {
+        let whole = count / BLOCK * BLOCK;
+        for at in (0..whole).step_by(BLOCK) {
+            let rows: [&[f32]; BLOCK] =
+                std::array::from_fn(|i| &rows[(at + i) * stride + column..][..dims]);
+            transpose_block(rows, panel, at, width);
+        }
+        for (at, row) in rows.chunks_exact(stride).enumerate().skip(whole) {
             for (line, &value) in panel.chunks_exact_mut(width).zip(&row[column..column + dims]) {
                 line[at] = value;
             }
         }
+    }
+}
+
+/// Writes four rows as columns `at..at + 4` of a panel.
+///
+/// Four by four values go through registers: value by value the compiler would write with scatters,
+/// which took as long as all of the scores.
+#[inline(always)]
+fn transpose_block(rows: [&[f32]; BLOCK], panel: &mut [f32], at: usize, width: usize) {
+    let [a, b, c, d] = rows.map(|row| row.as_chunks::<BLOCK>());
+    let quads = a.0.iter().zip(b.0).zip(c.0).zip(d.0);
+    let mut blocks = panel.chunks_exact_mut(BLOCK * width);
+    for ((((a, b), c), d), lines) in quads.zip(blocks.by_ref()) {
+        for i in 0..BLOCK {
+            lines[i * width + at..][..BLOCK].copy_from_slice(&[a[i], b[i], c[i], d[i]]);
+        }
+    }
+    let rest = a.1.iter().zip(b.1).zip(c.1).zip(d.1);
+    for ((((&a, &b), &c), &d), line) in rest.zip(blocks.into_remainder().chunks_exact_mut(width)) {
+        line[at..][..BLOCK].copy_from_slice(&[a, b, c, d]);
     }
 }
 

@@ -13,7 +13,7 @@
 
 use pulp::Arch;
 
-use super::linear::Linear;
+use super::packed_linear::PackedLinear;
 
 /// The parts of a block-diagonal layer.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(crate) struct BlockDiagonal {
 #[derive(Debug)]
 pub(crate) struct Part {
     /// From the inputs of the block to the outputs of the part.
-    pub(crate) linear: Linear,
+    pub(crate) linear: PackedLinear,
     /// The first input of the block.
     pub(crate) input: usize,
 }
@@ -46,7 +46,7 @@ impl BlockDiagonal {
         let parts = weight.chunks_exact(outputs * inputs).zip(bias.chunks_exact(outputs));
         let per_block = parts.len() / blocks;
         let parts = parts.enumerate().map(|(index, (weight, bias))| Part {
-            linear: Linear::new(arch, weight, bias, inputs),
+            linear: PackedLinear::new(arch, weight, bias, inputs),
             input: index / per_block * inputs,
         });
         Self { parts: parts.collect() }

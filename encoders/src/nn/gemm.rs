@@ -15,7 +15,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::approx::{gelu, gelu_tanh, sin};
+use super::activation::Activation;
 use super::buffer::AlignedBuffer;
 
 /// Rows of a register tile.
@@ -26,21 +26,6 @@ const K_BLOCK: usize = 448;
 const K_ALIGN: usize = 32;
 /// The widest panel: two AVX-512 registers.
 pub(super) const MAX_WIDTH: usize = 32;
-
-/// What happens to a result before it is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Activation {
-    /// Nothing.
-    None,
-    /// `x Φ(x)`.
-    Gelu,
-    /// The `tanh` form of GELU.
-    GeluTanh,
-    /// `max(x, 0)`.
-    Relu,
-    /// `sin x`.
-    Sine,
-}
 
 /// A right-hand matrix `[k, cols]` in panels.
 #[derive(Debug)]
@@ -280,20 +265,9 @@ impl<V: Copy> Tile<'_, V> {
         }
         for (i, sum) in sums.into_iter().enumerate() {
             let row = S::as_mut_simd_f32s(&mut out[i * stride..][..2 * lanes]).0;
-            row[0] = activate(simd, activation, sum[0]);
-            row[1] = activate(simd, activation, sum[1]);
+            row[0] = activation.apply(simd, sum[0]);
+            row[1] = activation.apply(simd, sum[1]);
         }
-    }
-}
-
-#[inline(always)]
-fn activate<S: Simd>(simd: S, activation: Activation, x: S::f32s) -> S::f32s {
-    match activation {
-        Activation::None => x,
-        Activation::Gelu => gelu(simd, x),
-        Activation::GeluTanh => gelu_tanh(simd, x),
-        Activation::Relu => simd.max_f32s(x, simd.splat_f32s(0.0)),
-        Activation::Sine => sin(simd, x),
     }
 }
 

@@ -1,93 +1,66 @@
-//! `y = activation(x Wᵀ + b)` on packed weights.
+//! `y = x Wᵀ + b`, in `f32` or in int8.
 
-use std::ops::Range;
-
+use bigrain_kernels::{Int8Matrix, Int8Rows, PANEL_COLUMNS, multiply_i8};
 use pulp::Arch;
 
-use super::buffer::AlignedBuffer;
-use super::gemm::{Activation, Gemm, PackedMatrix, Rows, Start};
+use super::observer::Observer;
+use super::packed_linear::PackedLinear;
 
-/// A linear layer: packed weight and padded bias.
+/// A linear layer.
 #[derive(Debug)]
-pub(crate) struct Linear {
-    weight: PackedMatrix,
-    bias: AlignedBuffer,
+pub(crate) enum Linear {
+    /// Weights as they were trained.
+    F32(PackedLinear),
+    /// Weights of a byte each, for rows that are quantised as they come.
+    Int8(Int8Matrix),
+    /// As `F32`, with its inputs noted down.
+    Observed(PackedLinear, Observer),
 }
 
 impl Linear {
     /// Packs `weight`, `[outputs, inputs]` row by row, and `bias`, one value an output.
     pub(crate) fn new(arch: Arch, weight: &[f32], bias: &[f32], inputs: usize) -> Self {
-        let weight = PackedMatrix::from_transposed(arch, weight, bias.len(), inputs);
-        let mut padded = AlignedBuffer::zeroed(bias.len().next_multiple_of(weight.width()));
-        padded[..bias.len()].copy_from_slice(bias);
-        Self { weight, bias: padded }
+        Self::F32(PackedLinear::new(arch, weight, bias, inputs))
+    }
+
+    /// The same layer, which tells `observer` of its inputs if it is in `f32`.
+    pub(crate) fn observed(self, observer: Observer) -> Self {
+        match self {
+            Self::F32(layer) | Self::Observed(layer, _) => Self::Observed(layer, observer),
+            Self::Int8(matrix) => Self::Int8(matrix),
+        }
     }
 
     /// Values a row of the result has.
     pub(crate) fn outputs(&self) -> usize {
-        self.weight.cols()
-    }
-
-    /// Writes `x Wᵀ + b` for the rows of `x`, `[rows, inputs]`, to `out`, `[rows, outputs]`.
-    pub(crate) fn forward(&self, x: &[f32], out: &mut [f32]) {
-        let inputs = self.weight.depth();
-        let rows = Rows { data: x, stride: inputs, count: x.len() / inputs };
-        self.forward_columns(rows, 0..self.outputs(), Activation::None, out, self.outputs());
-    }
-
-    /// Writes the columns `columns` of `activation(x Wᵀ + b)` to `out`, one row every `out_stride`
-    /// values; the first column is a multiple of [`MAX_WIDTH`](super::gemm::MAX_WIDTH).
-    pub(crate) fn forward_columns(
-        &self,
-        x: Rows<'_>,
-        columns: Range<usize>,
-        activation: Activation,
-        out: &mut [f32],
-        out_stride: usize,
-    ) {
-        for (k_start, depth) in self.weight.blocks() {
-            let last = k_start + depth == self.weight.depth();
-            self.weight.arch().dispatch(Gemm {
-                a: Rows { data: x.data.get(k_start..).unwrap_or_default(), ..x },
-                b: self.weight.panels(k_start, columns.start, columns.len()),
-                start: if k_start == 0 {
-                    Start::Bias(&self.bias[columns.start..])
-                } else {
-                    Start::Out
-                },
-                activation: if last { activation } else { Activation::None },
-                out,
-                out_stride,
-            });
+        match self {
+            Self::F32(layer) | Self::Observed(layer, _) => layer.outputs(),
+            Self::Int8(matrix) => matrix.cols(),
         }
     }
 
-    /// Adds to `out` what the inputs from `k_start` on give, one block of the weight deep; the first
-    /// block starts from the bias. `x` holds these inputs alone.
-    pub(crate) fn forward_block(
-        &self,
-        x: Rows<'_>,
-        k_start: usize,
-        out: &mut [f32],
-        out_stride: usize,
-    ) {
-        self.weight.arch().dispatch(Gemm {
-            a: x,
-            b: self.weight.panels(k_start, 0, self.outputs()),
-            start: if k_start == 0 { Start::Bias(&self.bias) } else { Start::Out },
-            activation: Activation::None,
-            out,
-            out_stride,
-        });
-    }
-
-    /// The blocks of inputs [`Linear::forward_block`] takes: where each starts and how wide it is.
-    pub(crate) fn blocks(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        self.weight.blocks()
-    }
-
-    /// Values a row it takes has.
+    /// Values a row of the input has.
     pub(crate) fn inputs(&self) -> usize {
-        self.weight.depth()
+        match self {
+            Self::F32(layer) | Self::Observed(layer, _) => layer.inputs(),
+            Self::Int8(matrix) => matrix.depth(),
+        }
+    }
+
+    /// Writes `x Wᵀ + b` for the rows of `x`, `[rows, inputs]`, to `out`, `[rows, outputs]`;
+    /// `quantized` is memory for the rows in bytes.
+    pub(crate) fn forward(&self, x: &[f32], out: &mut [f32], quantized: &mut Int8Rows) {
+        match self {
+            Self::F32(layer) => layer.forward(x, out),
+            Self::Observed(layer, observer) => {
+                observer.see(x);
+                layer.forward(x, out);
+            }
+            Self::Int8(matrix) => {
+                quantized.quantize(matrix, x);
+                let panels = matrix.cols().div_ceil(PANEL_COLUMNS);
+                multiply_i8(quantized, matrix, 0..panels, out, matrix.cols());
+            }
+        }
     }
 }

@@ -18,6 +18,7 @@
 //! summed in one fixed order. Embeddings are therefore the same bits however texts are batched and
 //! however many threads there are.
 
+mod activation;
 mod approx;
 mod attention;
 mod block_diagonal;
@@ -28,18 +29,23 @@ mod gemm;
 mod layer_norm;
 mod linear;
 mod multiply;
+mod observer;
+mod packed_linear;
 mod short_conv;
 mod transpose;
 
+pub(crate) use activation::Activation;
 pub(crate) use approx::exp2;
 pub(crate) use attention::{Attention, AttentionScratch};
 pub(crate) use block_diagonal::BlockDiagonal;
 pub(crate) use buffer::AlignedBuffer;
 pub(crate) use dense::dense;
 pub(crate) use feed_forward::{FeedForward, FeedForwardScratch};
-pub(crate) use gemm::{Activation, PackedMatrix, Rows, TILE_ROWS};
+pub(crate) use gemm::{PackedMatrix, Rows, TILE_ROWS};
 pub(crate) use layer_norm::LayerNorm;
 pub(crate) use linear::Linear;
 pub(crate) use multiply::multiply;
+pub(crate) use observer::{LayerInputs, Observations};
+pub(crate) use packed_linear::PackedLinear;
 pub(crate) use short_conv::ShortConv;
 pub(crate) use transpose::transpose;

@@ -9,6 +9,9 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use thiserror::Error;
 
+use super::Int8Names;
+use crate::nn::Observations;
+
 /// What wrappers put before the names of a model's own tensors.
 const PREFIXES: [&str; 4] = ["model.", "bert.", "roberta.", "module."];
 /// How many missing tensors an error lists.
@@ -64,6 +67,36 @@ pub enum WeightsError {
         /// What it holds.
         actual: Dtype,
     },
+    /// A tensor of a layer in int8 has another type.
+    #[error("tensor {name}: expected {expected:?}, got {actual:?}")]
+    Int8Dtype {
+        /// The tensor.
+        name: String,
+        /// What it must hold.
+        expected: Dtype,
+        /// What it holds.
+        actual: Dtype,
+    },
+    /// An exact input of a layer in int8 is not an input of it, or is out of order.
+    #[error("tensor {name}: {value} is out of order or not one of {inputs} inputs")]
+    ExactInput {
+        /// The tensor.
+        name: String,
+        /// The value.
+        value: i32,
+        /// Inputs of the layer.
+        inputs: usize,
+    },
+    /// Layers of the same input have different exact inputs.
+    #[error(
+        "tensor {name} differs from {other}: layers of one input must have the same exact inputs"
+    )]
+    ExactInputsDiffer {
+        /// The tensor.
+        name: String,
+        /// The one it should equal.
+        other: String,
+    },
     /// A weight is NaN or infinite.
     #[error("tensor {name}: value {position} is {value}, every weight must be finite")]
     NotFinite {
@@ -88,6 +121,7 @@ pub(crate) struct TensorSpec {
 pub(crate) struct Tensors<'a> {
     path: PathBuf,
     views: HashMap<String, TensorView<'a>>,
+    observations: Option<Observations>,
 }
 
 impl<'a> Tensors<'a> {
@@ -103,7 +137,7 @@ impl<'a> Tensors<'a> {
                 views.insert(bare, view);
             }
         }
-        Ok(Self { path: path.to_owned(), views })
+        Ok(Self { path: path.to_owned(), views, observations: None })
     }
 
     /// Checks that every tensor is there, in its shape.
@@ -132,11 +166,7 @@ impl<'a> Tensors<'a> {
 
     /// Copies a tensor as `f32`, row by row.
     pub(crate) fn read(&self, name: &str) -> Result<Vec<f32>, WeightsError> {
-        let view = self.views.get(name).ok_or_else(|| WeightsError::Missing {
-            path: self.path.clone(),
-            count: 1,
-            names: vec![name.to_owned()],
-        })?;
+        let view = self.view(name).ok_or_else(|| self.missing(name))?;
         let values = to_f32(view)
             .ok_or_else(|| WeightsError::Dtype { name: name.to_owned(), actual: view.dtype() })?;
         match values.iter().position(|value| !value.is_finite()) {
@@ -149,15 +179,51 @@ impl<'a> Tensors<'a> {
         }
     }
 
-    /// Feeds name, type, shape and bytes of the tensors, in the order of their names.
+    /// Feeds name, type, shape and bytes of the tensors, in the order of their names; a weight in int8
+    /// is followed by what belongs to it.
     pub(crate) fn hash(&self, specs: &[TensorSpec], hasher: &mut blake3::Hasher) {
         let mut names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
         names.sort_unstable();
         for name in names {
-            let Some(view) = self.views.get(name) else { continue };
-            hasher.update(format!("{name} {:?} {:?}\n", view.dtype(), view.shape()).as_bytes());
-            hasher.update(view.data());
+            self.hash_one(name, hasher);
+            if self.is_int8(name) {
+                Int8Names::of(name)
+                    .companions()
+                    .iter()
+                    .for_each(|name| self.hash_one(name, hasher));
+            }
         }
+    }
+
+    fn hash_one(&self, name: &str, hasher: &mut blake3::Hasher) {
+        let Some(view) = self.views.get(name) else { return };
+        hasher.update(format!("{name} {:?} {:?}\n", view.dtype(), view.shape()).as_bytes());
+        hasher.update(view.data());
+    }
+
+    /// Whether a tensor is there.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.views.contains_key(name)
+    }
+
+    /// Has the linear layers that are read from now on tell what their inputs look like.
+    pub(crate) fn observed(mut self, observations: Observations) -> Self {
+        self.observations = Some(observations);
+        self
+    }
+
+    /// Where linear layers tell what their inputs look like.
+    pub(super) fn observations(&self) -> Option<&Observations> {
+        self.observations.as_ref()
+    }
+
+    /// The tensor of that name.
+    pub(super) fn view(&self, name: &str) -> Option<&TensorView<'a>> {
+        self.views.get(name)
+    }
+
+    pub(super) fn missing(&self, name: &str) -> WeightsError {
+        WeightsError::Missing { path: self.path.clone(), count: 1, names: vec![name.to_owned()] }
     }
 }
 

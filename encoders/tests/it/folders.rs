@@ -2,32 +2,14 @@
 
 use bigrain_encoders::{EncodeError, EncodeOptions, OpenOptions, Pooling, TextEncoder, TextKind};
 use bigrain_types::Cancel;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::Dtype;
 
 use crate::support::ModelFolder;
-
-/// Rewrites the weights, with `edit` choosing name, type, shape and bytes of each tensor.
-pub(crate) fn rewrite(
-    folder: &ModelFolder,
-    edit: impl Fn(&str, Dtype, &[usize], &[u8]) -> Option<(String, Dtype, Vec<usize>, Vec<u8>)>,
-) {
-    let bytes = std::fs::read(folder.path("model.safetensors")).unwrap();
-    let tensors = SafeTensors::deserialize(&bytes).unwrap();
-    let edited: Vec<_> = tensors
-        .tensors()
-        .iter()
-        .filter_map(|(name, view)| edit(name, view.dtype(), view.shape(), view.data()))
-        .collect();
-    let views = edited.iter().map(|(name, dtype, shape, data)| {
-        (name.as_str(), TensorView::new(*dtype, shape.clone(), data).unwrap())
-    });
-    folder.write("model.safetensors", safetensors::serialize(views, None).unwrap());
-}
 
 #[test]
 fn a_missing_tensor_is_named() {
     let folder = ModelFolder::new("bert-tiny");
-    rewrite(&folder, |name, dtype, shape, data| {
+    folder.rewrite(|name, dtype, shape, data| {
         let keep = !name.ends_with("encoder.layer.1.output.dense.bias");
         keep.then(|| (name.to_owned(), dtype, shape.to_vec(), data.to_vec()))
     });
@@ -40,7 +22,7 @@ fn a_missing_tensor_is_named() {
 #[test]
 fn a_mis_shaped_tensor_is_named_with_both_shapes() {
     let folder = ModelFolder::new("bert-tiny");
-    rewrite(&folder, |name, dtype, shape, data| {
+    folder.rewrite(|name, dtype, shape, data| {
         let mut shape = shape.to_vec();
         if name.ends_with("layer.0.intermediate.dense.weight") {
             shape.reverse();
@@ -56,7 +38,7 @@ fn a_mis_shaped_tensor_is_named_with_both_shapes() {
 #[test]
 fn a_weight_that_is_not_finite_is_named() {
     let folder = ModelFolder::new("roberta-tiny");
-    rewrite(&folder, |name, dtype, shape, data| {
+    folder.rewrite(|name, dtype, shape, data| {
         let mut data = data.to_vec();
         if name.ends_with("layer.2.attention.self.key.bias") {
             data[4..8].copy_from_slice(&f32::INFINITY.to_le_bytes());
@@ -98,7 +80,7 @@ fn missing_files_are_named() {
 fn weights_in_half_precision_give_nearly_the_same_embeddings() {
     let folder = ModelFolder::new("bert-tiny");
     let full = folder.open(&OpenOptions::default()).unwrap();
-    rewrite(&folder, |name, dtype, shape, data| {
+    folder.rewrite(|name, dtype, shape, data| {
         if dtype != Dtype::F32 {
             return Some((name.to_owned(), dtype, shape.to_vec(), data.to_vec()));
         }

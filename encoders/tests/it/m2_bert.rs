@@ -7,7 +7,6 @@ use bigrain_encoders::{
     EncodeOptions, EncodeProgress, OpenOptions, PadPolicy, Pooling, TextEncoder,
 };
 
-use crate::folders::rewrite;
 use crate::support::ModelFolder;
 
 fn bucket() -> OpenOptions {
@@ -65,7 +64,7 @@ fn wrappers_prefixes_and_foreign_tensors_make_no_difference() {
     let expected = plain.open(&OpenOptions::default()).unwrap().encode_query("abc").unwrap();
     for prefix in ["", "bert.", "model.bert.", "module.", "module.model.bert."] {
         let folder = ModelFolder::new("m2bert-tiny");
-        rewrite(&folder, |name, dtype, shape, data| {
+        folder.rewrite(|name, dtype, shape, data| {
             let bare = name.strip_prefix("bert.").unwrap_or(name);
             // What published files hold beside the model, under names close to the model's own.
             let bare = match bare {
@@ -92,7 +91,7 @@ fn older_files_that_say_bert_are_known_by_their_long_filters() {
 #[test]
 fn missing_and_mis_shaped_filters_are_named() {
     let folder = ModelFolder::new("m2bert-tiny");
-    rewrite(&folder, |name, dtype, shape, data| {
+    folder.rewrite(|name, dtype, shape, data| {
         let keep = !name.ends_with("layer.1.attention.filter_fn2.implicit_filter_rev.6.weight");
         keep.then(|| (name.to_owned(), dtype, shape.to_vec(), data.to_vec()))
     });

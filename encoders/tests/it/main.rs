@@ -6,4 +6,5 @@
 mod folders;
 mod m2_bert;
 mod minilm;
+mod quantized;
 mod support;

@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+
 use bigrain_encoders::{OpenEncoderError, OpenOptions, Runtime, SentenceEncoder};
 
 /// A writable copy of a tiny golden model, with a vocabulary.
@@ -31,6 +34,24 @@ impl ModelFolder {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
         self
+    }
+
+    /// Rewrites the weights, with `edit` choosing name, type, shape and bytes of each tensor.
+    pub fn rewrite(
+        &self,
+        edit: impl Fn(&str, Dtype, &[usize], &[u8]) -> Option<(String, Dtype, Vec<usize>, Vec<u8>)>,
+    ) {
+        let bytes = fs::read(self.path("model.safetensors")).unwrap();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let edited: Vec<_> = tensors
+            .tensors()
+            .iter()
+            .filter_map(|(name, view)| edit(name, view.dtype(), view.shape(), view.data()))
+            .collect();
+        let views = edited.iter().map(|(name, dtype, shape, data)| {
+            (name.as_str(), TensorView::new(*dtype, shape.clone(), data).unwrap())
+        });
+        self.write("model.safetensors", safetensors::serialize(views, None).unwrap());
     }
 
     pub fn open(&self, options: &OpenOptions) -> Result<SentenceEncoder, OpenEncoderError> {

@@ -23,6 +23,7 @@ pub mod flags;
 pub mod hybrid_flags;
 pub mod import;
 pub mod inspect;
+pub mod quantize;
 pub mod recommend;
 pub mod restore;
 pub mod scroll;
