@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .ONESHELL:
 ENV := . scripts/env.sh
 
-.PHONY: demo test soak bench bench-data bench-peers bench-codes bench-cold bench-encode serve deny help
+.PHONY: demo test soak bench bench-data bench-peers bench-codes bench-cold bench-encode bench-code serve deny help
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -71,6 +71,13 @@ bench-encode: ## compare our encoder with onnxruntime (TEXTS=a file with a text 
 	$(ENV)
 	cargo build --release --locked -p bigrain-tools
 	"$$CARGO_TARGET_DIR/release/bigrain" encode --bench --against onnxruntime --file $(TEXTS) $(ARGS)
+
+bench-code: ## search long functions by their own comments (ARGS adds flags of bigrain eval)
+	@scripts/setup.sh
+	$(ENV)
+	cargo build --release --locked -p bigrain-tools
+	flags="$$(scripts/code.sh)"
+	"$$CARGO_TARGET_DIR/release/bigrain" eval $$flags $(ARGS)
 
 serve: ## serve the data folder ./bigrain-data on 127.0.0.1
 	@scripts/setup.sh

@@ -11,6 +11,9 @@ use crate::tokenize::TokenizerError;
 /// reads some hundreds of tokens, so such a text was meant to be split.
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
 
+/// Bytes of a token, about: code has about 3, English more.
+const BYTES_PER_TOKEN: usize = 3;
+
 /// Turns texts into embeddings of one embedding space.
 ///
 /// An encoder is immutable and shared between threads. The embedding of a text does not depend on
@@ -24,6 +27,12 @@ pub trait TextEncoder: Send + Sync {
 
     /// The most tokens of a text that are read, special tokens included.
     fn max_tokens(&self) -> usize;
+
+    /// Counts the tokens of a text, special tokens included, up to one more than
+    /// [`TextEncoder::max_tokens`]. Default: an estimate, for encoders without a tokenizer.
+    fn count_tokens(&self, text: &str) -> usize {
+        (text.len().div_ceil(BYTES_PER_TOKEN)).min(self.max_tokens().saturating_add(1))
+    }
 
     /// Encodes texts, in their order.
     ///

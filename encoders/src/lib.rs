@@ -37,6 +37,7 @@ mod pooling;
 mod progress;
 mod quantize;
 mod runtime;
+pub mod sea;
 mod sentence_encoder;
 mod service;
 mod throughput;

@@ -118,6 +118,17 @@ impl SentenceEncoder {
         &self.dir
     }
 
+    fn tokenize_one(&self, text: &str, prompt: &str) -> Result<TokenIds, TokenizerError> {
+        if prompt.is_empty() && !self.dir.lowercase {
+            return self.tokenizer.encode(text);
+        }
+        let mut text = format!("{prompt}{text}");
+        if self.dir.lowercase {
+            text = text.to_lowercase();
+        }
+        self.tokenizer.encode(&text)
+    }
+
     /// Splits texts into tokens, on all threads.
     fn tokenize(&self, texts: &[&str], kind: TextKind) -> Result<Vec<TokenIds>, EncodeError> {
         let prompt = match kind {
@@ -125,15 +136,7 @@ impl SentenceEncoder {
             TextKind::Query => &self.dir.prompts.query,
         };
         let one = |(position, text): (usize, &&str)| {
-            let ids = if prompt.is_empty() && !self.dir.lowercase {
-                self.tokenizer.encode(text)
-            } else {
-                let mut text = format!("{prompt}{text}");
-                if self.dir.lowercase {
-                    text = text.to_lowercase();
-                }
-                self.tokenizer.encode(&text)
-            };
+            let ids = self.tokenize_one(text, prompt);
             ids.map_err(|source| EncodeError::Tokenize { position, source })
         };
         if texts.len() == 1 {
@@ -171,6 +174,14 @@ impl TextEncoder for SentenceEncoder {
 
     fn max_tokens(&self) -> usize {
         self.dir.max_tokens
+    }
+
+    fn count_tokens(&self, text: &str) -> usize {
+        match self.tokenize_one(text, &self.dir.prompts.document) {
+            Ok(tokens) => tokens.ids.len() + usize::from(tokens.truncated),
+            // What cannot be tokenized is refused when it is encoded.
+            Err(_) => self.max_tokens(),
+        }
     }
 
     fn encode(&self, texts: &[&str], options: &EncodeOptions) -> Result<Embeddings, EncodeError> {

@@ -60,6 +60,10 @@ impl TextEncoder for ToyEncoder {
         usize::MAX
     }
 
+    fn count_tokens(&self, text: &str) -> usize {
+        text.split_whitespace().count()
+    }
+
     fn encode(&self, texts: &[&str], options: &EncodeOptions) -> Result<Embeddings, EncodeError> {
         check_texts(texts)?;
         let mut data = vec![0.0; texts.len() * self.dims];

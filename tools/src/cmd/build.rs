@@ -9,8 +9,10 @@ use bigrain_engine::{
 };
 use clap::Args;
 
+use crate::cmd::build_code::{self, CODE_CONFLICTS, CodeRequest};
 use crate::cmd::field_spec::FieldSpec;
 use crate::cmd::flags::parse_levels;
+use crate::code;
 use crate::failure::Usage;
 use crate::footprint::Footprint;
 use crate::human;
@@ -24,7 +26,7 @@ use crate::table;
 /// Bad rows before the first good one, after which the file is taken to be something else.
 const MAX_BAD_START: usize = 10_000;
 
-/// Reads rows from a file into a collection.
+/// Reads rows from a file, or code from a folder, into a collection.
 ///
 /// Creates the collection, or goes on with it: rows that are stored already are passed over, so
 /// a build that was stopped is taken up by running the same command again.
@@ -34,10 +36,16 @@ const MAX_BAD_START: usize = 10_000;
 #[derive(Args, Debug)]
 pub struct BuildArgs {
     /// JSON lines (.jsonl), or vectors: .npy, .fvecs, .bvecs, .hdf5 (its dataset "train")
-    input: PathBuf,
-    /// The collection to create, or to go on with
-    #[arg(long, short, value_name = "NAME")]
-    collection: String,
+    #[arg(required_unless_present = "code")]
+    input: Option<PathBuf>,
+    /// Index the source files of this folder instead, without those that .gitignore names: functions,
+    /// types and the rest, each whole and in overlapping blocks. Files that are stored as they are are
+    /// passed over, and what is gone is deleted
+    #[arg(long, value_name = "DIR", conflicts_with_all = CODE_CONFLICTS)]
+    code: Option<PathBuf>,
+    /// The collection to create, or to go on with [default with --code: code]
+    #[arg(long, short, value_name = "NAME", required_unless_present = "code")]
+    collection: Option<String>,
     /// The folder of the model that encodes texts [default: the collection's, or all-MiniLM-L6-v2]
     #[arg(long, value_name = "DIR", env = "BIGRAIN_MODEL")]
     model: Option<PathBuf>,
@@ -103,19 +111,28 @@ pub struct BuildArgs {
 /// When the input, the model or the data folder is refused, or the caller stops it. Rows that
 /// were committed before stay.
 pub fn run(args: &BuildArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
-    let format = args.format.map_or_else(|| Format::of(&args.input), Ok)?;
-    let input = Input::open(&args.input, format, args.fields(), args.first_id)?;
-    let end = input.len_bytes();
-    let (first, records) = peek(input, args.bad_rows())?;
-    let first = first.ok_or_else(|| anyhow!("{} holds no rows", args.input.display()))?;
+    if let Some(folder) = &args.code {
+        let name = args.collection.as_deref().unwrap_or(code::DEFAULT_COLLECTION);
+        let field = args.defaults(DEFAULT_FIELD);
+        let request =
+            CodeRequest { folder, name, field, model: args.model.as_deref(), json: args.json };
+        return build_code::run(&request, session);
+    }
+    let (input, name) =
+        args.input.as_deref().zip(args.collection.as_deref()).context("no input")?;
+    let format = args.format.map_or_else(|| Format::of(input), Ok)?;
+    let reader = Input::open(input, format, args.fields(), args.first_id)?;
+    let end = reader.len_bytes();
+    let (first, records) = peek(reader, args.bad_rows())?;
+    let first = first.ok_or_else(|| anyhow!("{} holds no rows", input.display()))?;
     let engine = session.create_or_open(&session.data_dir())?;
-    let existing = find_collection(&engine, &args.collection)?;
+    let existing = find_collection(&engine, name)?;
     let model = args.open_model(existing.as_ref(), &first, session.threads)?;
     let collection = match existing {
         Some(collection) => args.adapt(collection, &first)?,
-        None => args.create(&engine, model.as_ref(), &first)?,
+        None => args.create(&engine, name, model.as_ref(), &first)?,
     };
-    let mut progress = Progress::new(&args.collection, end);
+    let mut progress = Progress::new(name, end);
     let ingest = Ingest {
         targets: std::slice::from_ref(&collection),
         encoder: model.as_ref().map(Model::encoder),
@@ -132,7 +149,7 @@ pub fn run(args: &BuildArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     write_report(args, session, &collection, &report)?;
     ended.with_context(|| {
         let rows = human::counted(report.rows, "row of this run is", "rows of this run are");
-        format!("build {:?} ({rows} stored; the same command goes on after that)", args.collection)
+        format!("build {name:?} ({rows} stored; the same command goes on after that)")
     })
 }
 
@@ -184,6 +201,7 @@ impl BuildArgs {
     fn create(
         &self,
         engine: &Engine,
+        name: &str,
         model: Option<&Model>,
         first: &Content,
     ) -> anyhow::Result<Collection> {
@@ -198,7 +216,7 @@ impl BuildArgs {
         let config = fields.fold(CollectionConfig::of(leading), CollectionConfig::with_field);
         let texts = self.texts.iter().cloned();
         let config = texts.fold(config, CollectionConfig::with_text);
-        let collection = engine.create_collection(&self.collection, config)?;
+        let collection = engine.create_collection(name, config)?;
         model.map_or(Ok(()), |model| model.check(&collection, None))?;
         Ok(collection)
     }

@@ -10,6 +10,7 @@
 pub mod answer_flags;
 pub mod backup;
 pub mod build;
+mod build_code;
 pub mod check;
 pub mod compact;
 pub mod delete;

@@ -5,17 +5,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use bigrain_engine::{
-    Collection, Filter, FilterError, GroupBy, MAX_OVERSAMPLING, Query, SearchOutput, SearchParams,
+    Collection, Engine, Filter, FilterError, GroupBy, GroupOutput, MAX_OVERSAMPLING, Query,
+    SearchOutput, SearchParams,
 };
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cmd::answer_flags::{AnswerFlags, groups_json, write_groups};
 use crate::cmd::hybrid_flags::{HybridFlags, Way};
+use crate::code;
 use crate::failure::Usage;
 use crate::hits;
 use crate::model::Model;
-use crate::session::{Session, open_collection};
+use crate::session::{Session, find_collection, open_collection};
 
 /// Finds the points nearest to a text, by vectors, by words, or by both.
 #[derive(Args, Debug)]
@@ -55,6 +57,13 @@ pub struct SearchArgs {
     hybrid: HybridFlags,
     #[command(flatten)]
     answer: AnswerFlags,
+    /// Search code that was built with --code: print file and line of functions and types, each with
+    /// the block that matches best
+    #[arg(long, conflicts_with_all = ["field", "group_by", "diversity"])]
+    code: bool,
+    /// Blocks of each function or type
+    #[arg(long, value_name = "N", default_value_t = 3, requires = "code")]
+    blocks: usize,
     /// Show the plan
     #[arg(long)]
     explain: bool,
@@ -74,6 +83,10 @@ pub fn run(args: &SearchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
         return Err(Usage::new("the query is empty").into());
     }
     let engine = session.open_existing()?;
+    if args.code {
+        let collection = open_code(&engine, args.collection.as_deref())?;
+        return args.write_code(&collection, &params, session);
+    }
     let collection = open_collection(&engine, args.collection.as_deref())?;
     if let Some(by) = args.answer.group_by()? {
         return args.write_groups(&collection, &by, &params, session);
@@ -182,23 +195,73 @@ impl SearchArgs {
         params: &SearchParams,
         session: &mut Session<'_>,
     ) -> anyhow::Result<()> {
-        if self.hybrid.way()? != Way::Vectors {
-            return Err(Usage::new("--group-by is for searches by vectors alone").into());
-        }
-        let started = Instant::now();
-        let query = self.vector_query(collection, session)?;
-        let encode = started.elapsed();
-        let found = collection.search_groups(&query, by, params)?;
+        let (found, encode) = self.grouped(collection, by, params, session)?;
         if self.json {
             let groups = groups_json(&found);
             return session.write_json(&json!({ "groups": groups, "stats": found.stats }));
         }
         write_groups(&found, session)?;
-        writeln!(session.out, "{}", hits::stats_line(&found.stats, encode))?;
-        if let Some(plan) = &found.plan {
-            writeln!(session.out, "\n{plan}")?;
+        write_end(&found, encode, session)
+    }
+
+    /// Groups blocks by the snippet that they are of.
+    fn write_code(
+        &self,
+        collection: &Collection,
+        params: &SearchParams,
+        session: &mut Session<'_>,
+    ) -> anyhow::Result<()> {
+        let by = GroupBy::new(code::GROUP_FIELD)?.with_per_group(self.blocks)?;
+        let (found, encode) = self.grouped(collection, &by, params, session)?;
+        if self.json {
+            let snippets = code::groups_json(&found);
+            return session.write_json(&json!({ "snippets": snippets, "stats": found.stats }));
         }
-        Ok(())
+        if found.groups.is_empty() {
+            writeln!(session.out, "no code of {:?} matches\n", collection.name())?;
+        }
+        code::write_groups(&found, session.out)?;
+        write_end(&found, encode, session)
+    }
+
+    fn grouped(
+        &self,
+        collection: &Collection,
+        by: &GroupBy,
+        params: &SearchParams,
+        session: &Session<'_>,
+    ) -> anyhow::Result<(GroupOutput, Duration)> {
+        if self.hybrid.way()? != Way::Vectors {
+            return Err(
+                Usage::new("--group-by and --code are for searches by vectors alone").into()
+            );
+        }
+        let started = Instant::now();
+        let query = self.vector_query(collection, session)?;
+        let encode = started.elapsed();
+        Ok((collection.search_groups(&query, by, params)?, encode))
+    }
+}
+
+/// Writes what a search for groups did.
+fn write_end(
+    found: &GroupOutput,
+    encode: Duration,
+    session: &mut Session<'_>,
+) -> anyhow::Result<()> {
+    writeln!(session.out, "{}", hits::stats_line(&found.stats, encode))?;
+    if let Some(plan) = &found.plan {
+        writeln!(session.out, "\n{plan}")?;
+    }
+    Ok(())
+}
+
+/// Opens the collection of code: the one named, or the one that is made if none is, or the only one.
+fn open_code(engine: &Engine, name: Option<&str>) -> anyhow::Result<Collection> {
+    let default = find_collection(engine, code::DEFAULT_COLLECTION)?;
+    match (name, default) {
+        (None, Some(collection)) => Ok(collection),
+        (name, _) => open_collection(engine, name),
     }
 }
 

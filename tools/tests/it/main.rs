@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that fails says so")]
 
 mod backups;
+mod code;
 mod commands;
 mod desk;
 mod exchange;

@@ -1,7 +1,8 @@
-//! `bigrain eval`: what codes cost in quality, on texts or on vectors.
+//! `bigrain eval`: what codes cost in quality, on texts or on vectors, and what splitting code gains.
 //!
 //! | file | holds |
 //! |---|---|
+//! | `code.rs` | comments as questions for the functions they stood in |
 //! | `corpus.rs` | texts of a judged test collection: nDCG, recall, MRR |
 //! | `hybrid.rs` | vectors, words and both fused, on such a test collection |
 //! | `long.rs` | long documents: what a model reads of them, their chunks, their words |
@@ -12,6 +13,7 @@
 //! | `report.rs` | what came of the vectors: JSON, table, picture |
 
 mod args;
+mod code;
 mod corpus;
 mod filters;
 mod hybrid;
@@ -22,6 +24,7 @@ mod test_set;
 mod vectors;
 
 pub use args::{EvalArgs, run};
+pub use code::{CodeEvaluation, CodeRow, RankQuality};
 pub use corpus::{CorpusArgs, Evaluation, EvaluationRow};
 pub use filters::{FilterEvaluation, FilterPoint};
 pub use hybrid::{HybridArgs, HybridEvaluation, PseudoRow};
