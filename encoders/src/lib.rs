@@ -26,6 +26,7 @@
 //! downloaded, and nothing of the folder is touched once the encoder is open.
 
 mod architecture;
+mod b_prop;
 mod batch;
 mod bert;
 mod embeddings;
@@ -46,9 +47,15 @@ mod toy;
 mod weights;
 
 pub use architecture::{Architecture, ModelConfigError};
+pub use b_prop::{
+    Background, Contrast, CorpusTerms, DocumentTerms, MIN_WORDS, PairSampler, SampledPair,
+    SampledSet, SamplingMode, SamplingModeError, UnigramCorpus, unigram_words,
+};
 pub use bert::BertConfig;
 pub use embeddings::{Embeddings, EncodeStats};
-pub use encoder::{EncodeError, EncodeOptions, MAX_TEXT_BYTES, TextEncoder, TextKind};
+pub use encoder::{
+    EncodeError, EncodeOptions, MAX_TEXT_BYTES, TextEncoder, TextKind, WordAttention,
+};
 pub use m2_bert::{M2BertConfig, PadPolicy};
 pub use model_dir::{ModelDir, ModelDirError, OpenOptions, Prompts};
 pub use pooling::Pooling;

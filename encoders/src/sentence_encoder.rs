@@ -4,17 +4,20 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use bigrain_types::{EmbeddingSpaceId, normalize};
+use bigrain_types::{Cancel, EmbeddingSpaceId, normalize};
 use rayon::prelude::*;
 use thiserror::Error;
 
 use crate::architecture::{BuildModelError, EmbedTexts, Head, ModelConfigError, TextModel};
+use crate::batch::{PackedBatch, Sharing, plan_batches};
 use crate::embeddings::{Embeddings, EncodeStats, TextCount};
-use crate::encoder::{EncodeError, EncodeOptions, TextEncoder, TextKind, check_texts};
+use crate::encoder::{
+    EncodeError, EncodeOptions, TextEncoder, TextKind, WordAttention, check_texts,
+};
 use crate::model_dir::{ModelDir, ModelDirError, OpenOptions};
 use crate::nn::Observations;
 use crate::runtime::Runtime;
-use crate::tokenize::{TextTokenizer, TokenIds, TokenizerError};
+use crate::tokenize::{TextTokenizer, TokenIds, TokenizerError, WordIds};
 use crate::weights::{MappedFile, Tensors, WeightsError};
 
 /// A sentence encoder, opened from a model folder.
@@ -163,7 +166,59 @@ impl SentenceEncoder {
     }
 }
 
+impl SentenceEncoder {
+    /// The words of tokenized texts with the attention to each.
+    fn attend(
+        &self,
+        texts: &[(String, WordIds)],
+        cancel: &Cancel,
+    ) -> Result<Vec<Vec<WordAttention>>, EncodeError> {
+        let ids: Vec<&[u32]> = texts.iter().map(|(_, words)| &words.ids[..]).collect();
+        let lengths: Vec<usize> = ids.iter().map(|ids| ids.len()).collect();
+        let plan = plan_batches(&lengths, self.runtime.threads());
+        let mut all = vec![Vec::new(); texts.len()];
+        for batch in &plan.batches {
+            cancel.check()?;
+            let packed = PackedBatch::new(batch.iter().map(|&text| ids[text]));
+            let attention = self
+                .runtime
+                .pool()
+                .install(|| self.model.first_token_attention(&packed, Sharing::Pool))
+                .ok_or(EncodeError::NoAttention)?;
+            for (&text, &start) in batch.iter().zip(packed.bounds()) {
+                let (source, words) = &texts[text];
+                let words = words.words.iter().map(|(token, place)| WordAttention {
+                    word: source.get(place.clone()).unwrap_or_default().to_owned(),
+                    attention: attention[start + token],
+                });
+                all[text] = words.collect();
+            }
+        }
+        Ok(all)
+    }
+}
+
 impl TextEncoder for SentenceEncoder {
+    fn word_attention(
+        &self,
+        texts: &[&str],
+        options: &EncodeOptions,
+    ) -> Result<Vec<Vec<WordAttention>>, EncodeError> {
+        check_texts(texts)?;
+        let words = |(position, text): (usize, &&str)| {
+            let text = if self.dir.lowercase { text.to_lowercase() } else { (*text).to_owned() };
+            let words = self.tokenizer.encode_words(&text);
+            words
+                .map(|words| (text, words))
+                .map_err(|source| EncodeError::Tokenize { position, source })
+        };
+        let texts: Vec<(String, WordIds)> = self
+            .runtime
+            .pool()
+            .install(|| texts.par_iter().enumerate().map(words).collect::<Result<_, _>>())?;
+        self.attend(&texts, &options.cancel)
+    }
+
     fn dims(&self) -> usize {
         self.dir.architecture.hidden_size()
     }

@@ -51,6 +51,12 @@ pub(crate) trait TextModel: Send + Sync + fmt::Debug {
     /// [`Pooling::Pooler`] is for a model that was built with a [`Head`].
     fn embed(&self, batch: &PackedBatch, pooling: Pooling, sharing: Sharing) -> Vec<f32>;
 
+    /// How much the first token of each text attends to each token, in the last layer and in the mean
+    /// over heads; one value a token of the batch. `None` in families without attention.
+    fn first_token_attention(&self, _batch: &PackedBatch, _sharing: Sharing) -> Option<Vec<f32>> {
+        None
+    }
+
     /// Embeds texts, `[texts, width]`, in their order: in packed batches, unless a model makes its
     /// own. Ids and lengths are as in [`TextModel::embed`].
     ///

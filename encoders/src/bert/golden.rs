@@ -33,6 +33,8 @@ struct Reference {
     types: Vec<Vec<u32>>,
     hidden: Vec<f32>,
     pooled: Vec<f32>,
+    /// `[texts, heads, LENGTH, LENGTH]`.
+    attention: Vec<f32>,
 }
 
 fn reference(name: &str) -> Reference {
@@ -63,6 +65,7 @@ fn reference(name: &str) -> Reference {
             .flat_map(|(row, _)| row.to_vec())
             .collect(),
         pooled: floats("pooler_output"),
+        attention: floats("last_attentions"),
     }
 }
 
@@ -87,6 +90,28 @@ fn hidden_rows_and_pooler_equal_the_reference() {
         let starts = &batch.bounds()[..reference.ids.len()];
         let first_rows = starts.iter().flat_map(|at| &hidden[at * dims..][..dims]).copied();
         assert_close(&model.pool(first_rows.collect()), &reference.pooled);
+    }
+}
+
+#[test]
+fn attention_of_the_first_token_equals_the_reference() {
+    for name in ["bert-tiny", "roberta-tiny"] {
+        let (model, reference) = (model(name), reference(name));
+        let batch = PackedBatch::new(reference.ids.iter().map(Vec::as_slice))
+            .with_types(reference.types.concat());
+        let got =
+            model.first_token_attention(&batch, Sharing::OneThread, &mut BertScratch::default());
+        let of_texts = reference.attention.chunks(reference.attention.len() / reference.ids.len());
+        let mut expected = Vec::new();
+        for (heads, ids) in of_texts.zip(&reference.ids) {
+            let heads: Vec<&[f32]> = heads.chunks(LENGTH * LENGTH).collect();
+            for token in 0..ids.len() {
+                let sum: f32 = heads.iter().map(|head| head[token]).sum();
+                expected.push(sum / heads.len() as f32);
+            }
+        }
+        assert_close(&got, &expected);
+        assert!((got[..reference.ids[0].len()].iter().sum::<f32>() - 1.0).abs() < 1e-5);
     }
 }
 
