@@ -159,7 +159,7 @@ impl Step {
                 return;
             }
             let rows = from.re.len() / self.factor;
-            let mut product = |out: &mut [f32], left: &[f32], right: &[f32], accum, scale| {
+            let product = |out: &mut [f32], left: &[f32], right: &[f32], accum, scale| {
                 matmul(
                     MatMut::from_row_major_slice_mut(out, rows, self.factor),
                     accum,
@@ -176,7 +176,7 @@ impl Step {
             return;
         }
         let range = start..start + self.factor * self.rest;
-        let mut product = |out: &mut [f32], left: &[f32], right: &[f32], accum, scale| {
+        let product = |out: &mut [f32], left: &[f32], right: &[f32], accum, scale| {
             matmul(
                 MatMut::from_row_major_slice_mut(out, self.factor, self.rest),
                 accum,

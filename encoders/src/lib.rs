@@ -26,7 +26,7 @@
 //! downloaded, and nothing of the folder is touched once the encoder is open.
 
 mod architecture;
-mod b_prop;
+pub mod b_prop;
 mod batch;
 mod bert;
 mod embeddings;
@@ -47,10 +47,6 @@ mod toy;
 mod weights;
 
 pub use architecture::{Architecture, ModelConfigError};
-pub use b_prop::{
-    Background, Contrast, CorpusTerms, DocumentTerms, MIN_WORDS, PairSampler, SampledPair,
-    SampledSet, SamplingMode, SamplingModeError, UnigramCorpus, unigram_words,
-};
 pub use bert::BertConfig;
 pub use embeddings::{Embeddings, EncodeStats};
 pub use encoder::{

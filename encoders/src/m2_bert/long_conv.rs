@@ -22,7 +22,7 @@
 //! ```
 //!
 //! `P` and `M` are spectra of real filters: their lower halves say all. Transforms are rustfft's;
-//! `docs/decisions/` says why.
+//! `docs/decisions/0014-long-convolutions-by-radix-ffts.md` says why.
 
 use std::fmt;
 use std::sync::Arc;

@@ -3,11 +3,13 @@
 //! Every way of drawing gives each document one set of about as many words, the better of a pair.
 //! The set is encoded as a query and compared, exactly, with all documents.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context;
-use bigrain_encoders::{
-    EncodeOptions, MIN_WORDS, PairSampler, SampledPair, SamplingMode, TextEncoder, TextKind,
-    UnigramCorpus, unigram_words,
+use bigrain_encoders::b_prop::{
+    MIN_WORDS, PairSampler, SampledPair, SamplingMode, UnigramCorpus, unigram_words,
 };
+use bigrain_encoders::{EncodeOptions, TextEncoder, TextKind};
 use bigrain_engine::{PointId, normalize};
 use clap::Args;
 use serde::Serialize;
@@ -86,7 +88,7 @@ pub(super) fn run(args: &CheckArgs, session: &mut Session<'_>) -> anyhow::Result
     let sets = of_documents().map(|(id, text)| background.sample(&id, text, &sampler)).collect();
     rows.push(documents.row("PROP, unigram".to_owned(), sets, encoder, session)?);
     let sets = of_documents().map(|(id, text)| {
-        let words: std::collections::BTreeSet<String> = unigram_words(text).collect();
+        let words: BTreeSet<String> = unigram_words(text).collect();
         sampler.sample_evenly(&id, words)
     });
     rows.push(documents.row(

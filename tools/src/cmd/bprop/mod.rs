@@ -12,7 +12,7 @@ mod terms_file;
 
 use std::path::PathBuf;
 
-use bigrain_encoders::SamplingMode;
+use bigrain_encoders::b_prop::SamplingMode;
 use clap::{Args, Subcommand};
 
 use crate::model::Model;

@@ -4,7 +4,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use bigrain_encoders::{MIN_WORDS, PairSampler, SampledPair};
+use bigrain_encoders::b_prop::{MIN_WORDS, PairSampler, SampledPair};
 use bigrain_engine::PointId;
 use clap::Args;
 use serde::Serialize;

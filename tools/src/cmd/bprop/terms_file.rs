@@ -13,7 +13,8 @@ use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use bigrain_encoders::{CorpusTerms, DocumentTerms, EncodeOptions, TextEncoder};
+use bigrain_encoders::b_prop::{CorpusTerms, DocumentTerms};
+use bigrain_encoders::{EncodeOptions, TextEncoder};
 use bigrain_engine::PointId;
 use serde::{Deserialize, Serialize};
 
