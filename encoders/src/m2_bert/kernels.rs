@@ -28,7 +28,7 @@ pub(crate) enum LayerSpectra {
     /// `[channels, spectra]`.
     Kept(Arc<Vec<Complex32>>),
     /// What all channels share, for both filters.
-    Fresh([FilterFeatures; 2]),
+    Fresh(Box<[FilterFeatures; 2]>),
 }
 
 /// Memory of one group of channels.
@@ -59,7 +59,8 @@ impl LayerSpectra {
             Self::Fresh(features) => {
                 let KernelScratch { rows, conv: conv_scratch, spectra } = scratch;
                 spectra.resize(len, Complex32::ZERO);
-                for ((filter, features), rows) in filters.iter().zip(features).zip(rows.iter_mut())
+                for ((filter, features), rows) in
+                    filters.iter().zip(features.iter()).zip(rows.iter_mut())
                 {
                     filter.kernels(features, channels.clone(), rows);
                 }
@@ -82,7 +83,7 @@ impl LayerSpectra {
         channels: usize,
     ) -> Self {
         let len = spectra_len(conv.length());
-        let fresh = Self::Fresh(features);
+        let fresh = Self::Fresh(Box::new(features));
         let mut kept = vec![Complex32::ZERO; channels * len];
         kept.par_chunks_mut(GROUP * len).enumerate().for_each_init(
             KernelScratch::default,
@@ -148,7 +149,7 @@ impl KeptSpectra {
         let (first, second) =
             rayon::join(|| first.features(conv.length()), || second.features(conv.length()));
         if !keep {
-            return LayerSpectra::Fresh([first, second]);
+            return LayerSpectra::Fresh(Box::new([first, second]));
         }
         // Computed outside the lock: two calls may do so at once, and get the same.
         let spectra = LayerSpectra::keep([first, second], filters, conv, channels);

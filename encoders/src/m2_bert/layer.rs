@@ -171,8 +171,7 @@ impl Layer {
     /// `[channels of the group, texts, length]`.
     pub(crate) fn mix(
         &self,
-        spectra: &LayerSpectra,
-        conv: &LongConv,
+        (spectra, conv): (&LayerSpectra, &LongConv),
         group: Range<usize>,
         signals: Signals<'_>,
         out: &mut [f32],
@@ -223,9 +222,9 @@ impl Layer {
             |scratch, (group, out)| {
                 let start = group * GROUP;
                 let group = start..start + out.len() / texts;
-                for which in 0..2 {
-                    let (filter, rows) = (&self.filters[which], &mut scratch.rows[which]);
-                    filter.kernels(&features[which], group.clone(), rows);
+                let both = self.filters.iter().zip(&features).zip(&mut scratch.rows);
+                for ((filter, features), rows) in both {
+                    filter.kernels(features, group.clone(), rows);
                 }
                 for (at, (channel, out)) in group.zip(out.chunks_exact_mut(texts)).enumerate() {
                     for (text, out) in out.iter_mut().enumerate() {

@@ -263,7 +263,7 @@ impl Pass<'_> {
             let first = group * GROUP;
             let group = first..first + out.len() / per_channel;
             with_scratch(kernels, |scratch| {
-                layer.mix(spectra, &self.conv, group, signals, out, scratch);
+                layer.mix((spectra, &self.conv), group, signals, out, scratch);
             });
         });
         self.watch.cancel.check()
