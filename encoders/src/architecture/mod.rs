@@ -59,7 +59,7 @@ impl Architecture {
             return M2BertConfig::parse(json)
                 .map(|config| Self::M2Bert(config, PadPolicy::default()));
         }
-        if BertConfig::MODEL_TYPES.contains(&kind.model_type.as_str()) {
+        if BertConfig::knows(&kind.model_type) {
             return BertConfig::parse(json).map(Self::Bert);
         }
         Err(ModelConfigError::ModelType(kind.model_type))
@@ -117,6 +117,22 @@ impl Architecture {
         }
     }
 
+    /// Types the texts of a pair may have; 1 if the model does not tell them apart.
+    pub(crate) fn pair_types(&self) -> usize {
+        match self {
+            Self::Bert(config) => config.pair_types(),
+            Self::M2Bert(..) => 1,
+        }
+    }
+
+    /// The name of the layer that gives the label of [`Head::Classifier`]; empty in families without.
+    pub(crate) fn label_layer(&self) -> &'static str {
+        match self {
+            Self::Bert(config) => config.label_layer(),
+            Self::M2Bert(..) => "",
+        }
+    }
+
     /// The tensors of the model with a head.
     pub(crate) fn tensors(&self, head: Head) -> Vec<TensorSpec> {
         match self {
@@ -143,6 +159,7 @@ impl Architecture {
         match self {
             Self::Bert(config) => Ok(Box::new(BertTextModel::build(config, tensors, head)?)),
             Self::M2Bert(config, pad_policy) => {
+                config.check_head(head)?;
                 Ok(Box::new(M2BertTextModel::build(config, *pad_policy, tensors, head)?))
             }
         }

@@ -203,6 +203,18 @@ impl M2BertConfig {
         specs
     }
 
+    /// Refuses heads the family has not.
+    pub(crate) fn check_head(&self, head: Head) -> Result<(), ModelConfigError> {
+        if head == Head::Classifier {
+            return Err(ModelConfigError::Unsupported {
+                field: "model_type",
+                actual: Self::MODEL_TYPE.to_owned(),
+                expected: "a family with cross-encoders",
+            });
+        }
+        Ok(())
+    }
+
     /// What decides an embedding beside the tensors.
     pub(crate) fn fingerprint(&self, pad_policy: PadPolicy) -> String {
         format!(

@@ -6,12 +6,13 @@ use faer::{Accum, MatMut, MatRef, Par};
 /// Returns `x Wᵀ + b` for the rows of `x`, `[rows, inputs]`; `weight` is `[outputs, inputs]`.
 ///
 /// For layers that run once a text rather than once a token (poolers, heads): packing would not
-/// pay, and faer reads the transpose in place. Row by row, since faer sums in another order where
-/// there are more rows, and a text's result must not depend on the texts beside it.
+/// pay, and faer reads the transpose in place. It sums in another order for other numbers of rows,
+/// so it is given one at a time: a row's result does not depend on the others.
 pub(crate) fn dense(x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
     let outputs = bias.len();
     let inputs = weight.len() / outputs.max(1);
-    let mut out: Vec<f32> = Vec::with_capacity(x.len() / inputs.max(1) * outputs);
+    let weight = MatRef::from_column_major_slice(weight, inputs, outputs);
+    let mut out = Vec::with_capacity(x.len() / inputs.max(1) * outputs);
     for row in x.chunks_exact(inputs.max(1)) {
         let start = out.len();
         out.extend_from_slice(bias);
@@ -19,7 +20,7 @@ pub(crate) fn dense(x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
             MatMut::from_row_major_slice_mut(&mut out[start..], 1, outputs),
             Accum::Add,
             MatRef::from_row_major_slice(row, 1, inputs),
-            MatRef::from_column_major_slice(weight, inputs, outputs),
+            weight,
             1.0,
             Par::Seq,
         );
@@ -42,12 +43,12 @@ mod tests {
         let wave = |len: usize, step: f32| -> Vec<f32> {
             (0..len).map(|i| (i as f32 * step).sin()).collect()
         };
-        let (inputs, outputs, rows) = (48, 50, 9);
-        let (weight, bias) = (wave(inputs * outputs, 0.37), wave(outputs, 0.11));
-        let x = wave(rows * inputs, 0.71);
-        let together = dense(&x, &weight, &bias);
-        for (row, alone) in x.chunks(inputs).zip(together.chunks(outputs)) {
-            assert_eq!(dense(row, &weight, &bias), alone);
+        for outputs in [1, 48] {
+            let (weight, bias) = (wave(outputs * 48, 0.37), wave(outputs, 0.11));
+            let x = wave(48 * 9, 0.71);
+            let together = dense(&x, &weight, &bias);
+            let alone: Vec<f32> = x.chunks(48).flat_map(|row| dense(row, &weight, &bias)).collect();
+            assert_eq!(together, alone);
         }
     }
 }

@@ -21,10 +21,15 @@ pub(crate) fn first_token_attention(shape: &Attention, qkv: &[f32], bounds: &[us
             scores.clear();
             for row in rows.chunks_exact(3 * hidden) {
                 let key = &row[hidden + head * dims..][..dims];
-                scores.push(scale * query.iter().zip(key).map(|(q, k)| q * k).sum::<f32>());
+                scores.push(query.iter().zip(key).map(|(q, k)| q * k).sum::<f32>());
+            }
+            if let Some(bias) = &shape.bias {
+                for (score, bias) in scores.iter_mut().zip(bias.row(head, 0)) {
+                    *score += bias;
+                }
             }
             let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            scores.iter_mut().for_each(|score| *score = (*score - most).exp());
+            scores.iter_mut().for_each(|score| *score = ((*score - most) * scale).exp());
             let share = 1.0 / (heads as f32 * scores.iter().sum::<f32>());
             for (sum, score) in attention.iter_mut().zip(&scores) {
                 *sum += score * share;

@@ -3,4 +3,4 @@
 mod tokenizer;
 
 pub use tokenizer::TokenizerError;
-pub(crate) use tokenizer::{TextTokenizer, TokenIds, WordIds};
+pub(crate) use tokenizer::{PairIds, TextTokenizer, TokenIds, WordIds};

@@ -120,3 +120,16 @@ fn progress_is_told_layer_by_layer() {
     encoder.encode(&["a", "b"], &options).unwrap();
     assert_eq!(calls.load(Ordering::Relaxed), 3);
 }
+
+#[test]
+fn torch_files_of_both_formats_give_the_same_embedding() {
+    let folder = ModelFolder::new("m2bert-tiny");
+    let expected = folder.open(&OpenOptions::default()).unwrap().encode_query("abc").unwrap();
+    std::fs::remove_file(folder.path("model.safetensors")).unwrap();
+    for format in ["zip", "legacy"] {
+        let file = format!("tests/data/m2bert-tiny/pytorch_model.{format}-format.bin");
+        folder.write("pytorch_model.bin", std::fs::read(file).unwrap());
+        let got = folder.open(&OpenOptions::default()).unwrap().encode_query("abc").unwrap();
+        assert_eq!(got, expected, "{format}");
+    }
+}

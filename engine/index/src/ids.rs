@@ -60,7 +60,9 @@ impl IdsReader {
     /// [`IndexError`] when the file is missing, fails a check or is too short for its rows.
     pub fn open(directory: &dyn Directory, path: &Path) -> Result<Self, IndexError> {
         let file = BlockFile::open(directory, path, FileKind::Ids)?;
-        let rows = read_u64(&file, 0)?;
+        let mut rows = [0; ROWS_BYTES as usize];
+        file.read_into(0, &mut rows)?;
+        let rows = u64::from_le_bytes(rows);
         let table = rows.checked_mul(END_BYTES).and_then(|bytes| bytes.checked_add(ROWS_BYTES));
         if table.is_none_or(|table| table > file.body_bytes()) {
             return Err(IndexError::Malformed {
@@ -93,9 +95,18 @@ impl IdsReader {
         if row >= self.rows {
             return Err(self.malformed(format!("row {row} of {}", self.rows)));
         }
-        let end_at = |row: u64| read_u64(&self.file, ROWS_BYTES + row * END_BYTES);
-        let start = if row == 0 { 0 } else { end_at(row - 1)? };
-        let end = end_at(row)?;
+        // The end of the row before, which lies beside it, is this row's start.
+        let (start, end) = match row.checked_sub(1) {
+            None => (0, read_u64(&self.file, ROWS_BYTES)?),
+            Some(before) => {
+                let mut ends = [[0; END_BYTES as usize]; 2];
+                let at = ROWS_BYTES + before * END_BYTES;
+                let bytes = self.file.read(at, size_of_val(&ends))?;
+                ends.as_flattened_mut().copy_from_slice(bytes);
+                let [start, end] = ends.map(u64::from_le_bytes);
+                (start, end)
+            }
+        };
         let keys = ROWS_BYTES + self.rows * END_BYTES;
         if start > end || end > self.file.body_bytes() - keys {
             return Err(self.malformed(format!("key of row {row} lies at {start}..{end}")));

@@ -29,8 +29,8 @@ const MAX_STEP: usize = 32;
 /// Blocks of the first step: early thresholds say little, so they are soon replaced.
 const FIRST_STEP: usize = 2;
 
-/// Bytes of a list that are fetched ahead of its scan; the rest follows by itself.
-const PREFETCH_BYTES: usize = 1024;
+/// Bytes of a list that are fetched ahead of its scan, which asks for the rest itself.
+const PREFETCH_BYTES: usize = 4096;
 
 /// How many standard deviations bounds cover.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,6 +51,12 @@ pub struct ListTerms {
 }
 
 impl ListTerms {
+    /// Returns the terms of codes about the origin of which all levels are scanned at once.
+    #[must_use]
+    pub fn whole(query: &QueryCode) -> Self {
+        Self { first: query.terms(), full: query.terms() }
+    }
+
     /// Returns the terms of codes about a centre, from its dot product with the rotated query and
     /// its squared length; bounds cover `epsilon` deviations.
     #[must_use]

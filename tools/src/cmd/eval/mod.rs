@@ -7,7 +7,8 @@
 //! | `hybrid.rs` | vectors, words and both fused, on such a test collection |
 //! | `long.rs` | long documents: what a model reads of them, their chunks, their words |
 //! | `vectors.rs` | vectors with true neighbours: recall against speed |
-//! | `filters.rs` | filtered searches of the vectors, by the share of rows that match |
+//! | `filters/` | filtered searches of the vectors, by the share of rows that match |
+//! | `ingest.rs` | searches of the vectors while others are written |
 //! | `test_set.rs` | what is searched, what is looked for, and what should be found |
 //! | `index.rs` | where the vectors are indexed: a temporary folder, or one that is kept |
 //! | `report.rs` | what came of the vectors: JSON, table, picture |
@@ -18,6 +19,7 @@ mod corpus;
 mod filters;
 mod hybrid;
 mod index;
+mod ingest;
 mod long;
 mod report;
 mod test_set;
@@ -28,6 +30,7 @@ pub use code::{CodeEvaluation, CodeRow, RankQuality};
 pub use corpus::{CorpusArgs, Evaluation, EvaluationRow};
 pub use filters::{FilterEvaluation, FilterPoint};
 pub use hybrid::{HybridArgs, HybridEvaluation, PseudoRow};
+pub use ingest::{IngestEvaluation, Phase};
 pub use long::{LongArgs, LongEvaluation, LongRow};
 pub use report::{BuildFigures, VectorEvaluation};
 pub use vectors::VectorArgs;
