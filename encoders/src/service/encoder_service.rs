@@ -217,7 +217,9 @@ impl Shared {
     /// Answers the requests whose callers gave up.
     pub(super) fn remove_cancelled(&self) {
         let mut state = self.state.lock();
-        let removed = state.queue.remove_cancelled();
+        let mut removed = state.queue.remove_cancelled();
+        // The rest of a request that failed goes the same way.
+        removed.retain(|request| !request.is_answered());
         state.stats.cancelled += removed.len() as u64;
         drop(state);
         removed.iter().for_each(|request| request.fail_cancelled());
