@@ -144,6 +144,11 @@ impl Memtable {
         self.columns.iter().find(|column| column.field().id == field)
     }
 
+    /// Returns about how much memory the payloads take.
+    pub fn payload_bytes(&self) -> u64 {
+        self.payload_bytes as u64
+    }
+
     /// Returns about how much memory the points take.
     pub fn memory_bytes(&self) -> usize {
         let payload = size_of::<Arc<Payload>>() + size_of::<Payload>();

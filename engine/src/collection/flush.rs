@@ -148,7 +148,7 @@ impl Shared {
         self.resources.store.admit(frozen.table.memory_bytes() as u64)?;
         let input = FrozenRows::new(&frozen);
         // A flush frees more than it takes, so it is never refused; but others must know.
-        let bytes = self.build_bytes(input.slots.len());
+        let bytes = self.build_bytes(input.slots.len(), frozen.table.payload_bytes());
         let _charge = self.resources.memory.charge(Purpose::Builds, bytes);
         let new = NewSegment { id, seq: frozen.table.newest() };
         let built = if input.slots.is_empty() { None } else { Some(self.build(&input, &new)?) };

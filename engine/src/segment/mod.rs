@@ -24,7 +24,7 @@ mod field_files;
 mod input;
 mod reader;
 
-pub(crate) use builder::{BuiltSegment, SegmentParams, build_segment};
+pub(crate) use builder::{BuildMemory, BuiltSegment, SegmentParams, build_segment};
 pub(crate) use field_files::{FieldFiles, Placement};
 pub(crate) use input::SegmentInput;
 pub(crate) use reader::Segment;
