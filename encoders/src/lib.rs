@@ -28,11 +28,14 @@
 mod architecture;
 mod batch;
 mod bert;
+mod cross;
 mod embeddings;
 mod encoder;
+mod inspect;
 mod model_dir;
 mod nn;
 mod pooling;
+mod projection;
 mod quantize;
 mod runtime;
 pub mod sea;
@@ -45,9 +48,11 @@ mod weights;
 
 pub use architecture::{Architecture, ModelConfigError};
 pub use bert::BertConfig;
+pub use cross::{CrossEncoder, CrossOptions, CrossScorer, ScoreActivation, ScoreError};
 pub use embeddings::{Embeddings, EncodeStats};
 pub use encoder::{EncodeError, EncodeOptions, MAX_TEXT_BYTES, TextEncoder, TextKind};
-pub use model_dir::{ModelDir, ModelDirError, OpenOptions, Prompts};
+pub use inspect::{ModelKind, ModelReport};
+pub use model_dir::{DenseActivation, DenseModule, ModelDir, ModelDirError, OpenOptions, Prompts};
 pub use pooling::Pooling;
 pub use quantize::{CALIBRATION_TEXTS, LayerReport, QuantizeError, QuantizeReport, quantize_model};
 pub use runtime::{MAX_THREADS, Runtime, RuntimeError};
@@ -59,4 +64,4 @@ pub use service::{
 pub use throughput::{Throughput, measure_throughput};
 pub use tokenize::TokenizerError;
 pub use toy::ToyEncoder;
-pub use weights::WeightsError;
+pub use weights::{TensorMismatch, TorchFileError, WeightsError, WrongShape};

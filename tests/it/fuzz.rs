@@ -10,7 +10,9 @@ use std::path::Path;
 
 use bigrain_binarize::{Binarizer, QueryWidth};
 use bigrain_engine::filter::{FieldPath, SortDirection, SortKey};
-use bigrain_engine::{Filter, Language, Levels, Metric, Offset, Payload, PointId, TextField};
+use bigrain_engine::{
+    Cancel, Filter, Language, Levels, Metric, Offset, Payload, PointId, SparseVector, TextField,
+};
 use bigrain_index::Candidates;
 use bigrain_index::candidates::ivf::{Ivf, Reach};
 use bigrain_index::candidates::list_scan::{Epsilon, ListScan};
@@ -19,6 +21,7 @@ use bigrain_index::dense::DenseReader;
 use bigrain_index::ids::IdsReader;
 use bigrain_index::lists::{ListsReader, Nearness};
 use bigrain_index::order::OrderReader;
+use bigrain_index::sparse::{SparseReader, SparseSearch};
 use bigrain_lexical::text::{Analyzer, Bm25, TextStatistics};
 use bigrain_lexical::{LexicalError, LexicalReader, LexicalWriter};
 use bigrain_storage::{
@@ -30,13 +33,14 @@ use roaring::RoaringBitmap;
 /// What `formats.rs` wrote the golden files with.
 const DIMS: usize = 70;
 
-const FILES: [(&str, FileKind); 7] = [
+const FILES: [(&str, FileKind); 8] = [
     ("codes.vector", FileKind::Codes),
     ("lists.vector", FileKind::Lists),
     ("centroids.vector", FileKind::Centroids),
     ("dense.vector", FileKind::Dense),
     ("ids", FileKind::Ids),
     ("order.image", FileKind::Order),
+    ("sparse.terms", FileKind::Sparse),
     ("lexical", FileKind::Lexical),
 ];
 
@@ -120,6 +124,13 @@ fn use_all(directory: &RamDirectory) -> Result<(), Box<dyn Error>> {
     }
     order.offsets()?;
     order.position(Offset(0))?;
+    let sparse = SparseReader::open(directory, Path::new("sparse.terms"))?;
+    let query = SparseVector::new((0..60).collect(), vec![1.0; 60])?;
+    let search = SparseSearch::new(&sparse, query.view())?;
+    search.best(5, f32::NEG_INFINITY, |_| false, &Cancel::new())?;
+    for offset in 0..sparse.rows().min(1000) {
+        sparse.vector(Offset(offset as u32))?;
+    }
     let dense = DenseReader::open(directory, Path::new("dense.vector"))?;
     for offset in 0..dense.rows().min(1000) {
         let _ = dense.row(Offset(offset as u32))?.to_vec();

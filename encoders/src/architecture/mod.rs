@@ -50,7 +50,7 @@ impl Architecture {
         }
         // The family comes first: another family's file lacks fields, which would say less.
         let kind: Kind = serde_json::from_slice(json)?;
-        if BertConfig::MODEL_TYPES.contains(&kind.model_type.as_str()) {
+        if BertConfig::knows(&kind.model_type) {
             return BertConfig::parse(json).map(Self::Bert);
         }
         Err(ModelConfigError::ModelType(kind.model_type))
@@ -85,6 +85,20 @@ impl Architecture {
     pub fn max_tokens(&self) -> usize {
         match self {
             Self::Bert(config) => config.max_tokens(),
+        }
+    }
+
+    /// Types the texts of a pair may have; 1 if the model does not tell them apart.
+    pub(crate) fn pair_types(&self) -> usize {
+        match self {
+            Self::Bert(config) => config.pair_types(),
+        }
+    }
+
+    /// The name of the layer that gives the label of [`Head::Classifier`].
+    pub(crate) fn label_layer(&self) -> &'static str {
+        match self {
+            Self::Bert(config) => config.label_layer(),
         }
     }
 

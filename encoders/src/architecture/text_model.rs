@@ -12,6 +12,9 @@ pub(crate) enum Head {
     None,
     /// A layer on the first row, which [`Pooling::Pooler`] asks for.
     Pooler,
+    /// The layer on the first row that a classifier has in its place; the one that gives the label
+    /// is the caller's.
+    Classifier,
 }
 
 impl Head {

@@ -3,7 +3,7 @@
 //! Both were fitted by iteratively reweighted least squares on Chebyshev nodes; the tests hold the
 //! bounds stated here.
 
-use pulp::Simd;
+use pulp::{Arch, Simd, WithSimd};
 
 /// Coefficients of `2^f` on `[-1/2, 1/2]`, lowest first; relative error below `2e-9`.
 const EXP2: [f32; 7] = [
@@ -26,6 +26,23 @@ const PHI_END: f32 = 5.6;
 
 /// `3 · 2^22`: adding it to a small number rounds that number to an integer, held in the low bits.
 const ROUND: f32 = 12_582_912.0;
+
+/// Replaces each value by its GELU, one at a time: for layers that run once a text. Elsewhere it is
+/// applied before a result is stored.
+pub(crate) fn gelu_all(values: &mut [f32]) {
+    struct Pass<'a>(&'a mut [f32]);
+    impl WithSimd for Pass<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            for value in S::as_mut_simd_f32s(self.0).0 {
+                *value = gelu(simd, *value);
+            }
+        }
+    }
+    Arch::Scalar.dispatch(Pass(values));
+}
 
 /// Returns `Σ coefficients[i] x^i` (Horner).
 #[inline(always)]
@@ -78,8 +95,6 @@ pub(super) fn gelu_tanh<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 
 #[cfg(test)]
 mod tests {
-    use pulp::{Arch, WithSimd};
-
     use super::*;
 
     struct Map<'a> {

@@ -29,8 +29,10 @@ mod layer_norm;
 mod linear;
 mod observer;
 mod packed_linear;
+mod position_bias;
 
 pub(crate) use activation::Activation;
+pub(crate) use approx::gelu_all;
 pub(crate) use attention::{Attention, AttentionScratch};
 pub(crate) use buffer::AlignedBuffer;
 pub(crate) use dense::dense;
@@ -39,3 +41,4 @@ pub(crate) use gemm::TILE_ROWS;
 pub(crate) use layer_norm::LayerNorm;
 pub(crate) use linear::Linear;
 pub(crate) use observer::{LayerInputs, Observations};
+pub(crate) use position_bias::{BUCKETS, PositionBias};

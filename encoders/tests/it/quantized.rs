@@ -85,7 +85,7 @@ fn damaged_int8_layers_are_refused_by_name() {
                 shape[0] -= 1;
                 data.truncate(4 * shape[0]);
             },
-            "expected shape [48], got [47]",
+            "expected [48], got [47]",
         ),
         ("exact_inputs", &|dtype, _, _| *dtype = Dtype::F32, "expected I32, got F32"),
         (

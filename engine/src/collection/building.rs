@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bigrain_index::sparse;
 use bigrain_storage::{FileRow, SegmentRow, fs};
 use bigrain_types::{SegmentId, SeqNo};
 
@@ -22,6 +23,9 @@ const POINT_BYTES: u64 = 64;
 
 /// Bytes of the table of terms that an index of payloads begins with.
 const LEXICAL_TABLE: u64 = 1 << 20;
+
+/// Bytes for each point while a sparse field is written: where its row ends.
+const ROW_END_BYTES: u64 = 8;
 
 /// What a segment to be is called, and the newest write in it.
 #[derive(Clone, Copy, Debug)]
@@ -53,8 +57,8 @@ impl Shared {
     }
 
     /// Returns about how much memory building a segment takes: twice the codes of its largest
-    /// field, a sample and a window of its rows, what maps points to offsets, and terms, which take
-    /// about `lexical` bytes.
+    /// field, a sample and a window of its rows, or the lists of a sparse field as far as they are put
+    /// in order together; what maps points to offsets; and terms, which take about `lexical` bytes.
     pub fn build_bytes(&self, points: usize, lexical: u64) -> u64 {
         let points = points as u64;
         let memory = self.build_memory();
@@ -65,7 +69,8 @@ impl Shared {
             let sample = rows.min(memory.sample_bytes as u64);
             2 * points * code + sample.max(rows.min(memory.window_bytes as u64))
         };
-        let largest = fields.iter().map(of_field).max().unwrap_or(0);
+        let of_sparse = fields.sparse().map(|_| sparse::BUILD_BYTES + points * ROW_END_BYTES);
+        let largest = fields.iter().map(of_field).chain(of_sparse).max().unwrap_or(0);
         largest + points * POINT_BYTES + lexical + LEXICAL_TABLE
     }
 
@@ -82,9 +87,11 @@ impl Shared {
         let directory = &self.resources.directory;
         let all = self.fields();
         let fields: Vec<_> = all.iter().cloned().collect();
+        let sparse: Vec<_> = all.sparse().cloned().collect();
         let texts: Vec<_> = all.texts().iter().map(|text| text.config.clone()).collect();
-        let memory = self.build_memory();
-        let params = SegmentParams { fields: &fields, texts: &texts, seed: id.0, memory };
+        let (seed, memory) = (id.0, self.build_memory());
+        let params =
+            SegmentParams { fields: &fields, sparse: &sparse, texts: &texts, seed, memory };
         let built = build_segment(&**directory, folder, input, &params, &self.resources.builders);
         let BuiltSegment { order, fields } = built.doing(|| format!("build segment {id}"))?;
         let segment = Segment::open(&**directory, folder, id, &fields)

@@ -1,14 +1,16 @@
 //! `bigrain build`: a file becomes a collection.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
 use bigrain_engine::{
     Collection, CollectionConfig, DEFAULT_FIELD, DenseFormat, Engine, FieldConfig, Levels, Metric,
-    TextField,
+    SparseFieldConfig, TextField,
 };
 use clap::Args;
 
+use crate::building::finish_segments;
 use crate::cmd::build_code::{self, CODE_CONFLICTS, CodeRequest};
 use crate::cmd::field_spec::FieldSpec;
 use crate::cmd::flags::parse_levels;
@@ -31,8 +33,9 @@ const MAX_BAD_START: usize = 10_000;
 /// Creates the collection, or goes on with it: rows that are stored already are passed over, so
 /// a build that was stopped is taken up by running the same command again.
 ///
-/// A line of JSON may have vectors of several fields, in an object by their names. Fields that the
-/// first line has, and those named with --field, are made.
+/// A line of JSON may have vectors of several fields, in an object by their names; a sparse one is an
+/// object of "indices" and "values". Fields that the first line has, and those named with --field and
+/// --sparse, are made.
 #[derive(Args, Debug)]
 pub struct BuildArgs {
     /// JSON lines (.jsonl), or vectors: .npy, .fvecs, .bvecs, .hdf5 (its dataset "train")
@@ -65,6 +68,9 @@ pub struct BuildArgs {
     /// not stated is that of the other flags. Added to the collection if it has no such field
     #[arg(long = "field", value_name = "FIELD")]
     fields: Vec<FieldSpec>,
+    /// A field of sparse vectors. Added to the collection if it has no such field
+    #[arg(long, value_name = "NAME")]
+    sparse: Vec<String>,
     /// Payload texts to search by words (BM25), as one text field: PATH[+PATH][:LANGUAGE
     /// [:no-stop-words]], such as title+text:en. Added to the collection if it has no such field
     #[arg(long = "bm25", value_name = "TEXTS", conflicts_with = "drop_text")]
@@ -143,8 +149,7 @@ pub fn run(args: &BuildArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let (report, ended) = ingest.run(records, &mut progress);
     progress.finish();
     if ended.is_ok() {
-        collection.flush()?;
-        collection.settle()?;
+        finish_segments(&collection, true)?;
     }
     write_report(args, session, &collection, &report)?;
     ended.with_context(|| {
@@ -181,9 +186,14 @@ impl BuildArgs {
         first: &Content,
         threads: usize,
     ) -> anyhow::Result<Option<Model>> {
-        let named = existing.is_some_and(|collection| collection.config().first().model.is_some());
+        let config = existing.map(Collection::config);
+        let first_field = config.as_ref().and_then(CollectionConfig::first);
+        let named = first_field.is_some_and(|first| first.model.is_some());
+        // Where all fields are sparse, texts are payload and nothing else.
+        let encodes = config.is_none() || first_field.is_some();
         let folder = self.model.as_deref();
         let needless = match first {
+            Content::Named { .. } if !encodes => true,
             Content::Text(_) => false,
             Content::Vector(_) => folder.is_none() && !named,
             Content::Named { text: Some(_), .. } => folder.is_none() && !named,
@@ -211,9 +221,16 @@ impl BuildArgs {
                 fields.push(spec.config(dims_of(first, &spec.name))?);
             }
         }
+        let mut sparse = self.sparse_fields(first).into_iter();
         let mut fields = fields.into_iter();
-        let leading = fields.next().context("the first row has no vector")?;
-        let config = fields.fold(CollectionConfig::of(leading), CollectionConfig::with_field);
+        let config = match fields.next() {
+            Some(leading) => CollectionConfig::of(leading),
+            None => {
+                CollectionConfig::of_sparse(sparse.next().context("the first row has no vector")?)
+            }
+        };
+        let config = fields.fold(config, CollectionConfig::with_field);
+        let config = sparse.fold(config, CollectionConfig::with_sparse);
         let texts = self.texts.iter().cloned();
         let config = texts.fold(config, CollectionConfig::with_text);
         let collection = engine.create_collection(name, config)?;
@@ -277,12 +294,25 @@ impl BuildArgs {
         specs
     }
 
+    /// Returns the sparse fields that were named with flags, and then those of the first row.
+    fn sparse_fields(&self, first: &Content) -> Vec<SparseFieldConfig> {
+        let mut names: Vec<&str> = self.sparse.iter().map(String::as_str).collect();
+        if let Content::Named { sparse, .. } = first {
+            names.extend(sparse.iter().map(|(name, _)| name.as_str()));
+        }
+        let mut seen = HashSet::new();
+        let distinct = names.into_iter().filter(|name| seen.insert(*name));
+        distinct.map(SparseFieldConfig::new).collect()
+    }
+
     /// Adds the fields that flags name and the collection does not have; refuses flags that ask for
     /// another shape than it has.
     fn adapt(&self, collection: Collection, first: &Content) -> anyhow::Result<Collection> {
         let (name, config) = (collection.name(), collection.config());
         let defaults = self.defaults(DEFAULT_FIELD);
-        defaults.check(config.first(), &format!("collection {name:?}"))?;
+        if let Some(first) = config.first() {
+            defaults.check(first, &format!("collection {name:?}"))?;
+        }
         for spec in &self.fields {
             match config.field(Some(&spec.name)) {
                 Ok(field) => spec.check(field, &format!("field {:?}", spec.name))?,
@@ -290,6 +320,11 @@ impl BuildArgs {
                     let spec = spec.clone().or(&defaults);
                     collection.add_field(spec.config(dims_of(first, &spec.name))?)?;
                 }
+            }
+        }
+        for name in &self.sparse {
+            if !config.sparse().iter().any(|field| field.name == *name) {
+                collection.add_sparse_field(SparseFieldConfig::new(name))?;
             }
         }
         for text in &self.texts {

@@ -15,10 +15,11 @@ use crate::session::{Session, find_collection};
 use crate::{human, table};
 
 /// Flags of `bigrain build` that mean nothing to code.
-pub(super) const CODE_CONFLICTS: [&str; 14] = [
+pub(super) const CODE_CONFLICTS: [&str; 15] = [
     "input",
     "metric",
     "fields",
+    "sparse",
     "texts",
     "format",
     "id_field",
@@ -70,8 +71,8 @@ pub(super) fn run(request: &CodeRequest<'_>, session: &mut Session<'_>) -> anyho
 impl CodeRequest<'_> {
     fn open(&self, engine: &Engine, threads: usize) -> anyhow::Result<(Collection, Model)> {
         if let Some(collection) = find_collection(engine, self.name)? {
-            self.field
-                .check(collection.config().first(), &format!("collection {:?}", self.name))?;
+            let config = collection.config();
+            self.field.check(config.field(None)?, &format!("collection {:?}", self.name))?;
             let model = Model::open_for(&collection, None, self.model, threads)?;
             return Ok((collection, model));
         }

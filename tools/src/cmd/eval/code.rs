@@ -40,7 +40,7 @@ pub struct CodeArgs {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["corpus", "vectors"])]
     code: Vec<PathBuf>,
     /// Functions of each folder, at most
-    #[arg(long, value_name = "N", default_value_t = 150, requires = "code")]
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "code")]
     per_folder: usize,
     /// Tokens of a function before a comment that is a question
     #[arg(long, value_name = "N", default_value_t = 300, requires = "code")]

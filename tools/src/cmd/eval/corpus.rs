@@ -105,8 +105,7 @@ pub(super) fn run(
     let model = args.open_model(session.threads)?;
     let params = params(common.oversampling)?;
     let folder = tempfile::tempdir().context("create a temporary folder")?;
-    let config =
-        EngineConfig { threads: session.threads, background_threads: 0, ..EngineConfig::default() };
+    let config = EngineConfig { background_threads: 0, ..session.engine_config() };
     let engine = Engine::open(folder.path(), config)?;
     let index = Index::build(&engine, &beir, model.encoder(), &session.cancel)?;
     let evaluation = Evaluation {
@@ -187,7 +186,7 @@ impl Index {
             rows.push(pass.row("exact f32".to_owned(), raw));
         }
         for collection in &self.collections {
-            let levels = collection.config().first().levels.get();
+            let levels = collection.config().field(None)?.levels.get();
             let plural = if levels == 1 { "" } else { "s" };
             let bytes = Footprint::of(&collection.info()).code_bytes_per_vector();
             let pass = Pass::run(collection, &queries, params, cancel)?;

@@ -6,7 +6,7 @@
 //! | `corpus.rs` | texts of a judged test collection: nDCG, recall, MRR |
 //! | `hybrid.rs` | vectors, words and both fused, on such a test collection |
 //! | `vectors.rs` | vectors with true neighbours: recall against speed |
-//! | `filters.rs` | filtered searches of the vectors, by the share of rows that match |
+//! | `filters/` | filtered searches of the vectors, by the share of rows that match |
 //! | `ingest.rs` | searches of the vectors while others are written |
 //! | `test_set.rs` | what is searched, what is looked for, and what should be found |
 //! | `index.rs` | where the vectors are indexed: a temporary folder, or one that is kept |
