@@ -33,7 +33,9 @@ impl Searched {
         let rows = Clustered { dims, values: values.to_vec() };
         let queries = Clustered { dims, values: queries.to_vec() };
         let binarizer = Binarizer::new_rotation(dims, levels, metric, 3).unwrap();
-        let built = build(&rows, &binarizer, &BuildParams { lists, seed: 5 }).unwrap();
+        let built =
+            build(&rows, &binarizer, &BuildParams { lists, seed: 5, ..BuildParams::default() })
+                .unwrap();
         Self { rows, queries, metric, binarizer, built }
     }
 

@@ -141,11 +141,7 @@ fn write_batch(
     let options = EncodeOptions { cancel: session.cancel.clone(), ..EncodeOptions::default() };
     // A document without a text gives a line without words, so that lines can be counted.
     let text = |record: &Record| match &record.content {
-        Content::Text(text) | Content::Named { text: Some(text), .. }
-            if !text.trim().is_empty() =>
-        {
-            Some(text.clone())
-        }
+        Content::Text(text) if !text.trim().is_empty() => Some(text.clone()),
         Content::Text(_) | Content::Vector(_) | Content::Named { .. } => None,
     };
     let texts: Vec<Option<String>> = batch.iter().map(text).collect();
