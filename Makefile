@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .ONESHELL:
 ENV := . scripts/env.sh
 
-.PHONY: demo test soak bench bench-data bench-peers bench-codes bench-cold bench-encode bench-code serve deny help
+.PHONY: demo test soak bench bench-data bench-peers bench-codes bench-filters bench-cold bench-encode bench-code serve deny help
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -47,7 +47,7 @@ bench-data: ## make the vector sets of the comparisons (once; 305,000 texts are 
 	$(BENCH)
 	$(BENCH_PYTHON) $(PEERS)/prepare.py $(BENCH_FLAGS) --model "$$BIGRAIN_MODEL" --set $(SET)
 
-bench-peers: $(if $(RENDER),,bench-data) ## compare with other engines (SET=glove, fashion, sentences; RENDER=1 only draws)
+bench-peers: $(if $(RENDER),,bench-data) ## compare with other engines (SET=glove, fashion, sentences, wide; RENDER=1 only draws)
 	@scripts/peers.sh
 	$(ENV)
 	$(BENCH_PYTHON) $(PEERS)/compare.py $(BENCH_FLAGS) --old-python "$$BIGRAIN_CACHE/peers-old/bin/python" \
@@ -58,6 +58,13 @@ bench-codes: bench-data ## compare codes alone with FAISS RaBitQ
 	@$(ENV)
 	$(BENCH_PYTHON) $(PEERS)/codes.py $(BENCH_FLAGS) --out docs/benchmarks --set $(SET) \
 		--command "make bench-codes SET=$(SET)$(if $(ARGS), ARGS='$(ARGS)')" $(ARGS)
+
+bench-filters: $(if $(RENDER),,bench-data) ## compare filtered searches with other engines (SET, RENDER=1 as above)
+	@scripts/peers.sh
+	$(ENV)
+	$(BENCH_PYTHON) $(PEERS)/filtered.py $(BENCH_FLAGS) --out docs/benchmarks --set $(SET) \
+		$(if $(RENDER),--render-only) \
+		--command "make bench-filters SET=$(SET)$(if $(ARGS), ARGS='$(ARGS)')" $(ARGS)
 
 bench-cold: SET = sentences
 bench-cold: bench-data ## search ten times as much data as memory, beside a mapped graph

@@ -66,7 +66,7 @@ pub(crate) fn from_encoder_service(error: &ServiceError) -> Status {
         ServiceError::Encode(error) => from_encoder(error),
         ServiceError::Full(full) => Status::resource_exhausted(full.to_string()),
         ServiceError::Closed => Status::unavailable(error.to_string()),
-        _ => {
+        ServiceError::Panicked | _ => {
             tracing::error!(%error, "encoding failed");
             Status::internal(error.to_string())
         }

@@ -47,6 +47,7 @@ mod merge_policy;
 mod moment;
 mod plan;
 mod point;
+mod query_builders;
 mod recommend_query;
 mod resources;
 mod scroll;
@@ -67,7 +68,7 @@ pub use background::BackgroundPause;
 pub use backup::{BackupContents, BackupFormat, SavedCollection, restore, verify};
 pub use check::{CheckReport, CollectionCheck, Finding, FindingKind, MAX_FINDINGS, check_folder};
 pub use collection::{
-    Collection, CollectionInfo, CollectionState, CollectionStatus, FieldInfo, MergeInfo,
+    Collection, CollectionInfo, CollectionState, CollectionStatus, FieldInfo, FlushInfo, MergeInfo,
     SegmentInfo, SparseFieldInfo,
 };
 pub use condition::{Condition, Conditions};

@@ -7,6 +7,7 @@ use bigrain_types::{
 };
 
 use crate::SearchPlan;
+use crate::query_builders::query_builders;
 
 /// A point to store.
 ///
@@ -118,20 +119,6 @@ impl Query {
         Self { vector, field: None, filter: None, space: None, cancel: Cancel::new() }
     }
 
-    /// Searches another field: among the points that have a vector in it.
-    #[must_use]
-    pub fn in_field(mut self, field: impl Into<String>) -> Self {
-        self.field = Some(field.into());
-        self
-    }
-
-    /// Searches among the points that match a filter.
-    #[must_use]
-    pub fn with_filter(mut self, filter: Filter) -> Self {
-        self.filter = Some(filter);
-        self
-    }
-
     /// States which embedding space made the vector; a field of another space refuses it, one
     /// that declares no space takes any.
     #[must_use]
@@ -139,14 +126,13 @@ impl Query {
         self.space = Some(space);
         self
     }
-
-    /// Lets the search be given up from another thread.
-    #[must_use]
-    pub fn with_cancel(mut self, cancel: Cancel) -> Self {
-        self.cancel = cancel;
-        self
-    }
 }
+
+query_builders!(
+    Query,
+    field: "Searches another field: among the points that have a vector in it.",
+    filter: "Searches among the points that match a filter."
+);
 
 /// A point as it is stored.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,6 +2,8 @@
 
 use bigrain_types::{Cancel, Filter, SparseVector};
 
+use crate::query_builders::query_builders;
+
 /// What to search for by a sparse vector: points whose vector shares a dimension with it, those of the
 /// largest dot product first.
 ///
@@ -27,25 +29,10 @@ impl SparseQuery {
     pub fn new(vector: SparseVector) -> Self {
         Self { vector, field: None, filter: None, cancel: Cancel::new() }
     }
-
-    /// Searches another field.
-    #[must_use]
-    pub fn in_field(mut self, field: impl Into<String>) -> Self {
-        self.field = Some(field.into());
-        self
-    }
-
-    /// Searches among the points that match a filter. Scores stay what they are without it.
-    #[must_use]
-    pub fn with_filter(mut self, filter: Filter) -> Self {
-        self.filter = Some(filter);
-        self
-    }
-
-    /// Lets the search be given up from another thread.
-    #[must_use]
-    pub fn with_cancel(mut self, cancel: Cancel) -> Self {
-        self.cancel = cancel;
-        self
-    }
 }
+
+query_builders!(
+    SparseQuery,
+    field: "Searches another field.",
+    filter: "Searches among the points that match a filter. Scores stay what they are without it."
+);

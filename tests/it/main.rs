@@ -21,6 +21,7 @@ mod filters;
 mod formats;
 mod full_disk;
 mod fuzz;
+mod grouping;
 mod life;
 mod memory;
 mod merging;

@@ -17,9 +17,10 @@
 //! | [`encode_bench`], [`peer`] | tokens a second, beside another program |
 //! | [`hits`], [`footprint`], [`human`], [`table`], [`progress`] | what people see |
 //! | [`failure`], [`interrupt`] | how the program ends |
-//! | [`watching`] | long work of the engine, shown and stopped |
+//! | [`watching`], [`building`] | long work of the engine, shown and stopped; segments that are built |
 
 pub mod beir;
+pub mod building;
 pub mod cmd;
 pub mod code;
 pub mod curve;

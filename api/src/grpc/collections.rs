@@ -121,9 +121,12 @@ impl Collections for CollectionsService {
         request: Request<SetHybridFitRequest>,
     ) -> Result<Response<SetHybridFitReply>, Status> {
         let arrival = Arrival::of(&request);
-        let SetHybridFitRequest { collection, fit_json } = request.into_inner();
+        let SetHybridFitRequest { collection, fit_json, name } = request.into_inner();
         let fit = convert::hybrid_fit(fit_json.as_deref())?;
-        let set = |collection: &Collection| collection.set_hybrid_fit(fit);
+        let set = |collection: &Collection| match name {
+            None => collection.set_hybrid_fit(fit),
+            Some(name) => collection.set_named_hybrid_fit(&name, fit),
+        };
         let collection = self.alter(collection, set).await?;
         let server_time_us = arrival.server_time_us();
         Ok(Response::new(SetHybridFitReply { collection: Some(collection), server_time_us }))

@@ -8,6 +8,7 @@ use bigrain_engine::{Cancel, Collection, EmbeddingSpaceId, Filter, VectorQuery};
 use tonic::{Request, Response, Status};
 
 use super::Context;
+use super::hybrid::Encoding;
 use crate::models::Model;
 use crate::proto::search_server::Search;
 use crate::proto::{
@@ -46,16 +47,12 @@ impl Search for SearchService {
         let options = request.options.unwrap_or_default();
         // Refuse what cannot be searched before spending an encoder on it.
         convert::search_params(&options)?;
-        let filter = convert::filter(request.filter_json.as_deref())?;
-        let (collection, field) = (request.collection.clone(), request.field.clone());
-        let encoded = self.encode(collection, field, request.text).await?;
-        let (field, space) = (request.field, Some(encoded.space));
-        let query = convert::query(encoded.vector, field, space).into();
-        let query = QueryVector { query, filter };
-        let mut reply = self.search_vector(request.collection, query, options).await?;
-        reply.query_truncated = encoded.truncated;
+        let collection = request.collection.clone();
+        let (query, encoding) = self.text_vector(request).await?;
+        let mut reply = self.search_vector(collection, query, options).await?;
+        reply.query_truncated = encoding.truncated;
         if let Some(stats) = &mut reply.stats {
-            stats.encode_us = convert::micros(encoded.took);
+            stats.encode_us = convert::micros(encoding.took);
         }
         reply.server_time_us = arrival.server_time_us();
         Ok(Response::new(reply))
@@ -130,6 +127,18 @@ impl SearchService {
             context.check_reply(reply)
         };
         self.0.runtime.searches.run(search).await
+    }
+
+    /// Encodes the text of a request and returns the query it becomes.
+    pub(super) async fn text_vector(
+        &self,
+        request: SearchTextRequest,
+    ) -> Result<(QueryVector, Encoding), Status> {
+        let filter = convert::filter(request.filter_json.as_deref())?;
+        let encoded = self.encode(request.collection, request.field.clone(), request.text).await?;
+        let query = convert::query(encoded.vector, request.field, Some(encoded.space)).into();
+        let query = QueryVector { query, filter };
+        Ok((query, Encoding { truncated: encoded.truncated, took: encoded.took }))
     }
 
     /// Encodes a text with the model of a field.

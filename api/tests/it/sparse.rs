@@ -1,6 +1,7 @@
 //! Sparse vector fields over gRPC.
 
 use bigrain_api::proto::hybrid_part::Search;
+use bigrain_api::proto::search_groups_request::Query;
 use bigrain_api::proto::search_outcome::Outcome;
 use bigrain_api::proto::{
     AddFieldRequest, CollectionConfig, DropFieldRequest, GetCollectionRequest, GetRequest,
@@ -22,7 +23,7 @@ fn named(vector: SparseVector) -> NamedVector {
 }
 
 fn only(id: u64, vector: SparseVector) -> Point {
-    let payload_json = format!(r#"{{"even": {}}}"#, id % 2 == 0);
+    let payload_json = format!(r#"{{"even": {}}}"#, id.is_multiple_of(2));
     Point { id: Some(num(id)), vectors: vec![named(vector)], payload_json, ..Point::default() }
 }
 
@@ -89,8 +90,11 @@ async fn sparse_vectors_are_written_read_and_searched() {
     let outcomes = client.search_batch(batch).await.unwrap().into_inner().outcomes;
     let Some(Outcome::Found(second)) = &outcomes[1].outcome else { panic!("{outcomes:?}") };
     assert_eq!(scored(second), [(num(3), 4.0)]);
-    let groups =
-        SearchGroupsRequest { search: Some(query), group_by: "even".to_owned(), per_group: None };
+    let groups = SearchGroupsRequest {
+        query: Some(Query::Search(query)),
+        group_by: "even".to_owned(),
+        per_group: None,
+    };
     let groups = client.search_groups(groups).await.unwrap().into_inner().groups;
     let found: Vec<(&str, usize)> =
         groups.iter().map(|group| (&*group.value_json, group.points.len())).collect();

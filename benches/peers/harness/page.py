@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sets.catalog import NAMES
+
 from . import page_codes, page_cold, page_set
 from .picture import draw
 from .results import Results
@@ -35,7 +37,7 @@ def write(folder: Path) -> None:
     """Writes `peers.md` and a picture for each set that was compared."""
     figures = folder / "peers"
     parts = [_TOP]
-    for name in ("glove", "fashion", "sentences"):
+    for name in NAMES:
         if (figures / f"{name}.json").is_file():
             results = Results.load(figures / f"{name}.json")
             if results.entries:

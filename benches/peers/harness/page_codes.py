@@ -11,10 +11,10 @@ _TEXT = """\
 ## Codes alone
 
 Recall@10 when every code is scored and nothing is verified, against FAISS's flat RaBitQ of as many bits
-(`RR,RaBitQn`, mean of {seeds} random rotations, lowest to highest in brackets). {date}, {cpu}.
+(`RR,RaBitQn`, mean of {seeds} random rotations, lowest to highest in brackets).
 
 ```bash
-{command}
+make bench-codes
 ```"""
 
 _VERIFIED = """\
@@ -26,9 +26,10 @@ until no other can be among the results. The target recall sets how wide the bou
 
 def sections(figures: Path) -> list[str]:
     """Returns the section, or nothing where it was not measured."""
-    rows, verified, told = [], [], None
+    rows, verified, runs, told = [], [], [], None
     for path in sorted(figures.glob("codes-*.json")):
         told = json.loads(path.read_text())
+        runs.append(f"- {told['set']}: {told['date']}, {told['cpu']}, `{told['command']}`")
         for level in told["levels"]:
             ours, theirs = level["ours"], level["faiss"]
             name = f"{told['set']} ({told['dims']}-d, {told['metric']})"
@@ -54,7 +55,7 @@ def sections(figures: Path) -> list[str]:
     if told is None:
         return []
     head = ["set", "bits a dimension", "ours", "FAISS RaBitQ", "difference, points"]
-    parts = [_TEXT.format(**told), table(head, rows)]
+    parts = [_TEXT.format(**told), "\n".join(runs), table(head, rows)]
     if verified:
         head = ["set", "bits a dimension", "candidates", "target recall", "recall@10", "rows read"]
         parts += [_VERIFIED, table(head, verified)]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import fashion, glove, sentences
+from . import fashion, glove, sentences, wide
 from .encoder import Encoder
 from .vector_set import VectorSet
 
-NAMES = ("glove", "fashion", "sentences")
+NAMES = ("glove", "fashion", "sentences", "wide")
 
 
 def open_set(cache: Path, name: str) -> VectorSet:
@@ -27,6 +27,8 @@ def prepare(cache: Path, name: str, encoder: Encoder) -> VectorSet:
         return glove.build(sources, folder)
     if name == "fashion":
         return fashion.build(sources, folder)
+    if name == "wide":
+        return wide.build(sources, folder)
     return sentences.build(sources, folder, encoder)
 
 

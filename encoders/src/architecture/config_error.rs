@@ -13,7 +13,10 @@ pub enum ModelConfigError {
     #[error("parse model configuration: {0}")]
     Json(#[from] serde_json::Error),
     /// A model of another family.
-    #[error("model type {0:?} is not supported: expected bert, roberta or xlm-roberta")]
+    #[error(
+        "model type {0:?} is not supported: expected bert, roberta, xlm-roberta, camembert, \
+         electra, mpnet or distilbert"
+    )]
     ModelType(String),
     /// A choice that is not supported.
     #[error("{field} {actual:?} is not supported: expected {expected}")]

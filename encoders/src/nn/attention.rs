@@ -13,12 +13,13 @@ use super::activation::Activation;
 use super::approx::exp2;
 use super::buffer::AlignedBuffer;
 use super::gemm::{Gemm, Panels, Rows, Start, TILE_ROWS};
+use super::position_bias::PositionBias;
 
 /// Keys that are transposed together.
 const BLOCK: usize = 4;
 
 /// The shape of multi-head attention: `heads` heads of `head_dims`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Attention {
     /// The instruction set to run on.
     pub(crate) arch: Arch,
@@ -26,6 +27,8 @@ pub(crate) struct Attention {
     pub(crate) heads: usize,
     /// Values of one head.
     pub(crate) head_dims: usize,
+    /// Added to scores before they are divided by `√head_dims`.
+    pub(crate) bias: Option<PositionBias>,
 }
 
 /// Panels and scores of the head that is being worked on.
@@ -57,7 +60,7 @@ impl Attention {
                 break;
             }
             self.arch.dispatch(TextPass {
-                shape: *self,
+                shape: self,
                 qkv: &qkv[text[0] * 3 * hidden..text[1] * 3 * hidden],
                 queries: queries.start - text[0]..queries.end - text[0],
                 out: &mut out[(queries.start - rows.start) * hidden..],
@@ -69,7 +72,7 @@ impl Attention {
 
 /// All heads of one text, for a range of its queries.
 struct TextPass<'a> {
-    shape: Attention,
+    shape: &'a Attention,
     qkv: &'a [f32],
     queries: Range<usize>,
     out: &'a mut [f32],
@@ -94,6 +97,12 @@ impl WithSimd for TextPass<'_> {
             pack_values(self.qkv, 2 * hidden + head * dims, 3 * hidden, dims, width, values);
             for (tile, first) in self.queries.clone().step_by(TILE_ROWS).enumerate() {
                 let count = TILE_ROWS.min(self.queries.end - first);
+                if let Some(bias) = &self.shape.bias {
+                    for (row, query) in scores.chunks_exact_mut(padded).zip(first..first + count) {
+                        row[..length].copy_from_slice(&bias.row(head, query)[..length]);
+                        row[length..].fill(0.0);
+                    }
+                }
                 Gemm {
                     a: Rows {
                         data: &self.qkv[first * 3 * hidden + head * dims..],
@@ -101,7 +110,7 @@ impl WithSimd for TextPass<'_> {
                         count,
                     },
                     b: Panels { data: keys, depth: dims, cols: padded },
-                    start: Start::Zero,
+                    start: if self.shape.bias.is_some() { Start::Out } else { Start::Zero },
                     activation: Activation::None,
                     out: scores,
                     out_stride: padded,
@@ -275,7 +284,7 @@ mod tests {
                 (0..tokens * 3 * hidden).map(|i| (i as f32 * 0.618).sin() * 2.0).collect();
             let cut = cut.index(tokens + 1);
             for arch in [Arch::new(), Arch::Scalar] {
-                let attention = Attention { arch, heads, head_dims: dims };
+                let attention = Attention { arch, heads, head_dims: dims, bias: None };
                 let mut scratch = AttentionScratch::default();
                 let mut out = vec![f32::NAN; tokens * hidden];
                 let (front, back) = out.split_at_mut(cut * hidden);

@@ -19,7 +19,7 @@ mod files;
 mod layer;
 mod texts;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bigrain_types::EmbeddingSpaceId;
 
@@ -30,7 +30,7 @@ use crate::model_dir::OpenOptions;
 use crate::nn::{LayerInputs, Observations};
 use crate::runtime::Runtime;
 use crate::sentence_encoder::SentenceEncoder;
-use crate::weights::{MappedFile, Tensors, WeightsError};
+use crate::weights::{Checkpoint, Tensors};
 
 pub use error::QuantizeError;
 pub use texts::CALIBRATION_TEXTS;
@@ -96,17 +96,17 @@ pub fn quantize_model(
     before.encode(&observed, &EncodeOptions::default())?;
 
     let dir = before.model_dir();
-    let weights_path = dir.weights_file().map_err(crate::OpenEncoderError::from)?;
-    let file = MappedFile::open(&weights_path)
-        .map_err(|source| WeightsError::Io { path: weights_path.clone(), source })?;
-    let tensors = Tensors::parse(&weights_path, &file)?;
+    let paths = dir.weights_files().map_err(crate::OpenEncoderError::from)?;
+    let weights_path = paths.first().map_or(model, PathBuf::as_path);
+    let checkpoint = Checkpoint::open(&paths)?;
+    let tensors = checkpoint.tensors()?;
     let mut writer = files::TensorFile::default();
     let mut layers = Vec::new();
     for (names, inputs) in observations.layers() {
         layers.push(quantize_layer(&tensors, names, &inputs, &mut writer)?);
     }
     if layers.is_empty() {
-        return Err(QuantizeError::NoLayers { path: weights_path });
+        return Err(QuantizeError::NoLayers { path: weights_path.to_owned() });
     }
     let mut specs = dir.architecture.tensors(Head::of(dir.pooling));
     specs.extend(dir.architecture.tensors(Head::Pooler));
@@ -115,8 +115,8 @@ pub fn quantize_model(
             writer.add_floats(&spec.name, spec.shape, &tensors.read(&spec.name)?);
         }
     }
-    let bytes_before = file.len() as u64;
-    let bytes_after = files::write_folder(model, &weights_path, out, &writer)?;
+    let bytes_before = checkpoint.len_bytes();
+    let bytes_after = files::write_folder(model, weights_path, out, &writer)?;
 
     // Quantities are observed no longer, and both models run as they do elsewhere.
     let before = SentenceEncoder::open(model, &options, runtime.clone())?;

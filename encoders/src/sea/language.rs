@@ -5,6 +5,9 @@ use std::sync::OnceLock;
 
 use tree_sitter::{Parser, Query, Tree};
 
+/// What opens code in a PHP file; text without it is code from the start.
+const PHP_TAG: &str = "<?";
+
 /// A programming language.
 ///
 /// Its grammar is compiled in by the Cargo feature of its name (`typescript` for both
@@ -112,12 +115,15 @@ impl Language {
         parser.parse(text, None)
     }
 
-    /// Returns the query that finds snippets; `None` if its grammar is not compiled in.
-    pub(super) fn query(self) -> Option<&'static Query> {
-        static QUERIES: [OnceLock<Option<Query>>; Language::ALL.len()] =
-            [const { OnceLock::new() }; Language::ALL.len()];
-        let compile = || Query::new(&self.grammar("<?")?, self.query_text()).ok();
-        QUERIES[self as usize].get_or_init(compile).as_ref()
+    /// Returns the query that finds snippets in a text; `None` if its grammar is not compiled in.
+    pub(super) fn query(self, text: &str) -> Option<&'static Query> {
+        // A query belongs to a grammar, and PHP has two.
+        static QUERIES: [OnceLock<Option<Query>>; Language::ALL.len() + 1] =
+            [const { OnceLock::new() }; Language::ALL.len() + 1];
+        let bare_php = self == Self::Php && !text.contains(PHP_TAG);
+        let index = if bare_php { Self::ALL.len() } else { self as usize };
+        let compile = || Query::new(&self.grammar(text)?, self.query_text()).ok();
+        QUERIES[index].get_or_init(compile).as_ref()
     }
 
     fn query_text(self) -> &'static str {
@@ -149,7 +155,7 @@ impl Language {
             #[cfg(feature = "javascript")]
             Self::JavaScript => tree_sitter_javascript::LANGUAGE,
             #[cfg(feature = "php")]
-            Self::Php if text.contains("<?") => tree_sitter_php::LANGUAGE_PHP,
+            Self::Php if text.contains(PHP_TAG) => tree_sitter_php::LANGUAGE_PHP,
             #[cfg(feature = "php")]
             Self::Php => tree_sitter_php::LANGUAGE_PHP_ONLY,
             #[cfg(feature = "python")]
@@ -201,7 +207,8 @@ mod tests {
     fn every_language_parses_and_its_query_compiles() {
         for language in Language::ALL {
             assert!(language.parse("").is_some(), "{language:?}");
-            assert!(language.query().is_some(), "{language:?}");
+            assert!(language.query("").is_some(), "{language:?}");
+            assert!(language.query(PHP_TAG).is_some(), "{language:?}");
         }
     }
 

@@ -118,9 +118,12 @@ mod tests {
                 "        return  2\n"
             ]
         );
-        let pieces = cut(CODE, PieceKind::PAPER);
-        assert_eq!(pieces.len(), 2, "{pieces:?}");
-        assert!(pieces[1].starts_with("        return x"), "{pieces:?}");
+        assert_eq!(cut(CODE, PieceKind::PAPER), [CODE]);
+        let long: String = (0..11).map(|i| format!("    x{i} = {i}\n")).collect();
+        let long = format!("def f(a):\n{long}");
+        let pieces = cut(&long, PieceKind::PAPER);
+        let lines: Vec<usize> = pieces.iter().map(|piece| piece.lines().count()).collect();
+        assert_eq!(lines, [5, 4, 3]);
     }
 
     #[test]

@@ -171,7 +171,9 @@ impl SourceFile<'_> {
 
     /// Returns what the language's query finds.
     fn items(&self) -> Vec<Item> {
-        let Some((root, query)) = self.root().zip(self.language().and_then(|l| l.query())) else {
+        let Some((root, query)) =
+            self.root().zip(self.language().and_then(|l| l.query(self.text())))
+        else {
             return Vec::new();
         };
         let names = query.capture_names();

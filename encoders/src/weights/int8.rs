@@ -45,7 +45,7 @@ impl Int8Names {
 impl Tensors<'_> {
     /// Whether a tensor is there, in int8.
     pub(crate) fn is_int8(&self, name: &str) -> bool {
-        self.view(name).is_some_and(|view| view.dtype() == Dtype::I8)
+        self.stored(name).is_some_and(|tensor| tensor.dtype() == Dtype::I8)
     }
 
     /// Reads layers of `inputs` inputs, given by the names of their weights, stacked into one; `bias` is
@@ -94,14 +94,14 @@ impl Tensors<'_> {
     }
 
     fn int8_values(&self, name: &str) -> Result<impl ExactSizeIterator<Item = i8>, WeightsError> {
-        match self.view(name) {
-            Some(view) if view.dtype() == Dtype::I8 => {
-                Ok(view.data().iter().map(|byte| byte.cast_signed()))
+        match self.stored(name) {
+            Some(tensor) if tensor.dtype() == Dtype::I8 => {
+                Ok(tensor.bytes().into_owned().into_iter().map(u8::cast_signed))
             }
-            Some(view) => Err(WeightsError::Int8Dtype {
+            Some(tensor) => Err(WeightsError::Int8Dtype {
                 name: name.to_owned(),
                 expected: Dtype::I8,
-                actual: view.dtype(),
+                actual: tensor.dtype(),
             }),
             None => Err(self.missing(name)),
         }
@@ -110,16 +110,16 @@ impl Tensors<'_> {
     /// Reads the exact inputs of a layer: ascending, each below `inputs`.
     fn exact_inputs(&self, layer: &Int8Names, inputs: usize) -> Result<Vec<usize>, WeightsError> {
         let name = &layer.exact_inputs;
-        let view = self.view(name).ok_or_else(|| self.missing(name))?;
-        if view.dtype() != Dtype::I32 {
+        let tensor = self.stored(name).ok_or_else(|| self.missing(name))?;
+        if tensor.dtype() != Dtype::I32 {
             return Err(WeightsError::Int8Dtype {
                 name: name.clone(),
                 expected: Dtype::I32,
-                actual: view.dtype(),
+                actual: tensor.dtype(),
             });
         }
         let mut exact = Vec::new();
-        for &bytes in view.data().as_chunks::<4>().0 {
+        for &bytes in tensor.bytes().as_chunks::<4>().0 {
             let value = i32::from_le_bytes(bytes);
             let input = usize::try_from(value).ok().filter(|&input| input < inputs);
             match input {

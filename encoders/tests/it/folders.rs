@@ -15,7 +15,9 @@ fn a_missing_tensor_is_named() {
     });
     assert_eq!(
         folder.refusal(),
-        "model.safetensors lacks 1 tensors the model needs: encoder.layer.1.output.dense.bias"
+        "model.safetensors lacks 1 tensors the model needs: encoder.layer.1.output.dense.bias; it \
+         has 3 tensors the model does not use: embeddings.position_ids, pooler.dense.bias, \
+         pooler.dense.weight"
     );
 }
 
@@ -31,7 +33,10 @@ fn a_mis_shaped_tensor_is_named_with_both_shapes() {
     });
     assert_eq!(
         folder.refusal(),
-        "tensor encoder.layer.0.intermediate.dense.weight: expected shape [96, 48], got [48, 96]"
+        "model.safetensors has 1 tensors in other shapes than its configuration says: \
+         encoder.layer.0.intermediate.dense.weight: expected [96, 48], got [48, 96]; it has 3 \
+         tensors the model does not use: embeddings.position_ids, pooler.dense.bias, \
+         pooler.dense.weight"
     );
 }
 
@@ -66,8 +71,8 @@ fn a_truncated_file_is_refused_wherever_it_ends() {
 fn missing_files_are_named() {
     for (name, message) in [
         ("config.json", "read config.json"),
-        ("vocab.txt", "has no tokenizer.json or vocab.txt"),
-        ("model.safetensors", "has no model.safetensors"),
+        ("vocab.txt", "has no tokenizer.json, vocab.txt, or vocab.json with merges.txt"),
+        ("model.safetensors", "or a single file that ends in .safetensors, .pt or .bin"),
     ] {
         let folder = ModelFolder::new("bert-tiny");
         std::fs::remove_file(folder.path(name)).unwrap();

@@ -7,6 +7,22 @@
 //! After a random rotation coordinates are close to normal with deviation `||x|| / sqrt(D)`, so
 //! the step that is best for a normal variable (Max, 1960) is nearly best for each vector:
 //! [`ScaleSearch::Fixed`] takes it for the price of one length.
+//!
+//! Nearly, because `D` numbers are a small sample: the best multiple of it strays about 1, by a
+//! deviation that is `SPREADS / sqrt(D)` for as long as it is small, and where it is not (many
+//! levels, few dimensions) the best step is shorter, since the largest of few numbers is smaller than
+//! a normal variable's tail. What the fixed step loses, in `1 - rho^2` over that of the best step, and
+//! what [`ScaleSearch::Grid`] does, in the mean of normal vectors:
+//!
+//! ```text
+//!  D       64            128           384           768           1536
+//!  levels  fixed  grid   fixed  grid   fixed  grid   fixed  grid   fixed  grid
+//!  2       1.3 %  0.1 %  0.6 %  0.0 %  0.2 %  0.0 %  0.1 %  0.1 %  0.1 %  0.1 %
+//!  3       7.2    0.4    3.7    0.2    1.2    0.1    0.7    0.1    0.3    0.3
+//!  4      22.8    2.1   12.1    0.9    4.0    0.4    2.3    0.3    1.2    0.1
+//!  5      50      6.4   30      3.3   10.8    1.4    6.3    0.7    3.3    0.5
+//!  6      85     17     55      7.9   24      4.1   16.5    2.3    9.1    1.3
+//! ```
 
 use bigrain_kernels::quantize_sums;
 
@@ -14,17 +30,24 @@ use bigrain_kernels::quantize_sums;
 const NORMAL_SCALES: [f64; 8] =
     [0.797_88, 0.497_87, 0.293_01, 0.167_60, 0.094_07, 0.052_03, 0.028_42, 0.015_39];
 
-/// Multiples of the normal scale that [`ScaleSearch::Grid`] compares.
-const GRID: [f64; 5] = [0.88, 0.94, 1.0, 1.06, 1.12];
+/// The deviation of the best multiple of it, times `sqrt(D)`, for 1 to 8 bits; measured.
+const SPREADS: [f64; 8] = [0.0, 0.7, 1.0, 1.5, 2.1, 2.8, 3.6, 4.5];
+
+/// The largest deviation: beyond it the best multiples no longer spread, but shrink.
+const LARGEST_SPREAD: f64 = 0.13;
+
+/// Deviations on either side of the mean that [`ScaleSearch::Grid`] covers.
+const REACH: f64 = 1.8;
 
 /// How hard to look for a vector's best scale.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ScaleSearch {
-    /// The scale that is best on average. The default.
-    #[default]
+    /// The scale that is best on average.
     Fixed,
-    /// The best of five scales around it, for five more passes over the vector.
+    /// The best of some scales around it: up to nine, as many as there is something to gain by, none
+    /// at one level. Each costs a pass over the vector. The default.
+    #[default]
     Grid,
     /// The best of all, by walking the scales at which the code changes: `O(2^B D log D)`.
     Exact,
@@ -52,7 +75,7 @@ impl ScaleSearch {
 
 fn best_of_grid(rotated: &[f32], normal: f64, levels: usize) -> f32 {
     let mut best = (f64::NEG_INFINITY, normal as f32);
-    for multiple in GRID {
+    for multiple in multiples(rotated.len(), levels) {
         let inverse_scale = (normal / multiple) as f32;
         let sums = quantize_sums(rotated, inverse_scale, levels);
         let dot = f64::from(sums.dot) / f64::from(inverse_scale);
@@ -62,6 +85,25 @@ fn best_of_grid(rotated: &[f32], normal: f64, levels: usize) -> f32 {
         }
     }
     best.1
+}
+
+/// Returns the multiples of the normal scale that are worth comparing.
+fn multiples(dims: usize, levels: usize) -> impl Iterator<Item = f64> {
+    let spread = SPREADS[levels - 1] / (dims as f64).sqrt();
+    let count = match spread {
+        ..0.03 => 1,
+        ..0.06 => 5,
+        ..0.12 => 7,
+        _ => 9,
+    };
+    let mean = (1.0 - 1.6 * spread * spread).max(0.6);
+    let reach = REACH * spread.min(LARGEST_SPREAD);
+    let step = if count == 1 { reach } else { 2.0 * reach / f64::from(count - 1) };
+    (0..count).map(move |i| {
+        let multiple = mean + step * (f64::from(i) - 0.5 * f64::from(count - 1));
+        // The one next to 1 is moved there, so that a search is never worse than none.
+        if (multiple - 1.0).abs() <= 0.5 * step { 1.0 } else { multiple }
+    })
 }
 
 /// Walks `s = 1 / t` upwards from 0, where every coordinate is +1 or -1. Coordinate `i` grows by 2
@@ -123,6 +165,33 @@ mod tests {
                 }
             }
             assert!(sums[0] < 1.12 * sums[2], "{levels} levels: {sums:?}");
+        }
+    }
+
+    #[test]
+    fn the_grid_finds_most_of_what_there_is_to_gain() {
+        for (dims, levels) in [(64, 2), (64, 3), (64, 4), (128, 4), (384, 3), (768, 4), (1536, 4)] {
+            let mut sums = [0.0; 3];
+            for seed in 0..100 {
+                let vector = gaussian_rows(1, dims, seed);
+                let searches = [ScaleSearch::Fixed, ScaleSearch::Grid, ScaleSearch::Exact];
+                for (sum, search) in sums.iter_mut().zip(searches) {
+                    *sum += loss(search, &vector, levels);
+                }
+            }
+            let [fixed, grid, exact] = sums;
+            let missed = (grid - exact) / (fixed - exact);
+            assert!(missed < 0.25, "{dims} dims, {levels} levels: {missed:.2} of the gain is left");
+        }
+    }
+
+    #[test]
+    fn a_grid_has_the_fixed_scale_in_it_wherever_codes_have_so_many_levels() {
+        for dims in [64, 128, 384, 768, 1536, 4096] {
+            for levels in 1..=4 {
+                let ones = multiples(dims, levels).filter(|&multiple| multiple == 1.0).count();
+                assert_eq!(ones, 1, "{dims} dims, {levels} levels");
+            }
         }
     }
 

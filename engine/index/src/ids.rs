@@ -95,9 +95,18 @@ impl IdsReader {
         if row >= self.rows {
             return Err(self.malformed(format!("row {row} of {}", self.rows)));
         }
-        let end_at = |row: u64| read_u64(&self.file, ROWS_BYTES + row * END_BYTES);
-        let start = if row == 0 { 0 } else { end_at(row - 1)? };
-        let end = end_at(row)?;
+        // The end of the row before, which lies beside it, is this row's start.
+        let (start, end) = match row.checked_sub(1) {
+            None => (0, read_u64(&self.file, ROWS_BYTES)?),
+            Some(before) => {
+                let mut ends = [[0; END_BYTES as usize]; 2];
+                let at = ROWS_BYTES + before * END_BYTES;
+                let bytes = self.file.read(at, size_of_val(&ends))?;
+                ends.as_flattened_mut().copy_from_slice(bytes);
+                let [start, end] = ends.map(u64::from_le_bytes);
+                (start, end)
+            }
+        };
         let keys = ROWS_BYTES + self.rows * END_BYTES;
         if start > end || end > self.file.body_bytes() - keys {
             return Err(self.malformed(format!("key of row {row} lies at {start}..{end}")));

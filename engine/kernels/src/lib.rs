@@ -58,7 +58,7 @@ pub use planes::{
     score_one,
 };
 pub use prefetch::{prefetch, prefetch_stream};
-pub use quantize::{QuantizeSums, quantize, quantize_sums, quantize_with};
+pub use quantize::{QuantizeSums, quantize, quantize_sums, quantize_sums_with, quantize_with};
 pub use rows::{
     dot_f16, dot_f16_with, dot_i8, dot_i8_with, l2_squared_f16, l2_squared_f16_with, l2_squared_i8,
     l2_squared_i8_with,

@@ -83,8 +83,8 @@ pub fn hadamard(values: &mut [f32]) {
 /// Writes the nearest odd integers of `values * inverse_scale` into `planes`, plane after plane,
 /// and returns their sums; `planes.len()` decides the levels.
 ///
-/// Plane `a` takes the sign of what the planes before it left over, so a value above the range
-/// takes the largest integer, one below it the smallest, and zero counts as negative.
+/// The odd integer of `y` is `2 ceil(y / 2) - 1`, which takes a tie down and zero as negative; a value
+/// above the range takes the largest integer, one below it the smallest.
 #[must_use]
 pub fn quantize(
     values: &[f32],
@@ -93,20 +93,18 @@ pub fn quantize(
     planes: &mut [u64],
 ) -> QuantizeSums {
     let words = values.len().div_ceil(64);
+    let largest = ((1 << levels) - 1) as f32;
     planes.fill(0);
     let (mut dot, mut norm_squared) = (0.0, 0.0);
     for (dim, &value) in values.iter().enumerate() {
         let scaled = value * inverse_scale;
-        let (mut rest, mut spelled) = (scaled, 0.0);
+        let nearest = (2.0 * (0.5 * scaled).ceil() - 1.0).clamp(-largest, largest);
+        let k = ((nearest + largest) / 2.0) as u64;
         for a in 0..levels {
-            let weight = (1 << (levels - 1 - a)) as f32;
-            let step = if rest > 0.0 { weight } else { -weight };
-            planes[a * words + dim / 64] |= u64::from(rest > 0.0) << (dim % 64);
-            rest -= step;
-            spelled += step;
+            planes[a * words + dim / 64] |= (k >> (levels - 1 - a) & 1) << (dim % 64);
         }
-        dot += f64::from(spelled) * f64::from(scaled);
-        norm_squared += f64::from(spelled) * f64::from(spelled);
+        dot += f64::from(nearest) * f64::from(scaled);
+        norm_squared += f64::from(nearest) * f64::from(nearest);
     }
     QuantizeSums { dot: dot as f32, norm_squared: norm_squared as f32 }
 }

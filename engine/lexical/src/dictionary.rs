@@ -90,6 +90,17 @@ impl Dictionary {
         Postings { dictionary: self, open: None }
     }
 
+    /// Opens the posting list of one term, to be walked and skipped through.
+    pub fn cursor(&self, info: &TermInfo) -> Result<Cursor<'_>, LexicalError> {
+        let Self { index, option, path, .. } = self;
+        let open = || index.read_block_postings_from_terminfo(info, *option);
+        let postings = guarded(path, open)?;
+        let postings = postings.map_err(|error| LexicalError::of_io(path, &error))?;
+        let cursor = Cursor { postings, dictionary: self };
+        cursor.check()?;
+        Ok(cursor)
+    }
+
     /// Says that the file contradicts itself.
     pub fn malformed(&self, reason: String) -> LexicalError {
         LexicalError::Malformed { path: self.path.clone(), reason }
@@ -153,6 +164,53 @@ impl Postings<'_> {
         }
         self.open = Some(postings);
         Ok(())
+    }
+}
+
+/// One posting list, a block at a time.
+pub(crate) struct Cursor<'a> {
+    postings: BlockSegmentPostings,
+    dictionary: &'a Dictionary,
+}
+
+impl Cursor<'_> {
+    /// Returns the rows of the block, rising; none behind the last.
+    pub fn rows(&self) -> &[u32] {
+        self.postings.docs()
+    }
+
+    /// Returns how often each row of the block has the term.
+    pub fn counts(&self) -> &[u32] {
+        self.postings.freqs()
+    }
+
+    /// Returns how many rows have the term.
+    pub fn len(&self) -> u32 {
+        self.postings.doc_freq()
+    }
+
+    /// Goes to the next block. Every row of it is one of the segment.
+    pub fn advance(&mut self) -> Result<(), LexicalError> {
+        guarded(&self.dictionary.path, || self.postings.advance())?;
+        self.check()
+    }
+
+    /// Goes to the block where a row would be, which must not lie before the one it went to last;
+    /// returns how often the row has the term, if it does.
+    pub fn count_of(&mut self, row: u32) -> Result<Option<u32>, LexicalError> {
+        let at = guarded(&self.dictionary.path, || self.postings.seek(row))?;
+        let found = self.rows().get(at).is_some_and(|&found| found == row);
+        Ok(found.then(|| self.counts().get(at).copied()).flatten())
+    }
+
+    fn check(&self) -> Result<(), LexicalError> {
+        let rows = self.dictionary.rows;
+        match self.rows().iter().max() {
+            Some(&greatest) if greatest >= rows => {
+                Err(self.dictionary.malformed(format!("row {greatest} of {rows}")))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 }
 

@@ -22,8 +22,11 @@ use roaring::RoaringBitmap;
 use super::Collection;
 use super::building::{Built, NewSegment};
 use super::handle::Shared;
+use super::progress::Progress;
 use super::state::{Frozen, SegmentView};
+use crate::column::Column;
 use crate::error::Doing;
+use crate::field::Fields;
 use crate::memory::{Charge, Purpose};
 use crate::memtable::Memtable;
 use crate::segment::SegmentInput;
@@ -146,7 +149,8 @@ impl Shared {
         self.check_usable()?;
         let Some((frozen, id)) = self.freeze() else { return Ok(()) };
         self.resources.store.admit(frozen.table.memory_bytes() as u64)?;
-        let input = FrozenRows::new(&frozen);
+        let work = self.chores.flushing.begin(progress_of(&frozen, &self.fields()));
+        let input = FrozenRows::new(&frozen, &work);
         // A flush frees more than it takes, so it is never refused; but others must know.
         let bytes = self.build_bytes(input.slots.len());
         let _charge = self.resources.memory.charge(Purpose::Builds, bytes);
@@ -219,17 +223,29 @@ impl Shared {
     }
 }
 
+/// Returns what flushing a memtable takes.
+fn progress_of(frozen: &Frozen, fields: &Fields) -> Progress {
+    let columns = fields.iter().filter_map(|field| frozen.table.column(field.id));
+    let live =
+        |column: &Column| (column.len() as u64).saturating_sub(column.count_in(&frozen.dead));
+    let rows = (frozen.table.len() as u64).saturating_sub(frozen.dead.len());
+    let sparse = fields.sparse().filter_map(|field| frozen.table.sparse(field.id));
+    let sparse: u64 = sparse.map(|table| table.rows().numbers().len() as u64).sum();
+    Progress::new(1, rows, columns.map(live).sum::<u64>() + sparse)
+}
+
 /// The live points of a frozen memtable, in slot order.
 struct FrozenRows<'a> {
     table: &'a Memtable,
     slots: Vec<u32>,
+    work: &'a Progress,
 }
 
 impl<'a> FrozenRows<'a> {
-    fn new(frozen: &'a Frozen) -> Self {
+    fn new(frozen: &'a Frozen, work: &'a Progress) -> Self {
         let live = |slot: &u32| !frozen.dead.contains(*slot);
         let slots = (0..frozen.table.len() as u32).filter(live).collect();
-        Self { table: &frozen.table, slots }
+        Self { table: &frozen.table, slots, work }
     }
 
     /// Returns the ids of those `slots` that are not dead.
@@ -249,16 +265,19 @@ impl SegmentInput for FrozenRows<'_> {
     }
 
     fn has(&self, point: usize, field: FieldId) -> Result<bool, IndexError> {
-        Ok(self.vector(point, field)?.is_some())
+        let column = self.table.column(field);
+        Ok(column.is_some_and(|column| column.vector(self.slots[point]).is_some()))
     }
 
     fn vector(&self, point: usize, field: FieldId) -> Result<Option<Cow<'_, [f32]>>, IndexError> {
+        self.work.advance(1);
         let column = self.table.column(field);
         let vector = column.and_then(|column| column.vector(self.slots[point]));
         Ok(vector.map(Cow::Borrowed))
     }
 
     fn sparse(&self, point: usize, field: FieldId) -> Result<Option<SparseView<'_>>, IndexError> {
+        self.work.advance(1);
         let table = self.table.sparse(field);
         Ok(table.and_then(|table| table.rows().row(self.slots[point])))
     }
@@ -266,5 +285,9 @@ impl SegmentInput for FrozenRows<'_> {
     fn payloads(&self, points: &[u32]) -> Result<Vec<Cow<'_, Payload>>> {
         let payload = |point: &u32| self.table.payload(self.slots[*point as usize]);
         Ok(points.iter().map(|point| Cow::Borrowed(payload(point))).collect())
+    }
+
+    fn clustered(&self, vectors: u64) {
+        self.work.advance(vectors);
     }
 }

@@ -1,5 +1,7 @@
 //! What a collection holds and what it takes.
 
+use std::collections::BTreeMap;
+
 use bigrain_types::SegmentId;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +35,8 @@ pub struct CollectionInfo {
     pub memory_bytes: u64,
     /// Bytes of segment files, those of dropped fields included.
     pub disk_bytes: u64,
+    /// The flush that runs, if one does.
+    pub flushing: Option<FlushInfo>,
     /// The merge that runs, if one does.
     pub merging: Option<MergeInfo>,
     /// Its dense fields, in their order.
@@ -42,6 +46,8 @@ pub struct CollectionInfo {
     pub sparse: Vec<SparseFieldInfo>,
     /// The fusion that was fitted, if one was.
     pub hybrid_fit: Option<HybridFit>,
+    /// Those that were fitted under names.
+    pub named_hybrid_fits: BTreeMap<String, HybridFit>,
 }
 
 /// What one dense vector field of a collection takes.
@@ -82,6 +88,16 @@ impl FieldInfo {
     pub fn code_bytes_per_vector(&self) -> f64 {
         if self.vectors == 0 { 0.0 } else { self.code_bytes as f64 / self.vectors as f64 }
     }
+}
+
+/// A flush that runs: a memtable becomes a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FlushInfo {
+    /// Rows of the segment.
+    pub rows: u64,
+    /// How much is done, of a hundred.
+    pub percent: u8,
 }
 
 /// A merge that runs.
@@ -154,10 +170,12 @@ impl Collection {
             code_bytes: fields.iter().map(|field| field.code_bytes).sum(),
             memory_bytes: resident_bytes + table_bytes,
             disk_bytes: state.segments.iter().map(|view| view.segment.disk_bytes()).sum(),
-            merging: self.0.chores.work().map(|work| work.info()),
+            flushing: self.0.chores.flushing.now().map(|work| work.flush_info()),
+            merging: self.0.chores.merging.now().map(|work| work.merge_info()),
             fields,
             sparse: state.fields.sparse().map(|field| state.describe_sparse(field)).collect(),
-            hybrid_fit: state.fields.hybrid().map(|fit| HybridFit::clone(fit)),
+            hybrid_fit: state.fields.hybrid(None).cloned(),
+            named_hybrid_fits: state.fields.named_fits().clone(),
         }
     }
 

@@ -10,7 +10,6 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bigrain_index::IndexError;
@@ -19,7 +18,7 @@ use bigrain_types::{Cancel, Cancelled, FieldId, Offset, Payload, PointId, Segmen
 
 use super::building::NewSegment;
 use super::handle::Shared;
-use super::info::MergeInfo;
+use super::progress::Progress;
 use super::state::SegmentView;
 use crate::memory::Purpose;
 use crate::merge_policy::SegmentSize;
@@ -50,7 +49,9 @@ impl Shared {
     ) -> Result<Option<T>> {
         let Some(chosen) = self.choose(choose) else { return Ok(None) };
         let sources: Vec<Source> = chosen.iter().map(Source::new).collect();
-        let work = self.chores.begin_work(Progress::merge(&sources));
+        let rows = sources.iter().map(|source| source.live.len() as u64).sum();
+        let vectors = sources.iter().map(Source::vectors).sum();
+        let work = self.chores.merging.begin(Progress::new(sources.len(), rows, vectors));
         let input = MergeInput::new(sources, Watch { shared: self, cancel, work: &work });
         with(&input).map(Some)
     }
@@ -226,48 +227,19 @@ impl SegmentInput for MergeInput<'_> {
         // A point that was deleted meanwhile has none.
         Ok(payloads.into_iter().map(|payload| Cow::Owned(payload.unwrap_or_default())).collect())
     }
+
+    fn clustered(&self, vectors: u64) {
+        self.watch.work.advance(vectors);
+    }
 }
 
 impl Watch<'_> {
     /// Counts one more step, unless somebody wants no more of them.
     fn check(&self) -> Result<(), Cancelled> {
-        self.work.done.fetch_add(1, Ordering::Relaxed);
+        self.work.advance(1);
         if self.shared.is_dropping() {
             return Err(Cancelled);
         }
         self.cancel.check()
-    }
-}
-
-/// How far a merge is.
-#[derive(Debug)]
-pub(super) struct Progress {
-    segments: u64,
-    rows: u64,
-    steps: u64,
-    done: AtomicU64,
-}
-
-impl Progress {
-    fn merge(sources: &[Source]) -> Self {
-        let vectors: u64 = sources.iter().map(Source::vectors).sum();
-        Self {
-            segments: sources.len() as u64,
-            rows: sources.iter().map(|source| source.live.len() as u64).sum(),
-            // Every vector is read when it is encoded or counted, and again when it is written.
-            steps: 2 * vectors,
-            done: AtomicU64::new(0),
-        }
-    }
-
-    /// Returns what people want to know of it.
-    pub fn info(&self) -> MergeInfo {
-        MergeInfo { segments: self.segments, rows: self.rows, percent: self.percent() }
-    }
-
-    /// Returns how much is done, of a hundred.
-    fn percent(&self) -> u8 {
-        let done = self.done.load(Ordering::Relaxed).min(self.steps);
-        (done * 100 / self.steps.max(1)) as u8
     }
 }

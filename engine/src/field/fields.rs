@@ -1,5 +1,6 @@
 //! A vector field at run time.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bigrain_binarize::Binarizer;
@@ -89,6 +90,7 @@ pub(crate) struct Fields {
     sparse: Arc<[Arc<SparseField>]>,
     texts: Arc<[SchemaText]>,
     hybrid: Option<Arc<HybridFit>>,
+    fits: Arc<BTreeMap<String, HybridFit>>,
 }
 
 impl Fields {
@@ -97,9 +99,9 @@ impl Fields {
         let field = |field: &SchemaField| Field::new(field).map(Arc::new);
         let vectors = schema.fields.iter().map(field).collect::<Result<_>>()?;
         let sparse = schema.sparse.iter().map(|field| Arc::new(SparseField::new(field)));
-        let hybrid = schema.hybrid.clone().map(Arc::new);
+        let (hybrid, fits) = (schema.hybrid.clone().map(Arc::new), schema.fits.clone().into());
         let texts = schema.texts.iter().cloned().collect();
-        Ok(Self { vectors, sparse: sparse.collect(), texts, hybrid })
+        Ok(Self { vectors, sparse: sparse.collect(), texts, hybrid, fits })
     }
 
     /// Returns the dense fields, in their order.
@@ -173,8 +175,8 @@ impl Fields {
     #[must_use]
     pub fn with_texts_of(&self, schema: &Schema) -> Self {
         let texts = schema.texts.iter().cloned().collect();
-        let hybrid = schema.hybrid.clone().map(Arc::new);
-        Self { texts, hybrid, ..self.clone() }
+        let (hybrid, fits) = (schema.hybrid.clone().map(Arc::new), schema.fits.clone().into());
+        Self { texts, hybrid, fits, ..self.clone() }
     }
 
     /// Returns the text fields, in their order.
@@ -193,9 +195,17 @@ impl Fields {
         found.ok_or_else(|| no_such_text(name, self.texts.iter().map(|text| &text.config)))
     }
 
-    /// Returns the fusion that was fitted, if one was.
-    pub fn hybrid(&self) -> Option<&Arc<HybridFit>> {
-        self.hybrid.as_ref()
+    /// Returns the fusion that was fitted under a name, or without one, if one was.
+    pub fn hybrid(&self, name: Option<&str>) -> Option<&HybridFit> {
+        match name {
+            None => self.hybrid.as_deref(),
+            Some(name) => self.fits.get(name),
+        }
+    }
+
+    /// Returns the fusions that were fitted under names.
+    pub fn named_fits(&self) -> &BTreeMap<String, HybridFit> {
+        &self.fits
     }
 
     /// Whether a segment was begun before some text field was declared, and may lack its words.

@@ -1,10 +1,13 @@
 //! The fields of a collection with their ids, as the store keeps them.
 
+use std::collections::BTreeMap;
+
 use bigrain_types::{FieldId, PointId, SegmentId, TextField};
 use serde::{Deserialize, Serialize};
 
 use super::collection_config::{check_field_count, no_such_field};
 use super::{CollectionConfig, FieldConfig, SparseFieldConfig, row_version};
+use crate::hybrid_fit::{MAX_FITS, check_fit_name};
 use crate::{Error, ErrorKind, HybridFit, Result};
 
 /// The fields of a collection with their ids: the JSON text in its manifest row.
@@ -24,6 +27,9 @@ pub(crate) struct Schema {
     /// How results of vectors and words are fused, as far as that was fitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hybrid: Option<HybridFit>,
+    /// Other fitted fusions, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fits: BTreeMap<String, HybridFit>,
 }
 
 /// One field with its id.
@@ -88,7 +94,7 @@ impl Schema {
         };
         let sparse: Vec<SchemaSparse> = sparse.into_iter().zip(&mut ids).map(field).collect();
         let next_field = FieldId((fields.len() + sparse.len()) as u32);
-        Ok(Self { fields, sparse, next_field, texts, hybrid: None })
+        Ok(Self { fields, sparse, next_field, texts, hybrid: None, fits: BTreeMap::new() })
     }
 
     /// Reads what [`Schema::to_json`] wrote.
@@ -101,7 +107,7 @@ impl Schema {
             return Err(corrupt("a collection has at least one field".into()));
         }
         schema.config().validate().map_err(|error| corrupt(error.to_string()))?;
-        if let Some(fit) = &schema.hybrid {
+        for fit in schema.hybrid.iter().chain(schema.fits.values()) {
             fit.check(&schema.config()).map_err(|error| corrupt(error.to_string()))?;
         }
         let dense: Vec<FieldId> = schema.fields.iter().map(|field| field.id).collect();
@@ -207,17 +213,37 @@ impl Schema {
             return Err(Error::new(ErrorKind::NotFound, format!("no such text field {name:?}")));
         };
         self.texts.remove(found);
-        self.hybrid.take_if(|fit| fit.text.field == name);
+        self.forget_fits(|fit| fit.text.field == name);
         Ok(())
     }
 
-    /// Keeps a fitted fusion in place of the one before, or forgets it.
-    pub fn set_hybrid(&mut self, fit: Option<HybridFit>) -> Result<()> {
+    /// Keeps a fitted fusion in place of the one before of its name, or without one, or forgets it.
+    pub fn set_hybrid(&mut self, name: Option<&str>, fit: Option<HybridFit>) -> Result<()> {
         if let Some(fit) = &fit {
             fit.check(&self.config())?;
         }
-        self.hybrid = fit;
+        match (name, fit) {
+            (None, fit) => self.hybrid = fit,
+            (Some(name), Some(fit)) => {
+                check_fit_name(name)?;
+                if !self.fits.contains_key(name) && self.fits.len() >= MAX_FITS {
+                    return Err(Error::invalid(format!("{MAX_FITS} fitted fusions are the limit")));
+                }
+                self.fits.insert(name.to_owned(), fit);
+            }
+            (Some(name), None) => {
+                if self.fits.remove(name).is_none() {
+                    let reason = format!("no fusion was fitted under the name {name:?}");
+                    return Err(Error::new(ErrorKind::NotFound, reason));
+                }
+            }
+        }
         Ok(())
+    }
+
+    fn forget_fits(&mut self, is_gone: impl Fn(&HybridFit) -> bool) {
+        self.hybrid.take_if(|fit| is_gone(fit));
+        self.fits.retain(|_, fit| !is_gone(fit));
     }
 
     /// Removes a field; returns its id.
@@ -230,7 +256,7 @@ impl Schema {
                 format!("field {name:?} is the collection's only one: drop the collection");
             return Err(Error::new(ErrorKind::FailedPrecondition, reason));
         }
-        self.hybrid.take_if(|fit| fit.vector.field == name);
+        self.forget_fits(|fit| fit.vector.field == name);
         Ok(match position.checked_sub(self.fields.len()) {
             Some(position) => self.sparse.remove(position).id,
             None => self.fields.remove(position).id,

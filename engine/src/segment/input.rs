@@ -49,6 +49,11 @@ pub(crate) trait SegmentInput: Sync {
     ///
     /// [`Error`](crate::Error) when payloads that lie in the store cannot be read.
     fn payloads(&self, points: &[u32]) -> crate::Result<Vec<Cow<'_, Payload>>>;
+
+    /// Hears that clustering has come as far as so many of a field's vectors, all of them in the end.
+    fn clustered(&self, vectors: u64) {
+        let _ = vectors;
+    }
 }
 
 /// The rows of one sparse field, in the order of a segment's offsets.
@@ -116,5 +121,9 @@ impl<I: SegmentInput> Rows for FieldRows<'_, I> {
         let vector = self.input.vector(self.points[at] as usize, self.field)?;
         debug_assert!(vector.is_some(), "a point has lost its vector");
         Ok(vector.unwrap_or_default())
+    }
+
+    fn trained(&self, rows: usize, of: usize) {
+        self.input.clustered((self.points.len() as u64 * rows as u64) / of.max(1) as u64);
     }
 }

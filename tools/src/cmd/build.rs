@@ -10,6 +10,7 @@ use bigrain_engine::{
 };
 use clap::Args;
 
+use crate::building::finish_segments;
 use crate::cmd::build_code::{self, CODE_CONFLICTS, CodeRequest};
 use crate::cmd::field_spec::FieldSpec;
 use crate::cmd::flags::parse_levels;
@@ -148,8 +149,7 @@ pub fn run(args: &BuildArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let (report, ended) = ingest.run(records, &mut progress);
     progress.finish();
     if ended.is_ok() {
-        collection.flush()?;
-        collection.settle()?;
+        finish_segments(&collection, true)?;
     }
     write_report(args, session, &collection, &report)?;
     ended.with_context(|| {

@@ -26,7 +26,7 @@ pub struct HybridFlags {
     #[arg(long, conflicts_with_all = ["hybrid", "exact", "codes_only", "field"])]
     words_only: bool,
     /// Fuse results of vectors and words: rrf, rrf(K), minmax or dbsf with --text-weight, or "fitted"
-    /// with what `bigrain tune --hybrid` has found
+    /// with what `bigrain tune --hybrid` has found, or fitted(NAME) with what it has kept under a name
     #[arg(long, value_name = "FUSION")]
     hybrid: Option<Fused>,
     /// What words weigh against vectors, from 0 to 1
@@ -38,14 +38,15 @@ pub struct HybridFlags {
 }
 
 /// A fusion that is stated, or the one that was fitted.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Fused {
     Stated(Fusion),
-    Fitted,
+    /// Under a name, if it has one.
+    Fitted(Option<String>),
 }
 
 /// What is searched.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Way {
     /// Vectors.
     Vectors,
@@ -55,8 +56,8 @@ pub enum Way {
     Words,
     /// Several, with their weights.
     Fused(Fusion, Weights),
-    /// Vectors, sparse if such a vector is given, and words, as was fitted.
-    Fitted,
+    /// Vectors, sparse if such a vector is given, and words, as was fitted under a name, or without one.
+    Fitted(Option<String>),
 }
 
 /// What each list weighs; the sum is 1.
@@ -91,13 +92,16 @@ impl std::str::FromStr for Fused {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "fitted" => Ok(Self::Fitted),
-            _ => text
-                .parse()
-                .map(Self::Stated)
-                .map_err(|_| format!("expected rrf, rrf(K), minmax, dbsf or fitted, got {text:?}")),
+        if text == "fitted" {
+            return Ok(Self::Fitted(None));
         }
+        let name = text.strip_prefix("fitted(").and_then(|rest| rest.strip_suffix(')'));
+        if let Some(name) = name {
+            return Ok(Self::Fitted(Some(name.to_owned())));
+        }
+        text.parse().map(Self::Stated).map_err(|_| {
+            format!("expected rrf, rrf(K), minmax, dbsf, fitted or fitted(NAME), got {text:?}")
+        })
     }
 }
 
@@ -110,13 +114,13 @@ impl HybridFlags {
     pub fn way(&self) -> Result<Way, Usage> {
         let refuse = |reason: &str| Err(Usage::new(reason));
         let stated = self.text_weight.is_some() || self.sparse_weight.is_some();
-        match self.hybrid {
+        match &self.hybrid {
             None if self.words_only => Ok(Way::Words),
             None if self.bm25.is_some() => refuse("--bm25 needs --words-only or --hybrid"),
             None if self.sparse.is_some() => Ok(Way::Sparse),
             None => Ok(Way::Vectors),
-            Some(Fused::Fitted) if !stated => Ok(Way::Fitted),
-            Some(Fused::Fitted) => {
+            Some(Fused::Fitted(name)) if !stated => Ok(Way::Fitted(name.clone())),
+            Some(Fused::Fitted(_)) => {
                 refuse("weights are fitted or stated: --hybrid fitted takes no --text-weight")
             }
             Some(Fused::Stated(_)) if self.sparse.is_some() && self.sparse_weight.is_none() => {
@@ -130,7 +134,7 @@ impl HybridFlags {
             ),
             Some(Fused::Stated(fusion)) => {
                 let weights = [self.text_weight, self.sparse_weight].map(Option::unwrap_or_default);
-                Ok(Way::Fused(fusion, Weights::new(weights[0], weights[1])?))
+                Ok(Way::Fused(*fusion, Weights::new(weights[0], weights[1])?))
             }
         }
     }
@@ -159,21 +163,21 @@ impl HybridFlags {
 impl Way {
     /// Whether the query's text is to be encoded, where `sparse` says whether there is a sparse vector.
     #[must_use]
-    pub fn needs_vector(self, sparse: bool) -> bool {
+    pub fn needs_vector(&self, sparse: bool) -> bool {
         match self {
             Self::Vectors => true,
             Self::Words | Self::Sparse => false,
-            Self::Fitted => !sparse,
+            Self::Fitted(_) => !sparse,
             Self::Fused(_, weights) => weights.vector > 0.0,
         }
     }
 
     /// Whether the query has to have a text, where `sparse` says whether there is a sparse vector.
     #[must_use]
-    pub fn needs_text(self, sparse: bool) -> bool {
+    pub fn needs_text(&self, sparse: bool) -> bool {
         let asks_words = match self {
             Self::Fused(_, weights) => weights.text > 0.0,
-            Self::Words | Self::Fitted => true,
+            Self::Words | Self::Fitted(_) => true,
             Self::Vectors | Self::Sparse => false,
         };
         asks_words || self.needs_vector(sparse)
@@ -188,21 +192,27 @@ pub struct Queries {
     /// Of the sparse vector.
     pub sparse: Option<SparseQuery>,
     /// Of the words.
-    pub text: TextQuery,
+    pub text: Option<TextQuery>,
 }
 
 impl Queries {
-    /// Returns the query of several; none where only one is searched.
+    /// Returns the query of several; none where only one is searched, or a part is missing.
     #[must_use]
-    pub fn fused(self, way: Way) -> Option<HybridQuery> {
+    pub fn fused(self, way: &Way) -> Option<HybridQuery> {
         let Self { vector, sparse, text } = self;
         match way {
             Way::Vectors | Way::Words | Way::Sparse => None,
-            Way::Fitted => match (sparse, vector) {
-                (Some(sparse), _) => Some(HybridQuery::fitted_sparse(sparse, text)),
-                (None, vector) => Some(HybridQuery::fitted(vector?, text)),
-            },
-            Way::Fused(fusion, weights) => {
+            Way::Fitted(name) => {
+                let query = match (sparse, vector) {
+                    (Some(sparse), _) => HybridQuery::fitted_sparse(sparse, text?),
+                    (None, vector) => HybridQuery::fitted(vector?, text?),
+                };
+                Some(match name {
+                    None => query,
+                    Some(name) => query.with_fit(name),
+                })
+            }
+            &Way::Fused(fusion, weights) => {
                 let mut query = HybridQuery::new(fusion);
                 if let Some(vector) = vector {
                     query = query.with_vector(vector, weights.vector);
@@ -211,7 +221,7 @@ impl Queries {
                     query = query.with_sparse(sparse, weights.sparse);
                 }
                 // A part of no weight would not be searched, but it would have to be possible.
-                Some(if weights.text > 0.0 { query.with_text(text, weights.text) } else { query })
+                Some(if weights.text > 0.0 { query.with_text(text?, weights.text) } else { query })
             }
         }
     }

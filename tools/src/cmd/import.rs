@@ -10,7 +10,8 @@ use bigrain_engine::{
 };
 use clap::Args;
 
-use crate::exchange::{Columns, ShapeFile};
+use crate::building::finish_segments;
+use crate::exchange::{Columns, ExportedShape, ShapeFile};
 use crate::human;
 use crate::ingest::{BadRows, Ingest, IngestReport, KnownRows};
 use crate::input::{Content, Fields, Format, Input, InputError, ParquetInput, Record};
@@ -85,7 +86,7 @@ pub fn run(args: &ImportArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let (report, ended) = ingest.run(std::iter::once(first).chain(records), &mut progress);
     progress.finish();
     if ended.is_ok() {
-        collection.flush()?;
+        finish_segments(&collection, false)?;
     }
     args.write_report(session, &collection, &report)?;
     ended.with_context(|| {
@@ -99,7 +100,7 @@ struct Source {
     records: Box<dyn Iterator<Item = Result<Record, InputError>> + Send>,
     end: u64,
     /// The shape of the collection they come from.
-    shape: Option<CollectionConfig>,
+    shape: Option<ExportedShape>,
 }
 
 impl ImportArgs {
@@ -135,11 +136,16 @@ impl ImportArgs {
     fn create(
         &self,
         engine: &Engine,
-        shape: Option<CollectionConfig>,
+        shape: Option<ExportedShape>,
         first: Result<&Record, &InputError>,
     ) -> anyhow::Result<Collection> {
         let config = match (shape, first) {
-            (Some(shape), _) if self.metric.is_none() => shape,
+            (Some(shape), _) if self.metric.is_none() => {
+                let collection =
+                    engine.create_collection(&self.collection, shape.config.clone())?;
+                shape.keep_fits(&collection)?;
+                return Ok(collection);
+            }
             (_, Ok(record)) => self.shape_of(record)?,
             (_, Err(error)) => return Err(anyhow!("{error}")),
         };

@@ -115,6 +115,8 @@ fn describe(info: &CollectionInfo) -> comfy_table::Table {
         facts.push(("searched by words", texts.join(", ")));
     }
     facts.extend(info.hybrid_fit.iter().map(|fit| ("fitted fusion", describe_fit(fit))));
+    let named = info.named_hybrid_fits.iter();
+    facts.extend(named.map(|(name, fit)| ("fitted", format!("{name}: {}", describe_fit(fit)))));
     facts.extend([
         (
             "points",
@@ -239,6 +241,7 @@ fn to_json(engine: &Engine, status: &CollectionStatus) -> Value {
         "deleted": info.deleted,
         "footprint": Footprint::of(info),
         "hybrid_fit": info.hybrid_fit,
+        "named_hybrid_fits": info.named_hybrid_fits,
         "fields": info.fields.iter().map(field_json).collect::<Vec<_>>(),
         "sparse": info.sparse.iter().map(sparse_json).collect::<Vec<_>>(),
         "segments": segments,

@@ -20,7 +20,7 @@ use arrow_array::builder::{
     BooleanBuilder, FixedSizeListBuilder, Float32Builder, ListBuilder, NullBufferBuilder,
     StringBuilder, UInt32Builder,
 };
-use arrow_array::{Array, ArrayRef, RecordBatch, StructArray};
+use arrow_array::{ArrayRef, RecordBatch, StructArray};
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use bigrain_engine::{CollectionConfig, StoredPoint};
 use parquet::arrow::ArrowWriter;
@@ -29,6 +29,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
 use super::Columns;
+use super::ExportedShape;
 use super::columns::{ID, ID_IS_NUMBER, PAYLOAD};
 use super::shape_file::publish;
 
@@ -58,13 +59,14 @@ impl ParquetExport {
     /// # Errors
     ///
     /// When the file cannot be created.
-    pub fn start(path: &Path, config: &CollectionConfig) -> anyhow::Result<Self> {
+    pub fn start(path: &Path, shape: &ExportedShape) -> anyhow::Result<Self> {
         let mut part = path.as_os_str().to_owned();
         part.push(".part");
         let part = PathBuf::from(part);
         let file = File::create(&part).with_context(|| format!("write {}", part.display()))?;
+        let config = &shape.config;
         let schema = Arc::new(schema(config));
-        let shape = KeyValue::new(SHAPE_KEY.to_owned(), serde_json::to_string(config)?);
+        let shape = KeyValue::new(SHAPE_KEY.to_owned(), serde_json::to_string(shape)?);
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
             .set_dictionary_enabled(false)

@@ -13,6 +13,7 @@ use bigrain_engine::{
 
 use super::chunk::{Chunk, is_unchanged};
 use super::{Door, IngestReport};
+use crate::building::saying_builds;
 use crate::input::{Content, InputError, Problem, Record};
 use crate::progress::Progress;
 
@@ -236,7 +237,11 @@ impl Ingest<'_> {
             return Ok(None);
         }
         let started = Instant::now();
-        let options = EncodeOptions { kind: TextKind::Document, cancel: self.cancel.clone() };
+        let options = EncodeOptions {
+            kind: TextKind::Document,
+            cancel: self.cancel.clone(),
+            ..EncodeOptions::default()
+        };
         let embeddings = encoder.encode(&texts, &options).context("encode texts")?;
         report.texts = embeddings.stats().texts;
         report.tokens = embeddings.stats().tokens;
@@ -252,23 +257,26 @@ impl Ingest<'_> {
         report: &mut IngestReport,
         progress: &mut Progress,
     ) -> anyhow::Result<()> {
-        for mut batch in batches {
-            let started = Instant::now();
-            if let Some((last, others)) = self.targets.split_last()
-                && !batch.points.is_empty()
-            {
-                for target in others {
-                    target.upsert(batch.points.clone())?;
+        let aside = progress.aside();
+        saying_builds(self.targets, &aside, || {
+            for mut batch in batches {
+                let started = Instant::now();
+                if let Some((last, others)) = self.targets.split_last()
+                    && !batch.points.is_empty()
+                {
+                    for target in others {
+                        target.upsert(batch.points.clone())?;
+                    }
+                    let output = last.upsert(batch.points)?;
+                    batch.report.inserted = output.inserted;
+                    batch.report.updated = output.updated;
                 }
-                let output = last.upsert(batch.points)?;
-                batch.report.inserted = output.inserted;
-                batch.report.updated = output.updated;
+                batch.report.write = started.elapsed();
+                progress.advance(batch.report.rows, batch.position);
+                *report += batch.report;
             }
-            batch.report.write = started.elapsed();
-            progress.advance(batch.report.rows, batch.position);
-            *report += batch.report;
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
 

@@ -18,12 +18,12 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Schema};
-use bigrain_engine::{CollectionConfig, Payload, PointId, SparseVector};
+use bigrain_engine::{Payload, PointId, SparseVector};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use serde_json::{Map, Value};
 
 use super::{At, Content, InputError, Place, Problem, Record};
-use crate::exchange::{Columns, ID_IS_NUMBER, SHAPE_KEY};
+use crate::exchange::{Columns, ExportedShape, ID_IS_NUMBER, SHAPE_KEY};
 
 /// Rows in memory at a time.
 const BATCH_ROWS: usize = 256;
@@ -35,7 +35,7 @@ pub struct ParquetInput {
     roles: Vec<(String, Role)>,
     rows: u64,
     next_row: u64,
-    shape: Option<CollectionConfig>,
+    shape: Option<ExportedShape>,
     waiting: VecDeque<Result<Record, InputError>>,
     ended: bool,
 }
@@ -72,15 +72,15 @@ impl ParquetInput {
             u64::try_from(metadata.num_rows()).map_err(|e| Problem::Parquet(e.to_string()))?;
         let shape = metadata.key_value_metadata().into_iter().flatten();
         let shape = shape.filter(|entry| entry.key == SHAPE_KEY).find_map(|e| e.value.as_deref());
-        let shape: Option<CollectionConfig> = match shape {
-            Some(text) => Some(serde_json::from_str(text).map_err(|error| {
+        let shape: Option<ExportedShape> = match shape {
+            Some(text) => Some(ExportedShape::from_json(text.as_bytes()).map_err(|error| {
                 Problem::Parquet(format!("the shape in its metadata: {error}"))
             })?),
             None => None,
         };
         let roles = match &shape {
-            Some(config) if *columns == Columns::default() => {
-                roles(builder.schema(), &Columns::of(config))?
+            Some(shape) if *columns == Columns::default() => {
+                roles(builder.schema(), &Columns::of(&shape.config))?
             }
             _ => roles(builder.schema(), columns)?,
         };
@@ -91,7 +91,7 @@ impl ParquetInput {
 
     /// Returns the shape of the collection that was exported, if the table is an export.
     #[must_use]
-    pub fn shape(&self) -> Option<&CollectionConfig> {
+    pub fn shape(&self) -> Option<&ExportedShape> {
         self.shape.as_ref()
     }
 

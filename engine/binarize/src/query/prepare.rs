@@ -35,10 +35,11 @@ impl Binarizer {
         }
         let mut rotated = vec![0.0; self.layout().dims()];
         self.rotate(query, &mut rotated);
-        self.prepare_rotated(rotated, width)
+        self.prepare(rotated, width, ScaleSearch::Grid)
     }
 
-    /// As [`Binarizer::prepare_query`], for a query that is rotated already.
+    /// As [`Binarizer::prepare_query`], for a query that is rotated already, and in less time: it is
+    /// rounded at the scale that is best on average.
     ///
     /// # Errors
     ///
@@ -47,6 +48,15 @@ impl Binarizer {
         &self,
         rotated: Vec<f32>,
         width: QueryWidth,
+    ) -> Result<QueryCode, PrepareQueryError> {
+        self.prepare(rotated, width, ScaleSearch::Fixed)
+    }
+
+    fn prepare(
+        &self,
+        rotated: Vec<f32>,
+        width: QueryWidth,
+        search: ScaleSearch,
     ) -> Result<QueryCode, PrepareQueryError> {
         let expected = self.layout().dims();
         if rotated.len() != expected {
@@ -57,10 +67,10 @@ impl Binarizer {
         if norm * norm > f64::from(f32::MAX) || norm.is_nan() {
             return Err(PrepareQueryError::NotFinite);
         }
-        let rounded = Rounded::new(&rotated, norm, bits);
+        let rounded = Rounded::new(&rotated, norm, bits, search);
         let levels = self.layout().levels();
         let alike = bits < UNBIASED || bits <= levels.count();
-        let bias = if alike { rounded.bias(&rotated, norm, levels) } else { 0.0 };
+        let bias = if alike { rounded.bias(&rotated, norm, levels, search) } else { 0.0 };
         Ok(QueryCode {
             planes: rounded.planes,
             metric: self.metric(),
@@ -85,12 +95,11 @@ struct Rounded {
 }
 
 impl Rounded {
-    fn new(rotated: &[f32], norm: f64, bits: usize) -> Self {
+    fn new(rotated: &[f32], norm: f64, bits: usize, search: ScaleSearch) -> Self {
         let mut planes = vec![0; bits * (rotated.len() / 64)];
         if norm < SHORTEST {
             return Self { planes, delta: 0.0, loss: 1.0 };
         }
-        let search = ScaleSearch::Fixed;
         let inverse_scale = search.inverse_scale(rotated, norm, bits, &mut Vec::new());
         let sums = quantize(rotated, inverse_scale, bits, &mut planes);
         let dot = f64::from(sums.dot) / f64::from(inverse_scale);
@@ -100,15 +109,14 @@ impl Rounded {
     }
 
     /// Returns the relative error of the estimate of `<q, q>` from the query's own code.
-    fn bias(&self, rotated: &[f32], norm: f64, levels: Levels) -> f64 {
+    fn bias(&self, rotated: &[f32], norm: f64, levels: Levels, search: ScaleSearch) -> f64 {
         let words = rotated.len() / 64;
         let Ok(query) = QueryPlanes::new(&self.planes, rotated.len()) else { return 0.0 };
         if self.delta == 0.0 {
             return 0.0;
         }
         let mut code = vec![0; levels.count() * words];
-        let scale =
-            ScaleSearch::Fixed.inverse_scale(rotated, norm, levels.count(), &mut Vec::new());
+        let scale = search.inverse_scale(rotated, norm, levels.count(), &mut Vec::new());
         let sums = quantize(rotated, scale, levels.count(), &mut code);
         let planes: Vec<&[u64]> = code.chunks_exact(words).collect();
         // rescale * delta * S / ||q||^2 - 1

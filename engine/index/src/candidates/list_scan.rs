@@ -29,8 +29,8 @@ const MAX_STEP: usize = 32;
 /// Blocks of the first step: early thresholds say little, so they are soon replaced.
 const FIRST_STEP: usize = 2;
 
-/// Bytes of a list that are fetched ahead of its scan; the rest follows by itself.
-const PREFETCH_BYTES: usize = 1024;
+/// Bytes of a list that are fetched ahead of its scan, which asks for the rest itself.
+const PREFETCH_BYTES: usize = 4096;
 
 /// How many standard deviations bounds cover.
 #[derive(Clone, Copy, Debug, PartialEq)]

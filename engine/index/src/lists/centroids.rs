@@ -1,7 +1,7 @@
 //! Centroids, found the way rows are found: codes first, then exactly.
 
 use bigrain_binarize::{Binarizer, EncodeScratch, QueryCode};
-use bigrain_kernels::{BLOCK_ROWS, dot};
+use bigrain_kernels::{BLOCK_ROWS, dot, prefetch_stream};
 use bigrain_types::Metric;
 
 use crate::candidates::list_scan::ListScan;
@@ -108,18 +108,25 @@ impl Centroids<'_> {
         let mut similarities = Vec::with_capacity(self.len() + BLOCK_ROWS);
         scan.similarities(self.codes, &terms, &mut similarities);
         let threshold = about_nth_largest(&similarities, compared(wanted));
-        let mut probes = Vec::with_capacity(2 * compared(wanted));
-        for (list, &similarity) in similarities.iter().enumerate() {
+        let mut promising = Vec::with_capacity(2 * compared(wanted));
+        for (list, &similarity) in (0..).zip(&similarities) {
             if similarity >= threshold {
-                probes.push(self.probe(query, list as u32));
+                // They lie anywhere: the first are compared while the others are on their way.
+                prefetch_stream(bytemuck::cast_slice(self.vector(list)));
+                promising.push(list);
             }
         }
-        probes
+        promising.into_iter().map(|list| self.probe(query, list)).collect()
+    }
+
+    fn vector(&self, list: u32) -> &[f32] {
+        let dims = self.mean.0.len();
+        &self.vectors[list as usize * dims..][..dims]
     }
 
     fn probe(&self, query: &QueryCode, list: u32) -> Probe {
-        let (at, dims) = (list as usize, query.rotated().len());
-        let dot = dot(query.rotated(), &self.vectors[at * dims..(at + 1) * dims]);
+        let at = list as usize;
+        let dot = dot(query.rotated(), self.vector(list));
         let nearness = match self.nearness {
             Nearness::Dot => dot,
             Nearness::Distance => -query.squared_distance(dot, self.norms_squared[at]),

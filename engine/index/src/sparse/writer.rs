@@ -227,7 +227,7 @@ mod tests {
         let bytes = |components: u64| {
             let path = components.to_string();
             write_in_parts(&directory, Path::new(&path), &rows, components).unwrap();
-            directory.open(Path::new(&path)).unwrap().map().unwrap().to_vec()
+            directory.open(Path::new(&path)).unwrap().map().unwrap().unwrap().to_vec()
         };
         let whole = bytes(PART_COMPONENTS);
         for components in [1, 2, 7, 50] {

@@ -6,7 +6,7 @@ use super::{BLOCK_ROWS, portable};
 use crate::Isa;
 
 #[cfg(target_arch = "x86_64")]
-use super::avx2;
+use super::x86_64;
 
 /// What each row stores beside its code, one entry a row.
 #[derive(Clone, Copy, Debug)]
@@ -121,7 +121,7 @@ pub fn bound_blocks_with(
     #[cfg(target_arch = "x86_64")]
     if matches!(isa, Isa::Avx2 | Isa::Avx512) && isa.is_available() {
         // SAFETY: `is_available` has just confirmed AVX2 and F16C, which `Isa::Avx512` includes.
-        return unsafe { avx2::bound(rows, &limits, out) };
+        return unsafe { x86_64::bound(rows, &limits, out) };
     }
     let _ = isa;
     portable::bound(rows, &limits, out);

@@ -6,7 +6,7 @@ use super::{WORD_COLUMNS, WordColumns, portable};
 use crate::Isa;
 
 #[cfg(target_arch = "x86_64")]
-use super::avx2;
+use super::x86_64;
 
 /// Rows of a block.
 pub const BLOCK_ROWS: usize = 32;
@@ -67,7 +67,7 @@ fn pack_block(isa: Isa, rows: &[u64], words: usize, block: &mut [WordColumns]) {
     #[cfg(target_arch = "x86_64")]
     if matches!(isa, Isa::Avx2 | Isa::Avx512) && isa.is_available() {
         // SAFETY: `is_available` has just confirmed AVX2, which `Isa::Avx512` includes.
-        return unsafe { avx2::pack_block(rows, words, block) };
+        return unsafe { x86_64::pack_block(rows, words, block) };
     }
     let _ = isa;
     portable::pack_block(rows, words, block);

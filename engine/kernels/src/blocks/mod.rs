@@ -53,8 +53,6 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
-#[cfg(target_arch = "x86_64")]
-mod avx2;
 mod bounds;
 mod layout;
 mod portable;
@@ -62,6 +60,8 @@ mod scan;
 #[cfg(test)]
 mod support;
 mod table;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
 
 pub use bounds::{Bounded, Bounds, RowFactors, bound_blocks, bound_blocks_with};
 pub use layout::{BLOCK_ROWS, block_bytes, pack_blocks, pack_blocks_with, unpack_row};

@@ -9,7 +9,7 @@ use crate::Isa;
 #[cfg(target_arch = "aarch64")]
 use super::aarch64;
 #[cfg(target_arch = "x86_64")]
-use super::avx2;
+use super::x86_64;
 
 /// Blocks between two passes over the same ones, so that they stay in the cache.
 const TILE: usize = 4;
@@ -43,8 +43,6 @@ pub fn scan_blocks(blocks: &[u8], table: &BlockTable, out: &mut [i32]) {
 }
 
 /// [`scan_blocks`] on the instruction set `isa`, or on portable code when this CPU lacks it.
-///
-/// [`Isa::Avx512`] runs the AVX2 code.
 ///
 /// # Panics
 ///
@@ -112,9 +110,15 @@ impl Pass<'_> {
 
 fn add_pass(isa: Isa, words: &[WordColumns], pass: &Pass<'_>, out: &mut [[i32; BLOCK_ROWS]]) {
     #[cfg(target_arch = "x86_64")]
-    if matches!(isa, Isa::Avx2 | Isa::Avx512) && isa.is_available() {
-        // SAFETY: `is_available` has just confirmed AVX2, which `Isa::Avx512` includes.
-        return unsafe { avx2::add_pass(words, pass, out) };
+    {
+        if isa == Isa::Avx512 && isa.is_available() {
+            // SAFETY: `is_available` has just confirmed the CPU's features.
+            return unsafe { x86_64::avx512::add_pass(words, pass, out) };
+        }
+        if isa == Isa::Avx2 && isa.is_available() {
+            // SAFETY: `is_available` has just confirmed the CPU's features.
+            return unsafe { x86_64::avx2::add_pass(words, pass, out) };
+        }
     }
     #[cfg(target_arch = "aarch64")]
     if isa == Isa::Neon && isa.is_available() {

@@ -10,7 +10,7 @@ use crate::{Isa, QueryPlanes};
 #[cfg(target_arch = "aarch64")]
 use super::aarch64;
 #[cfg(target_arch = "x86_64")]
-use super::avx2;
+use super::x86_64;
 
 /// The most bits of a query for which entries are bytes: `4 * (2^6 - 1) = 252`.
 pub(super) const TABLE_WIDTH: usize = 6;
@@ -200,7 +200,7 @@ fn build_tables(
     #[cfg(target_arch = "x86_64")]
     if matches!(isa, Isa::Avx2 | Isa::Avx512) && isa.is_available() {
         // SAFETY: `is_available` has just confirmed AVX2, which `Isa::Avx512` includes.
-        return unsafe { avx2::build_tables(query, tables, largest) };
+        return unsafe { x86_64::build_tables(query, tables, largest) };
     }
     #[cfg(target_arch = "aarch64")]
     if isa == Isa::Neon && isa.is_available() {

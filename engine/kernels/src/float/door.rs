@@ -26,6 +26,9 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
 
 /// [`dot`] on the instruction set `isa`, or on portable code when this CPU lacks it.
 ///
+/// [`Isa::Avx512`] runs the AVX2 code: two numbers are loaded for each multiplication, and wider
+/// registers load no faster (docs/benchmarks/kernels.md).
+///
 /// # Panics
 ///
 /// When the lengths differ.
@@ -61,15 +64,9 @@ pub fn l2_squared_with(isa: Isa, a: &[f32], b: &[f32]) -> f32 {
 fn sum<const TERM: Term>(isa: Isa, a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len(), "vectors differ in length");
     #[cfg(target_arch = "x86_64")]
-    {
-        if isa == Isa::Avx512 && isa.is_available() {
-            // SAFETY: `is_available` has just confirmed the CPU's features.
-            return unsafe { x86_64::sum_avx512::<TERM>(a, b) };
-        }
-        if isa == Isa::Avx2 && isa.is_available() {
-            // SAFETY: `is_available` has just confirmed the CPU's features.
-            return unsafe { x86_64::sum_avx2::<TERM>(a, b) };
-        }
+    if matches!(isa, Isa::Avx2 | Isa::Avx512) && isa.is_available() {
+        // SAFETY: `is_available` has just confirmed AVX2 and FMA, which `Isa::Avx512` includes.
+        return unsafe { x86_64::sum_avx2::<TERM>(a, b) };
     }
     #[cfg(target_arch = "aarch64")]
     if isa == Isa::Neon && isa.is_available() {

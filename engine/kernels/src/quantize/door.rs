@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code, reason = "calls into code for one instruction set")]
 
-use super::portable;
+use super::{Grid, portable};
 use crate::{Isa, MAX_QUERY_WIDTH};
 
 #[cfg(target_arch = "x86_64")]
@@ -45,8 +45,6 @@ pub fn quantize(
 
 /// [`quantize`] on the instruction set `isa`, or on portable code when it has none of its own.
 ///
-/// [`Isa::Avx512`] runs the AVX2 code.
-///
 /// # Panics
 ///
 /// As [`quantize`].
@@ -60,7 +58,7 @@ pub fn quantize_with(
     let words = values.len().div_ceil(64);
     assert!((1..=MAX_QUERY_WIDTH).contains(&levels), "{levels} levels, expected 1 to 8");
     assert_eq!(planes.len(), levels * words, "planes have the wrong length");
-    run::<true>(isa, values, inverse_scale, levels, planes)
+    run::<true>(isa, values, Grid { inverse_scale, levels }, planes)
 }
 
 /// Returns the sums of [`quantize`] without writing planes, to compare scales.
@@ -70,25 +68,45 @@ pub fn quantize_with(
 /// When `levels` is not 1 to 8.
 #[must_use]
 pub fn quantize_sums(values: &[f32], inverse_scale: f32, levels: usize) -> QuantizeSums {
-    assert!((1..=MAX_QUERY_WIDTH).contains(&levels), "{levels} levels, expected 1 to 8");
-    run::<false>(Isa::best(), values, inverse_scale, levels, &mut [])
+    quantize_sums_with(Isa::best(), values, inverse_scale, levels)
 }
 
-/// `planes` is written if `WRITE`, else ignored.
-fn run<const WRITE: bool>(
+/// [`quantize_sums`] on the instruction set `isa`, or on portable code when it has none of its own.
+///
+/// # Panics
+///
+/// As [`quantize_sums`].
+#[must_use]
+pub fn quantize_sums_with(
     isa: Isa,
     values: &[f32],
     inverse_scale: f32,
     levels: usize,
+) -> QuantizeSums {
+    assert!((1..=MAX_QUERY_WIDTH).contains(&levels), "{levels} levels, expected 1 to 8");
+    run::<false>(isa, values, Grid { inverse_scale, levels }, &mut [])
+}
+
+/// `planes` is written if `WRITE`, else empty.
+fn run<const WRITE: bool>(
+    isa: Isa,
+    values: &[f32],
+    grid: Grid,
     planes: &mut [u64],
 ) -> QuantizeSums {
     #[cfg(target_arch = "x86_64")]
-    if matches!(isa, Isa::Avx2 | Isa::Avx512) && isa.is_available() {
-        // SAFETY: `is_available` has just confirmed AVX2 and FMA, which `Isa::Avx512` includes.
-        return unsafe { x86_64::quantize::<WRITE>(values, inverse_scale, levels, planes) };
+    {
+        if isa == Isa::Avx512 && isa.is_available() {
+            // SAFETY: `is_available` has just confirmed the CPU's features.
+            return unsafe { x86_64::quantize_avx512::<WRITE>(values, grid, planes) };
+        }
+        if isa == Isa::Avx2 && isa.is_available() {
+            // SAFETY: `is_available` has just confirmed the CPU's features.
+            return unsafe { x86_64::quantize_avx2::<WRITE>(values, grid, planes) };
+        }
     }
     let _ = isa;
-    portable::quantize::<WRITE>(values, inverse_scale, levels, planes)
+    portable::quantize::<WRITE>(values, grid, planes)
 }
 
 #[cfg(test)]
@@ -108,7 +126,7 @@ mod tests {
             let mut planes = vec![u64::MAX; levels * words];
             let actual = quantize_with(isa, values, inverse_scale, levels, &mut planes);
             assert_eq!(planes, expected, "{isa}, {} values, {levels} levels", values.len());
-            let only_sums = run::<false>(isa, values, inverse_scale, levels, &mut []);
+            let only_sums = quantize_sums_with(isa, values, inverse_scale, levels);
             assert_eq!(only_sums, actual, "{isa}");
             assert!(near(actual.dot, sums.dot), "{isa}: {actual:?}, expected {sums:?}");
             assert!(near(actual.norm_squared, sums.norm_squared), "{isa}: {actual:?} {sums:?}");

@@ -1,98 +1,138 @@
-//! AVX2: eight numbers a register; the comparison's sign bits are eight bits of a plane.
+//! x86-64: numbers become bytes `k`, 32 or 64 together, and a plane is one bit of each.
 
 #![allow(unsafe_code, reason = "loads of std::arch take pointers")]
 
 use std::arch::x86_64::*;
 
+use super::Grid;
 use crate::QuantizeSums;
 
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn quantize<const WRITE: bool>(
+pub(super) fn quantize_avx2<const WRITE: bool>(
     values: &[f32],
-    inverse_scale: f32,
-    levels: usize,
+    grid: Grid,
     planes: &mut [u64],
 ) -> QuantizeSums {
     let words = values.len().div_ceil(64);
-    let mut sums = Sums { dot: _mm256_setzero_ps(), norm_squared: _mm256_setzero_ps() };
-    let mut write = |word: usize, bits: &[u64; 8]| {
+    let mut sums = [[_mm256_setzero_ps(); 4]; 2];
+    for (word, values) in values.chunks(64).enumerate() {
+        let mut padded = [0.0; 64];
+        let values = values.first_chunk().unwrap_or_else(|| {
+            padded[..values.len()].copy_from_slice(values);
+            &padded
+        });
+        let (halves, _) = values.as_chunks::<32>();
+        let mut bytes = [_mm256_setzero_si256(); 2];
+        for (bytes, values) in bytes.iter_mut().zip(halves) {
+            (*bytes, sums) = round_256::<WRITE>(values, grid, sums);
+        }
         if WRITE {
-            for a in 0..levels {
-                planes[a * words + word] = bits[a];
+            let bits = |bytes: __m256i| u64::from(_mm256_movemask_epi8(bytes) as u32);
+            let first = _mm_cvtsi32_si128(8 - grid.levels as i32);
+            // What a shift takes from the next byte stays below its highest bit.
+            let mut bytes = bytes.map(|bytes| _mm256_sll_epi16(bytes, first));
+            for plane in planes.chunks_exact_mut(words) {
+                plane[word] = bits(bytes[0]) | bits(bytes[1]) << 32;
+                bytes = bytes.map(|bytes| _mm256_add_epi8(bytes, bytes));
             }
         }
-    };
-    let (whole, tail) = values.as_chunks::<64>();
-    for (word, values) in whole.iter().enumerate() {
-        write(word, &quantize_word(values, inverse_scale, levels, None, &mut sums));
     }
-    if !tail.is_empty() {
-        let mut values = [0.0; 64];
-        values[..tail.len()].copy_from_slice(tail);
-        let bits = quantize_word(&values, inverse_scale, levels, Some(tail.len()), &mut sums);
-        write(whole.len(), &bits);
-    }
-    QuantizeSums { dot: add_lanes(sums.dot), norm_squared: add_lanes(sums.norm_squared) }
+    let [dot, norm_squared] = sums.map(|[a, b, c, d]| {
+        let sum = _mm256_add_ps(_mm256_add_ps(a, b), _mm256_add_ps(c, d));
+        let sum = _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps::<1>(sum));
+        let sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
+        _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)))
+    });
+    grid.without_pads(QuantizeSums { dot, norm_squared }, planes, values.len())
 }
 
-struct Sums {
-    dot: __m256,
-    norm_squared: __m256,
-}
-
-/// Returns one word of each plane and adds to the sums; of the last word only `used` numbers count.
+/// Returns the `k` of 32 numbers, one a byte, and adds to the sums; without `BYTES` only the latter.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn quantize_word(
-    values: &[f32; 64],
-    inverse_scale: f32,
-    levels: usize,
-    used: Option<usize>,
-    sums: &mut Sums,
-) -> [u64; 8] {
-    let scale = _mm256_set1_ps(inverse_scale);
-    let sign = _mm256_set1_ps(-0.0);
-    let zero = _mm256_setzero_ps();
-    let mut planes = [0; 8];
-    let (rows, _) = values.as_chunks::<8>();
-    for (row, values) in rows.iter().enumerate() {
+fn round_256<const BYTES: bool>(
+    values: &[f32; 32],
+    grid: Grid,
+    [mut dots, mut norms]: [[__m256; 4]; 2],
+) -> (__m256i, [[__m256; 4]; 2]) {
+    let scale = _mm256_set1_ps(grid.inverse_scale);
+    let (middle, largest) = (_mm256_set1_ps(grid.middle()), _mm256_set1_ps(grid.largest()));
+    let mut integers = [_mm256_setzero_si256(); 4];
+    let (eights, _) = values.as_chunks::<8>();
+    for i in 0..4 {
         // SAFETY: the array is 32 readable bytes; no alignment is asked for.
-        let scaled = _mm256_mul_ps(unsafe { _mm256_loadu_ps(values.as_ptr()) }, scale);
-        let (mut rest, mut spelled) = (scaled, zero);
-        for (a, plane) in planes.iter_mut().enumerate().take(levels) {
-            let weight = _mm256_set1_ps((1_u32 << (levels - 1 - a)) as f32);
-            let above = _mm256_cmp_ps::<_CMP_GT_OQ>(rest, zero);
-            // The weight with its sign flipped where the rest is not above zero.
-            let step = _mm256_xor_ps(weight, _mm256_andnot_ps(above, sign));
-            rest = _mm256_sub_ps(rest, step);
-            spelled = _mm256_add_ps(spelled, step);
-            *plane |= (_mm256_movemask_ps(above) as u64) << (8 * row);
+        let y = _mm256_mul_ps(unsafe { _mm256_loadu_ps(eights[i].as_ptr()) }, scale);
+        let step = _mm256_ceil_ps(_mm256_mul_ps(y, _mm256_set1_ps(0.5)));
+        let k = _mm256_max_ps(_mm256_add_ps(step, middle), _mm256_setzero_ps());
+        let k = _mm256_min_ps(k, largest);
+        let u = _mm256_fmsub_ps(k, _mm256_set1_ps(2.0), largest);
+        dots[i] = _mm256_fmadd_ps(u, y, dots[i]);
+        norms[i] = _mm256_fmadd_ps(u, u, norms[i]);
+        if BYTES {
+            integers[i] = _mm256_cvttps_epi32(k);
         }
-        if let Some(used) = used {
-            spelled = _mm256_and_ps(spelled, first_lanes(used.saturating_sub(8 * row)));
-        }
-        sums.dot = _mm256_fmadd_ps(spelled, scaled, sums.dot);
-        sums.norm_squared = _mm256_fmadd_ps(spelled, spelled, sums.norm_squared);
     }
-    if let Some(used) = used {
-        // Numbers past the end are zero, whose lower planes are set.
-        planes.iter_mut().for_each(|plane| *plane &= u64::MAX >> (64 - used));
-    }
-    planes
+    // Both packs work inside lanes, which leaves fours of bytes: 0 8 16 24 | 4 12 20 28.
+    let [a, b, c, d] = integers;
+    let packed = _mm256_packus_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+    let bytes = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    (bytes, [dots, norms])
 }
 
-/// Returns a mask of the first `count` lanes, all of them when `count` is 8 or more.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn first_lanes(count: usize) -> __m256 {
-    let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(count.min(8) as i32), lanes))
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) fn quantize_avx512<const WRITE: bool>(
+    values: &[f32],
+    grid: Grid,
+    planes: &mut [u64],
+) -> QuantizeSums {
+    let words = values.len().div_ceil(64);
+    let mut sums = [[_mm512_setzero_ps(); 4]; 2];
+    for (word, values) in values.chunks(64).enumerate() {
+        let bytes;
+        (bytes, sums) = round_512::<WRITE>(values, grid, sums);
+        if WRITE {
+            for (a, plane) in planes.chunks_exact_mut(words).enumerate() {
+                let bit = _mm512_set1_epi8((1_u32 << (grid.levels - 1 - a)) as i8);
+                plane[word] = _mm512_test_epi8_mask(bytes, bit);
+            }
+        }
+    }
+    let [dot, norm_squared] = sums.map(|[a, b, c, d]| {
+        _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(a, b), _mm512_add_ps(c, d)))
+    });
+    grid.without_pads(QuantizeSums { dot, norm_squared }, planes, values.len())
 }
 
+/// As [`round_256`], for up to 64 numbers; those past the last count as zeros.
 #[inline]
-#[target_feature(enable = "avx2,fma")]
-fn add_lanes(sum: __m256) -> f32 {
-    let sum = _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps::<1>(sum));
-    let sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
-    _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)))
+#[target_feature(enable = "avx512f,avx512bw")]
+fn round_512<const BYTES: bool>(
+    values: &[f32],
+    grid: Grid,
+    [mut dots, mut norms]: [[__m512; 4]; 2],
+) -> (__m512i, [[__m512; 4]; 2]) {
+    let scale = _mm512_set1_ps(grid.inverse_scale);
+    let (middle, largest) = (_mm512_set1_ps(grid.middle()), _mm512_set1_ps(grid.largest()));
+    let used = u64::MAX.checked_shr(64 - values.len() as u32).unwrap_or(0);
+    let mut integers = [_mm512_setzero_si512(); 4];
+    for i in 0..4 {
+        let mask = (used >> (16 * i)) as __mmask16;
+        // SAFETY: the mask selects numbers of `values` only, counted from its first.
+        let y = unsafe { _mm512_maskz_loadu_ps(mask, values.as_ptr().wrapping_add(16 * i)) };
+        let y = _mm512_mul_ps(y, scale);
+        let half = _mm512_mul_ps(y, _mm512_set1_ps(0.5));
+        let step = _mm512_roundscale_ps::<{ _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC }>(half);
+        let k = _mm512_max_ps(_mm512_add_ps(step, middle), _mm512_setzero_ps());
+        let k = _mm512_min_ps(k, largest);
+        let u = _mm512_fmsub_ps(k, _mm512_set1_ps(2.0), largest);
+        dots[i] = _mm512_fmadd_ps(u, y, dots[i]);
+        norms[i] = _mm512_fmadd_ps(u, u, norms[i]);
+        if BYTES {
+            integers[i] = _mm512_cvttps_epi32(k);
+        }
+    }
+    // Both packs work inside lanes: four `i` of lane `j` are to become four `j` of register `i`.
+    let [a, b, c, d] = integers;
+    let packed = _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+    let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    (_mm512_permutexvar_epi32(order, packed), [dots, norms])
 }

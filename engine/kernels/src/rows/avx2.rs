@@ -6,15 +6,19 @@
 use std::arch::x86_64::*;
 
 use super::{SQUARED_DIFFERENCE, Term};
-use crate::float::x86_64::{load_256, total_256};
+use crate::float::x86_64::{last_chunk, last_lanes, load_256, total_256};
 
 macro_rules! sum {
     ($name:ident, $element:ty, $widen:ident) => {
         #[target_feature(enable = "avx2,fma,f16c")]
-        pub(super) fn $name<const TERM: Term>(query: &[f32], row: &[$element], scale: f32) -> f32 {
+        pub(super) fn $name<const TERM: Term>(
+            all_query: &[f32],
+            all_row: &[$element],
+            scale: f32,
+        ) -> f32 {
             let scale = _mm256_set1_ps(scale);
-            let (query, query_tail) = query.as_chunks::<8>();
-            let (row, row_tail) = row.as_chunks::<8>();
+            let (query, query_tail) = all_query.as_chunks::<8>();
+            let (row, row_tail) = all_row.as_chunks::<8>();
             let mut sums = [_mm256_setzero_ps(); 4];
             let (query_quads, query_rest) = query.as_chunks::<4>();
             let (row_quads, row_rest) = row.as_chunks::<4>();
@@ -27,10 +31,9 @@ macro_rules! sum {
                 sums[0] = add_term::<TERM>(sums[0], load_256(q), $widen(r), scale);
             }
             if !query_tail.is_empty() {
-                let (mut q, mut r) = ([0.0; 8], [0; 8]);
-                q[..query_tail.len()].copy_from_slice(query_tail);
-                r[..row_tail.len()].copy_from_slice(row_tail);
-                sums[3] = add_term::<TERM>(sums[3], load_256(&q), $widen(&r), scale);
+                let (q, r) = (last_chunk(all_query, query_tail), last_chunk(all_row, row_tail));
+                let more = add_term::<TERM>(sums[3], load_256(&q), $widen(&r), scale);
+                sums[3] = _mm256_blendv_ps(sums[3], more, last_lanes(query_tail.len()));
             }
             total_256(sums)
         }

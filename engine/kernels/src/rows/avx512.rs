@@ -5,14 +5,19 @@
 use std::arch::x86_64::*;
 
 use super::{SQUARED_DIFFERENCE, Term};
+use crate::float::x86_64::last_chunk;
 
 macro_rules! sum {
     ($name:ident, $element:ty, $widen:ident) => {
         #[target_feature(enable = "avx512f,avx2")]
-        pub(super) fn $name<const TERM: Term>(query: &[f32], row: &[$element], scale: f32) -> f32 {
+        pub(super) fn $name<const TERM: Term>(
+            all_query: &[f32],
+            all_row: &[$element],
+            scale: f32,
+        ) -> f32 {
             let scale = _mm512_set1_ps(scale);
-            let (query, query_tail) = query.as_chunks::<16>();
-            let (row, row_tail) = row.as_chunks::<16>();
+            let (query, query_tail) = all_query.as_chunks::<16>();
+            let (row, row_tail) = all_row.as_chunks::<16>();
             let mut sums = [_mm512_setzero_ps(); 4];
             let (query_quads, query_rest) = query.as_chunks::<4>();
             let (row_quads, row_rest) = row.as_chunks::<4>();
@@ -25,10 +30,10 @@ macro_rules! sum {
                 sums[0] = add_term::<TERM>(sums[0], load(q), $widen(r), scale);
             }
             if !query_tail.is_empty() {
-                let (mut q, mut r) = ([0.0; 16], [0; 16]);
-                q[..query_tail.len()].copy_from_slice(query_tail);
-                r[..row_tail.len()].copy_from_slice(row_tail);
-                sums[3] = add_term::<TERM>(sums[3], load(&q), $widen(&r), scale);
+                let (q, r) = (last_chunk(all_query, query_tail), last_chunk(all_row, row_tail));
+                let more = add_term::<TERM>(sums[3], load(&q), $widen(&r), scale);
+                let last_lanes = (u16::MAX << (16 - query_tail.len())) as __mmask16;
+                sums[3] = _mm512_mask_mov_ps(sums[3], last_lanes, more);
             }
             let [s0, s1, s2, s3] = sums;
             _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(s0, s1), _mm512_add_ps(s2, s3)))

@@ -10,6 +10,10 @@ use super::aarch64;
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
 
+/// Shorter rows gain nothing from the wider registers of [`Isa::Avx512`], and run the AVX2 code.
+#[cfg(target_arch = "x86_64")]
+const WIDE: usize = 512;
+
 /// Returns the dot product of a query with a row of halves, given by their bits.
 ///
 /// ```
@@ -104,12 +108,13 @@ fn sum_f16<const TERM: Term>(isa: Isa, query: &[f32], row: &[u16]) -> f32 {
     let scale = 1.0;
     #[cfg(target_arch = "x86_64")]
     {
-        if isa == Isa::Avx512 && isa.is_available() {
+        if isa == Isa::Avx512 && isa.is_available() && query.len() >= WIDE {
             // SAFETY: `is_available` has just confirmed the CPU's features.
             return unsafe { avx512::sum_f16::<TERM>(query, row, scale) };
         }
-        if isa == Isa::Avx2 && isa.is_available() {
-            // SAFETY: `is_available` has just confirmed the CPU's features.
+        if matches!(isa, Isa::Avx2 | Isa::Avx512) && isa.is_available() {
+            // SAFETY: `is_available` has just confirmed AVX2, FMA and F16C, which `Isa::Avx512`
+            // includes.
             return unsafe { avx2::sum_f16::<TERM>(query, row, scale) };
         }
     }
@@ -126,12 +131,13 @@ fn sum_i8<const TERM: Term>(isa: Isa, query: &[f32], row: &[i8], scale: f32) -> 
     assert_eq!(query.len(), row.len(), "vectors differ in length");
     #[cfg(target_arch = "x86_64")]
     {
-        if isa == Isa::Avx512 && isa.is_available() {
+        if isa == Isa::Avx512 && isa.is_available() && query.len() >= WIDE {
             // SAFETY: `is_available` has just confirmed the CPU's features.
             return unsafe { avx512::sum_i8::<TERM>(query, row, scale) };
         }
-        if isa == Isa::Avx2 && isa.is_available() {
-            // SAFETY: `is_available` has just confirmed the CPU's features.
+        if matches!(isa, Isa::Avx2 | Isa::Avx512) && isa.is_available() {
+            // SAFETY: `is_available` has just confirmed AVX2, FMA and F16C, which `Isa::Avx512`
+            // includes.
             return unsafe { avx2::sum_i8::<TERM>(query, row, scale) };
         }
     }

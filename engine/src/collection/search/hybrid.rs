@@ -37,14 +37,38 @@ impl Collection {
     ) -> Result<SearchOutput> {
         let shared = &*self.0;
         shared.run("search", || {
-            refuse_diversity(params)?;
-            let weighing = shared.weighing(query)?;
-            let depth = depth(query, &weighing, params.limit())?;
-            let of_part = params.with_limit(depth)?.with_payload(false).without_score_threshold();
-            let parts = query.parts().map(|part| Part::prepare(shared, part, &of_part));
-            let parts: Vec<Part<'_>> = parts.collect::<Result<_>>()?;
-            shared.retried(|| shared.run_parts(&weighing, &parts, params))
+            let search = HybridSearch::prepare(shared, query, params)?;
+            shared.retried(|| search.run())
         })
+    }
+}
+
+/// Several searches, prepared, and how they are fused.
+pub(super) struct HybridSearch<'a> {
+    shared: &'a Shared,
+    params: &'a SearchParams,
+    weighing: Weighing,
+    parts: Vec<Part<'a>>,
+}
+
+impl<'a> HybridSearch<'a> {
+    pub fn prepare(
+        shared: &'a Shared,
+        query: &'a HybridQuery,
+        params: &'a SearchParams,
+    ) -> Result<Self> {
+        refuse_diversity(params)?;
+        let weighing = shared.weighing(query)?;
+        let depth = depth(query, &weighing, params.limit())?;
+        let of_part = params.with_limit(depth)?.with_payload(false).without_score_threshold();
+        let parts = query.parts().map(|part| Part::prepare(shared, part, of_part));
+        let parts = parts.collect::<Result<_>>()?;
+        Ok(Self { shared, params, weighing, parts })
+    }
+
+    /// Returns the results, or nothing when one was written or deleted meanwhile.
+    pub fn run(&self) -> Result<Option<SearchOutput>> {
+        self.shared.run_parts(&self.weighing, &self.parts, self.params)
     }
 }
 
@@ -56,10 +80,10 @@ enum Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    fn prepare(shared: &'a Shared, part: &'a HybridPart, params: &'a SearchParams) -> Result<Self> {
+    fn prepare(shared: &'a Shared, part: &'a HybridPart, params: SearchParams) -> Result<Self> {
         Ok(match part {
             HybridPart::Vector(query) => {
-                Self::Vector(Box::new(VectorSearch::prepare(shared, query, params)?))
+                Self::Vector(Box::new(VectorSearch::prepare(shared, query, &params)?))
             }
             HybridPart::Sparse(query) => {
                 Self::Sparse(Box::new(SparseVectorSearch::prepare(shared, query, params)?))
@@ -104,7 +128,7 @@ impl Shared {
                 }
             }
         }
-        query.weighing(fields.hybrid().map(|fit| &**fit), [&vector, &text])
+        query.weighing(fields.hybrid(query.fit()), [&vector, &text])
     }
 
     /// Runs all parts and fuses their results; nothing when a result was written or deleted meanwhile.

@@ -6,7 +6,8 @@
 //!  sparse ─> SparseVectorSearch   view ──> inverted lists, exactly ──────────────────────────> hits
 //!  words ──> TextSearch     view ──> statistics of all ──> scores ───────────────────────────> hits
 //!  some  ──> hybrid         several of the above, fused
-//!  groups, recommend        searches by vector, several for one answer
+//!  groups                    searches of any kind, several for one answer
+//!  recommend                 searches by vector, several for one answer
 //!                                                     hits ──> payloads ──> points, or once more
 //! ```
 //!
@@ -33,6 +34,7 @@ mod payloads;
 mod plan;
 mod recommend;
 mod retry;
+mod sought;
 mod sparse_search;
 mod stored_vectors;
 mod text_search;

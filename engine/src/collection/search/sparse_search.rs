@@ -44,7 +44,7 @@ impl Collection {
     ) -> Result<SearchOutput> {
         let shared = &*self.0;
         shared.run("search", || {
-            let search = SparseVectorSearch::prepare(shared, query, params)?;
+            let search = SparseVectorSearch::prepare(shared, query, *params)?;
             shared.retried(|| search.run())
         })
     }
@@ -53,7 +53,7 @@ impl Collection {
 /// One search by a sparse vector, its query checked.
 pub(super) struct SparseVectorSearch<'a> {
     shared: &'a Shared,
-    params: &'a SearchParams,
+    params: SearchParams,
     query: &'a SparseQuery,
     field: Arc<SparseField>,
     filter: Option<PreparedFilter>,
@@ -108,10 +108,10 @@ impl<'a> SparseVectorSearch<'a> {
     pub fn prepare(
         shared: &'a Shared,
         query: &'a SparseQuery,
-        params: &'a SearchParams,
+        params: SearchParams,
     ) -> Result<Self> {
         let started = Instant::now();
-        refuse_diversity(params)?;
+        refuse_diversity(&params)?;
         let field = Arc::clone(shared.fields().named_sparse(query.field.as_deref())?);
         let filter = query.filter.as_ref().map(PreparedFilter::new).transpose()?;
         let prepared = started.elapsed();
@@ -150,7 +150,7 @@ impl<'a> SparseVectorSearch<'a> {
 
         let started = Instant::now();
         let scored = hits.into_iter().map(|hit| (hit.id, hit.similarity)).collect();
-        let points = self.shared.results(scored, self.params, seq)?;
+        let points = self.shared.results(scored, &self.params, seq)?;
         stats.times.payload = started.elapsed();
         let plan = self.params.explain().then(|| self.plan(&sources, searched, memtables));
         Ok(points.map(|points| SearchOutput { points, stats, plan }))
@@ -226,6 +226,7 @@ impl<'a> SparseVectorSearch<'a> {
         let plan = SourcePlan {
             source: "memtable".into(),
             index: searched.index,
+            reads: None,
             filter: matching.map(|slots| format!("{} match, by their payloads", slots.len())),
             rows: rows.len() as u64,
             deleted: if self.params.explain() {
@@ -276,6 +277,7 @@ impl<'a> SparseVectorSearch<'a> {
         let segment = |(source, searched): (&Source, Searched)| SourcePlan {
             source: format!("segment {}", source.view.segment.id),
             index: searched.index,
+            reads: None,
             filter: source.matching.as_ref().map(|rows| format!("{} match", rows.len())),
             rows: source.files.reader.vectors(),
             deleted: source.view.deleted.len(),

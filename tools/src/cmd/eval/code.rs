@@ -40,7 +40,7 @@ pub struct CodeArgs {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["corpus", "vectors"])]
     code: Vec<PathBuf>,
     /// Functions of each folder, at most
-    #[arg(long, value_name = "N", default_value_t = 150, requires = "code")]
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "code")]
     per_folder: usize,
     /// Tokens of a function before a comment that is a question
     #[arg(long, value_name = "N", default_value_t = 300, requires = "code")]
@@ -242,7 +242,11 @@ impl Queries {
             return Ok(Self { vectors: Vec::new(), own });
         }
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let options = EncodeOptions { kind: TextKind::Query, cancel: cancel.clone() };
+        let options = EncodeOptions {
+            kind: TextKind::Query,
+            cancel: cancel.clone(),
+            ..EncodeOptions::default()
+        };
         let encoded = encoder.encode(&texts, &options).context("encode queries")?;
         Ok(Self { vectors: encoded.iter().map(<[f32]>::to_vec).collect(), own })
     }

@@ -105,8 +105,7 @@ pub(super) fn run(
     let model = args.open_model(session.threads)?;
     let params = params(common.oversampling)?;
     let folder = tempfile::tempdir().context("create a temporary folder")?;
-    let config =
-        EngineConfig { threads: session.threads, background_threads: 0, ..EngineConfig::default() };
+    let config = EngineConfig { background_threads: 0, ..session.engine_config() };
     let engine = Engine::open(folder.path(), config)?;
     let index = Index::build(&engine, &beir, model.encoder(), &session.cancel)?;
     let evaluation = Evaluation {
@@ -247,7 +246,8 @@ fn encode_queries<'a>(
     cancel: &Cancel,
 ) -> anyhow::Result<Vec<(&'a JudgedQuery, Query)>> {
     let texts: Vec<&str> = queries.iter().map(|query| query.text.as_str()).collect();
-    let options = EncodeOptions { kind: TextKind::Query, cancel: cancel.clone() };
+    let options =
+        EncodeOptions { kind: TextKind::Query, cancel: cancel.clone(), ..EncodeOptions::default() };
     let embeddings = encoder.encode(&texts, &options).context("encode the queries")?;
     let query = |vector: &[f32]| Query::new(vector.to_vec()).in_space(encoder.space());
     Ok(queries.iter().zip(embeddings.iter().map(query)).collect())

@@ -93,7 +93,8 @@ impl IngestRun<'_> {
     /// Builds a collection in a temporary folder, and measures.
     pub fn run(&self, session: &Session<'_>) -> anyhow::Result<IngestEvaluation> {
         let folder = tempfile::tempdir().context("create a temporary folder")?;
-        let engine = session.create_or_open_to_serve(folder.path())?;
+        let engine =
+            session.create_or_open_to_serve(folder.path(), session.engine_config().verify_io)?;
         let collection = engine.create_collection("vectors", self.config.clone())?;
         let base = self.set.base.to_matrix()?;
         let query = |row: &[f32]| Query::new(row.to_vec()).with_cancel(session.cancel.clone());

@@ -90,7 +90,7 @@ pub fn run(args: &TuneArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     drop(collection);
 
     // One thread of the engine too, so that no search uses a second one.
-    let config = EngineConfig { threads: 1, background_threads: 0, ..EngineConfig::default() };
+    let config = EngineConfig { threads: 1, background_threads: 0, ..session.engine_config() };
     let collection = Engine::open(session.data_dir(), config)?.collection(&info.name)?;
     warm_up(&collection, asked.queries(), searched, &sweep)?;
     let measured = measure(&collection, asked.queries(), searched, &sweep, args.rounds.into())?;
