@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .ONESHELL:
 ENV := . scripts/env.sh
 
-.PHONY: demo test soak bench bench-data bench-peers bench-codes bench-cold serve deny help
+.PHONY: demo test soak bench bench-data bench-peers bench-codes bench-filters bench-cold bench-encode bench-code serve deny help
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -59,11 +59,32 @@ bench-codes: bench-data ## compare codes alone with FAISS RaBitQ
 	$(BENCH_PYTHON) $(PEERS)/codes.py $(BENCH_FLAGS) --out docs/benchmarks --set $(SET) \
 		--command "make bench-codes SET=$(SET)$(if $(ARGS), ARGS='$(ARGS)')" $(ARGS)
 
+bench-filters: $(if $(RENDER),,bench-data) ## compare filtered searches with other engines (SET, RENDER=1 as above)
+	@scripts/peers.sh
+	$(ENV)
+	$(BENCH_PYTHON) $(PEERS)/filtered.py $(BENCH_FLAGS) --out docs/benchmarks --set $(SET) \
+		$(if $(RENDER),--render-only) \
+		--command "make bench-filters SET=$(SET)$(if $(ARGS), ARGS='$(ARGS)')" $(ARGS)
+
 bench-cold: SET = sentences
 bench-cold: bench-data ## search ten times as much data as memory, beside a mapped graph
 	@$(ENV)
 	$(BENCH_PYTHON) $(PEERS)/cold.py $(BENCH_FLAGS) --out docs/benchmarks --set $(SET) \
 		--command "make bench-cold SET=$(SET)$(if $(ARGS), ARGS='$(ARGS)')" $(ARGS)
+
+bench-encode: ## compare our encoder with onnxruntime (TEXTS=a file with a text on each line; ARGS adds flags)
+	@scripts/setup.sh
+	scripts/peers.sh encode
+	$(ENV)
+	cargo build --release --locked -p bigrain-tools
+	"$$CARGO_TARGET_DIR/release/bigrain" encode --bench --against onnxruntime --file $(TEXTS) $(ARGS)
+
+bench-code: ## search long functions by their own comments (ARGS adds flags of bigrain eval)
+	@scripts/setup.sh
+	$(ENV)
+	cargo build --release --locked -p bigrain-tools
+	flags="$$(scripts/code.sh)"
+	"$$CARGO_TARGET_DIR/release/bigrain" eval $$flags $(ARGS)
 
 serve: ## serve the data folder ./bigrain-data on 127.0.0.1
 	@scripts/setup.sh

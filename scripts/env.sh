@@ -6,6 +6,8 @@
 export BIGRAIN_CACHE="${BIGRAIN_CACHE:-$HOME/.cache/bigrain}"
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$BIGRAIN_CACHE/target}"
 export BIGRAIN_MODEL="${BIGRAIN_MODEL:-$BIGRAIN_CACHE/models/all-MiniLM-L6-v2}"
+# Only tests use this one; `scripts/setup.sh test` fetches it.
+export BIGRAIN_Q4_MODEL="${BIGRAIN_Q4_MODEL:-$BIGRAIN_CACHE/models/paraphrase-MiniLM-L3-v2-q4}"
 # RocksDB's bindings are generated with libclang, which does not know gcc's own headers.
 export LIBCLANG_PATH="${LIBCLANG_PATH:-$BIGRAIN_CACHE/libclang}"
 if [ -z "${BINDGEN_EXTRA_CLANG_ARGS:-}" ] && command -v gcc >/dev/null; then

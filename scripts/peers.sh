@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes the Python environments in which bigrain is compared with other engines, once.
 #
-#     scripts/peers.sh      prints nothing when they are there
+#     scripts/peers.sh             the engines; prints nothing when they are there
+#     scripts/peers.sh encode      onnxruntime, for `bigrain encode --bench --against onnxruntime`
 #
 # They lie in the cache and are made anew when the pins change.
 set -euo pipefail
@@ -29,6 +30,12 @@ python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
     say "error: Python 3.11 or newer is needed"
     exit 1
 }
+if [ "${1:-}" = encode ]; then
+    environment peers-encode benches/peers/requirements-encode.txt || {
+        say "error: onnxruntime could not be installed" && exit 1
+    }
+    exit
+fi
 environment peers benches/peers/requirements.txt || {
     say "error: the engines could not be installed" && exit 1
 }

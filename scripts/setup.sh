@@ -2,7 +2,7 @@
 # Fetches what building and running bigrain needs, once, into the cache folder.
 #
 #     scripts/setup.sh          libclang and the default model
-#     scripts/setup.sh test     the same, and cargo-nextest
+#     scripts/setup.sh test     the same, cargo-nextest, and a small model that only tests use
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/env.sh
@@ -50,6 +50,23 @@ fetch() {
     trap - EXIT
 }
 
+# Downloads one pinned package through cargo, without what it depends on, and unpacks it.
+# fetch_crate NAME VERSION SHA256 DESTINATION
+fetch_crate() {
+    say "fetching $1 $2"
+    cargo info --quiet "$1@$2" >/dev/null ||
+        fail "cargo could not download $1 $2" "is a registry of Rust packages reachable from here?"
+    local archive
+    for archive in "${CARGO_HOME:-$HOME/.cargo}"/registry/cache/*/"$1-$2.crate"; do
+        if printf '%s  %s\n' "$3" "$archive" | sha256sum --check --status; then
+            mkdir -p "$4"
+            tar -xzf "$archive" -C "$4" --strip-components=1
+            return
+        fi
+    done
+    fail "$1 $2 is not what it was" "expected a package with the SHA-256 $3"
+}
+
 mkdir -p "$BIGRAIN_CACHE"
 command -v cargo >/dev/null || fail "cargo is missing" "install Rust 1.95 or newer (rustup)"
 need gcc gcc
@@ -76,6 +93,18 @@ if [ "${1:-}" = test ]; then
         cargo "$component" --version >/dev/null 2>&1 ||
             fail "cargo $component is missing" "rustup component add rustfmt clippy"
     done
+    if [ "$BIGRAIN_Q4_MODEL" = "$BIGRAIN_CACHE/models/paraphrase-MiniLM-L3-v2-q4" ] &&
+        [ ! -e "$BIGRAIN_Q4_MODEL" ]; then
+        work="$(mktemp -d "$BIGRAIN_CACHE/.fetch.XXXXXX")"
+        trap 'rm -rf "$work"' EXIT
+        fetch_crate pocket-encoder 0.1.2 \
+            0a8d1421e30758e270d3a842af86af371116137d77b8b44f95eaae67fcf7bde0 "$work/package"
+        mv "$work/package/tests/reference.json" "$work/package/assets/"
+        mkdir -p "$(dirname "$BIGRAIN_Q4_MODEL")"
+        mv "$work/package/assets" "$BIGRAIN_Q4_MODEL"
+        rm -rf "$work"
+        trap - EXIT
+    fi
     if ! cargo nextest --version >/dev/null 2>&1; then
         say "building cargo-nextest $NEXTEST_VERSION (some minutes, once)"
         CARGO_TARGET_DIR="$BIGRAIN_CACHE/tools/target" cargo install --locked --quiet \

@@ -9,7 +9,7 @@
 //!
 //! Three things hold everywhere:
 //!
-//! - `convert.rs` alone turns messages into engine types and back; `status.rs` alone turns errors
+//! - `convert/` alone turns messages into engine types and back; `status.rs` alone turns errors
 //!   into gRPC codes.
 //! - An async handler never computes or reads: it hands a closure to a lane of `runtime.rs`, which
 //!   bounds how many run at once and stops them when their request goes away.

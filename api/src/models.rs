@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bigrain_encoders::{
-    Embeddings, EncodeOptions, OpenEncoderError, OpenOptions, Runtime, RuntimeError,
-    SentenceEncoder, TextEncoder, TextKind,
+    Embeddings, EncodeOptions, EncoderService, Lane, OpenEncoderError, OpenOptions, Runtime,
+    RuntimeError, SentenceEncoder, ServiceConfig, StartServiceError, TextEncoder, TextKind,
 };
 use bigrain_engine::{Cancel, EmbeddingSpaceId};
 use thiserror::Error;
@@ -44,6 +44,9 @@ pub enum ModelError {
     /// The threads that encode did not start.
     #[error(transparent)]
     Threads(#[from] RuntimeError),
+    /// The queue before a model did not start.
+    #[error(transparent)]
+    Service(#[from] StartServiceError),
 }
 
 impl ModelRegistry {
@@ -78,7 +81,8 @@ impl ModelRegistry {
     ///
     /// # Errors
     ///
-    /// [`ModelError::Duplicate`] if the name is taken.
+    /// [`ModelError::Duplicate`] if the name is taken, [`ModelError::Service`] if the system has no
+    /// threads for its queue.
     pub fn with(
         mut self,
         name: impl Into<String>,
@@ -88,7 +92,8 @@ impl ModelRegistry {
         if self.0.contains_key(&name) {
             return Err(ModelError::Duplicate(name));
         }
-        self.0.insert(name.clone(), Arc::new(Model { name, encoder }));
+        let service = EncoderService::start(encoder, ServiceConfig::default())?;
+        self.0.insert(name.clone(), Arc::new(Model { name, service }));
         Ok(self)
     }
 
@@ -128,10 +133,10 @@ fn folder_name(folder: &Path) -> Option<&str> {
     folder.file_name()?.to_str()
 }
 
-/// A loaded text encoder and its name.
+/// A loaded text encoder, behind a queue that joins requests into batches, and its name.
 pub(crate) struct Model {
     name: String,
-    encoder: Arc<dyn TextEncoder>,
+    service: EncoderService,
 }
 
 impl Model {
@@ -142,17 +147,17 @@ impl Model {
 
     /// Returns the dimensions of its embeddings.
     pub(crate) fn dims(&self) -> usize {
-        self.encoder.dims()
+        self.service.encoder().dims()
     }
 
     /// Returns the space of its embeddings.
     pub(crate) fn space(&self) -> EmbeddingSpaceId {
-        self.encoder.space()
+        self.service.encoder().space()
     }
 
     /// Returns how many tokens of a text it reads.
     pub(crate) fn max_tokens(&self) -> usize {
-        self.encoder.max_tokens()
+        self.service.encoder().max_tokens()
     }
 
     /// Refuses a space that is not the model's; none is any.
@@ -167,15 +172,18 @@ impl Model {
         }
     }
 
-    /// Encodes texts on the calling thread and the encoder's own.
+    /// Encodes texts on the encoder's threads, and waits for them; queries go before documents.
     pub(crate) fn encode(
         &self,
         texts: &[&str],
         kind: TextKind,
         cancel: &Cancel,
     ) -> Result<Embeddings, Status> {
-        let options = EncodeOptions { kind, cancel: cancel.clone() };
-        self.encoder.encode(texts, &options).map_err(|error| status::from_encoder(&error))
+        let options = EncodeOptions { kind, cancel: cancel.clone(), ..EncodeOptions::default() };
+        let lane = if kind == TextKind::Query { Lane::Query } else { Lane::Bulk };
+        let ticket = self.service.submit(texts, lane, &options);
+        let embeddings = ticket.and_then(bigrain_encoders::Ticket::wait);
+        embeddings.map_err(|error| status::from_encoder_service(&error))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Messages, clients and server traits generated from `proto/bigrain/v1`.
 //!
 //! Their documentation is the comments of the `.proto` files. Rust clients use the `*_client`
-//! modules; the server's own code meets the messages only in `convert.rs` and `grpc/`.
+//! modules; the server's own code meets the messages only in `convert/` and `grpc/`.
 
 #![allow(
     missing_docs,

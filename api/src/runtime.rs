@@ -26,8 +26,9 @@ use crate::settings::Limits;
 
 /// Concurrent writes share the sync of a commit, so they may outnumber the cores.
 const RUNNING_WRITES: usize = 64;
-/// Encoding uses all its threads for one request; the second fills the gaps.
-const RUNNING_ENCODES: usize = 2;
+/// Encodes wait in the queue of their model, which joins them into batches; a thread of the server only
+/// waits with them.
+const RUNNING_ENCODES: usize = 64;
 
 /// The lanes of the server.
 #[derive(Debug)]

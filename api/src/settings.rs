@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bigrain_engine::MAX_POINTS_PER_BATCH;
+use bigrain_engine::{MAX_POINTS_PER_BATCH, VerifyIo};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -56,6 +56,8 @@ pub struct Settings {
     pub max_concurrent_encodes: Option<usize>,
     /// How long a shutdown waits for requests, in seconds; 10.
     pub shutdown_timeout_seconds: Option<u64>,
+    /// How vectors on disk reach verification: auto, map, uring or pread; auto.
+    pub verify_io: Option<VerifyIo>,
 }
 
 /// What the server runs with. Made by [`Settings::into_config`].
@@ -71,6 +73,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long a shutdown waits for requests.
     pub shutdown_timeout: Duration,
+    /// How vectors on disk reach verification, for whoever opens the engine.
+    pub verify_io: VerifyIo,
 }
 
 /// What requests may ask for, and how many at once.
@@ -135,6 +139,7 @@ impl Settings {
             encode_threads: self.encode_threads.unwrap_or(0),
             limits,
             shutdown_timeout,
+            verify_io: self.verify_io.unwrap_or_default(),
         })
     }
 
@@ -205,6 +210,14 @@ mod tests {
         assert_eq!(config.listen.to_string(), "127.0.0.1:7700");
         assert_eq!(config.limits.max_message_bytes, 32 << 20);
         assert_eq!(config.shutdown_timeout, Duration::from_secs(10));
+        assert_eq!(config.verify_io, VerifyIo::Auto);
+    }
+
+    #[test]
+    fn ways_of_reading_go_by_their_names() {
+        assert_eq!(parse(r#"{"verify_io": "pread"}"#).unwrap().verify_io, VerifyIo::Pread);
+        let error = serde_json::from_str::<Settings>(r#"{"verify_io": "mmap"}"#).unwrap_err();
+        assert!(error.to_string().contains("unknown variant `mmap`"), "{error}");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::error::Error as StdError;
 
-use bigrain_encoders::EncodeError;
+use bigrain_encoders::{EncodeError, ServiceError};
 use bigrain_engine::{Error, ErrorKind};
 use tonic::{Code, Status};
 
@@ -60,6 +60,19 @@ pub(crate) fn from_encoder(error: &EncodeError) -> Status {
     Status::new(code, text)
 }
 
+/// Turns an error of the queue before an encoder into a status that carries its text.
+pub(crate) fn from_encoder_service(error: &ServiceError) -> Status {
+    match error {
+        ServiceError::Encode(error) => from_encoder(error),
+        ServiceError::Full(full) => Status::resource_exhausted(full.to_string()),
+        ServiceError::Closed => Status::unavailable(error.to_string()),
+        ServiceError::Panicked | _ => {
+            tracing::error!(%error, "encoding failed");
+            Status::internal(error.to_string())
+        }
+    }
+}
+
 /// Returns the text of an error and of its causes, for errors whose text leaves those out.
 fn with_causes(error: &dyn StdError) -> String {
     let mut text = error.to_string();
@@ -112,6 +125,16 @@ mod tests {
         for (kind, expected) in table {
             assert_eq!(code(kind), expected, "{kind:?}");
         }
+    }
+
+    #[test]
+    fn a_full_queue_of_texts_says_when_to_try_again() {
+        let retry_after = std::time::Duration::from_millis(1_500);
+        let full = bigrain_encoders::QueueFull { requests: 3, tokens: 70_000, retry_after };
+        let status = from_encoder_service(&full.into());
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert!(status.message().ends_with("try again in 1.5s"), "{status:?}");
+        assert_eq!(from_encoder_service(&ServiceError::Closed).code(), Code::Unavailable);
     }
 
     #[test]

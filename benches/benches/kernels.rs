@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use bigrain_binarize::{Binarizer, EncodeScratch, QueryWidth, Rotation};
 use bigrain_kernels::{
-    BLOCK_ROWS, BlockTable, Bounded, Bounds, Isa, QueryPlanes, RowFactors, block_bytes,
-    bound_blocks_with, dot_with, hadamard_with, l2_squared_with, pack_blocks_with, quantize,
-    scan_blocks_with, scan_with,
+    BLOCK_ROWS, BlockTable, Bounded, Bounds, Int8Matrix, Int8Parts, Int8Rows, Isa, PANEL_COLUMNS,
+    QueryPlanes, RowFactors, block_bytes, bound_blocks_with, dot_with, hadamard_with,
+    l2_squared_with, multiply_i8_with, pack_blocks_with, quantize, scan_blocks_with, scan_with,
 };
 use bigrain_types::{Levels, Metric};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -32,6 +32,9 @@ const BLOCK_WIDTHS: [usize; 2] = [4, 6];
 /// Codes that no cache holds, and how many blocks of them make a list.
 const LARGE_BYTES: usize = 64 << 20;
 const LIST_BLOCKS: usize = 64;
+
+/// Rows, inputs and outputs of linear layers: of a query, and of a block of a batch.
+const LAYERS: [(usize, usize, usize); 3] = [(12, 384, 1536), (192, 384, 1536), (192, 1536, 384)];
 
 fn isas() -> impl Iterator<Item = Isa> {
     Isa::ALL.into_iter().filter(|isa| isa.is_available())
@@ -234,5 +237,36 @@ fn config() -> Criterion {
         .sample_size(30)
 }
 
-criterion_group! { name = benches; config = config(); targets = scan, scan_blocks, blocks, encode, floats }
+/// One linear layer in int8 on a block of rows, with its rows quantised; elements are products.
+fn layers(criterion: &mut Criterion) {
+    for (rows, inputs, outputs) in LAYERS {
+        let weights: Vec<i8> = words(inputs * outputs).iter().map(|&word| word as i8).collect();
+        let columns = numbers(outputs);
+        let matrix = Int8Matrix::new(
+            inputs,
+            Int8Parts {
+                weights: &weights,
+                scales: &columns,
+                bias: &columns,
+                exact_inputs: &[3, 5],
+                exact_weights: &numbers(2 * outputs),
+            },
+        );
+        let (x, mut out) = (numbers(rows * inputs), vec![0.0; rows * outputs]);
+        let mut group = criterion.benchmark_group(format!("layer/{rows}x{inputs}x{outputs}"));
+        group.throughput(Throughput::Elements((rows * inputs * outputs) as u64));
+        for isa in isas() {
+            let mut quantized = Int8Rows::default();
+            group.bench_function(BenchmarkId::from_parameter(isa), |bencher| {
+                bencher.iter(|| {
+                    quantized.quantize_with(isa, &matrix, black_box(&x));
+                    let panels = 0..outputs.div_ceil(PANEL_COLUMNS);
+                    multiply_i8_with(isa, &quantized, &matrix, panels, (&mut out, outputs));
+                });
+            });
+        }
+    }
+}
+
+criterion_group! { name = benches; config = config(); targets = scan, scan_blocks, blocks, encode, floats, layers }
 criterion_main!(benches);

@@ -8,20 +8,16 @@ Writes docs/benchmarks/peers.md, and for each set the figures (JSON) and a pictu
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
-import shlex
 import sys
 from pathlib import Path
 
 from engines.catalog import MAKERS
-from harness import machine, page, rounds
+from harness import page, rounds
 from harness.bigrain import VARIANTS, Bigrain
 from harness.contestant import Contestant
 from harness.peer import Peer, Pythons, current_python
 from harness.results import Results
 from sets.catalog import NAMES, open_set
-from sets.source import sha256
 from sets.vector_set import VectorSet
 
 LIMIT = 10
@@ -50,7 +46,7 @@ def compare(whole: VectorSet, options: argparse.Namespace) -> None:
     folder = options.cache / "bench-peers" / f"{vectors.name}-{vectors.rows}"
     kept = options.out / "peers" / f"{vectors.name}.json"
     contestants = everyone(vectors, folder, options)
-    results = opened(kept, vectors, options)
+    results = Results.opened(kept, vectors, options, LIMIT)
     ready = rounds.prepare(contestants, results)
     try:
         rounds.run(ready, results, options.rounds, lambda results: results.save(kept))
@@ -68,26 +64,6 @@ def everyone(vectors: VectorSet, folder: Path, options: argparse.Namespace) -> l
     peers: list[Contestant] = [Peer(name, vectors, folder, pythons, LIMIT) for name in MAKERS]
     wanted = options.engines
     return [one for one in ours + peers if not wanted or one.name in wanted]
-
-
-def opened(kept: Path, vectors: VectorSet, options: argparse.Namespace) -> Results:
-    """Returns the results to go on with, or empty ones."""
-    told = json.loads((vectors.folder / "set.json").read_text())
-    program = sha256(options.bigrain) if options.bigrain.is_file() else "none"
-    if options.resume and kept.is_file():
-        results = Results.load(kept)
-        if results.set["sha256"] == told["sha256"] and results.program == program:
-            results.skipped.clear()
-            return results
-        rounds.say(f"{kept} is of other vectors or another program: starting anew")
-    return Results(
-        set=told,
-        machine=machine.describe(),
-        command=options.command or shlex.join(["python", *sys.argv]),
-        program=program,
-        date=datetime.date.today().isoformat(),
-        limit=LIMIT,
-    )
 
 
 def parse() -> argparse.Namespace:

@@ -14,13 +14,18 @@ The peer gets every advantage it can use:
   padding is computed; without the option several sizes are tried and the best is kept;
 - weights are pre-packed by the runtime when the session opens, outside the time measured.
 
-    pip install onnx onnxruntime numpy tokenizers safetensors
+    scripts/peers.sh encode                                  # installs what it needs
     python encode_onnx.py --model DIR --texts FILE --threads 2
 
 Prints one JSON object a pass: {"tokens", "seconds", "cpu", "tokens_per_second"}; "cpu" counts the
 seconds of all threads, which a loaded machine disturbs least. With `--interactive`
 it runs one pass for each line it reads from standard input, so that a driver can take turns with
-another program.
+another program. A line is JSON and says what to encode:
+
+    {"pass": "sorted"}                        the texts, sorted, in batches of the best size
+    {"pass": "padded", "batch": 32}           the texts as they come, padded to the longest of a batch
+    {"pass": "equal", "text": T, "count": N}  one text N times
+    {"pass": "query", "text": T, "count": N}  one text N times, one at a time: the median time of one
 """
 
 import argparse
@@ -196,14 +201,27 @@ class Peer:
         self.tokenizer.enable_truncation(max_length=limit)
 
     def encode(self, texts, batch_tokens):
-        """Returns embeddings [texts, hidden] in the order of `texts`, and the real tokens."""
+        """Encodes sorted by length; returns embeddings [texts, hidden] in the order of `texts`, and
+        the real tokens."""
         ids = [encoding.ids for encoding in self.tokenizer.encode_batch(texts)]
         order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
-        rows, at = [None] * len(ids), 0
+        batches, at = [], 0
         while at < len(order):
-            length = len(ids[order[at]])
-            batch = order[at:at + max(1, batch_tokens // length)]
-            at += len(batch)
+            batches.append(order[at:at + max(1, batch_tokens // len(ids[order[at]]))])
+            at += len(batches[-1])
+        return self.run(ids, batches), sum(map(len, ids))
+
+    def encode_as_they_come(self, texts, batch_texts):
+        """As `encode`, in batches of so many texts in their order."""
+        ids = [encoding.ids for encoding in self.tokenizer.encode_batch(texts)]
+        order = list(range(len(ids)))
+        batches = [order[at:at + batch_texts] for at in range(0, len(ids), batch_texts)]
+        return self.run(ids, batches), sum(map(len, ids))
+
+    def run(self, ids, batches):
+        rows = [None] * len(ids)
+        for batch in batches:
+            length = max(len(ids[text]) for text in batch)
             inputs = np.zeros((len(batch), length), np.int64)
             mask = np.zeros((len(batch), length), np.int64)
             for row, text in enumerate(batch):
@@ -215,12 +233,28 @@ class Peer:
             pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
             for row, text in enumerate(batch):
                 rows[text] = pooled[row]
-        return np.stack(rows), sum(map(len, ids))
+        return np.stack(rows)
 
     def timed(self, texts, batch_tokens):
-        start, cpu = time.perf_counter(), time.process_time()
-        _, tokens = self.encode(texts, batch_tokens)
-        return tokens, time.perf_counter() - start, time.process_time() - cpu
+        return timed(lambda: self.encode(texts, batch_tokens))
+
+    def work(self, line, texts, batch_tokens):
+        """Does what a line of the driver says; returns tokens, seconds and seconds of all threads."""
+        kind = line.get("pass", "sorted")
+        if kind == "padded":
+            return timed(lambda: self.encode_as_they_come(texts, line["batch"]))
+        if kind == "equal":
+            return self.timed([line["text"]] * line["count"], batch_tokens)
+        if kind == "query":
+            passes = [self.timed([line["text"]], batch_tokens) for _ in range(line["count"])]
+            return sorted(passes, key=lambda one: one[1])[len(passes) // 2]
+        return self.timed(texts, batch_tokens)
+
+
+def timed(encode):
+    start, cpu = time.perf_counter(), time.process_time()
+    _, tokens = encode()
+    return tokens, time.perf_counter() - start, time.process_time() - cpu
 
 
 def best_batch_tokens(peer, texts):
@@ -250,12 +284,12 @@ def main():
     batch_tokens = options.batch_tokens or best_batch_tokens(peer, texts)
     if options.save:
         np.save(options.save, peer.encode(texts, batch_tokens)[0])
-    turns = sys.stdin if options.interactive else range(options.passes)
+    turns = sys.stdin if options.interactive else ["{}"] * options.passes
     print(json.dumps({"ready": True, "batch_tokens": batch_tokens, "onnxruntime": ort.__version__,
                       "graph": options.graph, "threads": options.threads}), flush=True)
-    for _ in turns:
-        tokens, seconds, cpu = peer.timed(texts, batch_tokens)
-        print(json.dumps({"tokens": tokens, "seconds": round(seconds, 4), "cpu": round(cpu, 4),
+    for line in turns:
+        tokens, seconds, cpu = peer.work(json.loads(line), texts, batch_tokens)
+        print(json.dumps({"tokens": tokens, "seconds": round(seconds, 6), "cpu": round(cpu, 6),
                           "tokens_per_second": round(tokens / seconds, 1)}), flush=True)
 
 

@@ -1,14 +1,24 @@
 //! What encoding gives: vectors, and what they cost.
 
-use std::ops::AddAssign;
+use std::ops::{AddAssign, Range};
 use std::time::Duration;
 
 /// Embeddings of several texts, in the order of the texts.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Embeddings {
     dims: usize,
     data: Vec<f32>,
     stats: EncodeStats,
+    counts: Vec<TextCount>,
+}
+
+/// The size of one text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TextCount {
+    /// Tokens encoded.
+    pub(crate) tokens: u32,
+    /// Whether the text was longer than that.
+    pub(crate) truncated: bool,
 }
 
 /// What one call encoded.
@@ -30,7 +40,23 @@ impl Embeddings {
     /// Wraps `data`, rows of `dims` values one after the other.
     pub(crate) fn new(dims: usize, data: Vec<f32>, stats: EncodeStats) -> Self {
         debug_assert!(data.len().is_multiple_of(dims.max(1)));
-        Self { dims, data, stats }
+        Self { dims, data, stats, counts: Vec::new() }
+    }
+
+    /// Adds the sizes of the texts, one for each row.
+    pub(crate) fn with_counts(mut self, counts: Vec<TextCount>) -> Self {
+        debug_assert_eq!(counts.len(), self.rows());
+        self.counts = counts;
+        self
+    }
+
+    /// The sizes of some of the texts; of an encoder that tells none, even shares of the whole.
+    pub(crate) fn counts(&self, rows: Range<usize>) -> Vec<TextCount> {
+        if let Some(counts) = self.counts.get(rows.clone()) {
+            return counts.to_vec();
+        }
+        let tokens = self.stats.tokens / self.rows().max(1) as u64;
+        vec![TextCount { tokens: tokens as u32, truncated: false }; rows.len()]
     }
 
     /// Values of one embedding.
@@ -72,6 +98,15 @@ impl Embeddings {
     #[must_use]
     pub fn stats(&self) -> EncodeStats {
         self.stats
+    }
+}
+
+impl EncodeStats {
+    /// Counts one more text.
+    pub(crate) fn count(&mut self, text: TextCount) {
+        self.texts += 1;
+        self.tokens += u64::from(text.tokens);
+        self.truncated += u64::from(text.truncated);
     }
 }
 

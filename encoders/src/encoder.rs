@@ -4,11 +4,15 @@ use bigrain_types::{Cancel, Cancelled, EmbeddingSpaceId};
 use thiserror::Error;
 
 use crate::embeddings::Embeddings;
+use crate::progress::EncodeProgress;
 use crate::tokenize::TokenizerError;
 
 /// The longest text, in bytes of UTF-8. Longer ones are refused rather than tokenized: a model
 /// reads some hundreds of tokens, so such a text was meant to be split.
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
+
+/// Bytes of a token, about: code has about 3, English more.
+const BYTES_PER_TOKEN: usize = 3;
 
 /// Turns texts into embeddings of one embedding space.
 ///
@@ -24,6 +28,12 @@ pub trait TextEncoder: Send + Sync {
     /// The most tokens of a text that are read, special tokens included.
     fn max_tokens(&self) -> usize;
 
+    /// Counts the tokens of a text, special tokens included, up to one more than
+    /// [`TextEncoder::max_tokens`]. Default: an estimate, for encoders without a tokenizer.
+    fn count_tokens(&self, text: &str) -> usize {
+        (text.len().div_ceil(BYTES_PER_TOKEN)).min(self.max_tokens().saturating_add(1))
+    }
+
     /// Encodes texts, in their order.
     ///
     /// # Errors
@@ -31,6 +41,21 @@ pub trait TextEncoder: Send + Sync {
     /// [`EncodeError`] for the first text that is empty or too long, and when cancelled; then
     /// nothing is returned.
     fn encode(&self, texts: &[&str], options: &EncodeOptions) -> Result<Embeddings, EncodeError>;
+
+    /// Says how much the first token of each text attends, in the last layer, to each word: the mean
+    /// over heads of the attention to the word's first piece. Words come in their order, as they
+    /// stand in the text.
+    ///
+    /// # Errors
+    ///
+    /// As [`TextEncoder::encode`], whose prompts are left out, and [`EncodeError::NoAttention`] for an encoder without it.
+    fn word_attention(
+        &self,
+        _texts: &[&str],
+        _options: &EncodeOptions,
+    ) -> Result<Vec<Vec<WordAttention>>, EncodeError> {
+        Err(EncodeError::NoAttention)
+    }
 
     /// Encodes one query.
     ///
@@ -48,8 +73,20 @@ pub trait TextEncoder: Send + Sync {
 pub struct EncodeOptions {
     /// Whether the texts are documents or queries. Default: documents.
     pub kind: TextKind,
-    /// Stops the work between two batches. Default: a flag nobody has raised.
+    /// Stops the work between two batches, or sooner where a batch takes seconds. Default: a flag
+    /// nobody has raised.
     pub cancel: Cancel,
+    /// Hears how far the work has come. Default: nobody does.
+    pub progress: EncodeProgress,
+}
+
+/// A word of a text, and how much is attended to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WordAttention {
+    /// The word, as it stands in the text.
+    pub word: String,
+    /// A share of 1.
+    pub attention: f32,
 }
 
 /// What a text is for; some models put a different prefix before each kind.
@@ -90,9 +127,29 @@ pub enum EncodeError {
         #[source]
         source: TokenizerError,
     },
+    /// An encoder that was asked what it attends to, and has no attention.
+    #[error("the encoder has no attention: expected a model of the BERT family")]
+    NoAttention,
     /// The caller gave up.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+}
+
+impl EncodeError {
+    /// The same error, about the text at another position.
+    pub(crate) fn with_position(self, of: impl Fn(usize) -> usize) -> Self {
+        match self {
+            Self::EmptyText { position } => Self::EmptyText { position: of(position) },
+            Self::TextTooLong { position, actual } => {
+                Self::TextTooLong { position: of(position), actual }
+            }
+            Self::Tokenize { position, source } => {
+                Self::Tokenize { position: of(position), source }
+            }
+            Self::NoAttention => Self::NoAttention,
+            Self::Cancelled(cancelled) => Self::Cancelled(cancelled),
+        }
+    }
 }
 
 /// Refuses the first text that no encoder takes.

@@ -19,34 +19,56 @@
 //! |---|---|---|
 //! | open | `model_dir`, `weights`, `tokenize` | a model folder, as downloaded → an encoder |
 //! | cut | `batch` | token ids of many texts → packed batches of similar lengths |
-//! | run | `bert` on `nn` | a packed batch → one hidden row a token |
+//! | run | a family of `architecture` on `nn` | a packed batch → one hidden row a token |
 //! | pool | `pooling` | hidden rows → one vector a text |
 //!
 //! Models load from an unmodified sentence-transformers or Hugging Face folder. Nothing is
 //! downloaded, and nothing of the folder is touched once the encoder is open.
 
+mod architecture;
+pub mod b_prop;
 mod batch;
 mod bert;
+mod cross;
 mod embeddings;
 mod encoder;
+mod inspect;
+mod m2_bert;
 mod model_dir;
 mod nn;
 mod pooling;
+mod progress;
+mod projection;
+mod quantize;
 mod runtime;
+pub mod sea;
 mod sentence_encoder;
+mod service;
 mod throughput;
 mod tokenize;
 mod toy;
 mod weights;
 
-pub use bert::{BertConfig, BertConfigError};
+pub use architecture::{Architecture, ModelConfigError};
+pub use bert::BertConfig;
+pub use cross::{CrossEncoder, CrossOptions, CrossScorer, ScoreActivation, ScoreError};
 pub use embeddings::{Embeddings, EncodeStats};
-pub use encoder::{EncodeError, EncodeOptions, MAX_TEXT_BYTES, TextEncoder, TextKind};
-pub use model_dir::{ModelDir, ModelDirError, OpenOptions, Prompts};
+pub use encoder::{
+    EncodeError, EncodeOptions, MAX_TEXT_BYTES, TextEncoder, TextKind, WordAttention,
+};
+pub use inspect::{ModelKind, ModelReport};
+pub use m2_bert::{M2BertConfig, PadPolicy};
+pub use model_dir::{DenseActivation, DenseModule, ModelDir, ModelDirError, OpenOptions, Prompts};
 pub use pooling::Pooling;
+pub use progress::EncodeProgress;
+pub use quantize::{CALIBRATION_TEXTS, LayerReport, QuantizeError, QuantizeReport, quantize_model};
 pub use runtime::{MAX_THREADS, Runtime, RuntimeError};
 pub use sentence_encoder::{OpenEncoderError, SentenceEncoder};
+pub use service::{
+    EmbeddingCache, EncoderService, Lane, QueueFull, ServiceConfig, ServiceError, ServiceStats,
+    StartServiceError, Ticket,
+};
 pub use throughput::{Throughput, measure_throughput};
 pub use tokenize::TokenizerError;
 pub use toy::ToyEncoder;
-pub use weights::WeightsError;
+pub use weights::{TensorMismatch, TorchFileError, WeightsError, WrongShape};

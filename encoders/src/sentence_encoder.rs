@@ -1,33 +1,35 @@
 //! A sentence encoder: tokenizer, model, pooling, normalisation.
 
-use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
 use bigrain_types::{Cancel, EmbeddingSpaceId, normalize};
-use parking_lot::Mutex;
 use rayon::prelude::*;
 use thiserror::Error;
 
-use crate::batch::{PackedBatch, plan_batches};
-use crate::bert::{BertConfigError, BertModel, BertScratch, BuildModelError, Sharing};
-use crate::embeddings::{Embeddings, EncodeStats};
-use crate::encoder::{EncodeError, EncodeOptions, TextEncoder, TextKind, check_texts};
+use crate::architecture::{BuildModelError, EmbedTexts, Head, ModelConfigError, TextModel};
+use crate::batch::{PackedBatch, Sharing, plan_batches};
+use crate::embeddings::{Embeddings, EncodeStats, TextCount};
+use crate::encoder::{
+    EncodeError, EncodeOptions, TextEncoder, TextKind, WordAttention, check_texts,
+};
 use crate::model_dir::{ModelDir, ModelDirError, OpenOptions};
-use crate::pooling::Pooling;
+use crate::nn::Observations;
+use crate::projection::{BuildProjectionError, Projection};
 use crate::runtime::Runtime;
-use crate::tokenize::{TextTokenizer, TokenIds, TokenizerError};
-use crate::weights::{MappedFile, Tensors, WeightsError};
+use crate::tokenize::{TextTokenizer, TokenIds, TokenizerError, WordIds};
+use crate::weights::{Checkpoint, Tensors, WeightsError};
 
-/// A BERT-family sentence encoder, opened from a model folder.
+/// A sentence encoder, opened from a model folder.
 #[derive(Debug)]
 pub struct SentenceEncoder {
     dir: ModelDir,
     space: EmbeddingSpaceId,
     tokenizer: TextTokenizer,
-    model: BertModel,
+    model: Box<dyn TextModel>,
+    dense: Vec<Projection>,
     runtime: Runtime,
-    scratch: Mutex<Vec<BertScratch>>,
+    unused_tensors: Vec<String>,
 }
 
 /// A model folder that could not be opened as an encoder.
@@ -39,7 +41,7 @@ pub enum OpenEncoderError {
     Folder(#[from] ModelDirError),
     /// The configuration is refused.
     #[error(transparent)]
-    Config(#[from] BertConfigError),
+    Config(#[from] ModelConfigError),
     /// The tokenizer is refused.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
@@ -53,6 +55,15 @@ impl From<BuildModelError> for OpenEncoderError {
         match error {
             BuildModelError::Config(error) => Self::Config(error),
             BuildModelError::Weights(error) => Self::Weights(error),
+        }
+    }
+}
+
+impl From<BuildProjectionError> for OpenEncoderError {
+    fn from(error: BuildProjectionError) -> Self {
+        match error {
+            BuildProjectionError::Folder(error) => Self::Folder(error),
+            BuildProjectionError::Weights(error) => Self::Weights(error),
         }
     }
 }
@@ -71,32 +82,75 @@ impl SentenceEncoder {
         options: &OpenOptions,
         runtime: Runtime,
     ) -> Result<Self, OpenEncoderError> {
+        Self::open_with(path, options, runtime, None)
+    }
+
+    /// As [`SentenceEncoder::open`], with linear layers that tell what their inputs look like.
+    pub(crate) fn open_observed(
+        path: &Path,
+        options: &OpenOptions,
+        runtime: Runtime,
+        observations: Observations,
+    ) -> Result<Self, OpenEncoderError> {
+        Self::open_with(path, options, runtime, Some(observations))
+    }
+
+    fn open_with(
+        path: &Path,
+        options: &OpenOptions,
+        runtime: Runtime,
+        observations: Option<Observations>,
+    ) -> Result<Self, OpenEncoderError> {
         let start = Instant::now();
         let dir = ModelDir::open(path, options)?;
-        let tokenizer_path = dir.tokenizer_file()?;
-        let tokenizer = if tokenizer_path.extension().is_some_and(|ending| ending == "json") {
-            TextTokenizer::from_json(&tokenizer_path)?
-        } else {
-            TextTokenizer::from_vocab(&tokenizer_path, dir.vocab_lowercase)?
-        };
-        let tokenizer = tokenizer.with_limits(dir.max_tokens, dir.config.vocab_size)?;
+        let tokenizer_files = dir.tokenizer_files()?;
+        let tokenizer = TextTokenizer::open(&tokenizer_files, dir.vocab_lowercase)?
+            .with_limits(dir.max_tokens, dir.architecture.vocab_size())?;
 
-        let weights_path = dir.weights_file()?;
-        let file = MappedFile::open(&weights_path)
-            .map_err(|source| WeightsError::Io { path: weights_path.clone(), source })?;
-        let tensors = Tensors::parse(&weights_path, &file)?;
-        let model = BertModel::build(&dir.config, &tensors, dir.pooling == Pooling::Pooler)?;
-        let tokenizer_bytes = fs::read(&tokenizer_path)
-            .map_err(|source| ModelDirError::Io { path: tokenizer_path, source })?;
-        let space = space_id(&dir, &tensors, &tokenizer_bytes);
-        tracing::info!(%space, dims = dir.config.hidden_size, elapsed = ?start.elapsed(), "encoder opened");
-        Ok(Self { dir, space, tokenizer, model, runtime, scratch: Mutex::default() })
+        let checkpoint = Checkpoint::open(&dir.weights_files()?)?;
+        let mut tensors = checkpoint.tensors()?;
+        if let Some(observations) = observations {
+            tensors = tensors.observed(observations);
+        }
+        let head = Head::of(dir.pooling);
+        let model = dir.architecture.build(&tensors, head)?;
+        let mut hasher = blake3::Hasher::new();
+        hash_space(&dir, &tensors, &tokenizer_files.bytes()?, &mut hasher);
+        let dense: Vec<Projection> = dir
+            .dense
+            .iter()
+            .map(|module| Projection::build(module, &mut hasher))
+            .collect::<Result<_, _>>()?;
+        let mut space = [0; 16];
+        space.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        let space = EmbeddingSpaceId::from_bytes(space);
+        let unused_tensors = tensors.unused(&dir.architecture.tensors(head));
+        tracing::info!(%space, dims = dir.dims(), elapsed = ?start.elapsed(), "encoder opened");
+        Ok(Self { dir, space, tokenizer, model, dense, runtime, unused_tensors })
     }
 
     /// What the model folder says, with the caller's decisions applied.
     #[must_use]
     pub fn model_dir(&self) -> &ModelDir {
         &self.dir
+    }
+
+    /// The tensors of the checkpoint that the encoder does not use, by name: heads for other tasks,
+    /// or a sign that the folder is of another model than it says.
+    #[must_use]
+    pub fn unused_tensors(&self) -> &[String] {
+        &self.unused_tensors
+    }
+
+    fn tokenize_one(&self, text: &str, prompt: &str) -> Result<TokenIds, TokenizerError> {
+        if prompt.is_empty() && !self.dir.lowercase {
+            return self.tokenizer.encode(text);
+        }
+        let mut text = format!("{prompt}{text}");
+        if self.dir.lowercase {
+            text = text.to_lowercase();
+        }
+        self.tokenizer.encode(&text)
     }
 
     /// Splits texts into tokens, on all threads.
@@ -106,15 +160,7 @@ impl SentenceEncoder {
             TextKind::Query => &self.dir.prompts.query,
         };
         let one = |(position, text): (usize, &&str)| {
-            let ids = if prompt.is_empty() && !self.dir.lowercase {
-                self.tokenizer.encode(text)
-            } else {
-                let mut text = format!("{prompt}{text}");
-                if self.dir.lowercase {
-                    text = text.to_lowercase();
-                }
-                self.tokenizer.encode(&text)
-            };
+            let ids = self.tokenize_one(text, prompt);
             ids.map_err(|source| EncodeError::Tokenize { position, source })
         };
         if texts.len() == 1 {
@@ -124,54 +170,81 @@ impl SentenceEncoder {
     }
 
     /// Embeds tokenized texts; returns rows in the order of the texts.
-    fn embed(&self, texts: &[TokenIds], cancel: &Cancel) -> Result<Vec<f32>, EncodeError> {
-        let dims = self.dims();
-        let lengths: Vec<usize> = texts.iter().map(|text| text.ids.len()).collect();
-        let plan = plan_batches(&lengths, self.runtime.threads());
-        let run = |batch: &Vec<usize>, sharing| -> Result<Vec<f32>, EncodeError> {
-            cancel.check()?;
-            let packed = PackedBatch::new(batch.iter().map(|&text| &texts[text].ids[..]));
-            Ok(self.embed_batch(&packed, sharing))
+    fn embed(&self, texts: &[TokenIds], options: &EncodeOptions) -> Result<Vec<f32>, EncodeError> {
+        let ids: Vec<&[u32]> = texts.iter().map(|text| &text.ids[..]).collect();
+        let how = EmbedTexts {
+            runtime: &self.runtime,
+            pooling: self.dir.pooling,
+            width: self.dims(),
+            cancel: &options.cancel,
+            progress: &options.progress,
         };
-        let parts: Vec<Vec<f32>> = self.runtime.pool().install(|| {
-            if plan.shared {
-                plan.batches.iter().map(|batch| run(batch, Sharing::Pool)).collect()
-            } else {
-                let batches = plan.batches.par_iter().with_max_len(1);
-                batches.map(|batch| run(batch, Sharing::OneThread)).collect::<Result<_, _>>()
-            }
-        })?;
-        let mut data = vec![0.0; texts.len() * dims];
-        for (batch, part) in plan.batches.iter().zip(&parts) {
-            for (&text, row) in batch.iter().zip(part.chunks_exact(dims)) {
-                data[text * dims..][..dims].copy_from_slice(row);
-            }
+        let mut pooled = self.model.embed_texts(&ids, how)?;
+        for layer in &self.dense {
+            pooled = layer.apply(&pooled);
         }
-        Ok(data)
-    }
-
-    /// Runs the model on one batch and pools; returns one row a text.
-    fn embed_batch(&self, batch: &PackedBatch, sharing: Sharing) -> Vec<f32> {
-        let dims = self.dims();
-        let mut scratch = self.scratch.lock().pop().unwrap_or_default();
-        let hidden = self.model.forward(batch, sharing, &mut scratch);
-        let bounds = batch.bounds();
-        let mut pooled = vec![0.0; (bounds.len() - 1) * dims];
-        for (text, out) in bounds.windows(2).zip(pooled.chunks_exact_mut(dims)) {
-            self.dir.pooling.pool(&hidden[text[0] * dims..text[1] * dims], out);
-        }
-        self.scratch.lock().push(scratch);
-        let mut pooled = self.model.pool(pooled);
         if self.dir.normalize {
-            pooled.chunks_exact_mut(dims).for_each(normalize);
+            pooled.chunks_exact_mut(self.dims()).for_each(normalize);
         }
-        pooled
+        Ok(pooled)
+    }
+}
+
+impl SentenceEncoder {
+    /// The words of tokenized texts with the attention to each.
+    fn attend(
+        &self,
+        texts: &[(String, WordIds)],
+        cancel: &Cancel,
+    ) -> Result<Vec<Vec<WordAttention>>, EncodeError> {
+        let ids: Vec<&[u32]> = texts.iter().map(|(_, words)| &words.ids[..]).collect();
+        let lengths: Vec<usize> = ids.iter().map(|ids| ids.len()).collect();
+        let plan = plan_batches(&lengths, self.runtime.threads());
+        let mut all = vec![Vec::new(); texts.len()];
+        for batch in &plan.batches {
+            cancel.check()?;
+            let packed = PackedBatch::new(batch.iter().map(|&text| ids[text]));
+            let attention = self
+                .runtime
+                .pool()
+                .install(|| self.model.first_token_attention(&packed, Sharing::Pool))
+                .ok_or(EncodeError::NoAttention)?;
+            for (&text, &start) in batch.iter().zip(packed.bounds()) {
+                let (source, words) = &texts[text];
+                let words = words.words.iter().map(|(token, place)| WordAttention {
+                    word: source.get(place.clone()).unwrap_or_default().to_owned(),
+                    attention: attention[start + token],
+                });
+                all[text] = words.collect();
+            }
+        }
+        Ok(all)
     }
 }
 
 impl TextEncoder for SentenceEncoder {
+    fn word_attention(
+        &self,
+        texts: &[&str],
+        options: &EncodeOptions,
+    ) -> Result<Vec<Vec<WordAttention>>, EncodeError> {
+        check_texts(texts)?;
+        let words = |(position, text): (usize, &&str)| {
+            let text = if self.dir.lowercase { text.to_lowercase() } else { (*text).to_owned() };
+            let words = self.tokenizer.encode_words(&text);
+            words
+                .map(|words| (text, words))
+                .map_err(|source| EncodeError::Tokenize { position, source })
+        };
+        let texts: Vec<(String, WordIds)> = self
+            .runtime
+            .pool()
+            .install(|| texts.par_iter().enumerate().map(words).collect::<Result<_, _>>())?;
+        self.attend(&texts, &options.cancel)
+    }
+
     fn dims(&self) -> usize {
-        self.dir.config.hidden_size
+        self.dir.dims()
     }
 
     fn space(&self) -> EmbeddingSpaceId {
@@ -182,6 +255,14 @@ impl TextEncoder for SentenceEncoder {
         self.dir.max_tokens
     }
 
+    fn count_tokens(&self, text: &str) -> usize {
+        match self.tokenize_one(text, &self.dir.prompts.document) {
+            Ok(tokens) => tokens.ids.len() + usize::from(tokens.truncated),
+            // What cannot be tokenized is refused when it is encoded.
+            Err(_) => self.max_tokens(),
+        }
+    }
+
     fn encode(&self, texts: &[&str], options: &EncodeOptions) -> Result<Embeddings, EncodeError> {
         let _span = tracing::debug_span!("encode", texts = texts.len()).entered();
         check_texts(texts)?;
@@ -189,35 +270,34 @@ impl TextEncoder for SentenceEncoder {
         let start = Instant::now();
         let tokens = self.tokenize(texts, options.kind)?;
         let tokenized = Instant::now();
-        let data = self.embed(&tokens, &options.cancel)?;
-        let stats = EncodeStats {
-            texts: texts.len() as u64,
-            tokens: tokens.iter().map(|text| text.ids.len() as u64).sum(),
-            truncated: tokens.iter().filter(|text| text.truncated).count() as u64,
+        let data = self.embed(&tokens, options)?;
+        let counts: Vec<TextCount> = tokens
+            .iter()
+            .map(|text| TextCount { tokens: text.ids.len() as u32, truncated: text.truncated })
+            .collect();
+        let mut stats = EncodeStats {
             tokenize: tokenized - start,
             forward: tokenized.elapsed(),
+            ..EncodeStats::default()
         };
-        Ok(Embeddings::new(self.dims(), data, stats))
+        counts.iter().for_each(|&count| stats.count(count));
+        Ok(Embeddings::new(self.dims(), data, stats).with_counts(counts))
     }
 }
 
-/// Hashes all that decides what an embedding means.
-fn space_id(dir: &ModelDir, tensors: &Tensors<'_>, tokenizer: &[u8]) -> EmbeddingSpaceId {
-    let mut hasher = blake3::Hasher::new();
-    let mut specs = dir.config.tensors();
-    if dir.pooling == Pooling::Pooler {
-        specs.extend(dir.config.pooler_tensors());
-    }
-    tensors.hash(&specs, &mut hasher);
+/// Feeds all that decides what an embedding means, but for the dense layers.
+fn hash_space(
+    dir: &ModelDir,
+    tensors: &Tensors<'_>,
+    tokenizer: &[u8],
+    hasher: &mut blake3::Hasher,
+) {
+    tensors.hash(&dir.architecture.tensors(Head::of(dir.pooling)), hasher);
     // `Debug` of strings escapes line breaks, so that no prompt can imitate another field.
     let rest = format!(
-        "model {:?} heads {} eps {:e} act {:?} offset {} pooling {} normalize {} max_tokens {} \
+        "{} pooling {} normalize {} max_tokens {} \
          document {:?} query {:?} lowercase {} {} tokenizer {}\n",
-        dir.config.model_type,
-        dir.config.num_attention_heads,
-        dir.config.layer_norm_eps,
-        dir.config.hidden_act,
-        dir.config.position_offset(),
+        dir.architecture.fingerprint(),
         dir.pooling,
         dir.normalize,
         dir.max_tokens,
@@ -229,7 +309,4 @@ fn space_id(dir: &ModelDir, tensors: &Tensors<'_>, tokenizer: &[u8]) -> Embeddin
     );
     hasher.update(rest.as_bytes());
     hasher.update(tokenizer);
-    let mut id = [0; 16];
-    id.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-    EmbeddingSpaceId::from_bytes(id)
 }

@@ -2,7 +2,7 @@
 
 use bigrain_types::{EmbeddingSpaceId, normalize};
 
-use crate::embeddings::{Embeddings, EncodeStats};
+use crate::embeddings::{Embeddings, EncodeStats, TextCount};
 use crate::encoder::{EncodeError, EncodeOptions, TextEncoder, check_texts};
 
 /// Embeds a text as the normalised sum of one pseudo-random vector a word, so that texts that
@@ -60,19 +60,26 @@ impl TextEncoder for ToyEncoder {
         usize::MAX
     }
 
+    fn count_tokens(&self, text: &str) -> usize {
+        text.split_whitespace().count()
+    }
+
     fn encode(&self, texts: &[&str], options: &EncodeOptions) -> Result<Embeddings, EncodeError> {
         check_texts(texts)?;
         let mut data = vec![0.0; texts.len() * self.dims];
-        let mut stats = EncodeStats { texts: texts.len() as u64, ..EncodeStats::default() };
+        let (mut stats, mut counts) = (EncodeStats::default(), Vec::new());
         for (text, sum) in texts.iter().zip(data.chunks_exact_mut(self.dims)) {
             options.cancel.check()?;
+            let mut count = TextCount::default();
             for word in text.split_whitespace() {
                 Self::add_word(word, sum);
-                stats.tokens += 1;
+                count.tokens += 1;
             }
             normalize(sum);
+            stats.count(count);
+            counts.push(count);
         }
-        Ok(Embeddings::new(self.dims, data, stats))
+        Ok(Embeddings::new(self.dims, data, stats).with_counts(counts))
     }
 }
 

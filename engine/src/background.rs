@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 use bigrain_types::Cancel;
 use parking_lot::{Condvar, Mutex};
 
+use crate::threads::give_way;
 use crate::{Error, Result};
 
 /// Something with work to be done in the background.
@@ -94,7 +95,10 @@ impl Background {
                 (Arc::clone(&background.appointments), background.cancel.clone());
             let worker = std::thread::Builder::new()
                 .name(format!("bigrain-chores-{index}"))
-                .spawn(move || appointments.work(&cancel))
+                .spawn(move || {
+                    give_way();
+                    appointments.work(&cancel);
+                })
                 .map_err(Error::no_threads)?;
             background.workers.push(worker);
         }

@@ -50,7 +50,8 @@ pub struct EngineConfig {
     pub block_cache_bytes: u64,
     /// The store's write buffer, in bytes. Default 32 MiB.
     pub write_buffer_bytes: u64,
-    /// Rows that matched filters, kept to answer the same filters again, in bytes. Default 64 MiB.
+    /// Rows that matched filters, kept to answer the same filters again, in bytes at most: where memory
+    /// is short they give way. Default 64 MiB.
     pub filter_cache_bytes: u64,
     /// How dense rows reach verification. Default auto: through the map while a file is in memory,
     /// and else by reads of many rows at a time, with io_uring where the system has it.
@@ -81,9 +82,9 @@ fn half_of_the_cores() -> usize {
 }
 
 impl EngineConfig {
-    /// Returns what all caches may take.
-    pub(crate) fn cache_bytes(&self) -> u64 {
-        self.block_cache_bytes + self.write_buffer_bytes + self.filter_cache_bytes
+    /// Returns what the store may take for itself.
+    pub(crate) fn store_bytes(&self) -> u64 {
+        self.block_cache_bytes + self.write_buffer_bytes
     }
 
     /// Checks every value.
@@ -113,11 +114,11 @@ impl EngineConfig {
                 self.max_segment_rows
             )));
         }
-        let least = self.cache_bytes();
+        let least = self.store_bytes();
         if let Some(budget) = self.memory_budget_bytes.filter(|&budget| budget <= least) {
             return Err(Error::invalid(format!(
-                "memory_budget_bytes out of range: expected more than {least} (block_cache_bytes, \
-                 write_buffer_bytes and filter_cache_bytes), got {budget}"
+                "memory_budget_bytes out of range: expected more than {least} (block_cache_bytes and \
+                 write_buffer_bytes), got {budget}"
             )));
         }
         if self.flush_bytes < MIN_FLUSH_BYTES {

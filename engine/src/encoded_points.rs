@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use bigrain_types::{FieldId, Payload, PointId};
+use bigrain_index::sparse::SparseRows;
+use bigrain_types::{FieldId, Payload, PointId, SparseVector};
 
 use crate::column::Column;
 use crate::field::Fields;
+use crate::sparse_column::SparseColumn;
 
 /// Points of one write: checked, normalised, encoded.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub(crate) struct EncodedPoints {
     payloads: Vec<Arc<Payload>>,
     /// One column per field in which any of the points has a vector; slots are positions in `ids`.
     pub columns: Vec<Column>,
+    /// The same for sparse fields.
+    pub sparse: Vec<SparseColumn<SparseRows>>,
     expected: usize,
 }
 
@@ -22,7 +26,8 @@ impl EncodedPoints {
     /// Starts an empty batch for points of some fields.
     pub fn new(fields: &Fields) -> Self {
         let columns = fields.iter().map(|field| Column::new(field.clone())).collect();
-        Self { ids: Vec::new(), payloads: Vec::new(), columns, expected: 0 }
+        let sparse = fields.sparse().map(SparseColumn::new).collect();
+        Self { ids: Vec::new(), payloads: Vec::new(), columns, sparse, expected: 0 }
     }
 
     /// Adds a point, whose vectors are pushed into the columns with [`EncodedPoints::len`] as their
@@ -66,10 +71,17 @@ impl EncodedPoints {
         self.columns.iter_mut().find(|column| column.field().id == field)
     }
 
+    /// Returns the column of a sparse field, if the batch was started with it.
+    pub fn sparse_mut(&mut self, field: FieldId) -> Option<&mut SparseRows> {
+        let column = self.sparse.iter_mut().find(|column| column.field.id == field);
+        column.map(|column| &mut column.vectors)
+    }
+
     /// Encodes what has been pushed into the columns.
     #[must_use]
     pub fn encoded(mut self) -> Self {
         self.columns.retain(|column| !column.is_empty());
+        self.sparse.retain(|column| !column.vectors.is_empty());
         self.columns.iter_mut().for_each(Column::encode);
         self
     }
@@ -77,10 +89,20 @@ impl EncodedPoints {
     /// Returns about how much memory the points take in a memtable.
     pub fn memory_bytes(&self) -> u64 {
         let columns: usize = self.columns.iter().map(Column::memory_bytes).sum();
-        (columns + self.ids.len() * size_of::<PointId>() * 2) as u64
+        // A memtable keeps lists beside the rows.
+        let sparse = self.sparse.iter().map(|column| 2 * column.vectors.memory_bytes());
+        (columns + sparse.sum::<usize>() + self.ids.len() * size_of::<PointId>() * 2) as u64
     }
 
-    /// Returns the vectors of the point at a position, in the order of the fields.
+    /// Returns the sparse vectors of the point at a position, in the order of the fields.
+    pub fn sparse_vectors(&self, position: usize) -> impl Iterator<Item = (FieldId, SparseVector)> {
+        self.sparse.iter().filter_map(move |column| {
+            let vector = column.vectors.row(position as u32)?;
+            Some((column.field.id, vector.into()))
+        })
+    }
+
+    /// Returns the dense vectors of the point at a position, in the order of the fields.
     pub fn vectors(&self, position: usize) -> impl Iterator<Item = (FieldId, &[f32])> {
         self.columns.iter().filter_map(move |column| {
             let vector = column.vector(position as u32)?;

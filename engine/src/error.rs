@@ -189,6 +189,8 @@ impl From<IndexError> for Error {
         let disk_full = matches!(&error, IndexError::Write(error) if error.is_disk_full());
         let kind = if error.is_corruption() {
             ErrorKind::Corruption
+        } else if error.is_other_version() {
+            ErrorKind::FailedPrecondition
         } else if error.is_cancelled() {
             ErrorKind::Cancelled
         } else if disk_full {
@@ -205,6 +207,8 @@ impl From<LexicalError> for Error {
         let disk_full = matches!(&error, LexicalError::Write(error) if error.is_disk_full());
         let kind = if error.is_corruption() {
             ErrorKind::Corruption
+        } else if error.is_other_version() {
+            ErrorKind::FailedPrecondition
         } else if disk_full {
             ErrorKind::ResourceExhausted
         } else if matches!(error, LexicalError::Build(_)) {

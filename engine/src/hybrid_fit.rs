@@ -16,7 +16,7 @@ pub struct HybridFit {
     /// Results of each part that are fused; more where more are wanted. What is at the end of a list
     /// decides how its scores are scaled, so a fit holds for its depth.
     pub depth: usize,
-    /// The vector field and its weight.
+    /// The vector field, dense or sparse, and its weight.
     pub vector: FittedPart,
     /// The text field and its weight.
     pub text: FittedPart,
@@ -52,10 +52,28 @@ pub struct FitEvidence {
     pub fused: f64,
 }
 
+/// The most fits of a collection that have names.
+pub(crate) const MAX_FITS: usize = 64;
+
+/// The longest name of a fit, in bytes.
+const MAX_FIT_NAME_BYTES: usize = 64;
+
+/// Refuses a name that a fit cannot be kept under.
+pub(crate) fn check_fit_name(name: &str) -> Result<()> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    if name.is_empty() || name.len() > MAX_FIT_NAME_BYTES || !name.bytes().all(allowed) {
+        return Err(Error::invalid(format!(
+            "bad name of a fit {name:?}: expected 1 to {MAX_FIT_NAME_BYTES} letters, digits, '_', '-' \
+             or '.'"
+        )));
+    }
+    Ok(())
+}
+
 impl HybridFit {
     /// Refuses a fit that a collection cannot search with.
     pub(crate) fn check(&self, config: &CollectionConfig) -> Result<()> {
-        config.field(Some(&self.vector.field))?;
+        config.check_vector_field(&self.vector.field)?;
         config.text(&self.text.field)?;
         self.fusion.check()?;
         let weights = [self.vector.weight, self.text.weight];

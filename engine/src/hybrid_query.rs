@@ -2,7 +2,7 @@
 
 use bigrain_types::Filter;
 
-use crate::{Error, ErrorKind, Fusion, HybridFit, Query, Result, TextQuery};
+use crate::{Error, ErrorKind, Fusion, HybridFit, Query, Result, SparseQuery, TextQuery};
 
 /// Several searches of one collection, and how their results become one list.
 ///
@@ -30,6 +30,8 @@ use crate::{Error, ErrorKind, Fusion, HybridFit, Query, Result, TextQuery};
 pub struct HybridQuery {
     /// None for one that was fitted.
     fusion: Option<Fusion>,
+    /// The name of the one that was fitted, if it has one.
+    fit: Option<String>,
     parts: Vec<(HybridPart, f32)>,
     depth: Option<usize>,
 }
@@ -38,6 +40,7 @@ pub struct HybridQuery {
 #[derive(Clone, Debug)]
 pub(crate) enum HybridPart {
     Vector(Query),
+    Sparse(SparseQuery),
     Text(TextQuery),
 }
 
@@ -51,24 +54,55 @@ pub(crate) struct Weighing {
     pub depth: Option<usize>,
 }
 
+impl HybridPart {
+    fn filter_mut(&mut self) -> &mut Option<Filter> {
+        match self {
+            Self::Vector(query) => &mut query.filter,
+            Self::Sparse(query) => &mut query.filter,
+            Self::Text(query) => &mut query.filter,
+        }
+    }
+}
+
 impl HybridQuery {
     /// Fuses as said; parts are added one by one.
     #[must_use]
     pub fn new(fusion: Fusion) -> Self {
-        Self { fusion: Some(fusion), parts: Vec::new(), depth: None }
+        Self { fusion: Some(fusion), fit: None, parts: Vec::new(), depth: None }
     }
 
     /// Fuses with what was fitted on the collection for these two fields. Refused where nothing was.
     #[must_use]
     pub fn fitted(vector: Query, text: TextQuery) -> Self {
         let parts = vec![(HybridPart::Vector(vector), 1.0), (HybridPart::Text(text), 1.0)];
-        Self { fusion: None, parts, depth: None }
+        Self { fusion: None, fit: None, parts, depth: None }
+    }
+
+    /// As [`fitted`](Self::fitted), for a sparse vector field.
+    #[must_use]
+    pub fn fitted_sparse(vector: SparseQuery, text: TextQuery) -> Self {
+        let parts = vec![(HybridPart::Sparse(vector), 1.0), (HybridPart::Text(text), 1.0)];
+        Self { fusion: None, fit: None, parts, depth: None }
+    }
+
+    /// Fuses a [fitted](Self::fitted) query with what was fitted under a name.
+    #[must_use]
+    pub fn with_fit(mut self, name: impl Into<String>) -> Self {
+        self.fit = Some(name.into());
+        self
     }
 
     /// Adds a search by vector, and how much it counts.
     #[must_use]
     pub fn with_vector(mut self, query: Query, weight: f32) -> Self {
         self.parts.push((HybridPart::Vector(query), weight));
+        self
+    }
+
+    /// Adds a search by a sparse vector, and how much it counts.
+    #[must_use]
+    pub fn with_sparse(mut self, query: SparseQuery, weight: f32) -> Self {
+        self.parts.push((HybridPart::Sparse(query), weight));
         self
     }
 
@@ -90,13 +124,18 @@ impl HybridQuery {
     /// Searches among the points that match a filter, in every part so far, whatever filter it had.
     #[must_use]
     pub fn with_filter(mut self, filter: &Filter) -> Self {
-        for (part, _) in &mut self.parts {
-            match part {
-                HybridPart::Vector(query) => query.filter = Some(filter.clone()),
-                HybridPart::Text(query) => query.filter = Some(filter.clone()),
-            }
-        }
+        self.filters_mut().for_each(|of_part| *of_part = Some(filter.clone()));
         self
+    }
+
+    /// Returns the filter of every part.
+    pub(crate) fn filters_mut(&mut self) -> impl Iterator<Item = &mut Option<Filter>> {
+        self.parts.iter_mut().map(|(part, _)| part.filter_mut())
+    }
+
+    /// Returns how many results of each part are fused, where that is stated.
+    pub(crate) fn depth(&self) -> Option<usize> {
+        self.depth
     }
 
     /// Returns the parts.
@@ -124,9 +163,10 @@ impl HybridQuery {
         }
         let fit = fit.filter(|fit| fit.vector.field == vector && fit.text.field == text);
         let fit = fit.ok_or_else(|| {
+            let name = self.fit.as_ref().map_or_else(String::new, |name| format!(" as {name:?}"));
             let reason = format!(
-                "no fusion was fitted for vector field {vector:?} and text field {text:?}: state \
-                 weights, or fit them with judged queries"
+                "no fusion was fitted{name} for vector field {vector:?} and text field {text:?}: \
+                 state weights, or fit them with judged queries"
             );
             Error::new(ErrorKind::FailedPrecondition, reason)
         })?;
@@ -135,6 +175,11 @@ impl HybridQuery {
             weights: vec![fit.vector.weight, fit.text.weight],
             depth: self.depth.or(Some(fit.depth)),
         })
+    }
+
+    /// Returns the name of the fit, if it has one.
+    pub(crate) fn fit(&self) -> Option<&str> {
+        self.fit.as_deref()
     }
 
     /// Whether fusion and weights are those that were fitted.

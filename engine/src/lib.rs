@@ -47,14 +47,18 @@ mod merge_policy;
 mod moment;
 mod plan;
 mod point;
+mod query_builders;
 mod recommend_query;
 mod resources;
 mod scroll;
 mod segment;
 mod slot_texts;
+mod sparse_column;
+mod sparse_query;
 mod text_query;
 mod threads;
 mod update;
+mod vector_query;
 mod watch;
 
 pub use bigrain_storage::STORE_VERSION;
@@ -64,8 +68,8 @@ pub use background::BackgroundPause;
 pub use backup::{BackupContents, BackupFormat, SavedCollection, restore, verify};
 pub use check::{CheckReport, CollectionCheck, Finding, FindingKind, MAX_FINDINGS, check_folder};
 pub use collection::{
-    Collection, CollectionInfo, CollectionState, CollectionStatus, FieldInfo, MergeInfo,
-    SegmentInfo,
+    Collection, CollectionInfo, CollectionState, CollectionStatus, FieldInfo, FlushInfo, MergeInfo,
+    SegmentInfo, SparseFieldInfo,
 };
 pub use condition::{Condition, Conditions};
 pub use config::{EngineConfig, MAX_COLLECTION_NAME_BYTES, MAX_POINTS_PER_BATCH};
@@ -74,7 +78,10 @@ pub use diversity::diversify;
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use facet::{FacetOutput, FacetQuery, FacetValue};
-pub use field::{CollectionConfig, DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES, MAX_FIELDS};
+pub use field::{
+    CollectionConfig, DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES, MAX_FIELDS,
+    SparseFieldConfig,
+};
 pub use fusion::{Fusion, FusionError, RankedList, fuse};
 pub use group_by::{Group, GroupBy, GroupOutput};
 pub use hybrid_fit::{FitEvidence, FittedPart, HybridFit};
@@ -83,10 +90,12 @@ pub use memory::MemoryInfo;
 pub use plan::{SearchPlan, SourcePlan};
 pub use point::{
     DeleteOutput, MatchingPoints, Point, PointVector, Query, ScoredPoint, SearchOutput,
-    StoredPoint, StoredVector, UpsertOutput,
+    SparsePointVector, StoredPoint, StoredSparseVector, StoredVector, UpsertOutput,
 };
 pub use recommend_query::{Example, MAX_EXAMPLES, RecommendQuery, RecommendStrategy};
 pub use scroll::{OrderBy, ScrollPage, ScrollParams};
+pub use sparse_query::SparseQuery;
 pub use text_query::{MAX_QUERY_WORDS, TextQuery};
 pub use update::{PayloadUpdate, UpdateOutput};
+pub use vector_query::VectorQuery;
 pub use watch::{Progress, Watch};

@@ -1,7 +1,7 @@
 //! Who holds how much memory, and whether there is room for more.
 //!
 //! What lasts is *charged*: a memtable, the codes of a segment that serves, the store's caches, a
-//! build. A charge is given back when what it stands for is dropped. Codes count from the moment
+//! build, a write on its way. A charge is given back when what it stands for is dropped. Codes count from the moment
 //! their segment serves, whether or not a search has brought them into memory yet: a search must
 //! never be refused for want of memory, so the room is kept free for it.
 //!
@@ -22,9 +22,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// What memory is taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// The store's cache and write buffers, and the cache of filters.
+    /// The store's cache and write buffers, and what the cache of filters holds.
     Caches,
-    /// Recent writes.
+    /// Recent writes, those on their way to the store included.
     Memtables,
     /// Codes and lists of segments.
     Codes,
@@ -38,11 +38,12 @@ pub(crate) enum Purpose {
 pub struct MemoryInfo {
     /// The most it may be; nothing where there is no limit.
     pub budget: Option<u64>,
-    /// The store's cache and write buffers and the cache of filters, at their largest.
+    /// The store's cache and write buffers, at their largest, and what the cache of filters holds. The
+    /// latter gives way to writes and merges.
     pub caches: u64,
-    /// Recent writes.
+    /// Recent writes, those on their way to the store included.
     pub memtables: u64,
-    /// Codes and lists of segments, when all of them are resident.
+    /// Codes and lists of segments, when all of them are resident, and the checksums of their files.
     pub codes: u64,
     /// Segments that are being built.
     pub builds: u64,

@@ -9,21 +9,25 @@ use std::collections::HashMap;
 use std::mem::size_of;
 use std::sync::Arc;
 
+use bigrain_index::sparse::SparseTable;
 use bigrain_lexical::text::TextTable;
 use bigrain_types::{FieldId, Payload, PointId, SeqNo, TextField};
 use roaring::RoaringBitmap;
 
 use crate::column::Column;
 use crate::encoded_points::EncodedPoints;
-use crate::field::{Field, Fields};
+use crate::field::{Field, Fields, SparseField};
 use crate::filtering::{PreparedFilter, SlotFilters};
 use crate::slot_texts::SlotTexts;
+use crate::sparse_column::SparseColumn;
 
 /// Recent writes of one collection.
 #[derive(Debug)]
 pub(crate) struct Memtable {
-    /// One per field, in the order of the fields.
+    /// One per dense field, in the order of the fields.
     columns: Vec<Column>,
+    /// One per sparse field, in the order of the fields.
+    sparse: Vec<SparseColumn<SparseTable>>,
     ids: Vec<PointId>,
     /// One per slot.
     payloads: Vec<Arc<Payload>>,
@@ -41,6 +45,7 @@ impl Memtable {
     pub fn new(fields: &Fields) -> Self {
         Self {
             columns: fields.iter().map(|field| Column::new(Arc::clone(field))).collect(),
+            sparse: fields.sparse().map(SparseColumn::new).collect(),
             ids: Vec::new(),
             payloads: Vec::new(),
             filters: SlotFilters::default(),
@@ -75,6 +80,11 @@ impl Memtable {
                 column.append(new, base);
             }
         }
+        for column in &mut self.sparse {
+            if let Some(new) = points.sparse.iter().find(|new| new.field.id == column.field.id) {
+                column.append(new, base);
+            }
+        }
     }
 
     /// Makes room for the vectors of another field; no point has one yet.
@@ -82,9 +92,15 @@ impl Memtable {
         self.columns.push(Column::new(field));
     }
 
+    /// Makes room for the vectors of another sparse field; no point has one yet.
+    pub fn add_sparse_field(&mut self, field: &Arc<SparseField>) {
+        self.sparse.push(SparseColumn::new(field));
+    }
+
     /// Forgets the vectors of a field.
     pub fn drop_field(&mut self, field: FieldId) {
         self.columns.retain(|column| column.field().id != field);
+        self.sparse.retain(|column| column.field.id != field);
     }
 
     /// Marks a point dead, if it is here.
@@ -139,9 +155,15 @@ impl Memtable {
         self.newest
     }
 
-    /// Returns the vectors of a field.
+    /// Returns the vectors of a dense field.
     pub fn column(&self, field: FieldId) -> Option<&Column> {
         self.columns.iter().find(|column| column.field().id == field)
+    }
+
+    /// Returns the vectors of a sparse field, by slot.
+    pub fn sparse(&self, field: FieldId) -> Option<&SparseTable> {
+        let column = self.sparse.iter().find(|column| column.field.id == field);
+        column.map(|column| &column.vectors)
     }
 
     /// Returns about how much memory the points take.
@@ -149,11 +171,14 @@ impl Memtable {
         let payload = size_of::<Arc<Payload>>() + size_of::<Payload>();
         let per_slot = size_of::<PointId>() * 2 + size_of::<u32>() + 1 + payload;
         let columns: usize = self.columns.iter().map(Column::memory_bytes).sum();
+        let sparse: usize = self.sparse.iter().map(|column| column.vectors.memory_bytes()).sum();
         columns
+            + sparse
             + self.ids.len() * per_slot
             + self.id_bytes * 2
             + self.payload_bytes
             + self.texts.memory_bytes()
+            + self.filters.memory_bytes()
     }
 }
 

@@ -97,7 +97,8 @@ impl HeldSegment {
         let present = Segment::fields_in(&row, fields);
         let is_whole = |segment: &&Arc<Segment>| {
             segment.id == row.id
-                && present.iter().all(|(field, _)| segment.field(field.id).is_some())
+                && present.dense.iter().all(|(field, _)| segment.field(field.id).is_some())
+                && present.sparse.iter().all(|field| segment.sparse(field.id).is_some())
         };
         let segment = Arc::new(open.iter().find(is_whole)?.with_only(fields));
         let names: Vec<String> = segment.files().into_iter().map(|(name, _)| name).collect();

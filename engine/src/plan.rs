@@ -35,6 +35,10 @@ pub struct SourcePlan {
     pub source: String,
     /// How its candidates were found.
     pub index: String,
+    /// Where verification gets its vectors: the `map` of its file, `io_uring`, or a `pool of threads`;
+    /// none where they lie in memory, or none are verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads: Option<String>,
     /// Which of its vectors match the filter and what is done with them, if there is one.
     pub filter: Option<String>,
     /// Vectors of the field that it holds, deleted ones included.
@@ -71,11 +75,15 @@ impl fmt::Display for SearchPlan {
         }
         writeln!(f)?;
         for source in &self.sources {
-            writeln!(
+            write!(
                 f,
                 "  {}: {}, {} rows, {} deleted",
                 source.source, source.index, source.rows, source.deleted
             )?;
+            if let Some(reads) = &source.reads {
+                write!(f, ", vectors from {reads}")?;
+            }
+            writeln!(f)?;
             if let Some(filter) = &source.filter {
                 writeln!(f, "    {filter}")?;
             }

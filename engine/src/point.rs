@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use bigrain_types::{Cancel, EmbeddingSpaceId, Filter, Payload, PointId, SearchStats, SeqNo};
+use bigrain_types::{
+    Cancel, EmbeddingSpaceId, Filter, Payload, PointId, SearchStats, SeqNo, SparseVector,
+};
 
 use crate::SearchPlan;
+use crate::query_builders::query_builders;
 
 /// A point to store.
 ///
@@ -15,14 +18,20 @@ use crate::SearchPlan;
 /// let one = Point::new(1, vec![0.6, 0.8]);
 /// // Several fields; a point may lack some, but not all.
 /// let two = Point::empty(2).with_vector("text", vec![0.6, 0.8]).with_vector("image", vec![1.0]);
-/// # let _ = (one, two);
+/// // A sparse one beside it:
+/// let sparse = bigrain_engine::SparseVector::new(vec![7, 30_000], vec![0.5, 1.5])?;
+/// let three = Point::new(3, vec![0.6, 0.8]).with_sparse("splade", sparse);
+/// # let _ = (one, two, three);
+/// # Ok::<(), bigrain_engine::SparseVectorError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point {
     /// The user's id.
     pub id: PointId,
-    /// One vector for each field that the point has one in.
+    /// One vector for each dense field that the point has one in.
     pub vectors: Vec<PointVector>,
+    /// One vector for each sparse field that the point has one in.
+    pub sparse: Vec<SparsePointVector>,
     /// Attributes to store with it.
     pub payload: Payload,
 }
@@ -38,6 +47,15 @@ pub struct PointVector {
     pub space: Option<EmbeddingSpaceId>,
 }
 
+/// A sparse vector to store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SparsePointVector {
+    /// Which field it belongs to.
+    pub field: String,
+    /// Its components. An empty vector is none: no search finds it, and it is not given back.
+    pub vector: SparseVector,
+}
+
 impl Point {
     /// Returns a point with a vector in the collection's first field and without attributes.
     #[must_use]
@@ -49,13 +67,20 @@ impl Point {
     /// Returns a point without vectors and attributes, to be given at least one vector.
     #[must_use]
     pub fn empty(id: impl Into<PointId>) -> Self {
-        Self { id: id.into(), vectors: Vec::new(), payload: Payload::new() }
+        Self { id: id.into(), vectors: Vec::new(), sparse: Vec::new(), payload: Payload::new() }
     }
 
     /// Adds a vector in a field.
     #[must_use]
     pub fn with_vector(mut self, field: impl Into<String>, values: Vec<f32>) -> Self {
         self.vectors.push(PointVector { field: Some(field.into()), values, space: None });
+        self
+    }
+
+    /// Adds a vector in a sparse field.
+    #[must_use]
+    pub fn with_sparse(mut self, field: impl Into<String>, vector: SparseVector) -> Self {
+        self.sparse.push(SparsePointVector { field: field.into(), vector });
         self
     }
 
@@ -66,7 +91,7 @@ impl Point {
         self
     }
 
-    /// States which embedding space made the vector that was given last; a field of another space
+    /// States which embedding space made the dense vector that was given last; a field of another space
     /// refuses it, one that declares no space takes any.
     #[must_use]
     pub fn in_space(mut self, space: EmbeddingSpaceId) -> Self {
@@ -94,20 +119,6 @@ impl Query {
         Self { vector, field: None, filter: None, space: None, cancel: Cancel::new() }
     }
 
-    /// Searches another field: among the points that have a vector in it.
-    #[must_use]
-    pub fn in_field(mut self, field: impl Into<String>) -> Self {
-        self.field = Some(field.into());
-        self
-    }
-
-    /// Searches among the points that match a filter.
-    #[must_use]
-    pub fn with_filter(mut self, filter: Filter) -> Self {
-        self.filter = Some(filter);
-        self
-    }
-
     /// States which embedding space made the vector; a field of another space refuses it, one
     /// that declares no space takes any.
     #[must_use]
@@ -115,22 +126,23 @@ impl Query {
         self.space = Some(space);
         self
     }
-
-    /// Lets the search be given up from another thread.
-    #[must_use]
-    pub fn with_cancel(mut self, cancel: Cancel) -> Self {
-        self.cancel = cancel;
-        self
-    }
 }
+
+query_builders!(
+    Query,
+    field: "Searches another field: among the points that have a vector in it.",
+    filter: "Searches among the points that match a filter."
+);
 
 /// A point as it is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredPoint {
     /// The user's id.
     pub id: PointId,
-    /// Its vectors, in the order of the collection's fields.
+    /// Its dense vectors, in the order of the collection's fields.
     pub vectors: Vec<StoredVector>,
+    /// Its sparse vectors, in the order of the collection's fields.
+    pub sparse: Vec<StoredSparseVector>,
     /// Its attributes.
     pub payload: Payload,
     /// The write that stored it.
@@ -138,7 +150,15 @@ pub struct StoredPoint {
 }
 
 impl StoredPoint {
-    /// Returns the vector in a field; none where the point has none, or the collection no such
+    /// Returns the vector in a sparse field; none where the point has none, or the collection no such
+    /// field.
+    #[must_use]
+    pub fn sparse(&self, field: &str) -> Option<&SparseVector> {
+        let found = self.sparse.iter().find(|vector| &*vector.field == field);
+        found.map(|vector| &vector.vector)
+    }
+
+    /// Returns the vector in a dense field; none where the point has none, or the collection no such
     /// field.
     #[must_use]
     pub fn vector(&self, field: &str) -> Option<&[f32]> {
@@ -154,6 +174,15 @@ pub struct StoredVector {
     pub field: Arc<str>,
     /// Its components; of length one under cosine.
     pub values: Vec<f32>,
+}
+
+/// A sparse vector as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredSparseVector {
+    /// The field it belongs to.
+    pub field: Arc<str>,
+    /// Its components.
+    pub vector: SparseVector,
 }
 
 /// One result of a search.

@@ -2,6 +2,8 @@
 
 use bigrain_types::{Cancel, Filter, PointId};
 
+use crate::query_builders::query_builders;
+
 /// Finds points that are like some examples and unlike others.
 ///
 /// ```
@@ -83,28 +85,13 @@ impl RecommendQuery {
         self.strategy = strategy;
         self
     }
-
-    /// Compares the vectors of another field than the first.
-    #[must_use]
-    pub fn in_field(mut self, field: impl Into<String>) -> Self {
-        self.field = Some(field.into());
-        self
-    }
-
-    /// Searches among the points that match a filter.
-    #[must_use]
-    pub fn with_filter(mut self, filter: Filter) -> Self {
-        self.filter = Some(filter);
-        self
-    }
-
-    /// Lets the search be given up from another thread.
-    #[must_use]
-    pub fn with_cancel(mut self, cancel: Cancel) -> Self {
-        self.cancel = cancel;
-        self
-    }
 }
+
+query_builders!(
+    RecommendQuery,
+    field: "Compares the vectors of another field than the first.",
+    filter: "Searches among the points that match a filter."
+);
 
 impl<T: Into<PointId>> From<T> for Example {
     fn from(id: T) -> Self {

@@ -26,8 +26,8 @@ pub(crate) struct Resources {
     pub filters: FilterCache,
     pub limits: EngineConfig,
     pub memory: Arc<Memory>,
-    /// What the store and the filters' cache may take, for as long as they are open.
-    _caches: Charge,
+    /// What the store may take for as long as it is open.
+    _store: Charge,
     pub appointments: Arc<Appointments>,
 }
 
@@ -45,7 +45,7 @@ impl Resources {
         let threads = Threads::start(limits.threads)?;
         let builders = match limits.background_threads {
             0 => threads.clone(),
-            count => Threads::start(count)?,
+            count => Threads::start_in_background(count)?,
         };
         let background = Background::start(limits.background_threads)?;
         let row_io = RowIo::open(limits.verify_io)?;
@@ -57,8 +57,8 @@ impl Resources {
             threads,
             builders,
             row_io,
-            filters: FilterCache::new(limits.filter_cache_bytes),
-            _caches: memory.charge(Purpose::Caches, limits.cache_bytes()),
+            filters: FilterCache::new(limits.filter_cache_bytes, &memory),
+            _store: memory.charge(Purpose::Caches, limits.store_bytes()),
             memory,
             appointments: Arc::clone(background.appointments()),
             limits,

@@ -2,6 +2,8 @@
 
 use bigrain_types::{Cancel, Filter};
 
+use crate::query_builders::query_builders;
+
 /// The most different words of one query.
 pub const MAX_QUERY_WORDS: usize = 1024;
 
@@ -28,25 +30,10 @@ impl TextQuery {
     pub fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), field: None, filter: None, cancel: Cancel::new() }
     }
-
-    /// Searches the text field at another path.
-    #[must_use]
-    pub fn in_field(mut self, path: impl Into<String>) -> Self {
-        self.field = Some(path.into());
-        self
-    }
-
-    /// Searches among the points that match a filter. Scores stay what they are without it.
-    #[must_use]
-    pub fn with_filter(mut self, filter: Filter) -> Self {
-        self.filter = Some(filter);
-        self
-    }
-
-    /// Lets the search be given up from another thread.
-    #[must_use]
-    pub fn with_cancel(mut self, cancel: Cancel) -> Self {
-        self.cancel = cancel;
-        self
-    }
 }
+
+query_builders!(
+    TextQuery,
+    field: "Searches another text field, by its name.",
+    filter: "Searches among the points that match a filter. Scores stay what they are without it."
+);

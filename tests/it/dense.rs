@@ -19,6 +19,22 @@ fn flushed(dense: DenseFormat, metric: Metric) -> Db {
     db
 }
 
+/// What an explanation says of where vectors come from, for each way of reading.
+fn expected_reads(verify_io: VerifyIo, exact: bool) -> &'static [&'static str] {
+    match verify_io {
+        _ if exact => &["map"],
+        VerifyIo::Map => &["map"],
+        VerifyIo::Uring => &["io_uring"],
+        VerifyIo::Pread => &["pool of threads"],
+        // As the file lies in memory.
+        VerifyIo::Auto | _ => &[
+            "map",
+            "map where in memory, else io_uring",
+            "map where in memory, else pool of threads",
+        ],
+    }
+}
+
 /// Returns ids and scores of a search, with every way of reading that this machine has.
 fn search_every_way(db: &mut Db, params: &SearchParams) -> Vec<Vec<(PointId, f32)>> {
     let query = Query::new(Random::new(99).vector(DIMS));
@@ -33,7 +49,11 @@ fn search_every_way(db: &mut Db, params: &SearchParams) -> Vec<Vec<(PointId, f32
             }
             engine => engine.unwrap(),
         };
-        let output = engine.collection("c").unwrap().search(&query, params).unwrap();
+        let params = params.with_explain(true);
+        let output = engine.collection("c").unwrap().search(&query, &params).unwrap();
+        let reads = output.plan.unwrap().sources[0].reads.clone().unwrap();
+        let expected = expected_reads(verify_io, params.exact());
+        assert!(expected.contains(&&*reads), "{verify_io}: {reads}");
         assert!(output.stats.bytes_read > 0 && output.stats.rows_read >= 10);
         found.push(output.points.into_iter().map(|point| (point.id, point.score)).collect());
     }

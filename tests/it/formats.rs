@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use bigrain_binarize::{Binarizer, QueryWidth};
 use bigrain_engine::{
-    CollectionConfig, Filter, Levels, Metric, Offset, Payload, Point, PointId, SegmentId,
+    Cancel, CollectionConfig, Engine, EngineConfig, ErrorKind, Filter, Levels, Metric, Offset,
+    Payload, Point, PointId, SegmentId, SparseFieldConfig, SparseVector,
 };
 use bigrain_index::Candidates;
 use bigrain_index::candidates::ivf::{Ivf, Reach};
@@ -19,8 +20,9 @@ use bigrain_index::dense::DenseReader;
 use bigrain_index::ids::IdsReader;
 use bigrain_index::lists::{ListsReader, Nearness};
 use bigrain_index::order::{self, OrderReader};
+use bigrain_index::sparse::{SparseReader, SparseSearch};
 use bigrain_lexical::LexicalReader;
-use bigrain_storage::{FileKind, MmapDirectory};
+use bigrain_storage::{Batch, FileKind, MmapDirectory, Store, StoreConfig};
 use bigrain_tests::{Db, Random};
 
 const ROWS: u64 = 40;
@@ -151,4 +153,77 @@ fn an_order_written_before_is_read() {
     let positions = (0..10).map(|offset| order.position(Offset(offset)).unwrap());
     let expected = [Some(2), None, Some(1), Some(5), Some(4), None, None, Some(0), None, Some(3)];
     assert_eq!(positions.collect::<Vec<_>>(), expected);
+}
+
+/// Vectors of sixty dimensions, of which some have none.
+fn sparse_rows() -> Vec<SparseVector> {
+    let row = |row: u32| {
+        let dimensions: Vec<u32> = (0..row % 7).map(|at| (row * 3 + at * 11) % 60).collect();
+        let values = dimensions.iter().map(|&dimension| dimension as f32 / 4.0 - 3.0).collect();
+        SparseVector::new(dimensions, values).unwrap()
+    };
+    (0..50).map(row).collect()
+}
+
+/// Writes `sparse.terms` through the engine, in a segment of sparse vectors only: its offsets are the
+/// order in which they were written.
+fn update_sparse() {
+    let db = Db::temp(CollectionConfig::of_sparse(SparseFieldConfig::new("terms")), 1000);
+    let points = (0..).zip(sparse_rows());
+    let points = points.map(|(id, row): (u64, _)| Point::empty(id).with_sparse("terms", row));
+    db.collection().upsert(points.collect()).unwrap();
+    db.collection().flush().unwrap();
+    let segment = db.collection().inspect()[0].id.to_string();
+    let file = db.path().join("collections/00000000").join(segment).join("sparse.terms");
+    fs::copy(file, golden_folder().join("sparse.terms")).unwrap();
+}
+
+#[test]
+fn sparse_vectors_written_before_are_read() {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        update_sparse();
+    }
+    let directory = MmapDirectory::open(golden_folder()).unwrap();
+    let reader = SparseReader::open(&directory, Path::new("sparse.terms")).unwrap();
+    let rows = sparse_rows();
+    assert_eq!(reader.rows(), rows.len() as u64);
+    assert_eq!(reader.vectors(), rows.iter().filter(|row| !row.is_empty()).count() as u64);
+    for (offset, row) in rows.iter().enumerate() {
+        let stored = reader.vector(Offset(offset as u32)).unwrap();
+        assert_eq!(stored, Some(row.view()).filter(|row| !row.is_empty()));
+    }
+    // Lists and their bounds still mean what they meant.
+    let query = SparseVector::new((0..60).collect(), vec![0.5; 60]).unwrap();
+    let search = SparseSearch::new(&reader, query.view()).unwrap();
+    let found = search.best(5, f32::NEG_INFINITY, |_| false, &Cancel::new()).unwrap().rows;
+    let best = rows.iter().filter_map(|row| row.dot(&query)).max_by(f32::total_cmp).unwrap();
+    assert_eq!((found[0].score, found.len()), (best, 5));
+}
+
+#[test]
+fn a_collection_of_a_newer_version_is_refused_by_name_and_the_others_serve() {
+    let mut db = Db::tiny();
+    db.upsert(1, [1.0, 0.0, 0.0]);
+    db.engine().create_collection("newer", CollectionConfig::new(3, Metric::Dot)).unwrap();
+    db.close();
+    let store = Store::open(db.path(), &StoreConfig::default()).unwrap();
+    let rows = store.view().collections().unwrap();
+    let (key, mut row) = rows.into_iter().find(|(_, row)| row.name == "newer").unwrap();
+    row.config = row.config.replacen("\"version\":1", "\"version\":2,\"what\":[]", 1);
+    let mut batch = Batch::new();
+    batch.put_collection(key, &row);
+    store.commit(batch).unwrap();
+    drop(store);
+    db.reopen();
+    assert_eq!(db.nearest(&[1.0, 0.0, 0.0], 1), [PointId::from(1)]);
+    for _ in 0..2 {
+        let error = db.engine().collection("newer").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::FailedPrecondition, "{error}");
+        let error = error.to_string();
+        assert!(error.contains("\"newer\"") && error.contains("version 2"), "{error}");
+        assert!(error.contains("reads version 1"), "{error}");
+    }
+    db.close();
+    let engine = Engine::open(db.path(), EngineConfig::default()).unwrap();
+    engine.drop_collection("newer").unwrap();
 }

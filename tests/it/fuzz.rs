@@ -9,7 +9,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use bigrain_binarize::{Binarizer, QueryWidth};
-use bigrain_engine::{Levels, Metric, Offset};
+use bigrain_engine::filter::{FieldPath, SortDirection, SortKey};
+use bigrain_engine::{
+    Cancel, Filter, Language, Levels, Metric, Offset, Payload, PointId, SparseVector, TextField,
+};
 use bigrain_index::Candidates;
 use bigrain_index::candidates::ivf::{Ivf, Reach};
 use bigrain_index::candidates::list_scan::{Epsilon, ListScan};
@@ -18,28 +21,42 @@ use bigrain_index::dense::DenseReader;
 use bigrain_index::ids::IdsReader;
 use bigrain_index::lists::{ListsReader, Nearness};
 use bigrain_index::order::OrderReader;
-use bigrain_storage::{BlockFile, BlockFileWriter, FileKind, MmapDirectory, RamDirectory};
+use bigrain_index::sparse::{SparseReader, SparseSearch};
+use bigrain_lexical::text::{Analyzer, Bm25, TextStatistics};
+use bigrain_lexical::{LexicalError, LexicalReader, LexicalWriter};
+use bigrain_storage::{
+    BlockFile, BlockFileWriter, Directory, FileKind, MmapDirectory, RamDirectory,
+};
 use bigrain_tests::{Random, Soak};
+use roaring::RoaringBitmap;
 
 /// What `formats.rs` wrote the golden files with.
 const DIMS: usize = 70;
 
-const FILES: [(&str, FileKind); 6] = [
+const FILES: [(&str, FileKind); 8] = [
     ("codes.vector", FileKind::Codes),
     ("lists.vector", FileKind::Lists),
     ("centroids.vector", FileKind::Centroids),
     ("dense.vector", FileKind::Dense),
     ("ids", FileKind::Ids),
     ("order.image", FileKind::Order),
+    ("sparse.terms", FileKind::Sparse),
+    ("lexical", FileKind::Lexical),
 ];
 
 #[test]
 fn no_contents_of_a_file_make_a_reader_panic() {
+    be_quiet_about_dependencies();
     let golden = MmapDirectory::open("data/segment").unwrap();
+    // The golden one has no words.
+    let with_words = RamDirectory::new();
+    write_lexical(&with_words);
     let bodies: Vec<Vec<u8>> = FILES
         .iter()
         .map(|&(name, kind)| {
-            let file = BlockFile::open(&golden, Path::new(name), kind).unwrap();
+            let of_words = kind == FileKind::Lexical;
+            let directory: &dyn Directory = if of_words { &with_words } else { &golden };
+            let file = BlockFile::open(directory, Path::new(name), kind).unwrap();
             file.read(0, file.body_bytes() as usize).unwrap().to_vec()
         })
         .collect();
@@ -96,6 +113,7 @@ fn change(body: &mut Vec<u8>, random: &mut Random) {
 
 /// Opens the files and reads everything in them, as a search does.
 fn use_all(directory: &RamDirectory) -> Result<(), Box<dyn Error>> {
+    use_lexical(directory)?;
     let ids = IdsReader::open(directory, Path::new("ids"))?;
     for offset in 0..ids.rows().min(1000) {
         ids.get(Offset(offset as u32))?;
@@ -106,6 +124,13 @@ fn use_all(directory: &RamDirectory) -> Result<(), Box<dyn Error>> {
     }
     order.offsets()?;
     order.position(Offset(0))?;
+    let sparse = SparseReader::open(directory, Path::new("sparse.terms"))?;
+    let query = SparseVector::new((0..60).collect(), vec![1.0; 60])?;
+    let search = SparseSearch::new(&sparse, query.view())?;
+    search.best(5, f32::NEG_INFINITY, |_| false, &Cancel::new())?;
+    for offset in 0..sparse.rows().min(1000) {
+        sparse.vector(Offset(offset as u32))?;
+    }
     let dense = DenseReader::open(directory, Path::new("dense.vector"))?;
     for offset in 0..dense.rows().min(1000) {
         let _ = dense.row(Offset(offset as u32))?.to_vec();
@@ -131,4 +156,72 @@ fn use_all(directory: &RamDirectory) -> Result<(), Box<dyn Error>> {
     let mut candidates = Candidates::new(5, 10);
     ivf.search(&query, &mut ListScan::new(&query), reach, |_| false, &mut candidates);
     Ok(())
+}
+
+fn text_field() -> TextField {
+    TextField::new("text", Language::English).unwrap()
+}
+
+/// Writes values of every kind, and words.
+fn write_lexical(directory: &RamDirectory) {
+    let mut writer = LexicalWriter::new(&[text_field()]).unwrap();
+    for row in 0..200_u64 {
+        let payload = Payload::new()
+            .with("n", row)
+            .with("half", row as f64 / 2.0)
+            .with("text", format!("{} row {row}", ["even", "odd"][row as usize % 2].repeat(9)))
+            .with("day", format!("2024-03-{:02}", row % 28 + 1))
+            .with("home", serde_json::json!({"lat": row % 80, "lon": 7}))
+            .with("tags", serde_json::json!([row % 3, null, {"k": row.is_multiple_of(5)}, "t"]));
+        writer.add(&PointId::from(row), &payload).unwrap();
+    }
+    writer.finish(directory, Path::new("lexical")).unwrap();
+}
+
+/// Looks up values of every kind, counts and sorts them, and ranks by words.
+fn use_lexical(directory: &RamDirectory) -> Result<(), Box<dyn Error>> {
+    let lexical = LexicalReader::open(directory, Path::new("lexical"))?;
+    for filter in [
+        r#"{"field": "n", "gte": 7, "lt": 31}"#,
+        r#"{"field": "text", "prefix": "even"}"#,
+        r#"{"field": "text", "text": "ROW odd"}"#,
+        r#"{"not": {"field": "half", "eq": 4}}"#,
+        r#"{"field": "home", "geo_radius": {"center": {"lat": 20, "lon": 7}, "meters": 500000}}"#,
+        r#"{"field": "day", "gt": "2024-03-04"}"#,
+    ] {
+        lexical.select(&Filter::from_json(filter.as_bytes())?)?;
+    }
+    // Whoever opens a segment compares the rows of its files.
+    let rows = RoaringBitmap::from_iter(0..lexical.rows().min(1000) as u32);
+    let from = SortKey::of(&serde_json::json!("f"));
+    for (field, direction, from) in [
+        ("n", SortDirection::Descending, None),
+        ("tags", SortDirection::Ascending, None),
+        ("text", SortDirection::Ascending, from.as_ref()),
+        ("day", SortDirection::Descending, from.as_ref()),
+    ] {
+        let field = FieldPath::parse(field)?;
+        lexical.facet(&field, &rows)?;
+        lexical.sortable(&field)?;
+        lexical.sorted(&field, direction, from, &rows, |_, _| Ok::<_, LexicalError>(true))?;
+    }
+    if let Some(words) = lexical.text(&text_field())? {
+        let query = Analyzer::new(&text_field()).query("odd row 7");
+        let mut statistics = TextStatistics::default();
+        statistics.add(&*words, &query, &RoaringBitmap::from_iter([1, 2]))?;
+        Bm25::new(&query, &statistics).scores(&*words)?;
+    }
+    Ok(())
+}
+
+/// Leaves out what panics in other people's code would print: they are caught, and there are
+/// thousands. Whatever this project's code panics with is printed.
+fn be_quiet_about_dependencies() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        // The sources of the workspace are named from its root, all others from that of the disk.
+        if panic.location().is_none_or(|location| !location.file().starts_with('/')) {
+            print(panic);
+        }
+    }));
 }

@@ -8,6 +8,7 @@
 )]
 
 mod backup;
+mod backup_crash;
 mod bad_input;
 mod check;
 mod corruption;
@@ -20,6 +21,7 @@ mod filters;
 mod formats;
 mod full_disk;
 mod fuzz;
+mod grouping;
 mod life;
 mod memory;
 mod merging;
@@ -27,6 +29,7 @@ mod model;
 mod power;
 mod recall;
 mod shape;
+mod sparse;
 mod start;
 mod text;
 mod updates;

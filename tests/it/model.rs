@@ -3,16 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bigrain_engine::{
-    CollectionConfig, Levels, Metric, Payload, PayloadUpdate, Point, PointId, Query, SearchParams,
+    CollectionConfig, Filter, Levels, Metric, Payload, PayloadUpdate, Point, PointId, Query,
+    SearchParams, SparseFieldConfig, SparseQuery, SparseVector,
 };
-use bigrain_tests::{Db, Random, Soak, brute_force};
+use bigrain_tests::{Db, Random, Soak, brute_force, brute_force_sparse, sparse_vector};
 
 const DIMS: usize = 12;
 /// Operations of one life; a run is a number of them.
 const OPERATIONS: u64 = 1_000;
 
-/// What the collection should hold: vectors, and the step that last wrote or marked each.
-type Model = BTreeMap<u64, (Vec<f32>, u64)>;
+/// Dimensions of sparse vectors.
+const SPARSE_DIMS: u64 = 40;
+
+/// What the collection should hold: dense and sparse vectors, and the step that last wrote or marked each.
+type Model = BTreeMap<u64, (Vec<f32>, SparseVector, u64)>;
 
 /// What may happen to a collection, and how often it does, in a thousand.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +69,7 @@ fn random_lives_agree_with_a_map() {
         let levels = Levels::new(1 + (life / 3 % 4) as u8).unwrap();
         println!("seed {seed}, {metric}, {levels:?}");
         let config = CollectionConfig::new(DIMS, metric).with_levels(levels);
+        let config = config.with_sparse(SparseFieldConfig::new("sparse"));
         live(Db::fast(config, 70), metric, Random::new(seed));
     }
     soak.done("every answer is the map's");
@@ -77,7 +82,10 @@ fn live(mut db: Db, metric: Metric, mut random: Random) {
             Operation::Upsert => upsert(&db, &mut model, &mut random, step),
             Operation::Delete => delete(&db, &mut model, &mut random),
             Operation::Mark => mark(&db, &mut model, &mut random, step),
-            Operation::Search => search(&db, &model, metric, &mut random),
+            Operation::Search => {
+                search(&db, &model, metric, &mut random);
+                search_sparse(&db, &model, &mut random);
+            }
             Operation::Flush => db.collection().flush().unwrap(),
             Operation::Settle => db.collection().settle().unwrap(),
             Operation::Compact => db.collection().compact().unwrap(),
@@ -97,15 +105,17 @@ fn live(mut db: Db, metric: Metric, mut random: Random) {
 fn upsert(db: &Db, model: &mut Model, random: &mut Random, step: u64) {
     let mut batch = BTreeMap::new();
     for _ in 0..=random.below(8) {
-        batch.insert(random.below(200), random.vector(DIMS));
+        let sparse = sparse_vector(random, SPARSE_DIMS);
+        batch.insert(random.below(200), (random.vector(DIMS), sparse, step));
     }
-    let points = batch.iter().map(|(&id, vector)| {
-        Point::new(id, vector.clone()).with_payload(Payload::new().with("step", step))
+    let points = batch.iter().map(|(&id, (vector, sparse, _))| {
+        let point = Point::new(id, vector.clone()).with_sparse("sparse", sparse.clone());
+        point.with_payload(Payload::new().with("step", step))
     });
     let output = db.collection().upsert(points.collect()).unwrap();
     let updated = batch.keys().filter(|id| model.contains_key(id)).count() as u64;
     assert_eq!((output.updated, output.inserted), (updated, batch.len() as u64 - updated));
-    model.extend(batch.into_iter().map(|(id, vector)| (id, (vector, step))));
+    model.extend(batch);
 }
 
 fn delete(db: &Db, model: &mut Model, random: &mut Random) {
@@ -123,7 +133,7 @@ fn mark(db: &Db, model: &mut Model, random: &mut Random, step: u64) {
     let keys: Vec<PointId> = ids.iter().map(|&id| id.into()).collect();
     let output = db.collection().update_payload(&keys, &update).unwrap();
     let mut updated = 0;
-    for (_, (_, stored)) in model.iter_mut().filter(|(id, _)| ids.contains(id)) {
+    for (_, (.., stored)) in model.iter_mut().filter(|(id, _)| ids.contains(id)) {
         (*stored, updated) = (step, updated + 1);
     }
     assert_eq!((output.updated, output.missing), (updated, ids.len() as u64 - updated));
@@ -143,7 +153,7 @@ fn search(db: &Db, model: &Model, metric: Metric, random: &mut Random) {
     let ids: Vec<PointId> = found.points.iter().map(|point| point.id.clone()).collect();
     assert_eq!(ids, expected);
     for point in &found.points {
-        let step = model[&point.id.as_number().unwrap()].1;
+        let step = model[&point.id.as_number().unwrap()].2;
         assert_eq!(point.payload.get("step").unwrap(), step);
     }
     let params = SearchParams::new(limit).unwrap();
@@ -152,13 +162,37 @@ fn search(db: &Db, model: &Model, metric: Metric, random: &mut Random) {
     assert!(found.points.iter().all(|point| model.contains_key(&point.id.as_number().unwrap())));
 }
 
+/// Exact, among points of earlier steps in half of the searches.
+fn search_sparse(db: &Db, model: &Model, random: &mut Random) {
+    let (vector, limit) = (sparse_vector(random, SPARSE_DIMS), 1 + random.below(30) as usize);
+    let before = (random.below(2) == 0).then(|| random.below(OPERATIONS));
+    let points = model.iter().filter(|(_, (.., step))| before.is_none_or(|before| *step < before));
+    let points = points.map(|(&id, (_, sparse, _))| (id, sparse));
+    let expected = brute_force_sparse(points, &vector, limit);
+    let mut query = SparseQuery::new(vector);
+    if let Some(before) = before {
+        let filter = format!(r#"{{"field": "step", "lt": {before}}}"#);
+        query = query.with_filter(Filter::from_json(filter.as_bytes()).unwrap());
+    }
+    let params = SearchParams::new(limit).unwrap();
+    let found = db.collection().search_sparse(&query, &params).unwrap().points;
+    let scored: Vec<(PointId, f32)> =
+        found.iter().map(|point| (point.id.clone(), point.score)).collect();
+    assert_eq!(scored, expected, "{query:?}");
+    for point in &found {
+        assert_eq!(point.payload.get("step").unwrap(), model[&point.id.as_number().unwrap()].2);
+    }
+}
+
 fn check_all(db: &Db, model: &Model, metric: Metric) {
     assert_eq!(db.collection().count(), model.len() as u64);
     let scrolled: Vec<u64> = db.scroll().iter().map(|id| id.as_number().unwrap()).collect();
     assert_eq!(scrolled, model.keys().copied().collect::<Vec<_>>());
     let ids: Vec<PointId> = model.keys().map(|&id| id.into()).collect();
-    for (stored, (vector, step)) in db.collection().get(&ids).unwrap().iter().zip(model.values()) {
+    let stored = db.collection().get(&ids).unwrap();
+    for (stored, (vector, sparse, step)) in stored.iter().zip(model.values()) {
         let stored = stored.as_ref().unwrap();
+        assert_eq!(stored.sparse("sparse"), Some(sparse).filter(|sparse| !sparse.is_empty()));
         assert_eq!(stored.payload.get("step").unwrap(), *step);
         if metric != Metric::Cosine {
             assert_eq!(&stored.vector("vector").unwrap(), vector);

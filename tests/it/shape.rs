@@ -330,15 +330,14 @@ fn groups_that_are_far_from_the_query_are_found_all_the_same() {
     db.collection().upsert(near.chain(far).collect()).unwrap();
     db.collection().flush().unwrap();
     let by = GroupBy::new("tags").unwrap().with_per_group(2).unwrap();
-    let found =
-        db.collection().search_groups(&Query::new(vec![0.0, 0.0]), &by, &params(7)).unwrap();
+    let found = db.collection().search_groups(Query::new(vec![0.0, 0.0]), &by, &params(7)).unwrap();
     let values: Vec<Value> = found.groups.iter().map(|group| group.value.to_json()).collect();
     assert_eq!(values, [json!("a"), json!("b"), json!(0), json!(1), json!(2), json!(3), json!(4)]);
     let sizes: Vec<usize> = found.groups.iter().map(|group| group.points.len()).collect();
     assert_eq!(sizes, [2, 2, 1, 1, 1, 1, 1]);
     // As many as there are: 42.
     let found =
-        db.collection().search_groups(&Query::new(vec![0.0, 0.0]), &by, &params(100)).unwrap();
+        db.collection().search_groups(Query::new(vec![0.0, 0.0]), &by, &params(100)).unwrap();
     assert_eq!(found.groups.len(), 42);
 }
 
@@ -358,7 +357,7 @@ fn one_failed_query_of_a_batch_does_not_hide_the_others() {
         };
         assert_eq!(answer.points, db.collection().search(query, params).unwrap().points);
     }
-    assert!(db.collection().search_batch(&[]).is_empty());
+    assert!(db.collection().search_batch::<Query>(&[]).is_empty());
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use bigrain_engine::{
-    CollectionConfig, CollectionState, Engine, EngineConfig, Metric, Point, Query, SearchParams,
+    CollectionConfig, CollectionState, Engine, EngineConfig, Filter, Metric, Point, Query,
+    SearchParams,
 };
 use bigrain_tests::Random;
 
@@ -29,6 +30,36 @@ fn many_small_collections_open_and_list() {
         let CollectionState::Ready(info) = &status.state else { panic!("{status:?}") };
         assert_eq!((info.points, &*info.name), (1, &*format!("c{number:04}")));
     }
+}
+
+#[test]
+fn a_file_is_mapped_when_it_is_looked_into_and_not_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Engine::open(folder.path(), EngineConfig::default()).unwrap();
+    let engine = open();
+    for name in ["a", "b", "c"] {
+        let collection = engine.create_collection(name, CollectionConfig::new(4, Metric::Dot));
+        let collection = collection.unwrap();
+        collection.upsert((0..50).map(|id| Point::new(id, vec![id as f32; 4])).collect()).unwrap();
+        collection.flush().unwrap();
+    }
+    drop(engine);
+    let mapped = || {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let collections = folder.path().join("collections");
+        maps.lines().filter(|map| map.contains(collections.to_str().unwrap())).count()
+    };
+    let engine = open();
+    assert_eq!(engine.collections().len(), 3);
+    assert_eq!(mapped(), 0);
+    let collection = engine.collection("b").unwrap();
+    let search = |filter: &str| {
+        let filter = Filter::from_json(filter.as_bytes()).unwrap();
+        let query = Query::new(vec![1.0; 4]).with_filter(filter);
+        collection.search(&query, &SearchParams::new(3).unwrap()).unwrap().points.len()
+    };
+    assert_eq!(search(r#"{"must_not": {"field": "n", "eq": 1}}"#), 3);
+    assert!((1..=4).contains(&mapped()), "{} maps of a segment", mapped());
 }
 
 /// Prints how long opening takes; takes minutes to get there.

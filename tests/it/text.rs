@@ -199,11 +199,28 @@ fn a_fitted_fusion_is_kept_and_goes_with_its_fields() {
     ] {
         assert_eq!(db.collection().set_hybrid_fit(Some(bad)).unwrap_err().kind(), kind);
     }
+    db.collection().set_named_hybrid_fit("tickets", Some(fit(0.25, 0.75))).unwrap();
+    db.reopen();
+    assert_eq!(db.collection().named_hybrid_fits()["tickets"], fit(0.25, 0.75));
+    let other =
+        HybridQuery::new(Fusion::MinMax).with_vector(vector(), 0.25).with_text(text(), 0.75);
+    let named = HybridQuery::fitted(vector(), text()).with_fit("tickets");
+    let search = |query: &HybridQuery| db.collection().search_hybrid(query, &params).unwrap();
+    same(&search(&named).points, &search(&other).points, "by name");
+    same(&search(&fitted).points, &expected, "the one without a name stays");
+    for (name, kind) in [("", ErrorKind::InvalidArgument), ("a b", ErrorKind::InvalidArgument)] {
+        let error = db.collection().set_named_hybrid_fit(name, Some(fit(1.0, 0.0))).unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+    }
+    let error = db.collection().set_named_hybrid_fit("none", None).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+
     db.collection().set_hybrid_fit(Some(fit(0.0, 1.0))).unwrap();
     let output = db.collection().search_hybrid(&fitted, &params.with_explain(true)).unwrap();
     assert_eq!(output.plan.unwrap().parts.len(), 1, "a part of weight 0 is not searched");
     for drop in ["text", "vector"] {
         db.collection().set_hybrid_fit(Some(fit(0.5, 0.5))).unwrap();
+        db.collection().set_named_hybrid_fit("tickets", Some(fit(0.25, 0.75))).unwrap();
         match drop {
             "text" => {
                 db.collection().drop_text_field(drop).unwrap();
@@ -217,6 +234,7 @@ fn a_fitted_fusion_is_kept_and_goes_with_its_fields() {
         assert_eq!(db.collection().hybrid_fit(), None, "{drop}");
         db.reopen();
         assert_eq!(db.collection().hybrid_fit(), None, "{drop}");
+        assert!(db.collection().named_hybrid_fits().is_empty(), "{drop}");
     }
 }
 

@@ -1,6 +1,8 @@
 //! Seeded data and its exact answers.
 
-use bigrain_engine::Metric;
+use std::collections::BTreeMap;
+
+use bigrain_engine::{Metric, PointId, SparseVector};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use tempfile::TempDir;
@@ -36,6 +38,38 @@ impl Random {
     pub fn vector(&mut self, dims: usize) -> Vec<f32> {
         (0..dims).map(|_| self.gaussian()).collect()
     }
+}
+
+/// Returns a sparse vector of up to eight of `dims` dimensions. Its values are few, so that many products
+/// are equal, and some are negative.
+#[must_use]
+pub fn sparse_vector(random: &mut Random, dims: u64) -> SparseVector {
+    let components: BTreeMap<u32, f32> = (0..=random.below(8))
+        .map(|_| (random.below(dims) as u32 * 1000, (random.below(9) as f32 - 3.0) / 2.0))
+        .collect();
+    let (dimensions, values) = components.into_iter().unzip();
+    SparseVector::new(dimensions, values).expect("distinct dimensions, finite values")
+}
+
+/// Returns the `limit` points of largest dot product with `query` among those that share a dimension
+/// with it, with their scores; equal ones in the order of their ids.
+#[must_use]
+pub fn brute_force_sparse<'a>(
+    points: impl IntoIterator<Item = (u64, &'a SparseVector)>,
+    query: &SparseVector,
+    limit: usize,
+) -> Vec<(PointId, f32)> {
+    let query: BTreeMap<u32, f32> = query.iter().collect();
+    let score = |vector: &SparseVector| {
+        let mut products = vector.iter().filter_map(|(d, value)| Some(value * query.get(&d)?));
+        let first = products.next()?;
+        Some(products.fold(first, |sum, product| sum + product))
+    };
+    let scored = points.into_iter().filter_map(|(id, vector)| Some((id.into(), score(vector)?)));
+    let mut scored: Vec<(PointId, f32)> = scored.collect();
+    scored.sort_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.cmp(b)));
+    scored.truncate(limit);
+    scored
 }
 
 /// Returns a temporary folder, in memory where the system has such a place: for what is made, looked

@@ -13,7 +13,7 @@ mod faults;
 mod soak;
 mod workload;
 
-pub use data::{Random, brute_force, clustered, fast_folder};
+pub use data::{Random, brute_force, brute_force_sparse, clustered, fast_folder, sparse_vector};
 pub use db::Db;
 pub use faults::{Control, Disk, Event, Record, Shim, Survival};
 pub use soak::Soak;

@@ -6,11 +6,12 @@
 //!
 //! To add an operation: a variant of [`Operation`], a line in each of its methods.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bigrain_engine::{
     Collection, CollectionConfig, Error, ErrorKind, Language, Metric, Payload, PayloadUpdate,
-    Point, PointId, Query, SearchParams, TextField, TextQuery,
+    Point, PointId, Query, SearchParams, SparseFieldConfig, SparseQuery, SparseVector, TextField,
+    TextQuery,
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,10 @@ const IDS_PER_WRITER: u64 = 150;
 
 /// The payload field that is searched by words.
 const WORDS: &str = "words";
+
+/// The field of sparse vectors, and the dimension that all of them share.
+const SPARSE: &str = "sparse";
+const SHARED: u32 = 7;
 
 /// Which points exist, and how.
 pub type Model = BTreeMap<u64, Written>;
@@ -133,14 +138,30 @@ impl Operation {
 #[must_use]
 pub fn workload_config() -> CollectionConfig {
     let words = TextField::new(WORDS, Language::English).expect("path");
-    CollectionConfig::new(DIMS, Metric::Dot).with_text(words)
+    let sparse = SparseFieldConfig::new(SPARSE);
+    CollectionConfig::new(DIMS, Metric::Dot).with_sparse(sparse).with_text(words)
 }
 
 /// Everything about a point follows from its id and version, so that a mix of two is found out.
 fn point(id: u64, version: u64) -> Point {
     let words = format!("points of v{version}");
     let payload = Payload::new().with("version", version).with(WORDS, words);
-    Point::new(id, vector(id, version)).with_payload(payload)
+    let point = Point::new(id, vector(id, version)).with_payload(payload);
+    point.with_sparse(SPARSE, sparse(id, version))
+}
+
+/// Returns a vector of the shared dimension, one of its version, and some others.
+fn sparse(id: u64, version: u64) -> SparseVector {
+    let mut random = Random::new(version << 32 | id);
+    let others = (0..random.below(5)).map(|_| 100 + random.below(1000) as u32);
+    let dimensions: BTreeSet<u32> = others.chain([SHARED, version_dimension(version)]).collect();
+    let values = dimensions.iter().map(|&dimension| 1.0 + (dimension % 7) as f32).collect();
+    SparseVector::new(dimensions.into_iter().collect(), values).expect("distinct, finite")
+}
+
+/// Two versions may have one, but not two of the same run.
+fn version_dimension(version: u64) -> u32 {
+    1 << 31 | (version % (1 << 31)) as u32
 }
 
 fn vector(id: u64, version: u64) -> Vec<f32> {
@@ -299,7 +320,32 @@ pub fn read_consistent(collection: &Collection) -> Result<Model, String> {
         return Err(format!("{expected} points, a search finds {searched}"));
     }
     check_words(collection, &found)?;
+    check_sparse(collection, &found)?;
     Ok(found)
+}
+
+/// The shared dimension finds every point, and that of one version no other.
+fn check_sparse(collection: &Collection, model: &Model) -> Result<(), String> {
+    let params = SearchParams::new(1000).expect("params");
+    let search = |dimension: u32| {
+        let vector = SparseVector::new(vec![dimension], vec![1.0]).expect("one dimension");
+        let query = SparseQuery::new(vector).in_field(SPARSE);
+        let found = collection.search_sparse(&query, &params).map_err(|e| e.to_string())?.points;
+        Ok::<_, String>(found.iter().filter_map(|point| point.id.as_number()).collect::<Vec<_>>())
+    };
+    let (all, expected) = (search(SHARED)?.len(), model.len());
+    if all != expected {
+        return Err(format!("{expected} points, sparse vectors find {all}"));
+    }
+    let Some(&Written { version, .. }) = model.values().next_back() else { return Ok(()) };
+    // Equal scores come in the order of their ids.
+    let found = search(version_dimension(version))?;
+    let of_version = model.iter().filter(|(_, other)| other.version == version).map(|(id, _)| *id);
+    let expected: Vec<u64> = of_version.collect();
+    if found != expected {
+        return Err(format!("version {version} is of {expected:?}, sparse vectors find {found:?}"));
+    }
+    Ok(())
 }
 
 /// Words find every point, and those of one version no other.
@@ -338,6 +384,9 @@ fn read_all(collection: &Collection) -> Result<Model, String> {
             let version = number("version").ok_or_else(|| format!("point {id} has no version"))?;
             if point.vector("vector") != Some(&vector(id, version)[..]) {
                 return Err(format!("vector and payload of point {id} disagree"));
+            }
+            if point.sparse(SPARSE) != Some(&sparse(id, version)) {
+                return Err(format!("sparse vector and payload of point {id} disagree"));
             }
             found.insert(id, Written { version, mark: number("mark").unwrap_or(0) });
         }

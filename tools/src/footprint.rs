@@ -16,7 +16,7 @@ pub struct Footprint {
     pub memory_bytes: u64,
     /// Segment files.
     pub disk_bytes: u64,
-    /// The same vectors as plain f32, of all fields.
+    /// The same vectors as plain f32, of all dense fields.
     pub raw_bytes: u64,
 }
 
@@ -46,12 +46,14 @@ impl Footprint {
     /// `1.2 MiB, 104 B a vector, 6.8 % of raw f32`.
     #[must_use]
     pub fn describe(&self, bytes: u64) -> String {
-        format!(
-            "{}, {:.0} B a vector, {:.1} % of raw f32",
-            human::bytes(bytes),
-            human::ratio(bytes, self.points),
-            100.0 * human::ratio(bytes, self.raw_bytes)
-        )
+        let each = human::ratio(bytes, self.points);
+        let text = format!("{}, {each:.0} B a vector", human::bytes(bytes));
+        if self.raw_bytes == 0 {
+            // Nothing to compare with: no vectors, or sparse ones only.
+            return text;
+        }
+        let share = 100.0 * human::ratio(bytes, self.raw_bytes);
+        format!("{text}, {share:.1} % of raw f32")
     }
 }
 

@@ -43,9 +43,13 @@ pub fn stats_line(stats: &SearchStats, encode: Duration) -> String {
         Duration::ZERO => String::new(),
         filter => format!(" + filter {}", human::duration(filter)),
     };
+    let scanned = match stats.components {
+        0 => format!("{} codes scanned", human::count(stats.codes_scanned)),
+        components => format!("{} components added up", human::count(components)),
+    };
     format!(
-        "{} = encode {} + prepare {}{filter} + candidates {} + verify {} + payload {}; {}, {} codes \
-         scanned, {} candidates, {} vectors read",
+        "{} = encode {} + prepare {}{filter} + candidates {} + verify {} + payload {}; {}, {scanned}, \
+         {} candidates, {} vectors read",
         human::duration(encode + times.total()),
         human::duration(encode),
         human::duration(times.prepare),
@@ -53,7 +57,6 @@ pub fn stats_line(stats: &SearchStats, encode: Duration) -> String {
         human::duration(times.verify),
         human::duration(times.payload),
         human::counted(stats.lists, "list", "lists"),
-        human::count(stats.codes_scanned),
         human::count(stats.candidates),
         human::count(stats.rows_read),
     )
@@ -68,15 +71,25 @@ fn place(point: &ScoredPoint) -> String {
     }
 }
 
+/// The payload fields that are shown, and that a cross-encoder reads.
+pub const TEXT_FIELDS: [&str; 4] = ["title", "signature", "doc", "text"];
+
+/// Returns the texts of a payload, a line each, or `None` if it has none.
+#[must_use]
+pub fn passage(payload: &Payload) -> Option<String> {
+    let texts: Vec<&str> = texts(payload).collect();
+    (!texts.is_empty()).then(|| texts.join("\n"))
+}
+
+fn texts(payload: &Payload) -> impl Iterator<Item = &str> {
+    let texts = TEXT_FIELDS.into_iter().filter_map(|field| payload.text(field));
+    texts.filter(|text| !text.trim().is_empty())
+}
+
 /// Returns what a payload says: title and text, signature and documentation, or else all of it.
 fn what(payload: &Payload) -> String {
-    let texts: Vec<String> = ["title", "signature", "doc", "text"]
-        .into_iter()
-        .filter_map(|field| payload.text(field))
-        .filter(|text| !text.trim().is_empty())
-        .take(2)
-        .map(|text| human::excerpt(text, EXCERPT))
-        .collect();
+    let texts: Vec<String> =
+        texts(payload).take(2).map(|text| human::excerpt(text, EXCERPT)).collect();
     if texts.is_empty() && !payload.is_empty() {
         let json = payload.to_json().unwrap_or_default();
         return human::excerpt(&String::from_utf8_lossy(&json), EXCERPT);

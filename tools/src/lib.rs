@@ -12,14 +12,17 @@
 //! | [`beir`], [`ranking`] | retrieval test collections, and how a ranked list is measured |
 //! | [`fusing`] | how results of vectors and words are fused best |
 //! | [`sampling`] | some stored points |
+//! | [`code`] | code of a folder: found, indexed by blocks, made into questions |
 //! | [`functions`], [`rust_sources`] | documented functions in Rust sources |
 //! | [`encode_bench`], [`peer`] | tokens a second, beside another program |
 //! | [`hits`], [`footprint`], [`human`], [`table`], [`progress`] | what people see |
 //! | [`failure`], [`interrupt`] | how the program ends |
-//! | [`watching`] | long work of the engine, shown and stopped |
+//! | [`watching`], [`building`] | long work of the engine, shown and stopped; segments that are built |
 
 pub mod beir;
+pub mod building;
 pub mod cmd;
+pub mod code;
 pub mod curve;
 pub mod encode_bench;
 pub mod exchange;

@@ -1,5 +1,6 @@
 //! What figures were measured on, and how much memory the process takes.
 
+use std::fmt;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::thread;
@@ -23,6 +24,30 @@ impl Machine {
     pub fn here() -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Self { cpu: cpu_name(), cores, version: env!("CARGO_PKG_VERSION") }
+    }
+}
+
+/// How many processes wanted to run, a mean over the last minute; nothing where the system does not
+/// tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct LoadAverage(pub Option<f64>);
+
+impl LoadAverage {
+    /// Asks the system.
+    #[must_use]
+    pub fn now() -> Self {
+        let text = fs::read_to_string("/proc/loadavg").ok();
+        Self(text.and_then(|text| text.split(' ').next()?.parse().ok()))
+    }
+}
+
+impl fmt::Display for LoadAverage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(load) => write!(f, "{load:.1}"),
+            None => f.write_str("unknown"),
+        }
     }
 }
 

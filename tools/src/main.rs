@@ -4,10 +4,10 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bigrain_engine::Cancel;
+use bigrain_engine::{Cancel, VerifyIo};
 use bigrain_tools::cmd::{
-    backup, build, check, compact, delete, demo, encode, eval, export, facet, import, inspect,
-    recommend, restore, scroll, search, serve, tune, update, verify,
+    backup, bprop, build, check, compact, delete, demo, encode, eval, export, facet, import,
+    inspect, model, quantize, recommend, restore, scroll, search, serve, tune, update, verify,
 };
 use bigrain_tools::session::Session;
 use bigrain_tools::{failure, interrupt};
@@ -24,6 +24,10 @@ struct Cli {
     /// Threads for encoding and searching; 0 is one for each core
     #[arg(long, value_name = "N", default_value_t = 0, global = true)]
     threads: usize,
+    /// How vectors on disk reach verification: auto, map, uring or pread [default: auto; serve: what
+    /// its settings say]
+    #[arg(long, value_name = "HOW", env = "BIGRAIN_VERIFY_IO", global = true)]
+    verify_io: Option<VerifyIo>,
     #[command(subcommand)]
     command: Command,
 }
@@ -31,16 +35,19 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::BuildArgs),
+    Bprop(bprop::BpropArgs),
     Search(search::SearchArgs),
     Recommend(recommend::RecommendArgs),
     Facet(facet::FacetArgs),
     Inspect(inspect::InspectArgs),
+    Model(model::ModelArgs),
     Scroll(scroll::ScrollArgs),
     Update(update::UpdateArgs),
     Delete(delete::DeleteArgs),
     Compact(compact::CompactArgs),
     Serve(serve::ServeArgs),
     Encode(encode::EncodeArgs),
+    Quantize(quantize::QuantizeArgs),
     Eval(eval::EvalArgs),
     Tune(tune::TuneArgs),
     Backup(backup::BackupArgs),
@@ -63,19 +70,23 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     // A server drains its requests at a signal, which the service sees to itself.
     let cancel = if serves { Cancel::new() } else { interrupt::install()? };
     let mut out = io::BufWriter::new(io::stdout().lock());
-    let mut session = Session { data: cli.data, threads: cli.threads, cancel, out: &mut out };
+    let Cli { data, threads, verify_io, .. } = cli;
+    let mut session = Session { data, threads, verify_io, cancel, out: &mut out };
     let result = match &cli.command {
         Command::Build(args) => build::run(args, &mut session),
+        Command::Bprop(args) => bprop::run(args, &mut session),
         Command::Search(args) => search::run(args, &mut session),
         Command::Recommend(args) => recommend::run(args, &mut session),
         Command::Facet(args) => facet::run(args, &mut session),
         Command::Inspect(args) => inspect::run(args, &mut session),
+        Command::Model(args) => model::run(args, &mut session),
         Command::Scroll(args) => scroll::run(args, &mut session),
         Command::Update(args) => update::run(args, &mut session),
         Command::Delete(args) => delete::run(args, &mut session),
         Command::Compact(args) => compact::run(args, &mut session),
         Command::Serve(args) => serve::run(args, &mut session),
         Command::Encode(args) => encode::run(args, &mut session),
+        Command::Quantize(args) => quantize::run(args, &mut session),
         Command::Eval(args) => eval::run(args, &mut session),
         Command::Tune(args) => tune::run(args, &mut session),
         Command::Backup(args) => backup::run(args, &mut session),
@@ -115,6 +126,9 @@ mod tests {
             "unknown",
             "build",
             "build in.jsonl",
+            "build --code . in.jsonl",
+            "build --code . --metric dot",
+            "search q --code --group-by a",
             "build in.jsonl --collection c --levels 5",
             "build in.jsonl --collection c --metric hamming",
             "build in.txt --collection c --format csv",
@@ -123,16 +137,22 @@ mod tests {
             "search q --oversampling x",
             "encode --bench",
             "encode text --file f",
+            "quantize",
+            "quantize model",
             "build in.jsonl --collection c --dense f64",
             "build in.jsonl --collection c --lists many",
             "search q --probes -1",
             "search q --per-group 2",
+            "search q --rerank-depth 5",
+            "search q --rerank m --diversity 0.5",
+            "model inspect",
             "search q --group-by a --diversity 0.5",
             "scroll --descending",
             "facet",
             "recommend --unlike 3",
             "eval",
             "eval --corpus a --vectors b",
+            "eval --code a --vectors b",
             "eval --corpus a --sweep probes=1",
             "eval --vectors a --queries b --sweep lists=1",
             "eval --vectors a --queries b --rounds 0",
@@ -143,8 +163,13 @@ mod tests {
             "update 1 --clear --remove a",
             "update 1 --merge [1]",
             "delete",
+            "delete 1 --filter {}",
+            "delete --dry-run",
+            "update 1 --merge {} --set f",
+            "search q --batch f",
             "serve --listen nowhere",
             "demo --cap -1",
+            "search q --verify-io mmap",
         ] {
             let args = std::iter::once("bigrain").chain(line.split_whitespace());
             assert!(Cli::try_parse_from(args).is_err(), "{line}");

@@ -1,7 +1,7 @@
 //! Another program that encodes the same texts, taking turns with ours.
 //!
-//! The peer is a Python script that speaks lines: it writes `{"ready": true, ..}` when its model
-//! is loaded, and then, for each line that it reads, encodes the texts once and writes
+//! The peer is a Python script that speaks lines of JSON: it writes `{"ready": true, ..}` when its model
+//! is loaded, and then, for each line that it reads, encodes what the line says and writes
 //! `{"tokens": .., "seconds": ..}`.
 
 use std::io::{BufRead, BufReader, Write};
@@ -74,16 +74,13 @@ impl Peer {
         &self.description
     }
 
-    /// Lets the peer encode its texts once.
+    /// Lets the peer encode once what `work` says.
     ///
     /// # Errors
     ///
     /// When the peer has ended, or answers something else.
-    pub fn pass(&mut self) -> anyhow::Result<PeerPass> {
-        self.input
-            .write_all(b"next\n")
-            .and_then(|()| self.input.flush())
-            .context("ask the peer")?;
+    pub fn pass(&mut self, work: &Value) -> anyhow::Result<PeerPass> {
+        writeln!(self.input, "{work}").and_then(|()| self.input.flush()).context("ask the peer")?;
         let line = self.read_line()?;
         let pass: PassLine =
             serde_json::from_str(&line).with_context(|| format!("the peer wrote {line:?}"))?;
@@ -130,7 +127,7 @@ mod tests {
         assert_eq!(peer.description()["threads"], 2);
         for _ in 0..2 {
             let pass = PeerPass { tokens: 7, elapsed: Duration::from_millis(500) };
-            assert_eq!(peer.pass().unwrap(), pass);
+            assert_eq!(peer.pass(&Value::Null).unwrap(), pass);
         }
     }
 
@@ -139,6 +136,6 @@ mod tests {
         let error = peer("exit 3").unwrap_err().to_string();
         assert!(error.contains("the peer ended early"), "{error}");
         let mut babbling = peer("echo '{}'; read -r _; echo hello; read -r _").unwrap();
-        assert!(babbling.pass().unwrap_err().to_string().contains("hello"));
+        assert!(babbling.pass(&Value::Null).unwrap_err().to_string().contains("hello"));
     }
 }

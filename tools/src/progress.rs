@@ -86,6 +86,16 @@ impl Progress {
         }
     }
 
+    /// Returns a handle that other threads may say things with while work is counted.
+    #[must_use]
+    pub fn aside(&self) -> Aside {
+        Aside(match &self.display {
+            Display::Bar(bar) => AsideOf::Bar(bar.clone()),
+            Display::Lines { .. } => AsideOf::Lines(self.label.clone()),
+            Display::Hidden => AsideOf::Hidden,
+        })
+    }
+
     /// Says where the end is, for work that learns it on its way.
     pub fn set_end(&mut self, end: u64) {
         if self.end != end {
@@ -102,6 +112,41 @@ impl Progress {
             bar.finish_and_clear();
         }
         (self.rows, self.started.elapsed())
+    }
+}
+
+/// Says what goes on below the work that is counted.
+#[derive(Clone, Debug)]
+pub struct Aside(AsideOf);
+
+#[derive(Clone, Debug)]
+enum AsideOf {
+    Bar(ProgressBar),
+    Lines(String),
+    Hidden,
+}
+
+impl Aside {
+    /// Shows a few words; how often is for the caller to decide, and lines of a log are best some
+    /// seconds apart.
+    pub fn say(&self, words: &str) {
+        match &self.0 {
+            AsideOf::Bar(bar) => bar.set_message(words.to_owned()),
+            AsideOf::Lines(label) => {
+                // Progress that nobody can see is no reason to fail.
+                let _ = writeln!(io::stderr(), "{label}: {words}");
+            }
+            AsideOf::Hidden => {}
+        }
+    }
+
+    /// Returns how long to wait between two of them.
+    #[must_use]
+    pub fn every(&self) -> Duration {
+        match &self.0 {
+            AsideOf::Bar(_) => Duration::from_millis(250),
+            AsideOf::Lines(_) | AsideOf::Hidden => LINE_EVERY,
+        }
     }
 }
 

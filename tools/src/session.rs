@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fmt, thread};
 
 use anyhow::{Context, anyhow};
-use bigrain_engine::{Cancel, Collection, Engine, EngineConfig, Error, ErrorKind};
+use bigrain_engine::{Cancel, Collection, Engine, EngineConfig, Error, ErrorKind, VerifyIo};
 use serde::Serialize;
 
 use crate::failure::Usage;
@@ -20,6 +20,8 @@ pub struct Session<'a> {
     pub data: Option<PathBuf>,
     /// Threads for encoding and searching; 0 is one for each core.
     pub threads: usize,
+    /// How vectors on disk reach verification, if the caller says so.
+    pub verify_io: Option<VerifyIo>,
     /// Raised when the caller wants to stop.
     pub cancel: Cancel,
     /// Where results go.
@@ -48,12 +50,15 @@ impl Session<'_> {
     ///
     /// When the engine refuses the folder.
     pub fn create_or_open(&self, folder: &Path) -> anyhow::Result<Engine> {
-        let config = EngineConfig {
-            threads: self.threads,
-            background_threads: 0,
-            ..EngineConfig::default()
-        };
+        let config = EngineConfig { background_threads: 0, ..self.engine_config() };
         Ok(Engine::open(folder, config)?)
+    }
+
+    /// Returns what the caller said of the engine.
+    #[must_use]
+    pub fn engine_config(&self) -> EngineConfig {
+        let (threads, verify_io) = (self.threads, self.verify_io.unwrap_or_default());
+        EngineConfig { threads, verify_io, ..EngineConfig::default() }
     }
 
     /// Opens the data folder to serve it, and creates it if it is not there: flushes and merges run
@@ -62,8 +67,12 @@ impl Session<'_> {
     /// # Errors
     ///
     /// When the engine refuses the folder.
-    pub fn create_or_open_to_serve(&self, folder: &Path) -> anyhow::Result<Engine> {
-        let config = EngineConfig { threads: self.threads, ..EngineConfig::default() };
+    pub fn create_or_open_to_serve(
+        &self,
+        folder: &Path,
+        verify_io: VerifyIo,
+    ) -> anyhow::Result<Engine> {
+        let config = EngineConfig { verify_io, ..self.engine_config() };
         Ok(Engine::open(folder, config)?)
     }
 

@@ -5,7 +5,8 @@ use bigrain_engine::filter::SortDirection;
 use bigrain_engine::{Example, FacetQuery, GroupBy, OrderBy, RecommendStrategy};
 use tonic::Status;
 
-use super::{at, filter, plan_json, point_id, scored_points, stats};
+use super::searching::{plan_json, scored_points, stats};
+use super::{at, filter, point_id};
 use crate::{proto, status};
 
 /// Reads which values to count.
@@ -65,6 +66,7 @@ pub(crate) fn groups_reply(
         groups: output.groups.into_iter().map(group).collect::<Result<_, _>>()?,
         stats: Some(stats(&output.stats)),
         plan_json: plan_json(output.plan.as_ref())?,
+        query_truncated: false,
         server_time_us: 0,
     })
 }

@@ -1,4 +1,4 @@
-//! Searches whose answer is not one list of neighbours: batches, groups, recommendations.
+//! Searches whose answer is not one list of neighbours: batches and recommendations.
 
 use std::sync::Arc;
 
@@ -7,10 +7,7 @@ use tonic::Status;
 
 use super::Context;
 use super::search::{QueryVector, SearchService};
-use crate::proto::{
-    RecommendRequest, SearchBatchReply, SearchBatchRequest, SearchGroupsReply, SearchGroupsRequest,
-    SearchReply,
-};
+use crate::proto::{RecommendRequest, SearchBatchReply, SearchBatchRequest, SearchReply};
 use crate::{convert, status};
 
 impl SearchService {
@@ -20,26 +17,6 @@ impl SearchService {
     ) -> Result<SearchBatchReply, Status> {
         let context = Arc::clone(&self.0);
         let search = move |cancel: &Cancel| context.search_batch(&request, cancel);
-        self.0.runtime.searches.run(search).await
-    }
-
-    pub(super) async fn groups(
-        &self,
-        request: SearchGroupsRequest,
-    ) -> Result<SearchGroupsReply, Status> {
-        let by = convert::group_by(&request.group_by, request.per_group)?;
-        let search = request.search.unwrap_or_default();
-        let options = search.options.unwrap_or_default();
-        let params = convert::search_params(&options)?;
-        let query = QueryVector::of(&search)?;
-        let context = Arc::clone(&self.0);
-        let search = move |cancel: &Cancel| {
-            let collection = context.collection(&search.collection)?;
-            let query = query.into_query(cancel);
-            let output = collection.search_groups(&query, &by, &params);
-            let output = output.map_err(status::from_engine)?;
-            context.check_reply(convert::groups_reply(output, convert::with_payload(&options))?)
-        };
         self.0.runtime.searches.run(search).await
     }
 

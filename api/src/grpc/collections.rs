@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use bigrain_engine::{Collection, CollectionConfig, EmbeddingSpaceId, FieldConfig};
+use bigrain_engine::{
+    Collection, CollectionConfig, EmbeddingSpaceId, FieldConfig, SparseFieldConfig,
+};
 use tonic::{Request, Response, Status};
 
 use super::Context;
@@ -119,9 +121,12 @@ impl Collections for CollectionsService {
         request: Request<SetHybridFitRequest>,
     ) -> Result<Response<SetHybridFitReply>, Status> {
         let arrival = Arrival::of(&request);
-        let SetHybridFitRequest { collection, fit_json } = request.into_inner();
+        let SetHybridFitRequest { collection, fit_json, name } = request.into_inner();
         let fit = convert::hybrid_fit(fit_json.as_deref())?;
-        let set = |collection: &Collection| collection.set_hybrid_fit(fit);
+        let set = |collection: &Collection| match name {
+            None => collection.set_hybrid_fit(fit),
+            Some(name) => collection.set_named_hybrid_fit(&name, fit),
+        };
         let collection = self.alter(collection, set).await?;
         let server_time_us = arrival.server_time_us();
         Ok(Response::new(SetHybridFitReply { collection: Some(collection), server_time_us }))
@@ -176,12 +181,18 @@ fn create(context: &Context, request: CreateCollectionRequest) -> Result<Collect
         request.config.ok_or_else(|| Status::invalid_argument("collection config is missing"))?;
     let texts: Vec<_> =
         config.text_fields.iter().map(convert::text_field).collect::<Result<_, _>>()?;
+    let mut sparse = convert::sparse_fields(&config).into_iter();
     let mut fields = convert::field_messages(config).into_iter();
-    let first = fields.next().ok_or_else(|| Status::internal("a collection without fields"))?;
-    let mut config = CollectionConfig::of(field_config(context, first)?);
+    let mut config = match fields.next() {
+        Some(first) => CollectionConfig::of(field_config(context, first)?),
+        None => CollectionConfig::of_sparse(
+            sparse.next().ok_or_else(|| Status::internal("a collection without fields"))?,
+        ),
+    };
     for field in fields {
         config = config.with_field(field_config(context, field)?);
     }
+    let config = sparse.fold(config, CollectionConfig::with_sparse);
     let config = texts.into_iter().fold(config, CollectionConfig::with_text);
     let collection =
         context.engine.create_collection(&request.name, config).map_err(status::from_engine)?;
@@ -189,10 +200,17 @@ fn create(context: &Context, request: CreateCollectionRequest) -> Result<Collect
 }
 
 fn add_field(context: &Context, request: AddFieldRequest) -> Result<CollectionInfo, Status> {
-    let field = request.field.ok_or_else(|| Status::invalid_argument("field config is missing"))?;
     let collection = context.collection(&request.collection)?;
-    let config = field_config(context, field)?;
-    collection.add_field(config).map_err(status::from_engine)?;
+    match (request.field, request.sparse_field) {
+        (Some(field), None) => collection.add_field(field_config(context, field)?),
+        (None, Some(field)) => collection.add_sparse_field(SparseFieldConfig::new(field.name)),
+        (None, None) => return Err(Status::invalid_argument("field config is missing")),
+        (Some(_), Some(_)) => {
+            let reason = "expected either a field or a sparse field: found both";
+            return Err(Status::invalid_argument(reason));
+        }
+    }
+    .map_err(status::from_engine)?;
     Ok(convert::collection_info(collection.info()))
 }
 

@@ -3,56 +3,133 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bigrain_engine::{Cancel, Fusion, HybridQuery, Query, TextQuery};
+use bigrain_engine::{
+    Cancel, Filter, Fusion, HybridQuery, Query, SearchParams, SparseQuery, TextQuery,
+};
 use tonic::Status;
 
 use super::search::SearchService;
 use crate::proto::hybrid_part::Search;
 use crate::proto::{
-    HybridPart, HybridText, HybridVector, HybridWords, SearchHybridRequest, SearchReply,
-    SearchWordsRequest,
+    HybridPart, HybridSparse, HybridText, HybridVector, HybridWords, SearchHybridRequest,
+    SearchOptions, SearchReply, SearchWordsRequest,
 };
 use crate::{convert, status};
 
-/// How a request says that weights were fitted.
+/// How a request says that weights were fitted; with a name behind it in brackets, which fit it means.
 const FITTED: &str = "fitted";
+
+/// How parts are fused.
+enum Weights {
+    Stated(Fusion, Vec<f32>),
+    /// By the fit of a name, or of none.
+    Fitted(Option<String>),
+}
 
 /// A part whose text, if it has one, is encoded.
 enum Part {
     Vector(Query),
+    Sparse(SparseQuery),
     Words(TextQuery),
 }
 
 /// What encoding texts came to.
-#[derive(Default)]
-struct Encoding {
-    truncated: bool,
-    took: Duration,
+#[derive(Clone, Copy, Default)]
+pub(super) struct Encoding {
+    pub truncated: bool,
+    pub took: Duration,
+}
+
+/// A search by words that was read from a request.
+pub(super) struct WordsSearch {
+    pub collection: String,
+    pub options: SearchOptions,
+    pub params: SearchParams,
+    query: TextQuery,
+}
+
+/// A fused search that was read from a request, its texts encoded.
+pub(super) struct HybridSearch {
+    pub collection: String,
+    pub options: SearchOptions,
+    pub params: SearchParams,
+    pub encoding: Encoding,
+    parts: Vec<Part>,
+    weights: Weights,
+    depth: Option<u32>,
+    filter: Option<Filter>,
+}
+
+impl WordsSearch {
+    pub fn of(request: SearchWordsRequest) -> Result<Self, Status> {
+        let options = request.options.unwrap_or_default();
+        let params = convert::search_params(&options)?;
+        let query = text_query(request.text, request.text_field);
+        let query = match convert::filter(request.filter_json.as_deref())? {
+            Some(filter) => query.with_filter(filter),
+            None => query,
+        };
+        Ok(Self { collection: request.collection, options, params, query })
+    }
+
+    pub fn into_query(self, cancel: &Cancel) -> TextQuery {
+        self.query.with_cancel(cancel.clone())
+    }
+}
+
+impl HybridSearch {
+    pub fn into_query(self, cancel: &Cancel) -> Result<HybridQuery, Status> {
+        let mut query = hybrid_query(self.parts, self.weights, cancel)?;
+        if let Some(depth) = self.depth {
+            query = query.with_depth(depth as usize);
+        }
+        if let Some(filter) = &self.filter {
+            query = query.with_filter(filter);
+        }
+        Ok(query)
+    }
 }
 
 impl SearchService {
     /// Searches by words.
     pub(super) async fn words(&self, request: SearchWordsRequest) -> Result<SearchReply, Status> {
-        let options = request.options.unwrap_or_default();
-        let params = convert::search_params(&options)?;
-        let filter = convert::filter(request.filter_json.as_deref())?;
+        let words = WordsSearch::of(request)?;
         let context = Arc::clone(&self.0);
         let search = move |cancel: &Cancel| {
-            let collection = context.collection(&request.collection)?;
-            let query = text_query(request.text, request.text_field).with_cancel(cancel.clone());
-            let query = match filter {
-                Some(filter) => query.with_filter(filter),
-                None => query,
-            };
-            let output = collection.search_text(&query, &params).map_err(status::from_engine)?;
-            let reply = convert::search_reply(output, convert::with_payload(&options))?;
-            context.check_reply(reply)
+            let collection = context.collection(&words.collection)?;
+            let (params, with_payload) = (words.params, convert::with_payload(&words.options));
+            let output = collection.search_text(&words.into_query(cancel), &params);
+            let output = output.map_err(status::from_engine)?;
+            context.check_reply(convert::search_reply(output, with_payload)?)
         };
         self.0.runtime.searches.run(search).await
     }
 
     /// Searches by vectors and words, having encoded texts.
     pub(super) async fn hybrid(&self, request: SearchHybridRequest) -> Result<SearchReply, Status> {
+        let hybrid = self.hybrid_search(request).await?;
+        let Encoding { truncated, took } = hybrid.encoding;
+        let context = Arc::clone(&self.0);
+        let search = move |cancel: &Cancel| {
+            let collection = context.collection(&hybrid.collection)?;
+            let (params, with_payload) = (hybrid.params, convert::with_payload(&hybrid.options));
+            let output = collection.search_hybrid(&hybrid.into_query(cancel)?, &params);
+            let output = output.map_err(status::from_engine)?;
+            context.check_reply(convert::search_reply(output, with_payload)?)
+        };
+        let mut reply = self.0.runtime.searches.run(search).await?;
+        reply.query_truncated = truncated;
+        if let Some(stats) = &mut reply.stats {
+            stats.encode_us = convert::micros(took);
+        }
+        Ok(reply)
+    }
+
+    /// Reads a fused search and encodes its texts.
+    pub(super) async fn hybrid_search(
+        &self,
+        request: SearchHybridRequest,
+    ) -> Result<HybridSearch, Status> {
         let options = request.options.unwrap_or_default();
         // Refuse what cannot be searched before spending an encoder on it.
         let params = convert::search_params(&options)?;
@@ -64,26 +141,8 @@ impl SearchService {
             let part = self.part(&request.collection, part, &mut encoding).await;
             parts.push(part.map_err(|status| convert::at("parts", position, &status))?);
         }
-        let context = Arc::clone(&self.0);
-        let search = move |cancel: &Cancel| {
-            let collection = context.collection(&request.collection)?;
-            let mut query = hybrid_query(parts, weights, cancel)?;
-            if let Some(depth) = request.depth {
-                query = query.with_depth(depth as usize);
-            }
-            if let Some(filter) = &filter {
-                query = query.with_filter(filter);
-            }
-            let output = collection.search_hybrid(&query, &params).map_err(status::from_engine)?;
-            let reply = convert::search_reply(output, convert::with_payload(&options))?;
-            context.check_reply(reply)
-        };
-        let mut reply = self.0.runtime.searches.run(search).await?;
-        reply.query_truncated = encoding.truncated;
-        if let Some(stats) = &mut reply.stats {
-            stats.encode_us = convert::micros(encoding.took);
-        }
-        Ok(reply)
+        let (collection, depth) = (request.collection, request.depth);
+        Ok(HybridSearch { collection, options, params, encoding, parts, weights, depth, filter })
     }
 
     async fn part(
@@ -103,27 +162,34 @@ impl SearchService {
                 encoding.took += encoded.took;
                 Ok(Part::Vector(convert::query(encoded.vector, field, Some(encoded.space))))
             }
+            Some(Search::Sparse(HybridSparse { vector, field })) => {
+                Ok(Part::Sparse(convert::sparse_query(vector.unwrap_or_default(), field)?))
+            }
             Some(Search::Words(HybridWords { text, text_field })) => {
                 Ok(Part::Words(text_query(text, text_field)))
             }
             None => {
-                Err(Status::invalid_argument("search is missing: expected vector, text or words"))
+                let reason = "search is missing: expected vector, sparse, text or words";
+                Err(Status::invalid_argument(reason))
             }
         }
     }
 }
 
-/// Reads the fusion with a weight for every part; nothing where they were fitted.
-fn weights(fusion: &str, parts: &[HybridPart]) -> Result<Option<(Fusion, Vec<f32>)>, Status> {
-    if fusion == FITTED {
-        if parts.iter().any(|part| part.weight.is_some()) {
-            return Err(Status::invalid_argument("weights are stated beside fitted ones"));
+/// Reads the fusion, with a weight for every part unless they were fitted.
+fn weights(fusion: &str, parts: &[HybridPart]) -> Result<Weights, Status> {
+    if let Some(rest) = fusion.strip_prefix(FITTED) {
+        let name = rest.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+        if name.is_some() || rest.is_empty() {
+            if parts.iter().any(|part| part.weight.is_some()) {
+                return Err(Status::invalid_argument("weights are stated beside fitted ones"));
+            }
+            return Ok(Weights::Fitted(name.map(str::to_owned)));
         }
-        return Ok(None);
     }
     let fusion = fusion.parse().map_err(|_| {
         Status::invalid_argument(format!(
-            "unknown fusion {fusion:?}: expected rrf, rrf(K), minmax, dbsf or fitted"
+            "unknown fusion {fusion:?}: expected rrf, rrf(K), minmax, dbsf, fitted or fitted(NAME)"
         ))
     })?;
     let weight = |(position, part): (usize, &HybridPart)| {
@@ -131,27 +197,46 @@ fn weights(fusion: &str, parts: &[HybridPart]) -> Result<Option<(Fusion, Vec<f32
         part.weight.ok_or_else(missing)
     };
     let weights = parts.iter().enumerate().map(weight).collect::<Result<_, _>>()?;
-    Ok(Some((fusion, weights)))
+    Ok(Weights::Stated(fusion, weights))
 }
 
 fn hybrid_query(
     parts: Vec<Part>,
-    weights: Option<(Fusion, Vec<f32>)>,
+    weights: Weights,
     cancel: &Cancel,
 ) -> Result<HybridQuery, Status> {
-    let Some((fusion, weights)) = weights else {
-        let Ok([Part::Vector(vector), Part::Words(text)]) = <[Part; 2]>::try_from(parts) else {
-            let expected = "a fitted fusion is of a vector or text and then words";
-            return Err(Status::invalid_argument(expected));
-        };
-        let (vector, text) = (vector.with_cancel(cancel.clone()), text.with_cancel(cancel.clone()));
-        return Ok(HybridQuery::fitted(vector, text));
+    let (fusion, weights) = match weights {
+        Weights::Stated(fusion, weights) => (fusion, weights),
+        Weights::Fitted(name) => {
+            let query = fitted_query(parts, cancel)?;
+            return Ok(match name {
+                None => query,
+                Some(name) => query.with_fit(name),
+            });
+        }
     };
     let parts = parts.into_iter().zip(weights);
     Ok(parts.fold(HybridQuery::new(fusion), |query, (part, weight)| match part {
         Part::Vector(vector) => query.with_vector(vector.with_cancel(cancel.clone()), weight),
+        Part::Sparse(vector) => query.with_sparse(vector.with_cancel(cancel.clone()), weight),
         Part::Words(text) => query.with_text(text.with_cancel(cancel.clone()), weight),
     }))
+}
+
+fn fitted_query(parts: Vec<Part>, cancel: &Cancel) -> Result<HybridQuery, Status> {
+    let cancel = || cancel.clone();
+    match <[Part; 2]>::try_from(parts) {
+        Ok([Part::Vector(vector), Part::Words(text)]) => {
+            Ok(HybridQuery::fitted(vector.with_cancel(cancel()), text.with_cancel(cancel())))
+        }
+        Ok([Part::Sparse(vector), Part::Words(text)]) => {
+            Ok(HybridQuery::fitted_sparse(vector.with_cancel(cancel()), text.with_cancel(cancel())))
+        }
+        Ok(_) | Err(_) => {
+            let expected = "a fitted fusion is of a vector, sparse vector or text and then words";
+            Err(Status::invalid_argument(expected))
+        }
+    }
 }
 
 fn text_query(text: String, field: Option<String>) -> TextQuery {

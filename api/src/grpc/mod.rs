@@ -1,6 +1,6 @@
 //! One file for each service of `bigrain.v1`: convert, call, convert.
 //!
-//! Adding a request: the method and its messages in `proto/`, their conversion in `convert.rs`,
+//! Adding a request: the method and its messages in `proto/`, their conversion in `convert/`,
 //! and here a handler of three steps. What it computes or reads goes into the closure it gives to
 //! a lane of the runtime.
 
@@ -8,6 +8,7 @@ mod answers;
 mod collections;
 mod context;
 mod encode;
+mod groups;
 mod hybrid;
 mod points;
 mod search;

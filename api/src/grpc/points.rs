@@ -282,7 +282,7 @@ fn cursor(after: Option<proto::PointId>, cursor: Option<&str>) -> Result<Option<
 }
 
 fn first_field(collection: &Collection) -> String {
-    collection.config().first().name.clone()
+    collection.config().first().map_or_else(String::new, |first| first.name.clone())
 }
 
 fn page_limit(context: &Context, asked: Option<u32>) -> Result<usize, Status> {
@@ -338,6 +338,7 @@ mod tests {
         let row = |id| StoredPoint {
             id: PointId::from(id),
             vectors: ["v", "w"].map(vector).into(),
+            sparse: Vec::new(),
             payload: payload.clone(),
             seq: SeqNo(1),
         };

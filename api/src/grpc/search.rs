@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bigrain_encoders::TextKind;
-use bigrain_engine::{Cancel, Collection, EmbeddingSpaceId, Filter, Query};
+use bigrain_engine::{Cancel, Collection, EmbeddingSpaceId, Filter, VectorQuery};
 use tonic::{Request, Response, Status};
 
 use super::Context;
+use super::hybrid::Encoding;
 use crate::models::Model;
 use crate::proto::search_server::Search;
 use crate::proto::{
@@ -46,15 +47,12 @@ impl Search for SearchService {
         let options = request.options.unwrap_or_default();
         // Refuse what cannot be searched before spending an encoder on it.
         convert::search_params(&options)?;
-        let filter = convert::filter(request.filter_json.as_deref())?;
-        let (collection, field) = (request.collection.clone(), request.field.clone());
-        let encoded = self.encode(collection, field, request.text).await?;
-        let (field, space) = (request.field, Some(encoded.space));
-        let query = QueryVector { vector: encoded.vector, field, space, filter };
-        let mut reply = self.search_vector(request.collection, query, options).await?;
-        reply.query_truncated = encoded.truncated;
+        let collection = request.collection.clone();
+        let (query, encoding) = self.text_vector(request).await?;
+        let mut reply = self.search_vector(collection, query, options).await?;
+        reply.query_truncated = encoding.truncated;
         if let Some(stats) = &mut reply.stats {
-            stats.encode_us = convert::micros(encoded.took);
+            stats.encode_us = convert::micros(encoding.took);
         }
         reply.server_time_us = arrival.server_time_us();
         Ok(Response::new(reply))
@@ -123,11 +121,24 @@ impl SearchService {
         let search = move |cancel: &Cancel| {
             let collection = context.collection(&collection)?;
             let query = query.into_query(cancel);
-            let output = collection.search(&query, &params).map_err(status::from_engine)?;
+            let output =
+                collection.search_by_vector(&query, &params).map_err(status::from_engine)?;
             let reply = convert::search_reply(output, convert::with_payload(&options))?;
             context.check_reply(reply)
         };
         self.0.runtime.searches.run(search).await
+    }
+
+    /// Encodes the text of a request and returns the query it becomes.
+    pub(super) async fn text_vector(
+        &self,
+        request: SearchTextRequest,
+    ) -> Result<(QueryVector, Encoding), Status> {
+        let filter = convert::filter(request.filter_json.as_deref())?;
+        let encoded = self.encode(request.collection, request.field.clone(), request.text).await?;
+        let query = convert::query(encoded.vector, request.field, Some(encoded.space)).into();
+        let query = QueryVector { query, filter };
+        Ok((query, Encoding { truncated: encoded.truncated, took: encoded.took }))
     }
 
     /// Encodes a text with the model of a field.
@@ -175,26 +186,29 @@ fn query_model(
     Ok(model)
 }
 
+/// A query by a vector and its filter, before it is known who may give it up.
 pub(super) struct QueryVector {
-    vector: Vec<f32>,
-    field: Option<String>,
-    space: Option<EmbeddingSpaceId>,
+    query: VectorQuery,
     filter: Option<Filter>,
 }
 
 impl QueryVector {
     pub fn of(request: &SearchRequest) -> Result<Self, Status> {
-        Ok(Self {
-            vector: request.vector.clone(),
-            field: request.field.clone(),
-            space: convert::space(request.space.as_deref())?,
-            filter: convert::filter(request.filter_json.as_deref())?,
-        })
+        let filter = convert::filter(request.filter_json.as_deref())?;
+        let (field, space) = (request.field.clone(), convert::space(request.space.as_deref())?);
+        let query = match &request.sparse {
+            None => convert::query(request.vector.clone(), field, space).into(),
+            Some(_) if !request.vector.is_empty() || space.is_some() => {
+                let reason = "expected a vector or a sparse vector: found both";
+                return Err(Status::invalid_argument(reason));
+            }
+            Some(sparse) => convert::sparse_query(sparse.clone(), field)?.into(),
+        };
+        Ok(Self { query, filter })
     }
 
-    pub fn into_query(self, cancel: &Cancel) -> Query {
-        let query = convert::query(self.vector, self.field, self.space);
-        let query = query.with_cancel(cancel.clone());
+    pub fn into_query(self, cancel: &Cancel) -> VectorQuery {
+        let query = self.query.with_cancel(cancel);
         match self.filter {
             Some(filter) => query.with_filter(filter),
             None => query,

@@ -1,6 +1,7 @@
 //! Facets, groups, pages in order, recommendations, batches, thresholds and diversity.
 
 use bigrain_api::Settings;
+use bigrain_api::proto::search_groups_request::Query;
 use bigrain_api::proto::search_outcome::Outcome;
 use bigrain_api::proto::{
     Diversity, Example, FacetRequest, OrderBy, Point, RecommendRequest, RecommendStrategy,
@@ -87,7 +88,7 @@ async fn pages_go_in_the_order_of_a_field() {
 async fn the_best_of_each_group_come_back() {
     let server = six_points(Settings::default()).await;
     let request = SearchGroupsRequest {
-        search: Some(search(&[1.0, 0.0])),
+        query: Some(Query::Search(search(&[1.0, 0.0]))),
         group_by: "color".to_owned(),
         per_group: Some(2),
     };
@@ -102,9 +103,12 @@ async fn the_best_of_each_group_come_back() {
         .collect();
     let expected = [("\"red\"", [6, 4]), ("\"blue\"", [5, 3])];
     assert_eq!(groups, expected.map(|(value, ids)| (value.to_owned(), ids.map(num).to_vec())));
-    let none = SearchGroupsRequest { per_group: Some(0), ..request };
+    let none = SearchGroupsRequest { per_group: Some(0), ..request.clone() };
     let status = server.search().search_groups(none).await.unwrap_err();
     assert_status(&status, Code::InvalidArgument, &["limit out of range"]);
+    let nothing = SearchGroupsRequest { query: None, ..request };
+    let status = server.search().search_groups(nothing).await.unwrap_err();
+    assert_status(&status, Code::InvalidArgument, &["query is missing"]);
 }
 
 #[tokio::test]

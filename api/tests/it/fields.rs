@@ -23,7 +23,11 @@ async fn fields_are_made_with_a_collection_added_and_dropped() {
     };
     server.create("docs", two.clone()).await.unwrap();
     let mut client = server.collections();
-    let add = |field| AddFieldRequest { collection: "docs".to_owned(), field: Some(field) };
+    let add = |field| AddFieldRequest {
+        collection: "docs".to_owned(),
+        field: Some(field),
+        ..AddFieldRequest::default()
+    };
     let sound = field("sound", 4, Metric::Dot);
     let reply = client.add_field(add(sound.clone())).await.unwrap().into_inner();
     let info = reply.collection.unwrap();
@@ -64,7 +68,7 @@ async fn points_are_written_read_and_searched_by_field() {
     let named = |field: &str, values: &[f32]| NamedVector {
         field: field.to_owned(),
         values: values.to_vec(),
-        space: None,
+        ..NamedVector::default()
     };
     let both = |id: u64, image: &[f32]| Point {
         vectors: vec![named("image", image)],

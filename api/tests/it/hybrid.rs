@@ -1,11 +1,12 @@
 //! Search by words, and by vectors and words together.
 
 use bigrain_api::proto::hybrid_part::Search;
+use bigrain_api::proto::search_groups_request::Query;
 use bigrain_api::proto::{
     AddTextFieldRequest, CollectionConfig, DropTextFieldRequest, EncodeRequest,
     GetCollectionRequest, HybridPart, HybridText, HybridVector, HybridWords, Metric, Point,
-    SearchHybridRequest, SearchOptions, SearchWordsRequest, SetHybridFitRequest, TextField,
-    UpsertRequest,
+    PointGroup, PointId, SearchGroupsRequest, SearchHybridRequest, SearchOptions,
+    SearchTextRequest, SearchWordsRequest, SetHybridFitRequest, TextField, UpsertRequest,
 };
 use tonic::Code;
 
@@ -109,6 +110,41 @@ async fn stated_weights_decide_which_part_counts() {
     assert_status(&status, Code::FailedPrecondition, &["has 0"]);
 }
 
+/// The values and ids of the groups that a search by every way finds.
+async fn groups(server: &TestServer, query: Query) -> Vec<(String, Vec<PointId>)> {
+    let group_by = "n".to_owned();
+    let request = SearchGroupsRequest { query: Some(query), group_by, per_group: Some(2) };
+    let reply = server.search().search_groups(request).await.unwrap().into_inner();
+    let ids = |group: PointGroup| {
+        group.points.into_iter().map(|point| point.id.unwrap()).collect::<Vec<_>>()
+    };
+    reply.groups.into_iter().map(|group| (group.value_json.clone(), ids(group))).collect()
+}
+
+#[tokio::test]
+async fn groups_of_words_texts_and_both_come_in_the_order_of_their_best_points() {
+    let server = server().await;
+    let found = groups(&server, Query::Words(words("wings"))).await;
+    assert_eq!(found, [("0".to_owned(), vec![num(0)]), ("1".to_owned(), vec![num(1)])]);
+    let text = SearchTextRequest {
+        collection: "docs".to_owned(),
+        text: "a shock wave in air".to_owned(),
+        ..SearchTextRequest::default()
+    };
+    let found = groups(&server, Query::Text(text.clone())).await;
+    assert_eq!(found[0], ("2".to_owned(), vec![num(2)]));
+    assert_eq!(found.len(), 3);
+    let found = groups(&server, Query::Hybrid(hybrid("minmax", [Some(0.1), Some(0.9)]))).await;
+    assert_eq!(found[0], ("2".to_owned(), vec![num(2)]));
+    assert_eq!(found.len(), 3);
+
+    let filter_json = Some("{".to_owned());
+    let bad = Query::Text(SearchTextRequest { filter_json, ..text });
+    let request = SearchGroupsRequest { query: Some(bad), group_by: "n".into(), per_group: None };
+    let status = server.search().search_groups(request).await.unwrap_err();
+    assert_status(&status, Code::InvalidArgument, &[]);
+}
+
 #[tokio::test]
 async fn nothing_is_fused_by_default() {
     let server = server().await;
@@ -141,6 +177,7 @@ async fn a_fit_is_kept_shown_used_and_forgotten() {
     let set = |fit: Option<&str>| SetHybridFitRequest {
         collection: "docs".to_owned(),
         fit_json: fit.map(str::to_owned),
+        name: None,
     };
     server.collections().set_hybrid_fit(set(Some(fit))).await.unwrap();
     let name = "docs".to_owned();
@@ -152,6 +189,17 @@ async fn a_fit_is_kept_shown_used_and_forgotten() {
     let stated = hybrid("minmax", [Some(0.1), Some(0.9)]);
     let stated = server.search().search_hybrid(stated).await.unwrap();
     assert_eq!(fitted.into_inner().points, stated.into_inner().points);
+    let other = fit.replace("0.1}", "0.9}").replace("0.9},\"evidence", "0.1},\"evidence");
+    let named = SetHybridFitRequest { name: Some("tickets".to_owned()), ..set(Some(&*other)) };
+    let shown = server.collections().set_hybrid_fit(named).await.unwrap().into_inner();
+    let info = shown.collection.unwrap();
+    assert!(info.named_hybrid_fits_json["tickets"].contains("\"weight\":0.1"));
+    let fitted = server.search().search_hybrid(hybrid("fitted(tickets)", [None; 2])).await.unwrap();
+    let stated = hybrid("minmax", [Some(0.9), Some(0.1)]);
+    let stated = server.search().search_hybrid(stated).await.unwrap();
+    assert_eq!(fitted.into_inner().points, stated.into_inner().points);
+    let status = server.search().search_hybrid(hybrid("fitted(x)", [None; 2])).await.unwrap_err();
+    assert_status(&status, Code::FailedPrecondition, &["fitted as \"x\""]);
 
     let status = server.collections().set_hybrid_fit(set(Some("{}"))).await.unwrap_err();
     assert_status(&status, Code::InvalidArgument, &["fit_json"]);

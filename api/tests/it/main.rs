@@ -15,4 +15,5 @@ mod lifecycle;
 mod limits;
 mod points;
 mod searching;
+mod sparse;
 mod stream;

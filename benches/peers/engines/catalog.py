@@ -36,10 +36,17 @@ MAKERS: dict[str, Maker] = {
     "diskann": _from("diskann_index", "DiskannIndex"),
 }
 
+FILTERED: dict[str, Maker] = {
+    "hnswlib-marked": _from("hnswlib_filtered", "HnswlibMarked"),
+    "hnswlib-callback": _from("hnswlib_filtered", "HnswlibCallback"),
+    "qdrant-filtered": _from("qdrant_filtered", "QdrantFiltered"),
+}
+"""Engines that search with filters; each is a `FilteredEngine`."""
+
 NEEDS_OLD_NUMPY = frozenset({"diskann"})
 """Engines that run in the second virtual environment."""
 
 
 def make(name: str, space: Space) -> Engine:
     """Makes the engine of that name. Raises `Unavailable` with the reason where it cannot be."""
-    return MAKERS[name](space)
+    return {**MAKERS, **FILTERED}[name](space)

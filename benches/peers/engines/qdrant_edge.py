@@ -25,6 +25,8 @@ class QdrantEdge(Engine):
 
     package = "qdrant-edge-py"
     how = "one batch"
+    full_scan_kb = 1
+    """Rows that are scored without the graph, in KB."""
 
     def __init__(self, space: Space, title: str, quantization: Any) -> None:
         super().__init__(space)
@@ -33,9 +35,10 @@ class QdrantEdge(Engine):
 
     def build(self, base: Vectors, folder: Path) -> None:
         shard = qdrant.EdgeShard.create(str(folder), self._config())
+        self.before_points(shard)
         for start in range(0, len(base), _BATCH):
-            rows = base[start : start + _BATCH].tolist()
-            points = [qdrant.Point(start + i, row) for i, row in enumerate(rows)]
+            rows = enumerate(base[start : start + _BATCH].tolist(), start)
+            points = [qdrant.Point(i, row, self.payload(i)) for i, row in rows]
             shard.update(qdrant.UpdateOperation.upsert_points(points))
         while shard.optimize():
             pass
@@ -55,15 +58,23 @@ class QdrantEdge(Engine):
     def series(self) -> list[list[Knob]]:
         return [grid("hnsw_ef", WIDTHS, oversampling=factor) for factor in _OVERSAMPLED]
 
-    def search(self, queries: Vectors, limit: int, knob: Knob) -> Ids:
+    def before_points(self, shard: Any) -> None:
+        """Does what has to be done before the first point comes."""
+
+    def payload(self, row: int) -> Any:
+        """Returns what a row carries."""
+        return None
+
+    def request(self, query: list[float], limit: int, knob: Knob) -> Any:
+        """Returns the request for one query."""
         params = qdrant.SearchParams(
             hnsw_ef=int(knob["hnsw_ef"]),
             quantization=qdrant.QuantizationSearchParams(rescore=True, oversampling=knob["oversampling"]),
         )
-        requests = [
-            qdrant.QueryRequest(limit, query=qdrant.Query.Nearest(query), params=params)
-            for query in queries.tolist()
-        ]
+        return qdrant.QueryRequest(limit, query=qdrant.Query.Nearest(query), params=params)
+
+    def search(self, queries: Vectors, limit: int, knob: Knob) -> Ids:
+        requests = [self.request(query, limit, knob) for query in queries.tolist()]
         rows = np.full((len(queries), limit), -1, np.int64)
         for i, found in enumerate(self._shard.query_batch(qdrant.QueryBatchRequest(requests))):
             rows[i, : len(found)] = [point.id for point in found]
@@ -74,7 +85,10 @@ class QdrantEdge(Engine):
         return qdrant.EdgeConfig(
             vectors=qdrant.EdgeVectorParams(self.space.dims, distance),
             hnsw_config=qdrant.HnswIndexConfig(
-                m=DEGREE, ef_construct=CONSTRUCTION, full_scan_threshold=1, max_indexing_threads=1
+                m=DEGREE,
+                ef_construct=CONSTRUCTION,
+                full_scan_threshold=self.full_scan_kb,
+                max_indexing_threads=1,
             ),
             quantization_config=self._quantization,
             optimizers=qdrant.EdgeOptimizersConfig(

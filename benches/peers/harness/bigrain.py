@@ -68,6 +68,7 @@ class Bigrain:
         self._lists = Space(vectors.rows, vectors.dims, vectors.metric).lists
         self.folder = folder
         """Where the collection lies, once it is prepared."""
+        self._more_flags: list[str] = []
         self._built: dict[str, Any] = {}
         self._seen: dict[str, Any] = {}
 
@@ -134,6 +135,7 @@ class Bigrain:
             self._program,
             self._vectors,
             [
+                *self._more_flags,
                 *("--levels", str(self._variant.levels), "--dense", self._variant.dense),
                 *("--lists", str(self._lists), "--limit", str(self._limit)),
                 *("--data", str(self.folder), "--collection", self.name, "--rounds", "1"),
@@ -149,7 +151,9 @@ def evaluate(
     """Runs `bigrain eval --vectors` with one thread on a set and returns its JSON."""
     command = [*prefix, str(program), "--threads", "1", "eval", "--json"]
     command += ["--vectors", str(vectors.base_path), "--queries", str(vectors.queries_path)]
-    command += ["--truth", str(vectors.truth_path), "--metric", vectors.metric, *flags]
+    command += ["--metric", vectors.metric, *flags]
+    if "--filters" not in flags:
+        command += ["--truth", str(vectors.truth_path)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)
     except subprocess.TimeoutExpired as error:

@@ -24,7 +24,7 @@ def section(results: Results) -> str:
     name = results.set["name"]
     parts = [
         f"## {results.set['title']}",
-        _facts(results),
+        facts(results),
         f"![Queries a second against recall]({'peers/' + name + '.svg'})",
         _speed(results),
         "### What it takes",
@@ -44,7 +44,8 @@ the peer refines the fewest candidates that are enough for them (within half a p
 give)."""
 
 
-def _facts(results: Results) -> str:
+def facts(results: Results) -> str:
+    """Returns what was compared, where, when, under which load, and the command."""
     told, machine = results.set, results.machine
     isa = f" ({', '.join(machine['isa'])})" if machine["isa"] else ""
     low, high = min(results.loads), max(results.loads)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.catalog import NEEDS_OLD_NUMPY
+from sets.filter_cases import FilterCases
 from sets.vector_set import VectorSet
 
 from .contestant import Facts, Failed, Knob, Point
@@ -40,8 +41,17 @@ class Pythons:
 class Peer:
     """One engine on one set."""
 
-    def __init__(self, name: str, vectors: VectorSet, folder: Path, pythons: Pythons, limit: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        vectors: VectorSet,
+        folder: Path,
+        pythons: Pythons,
+        limit: int,
+        cases: FilterCases | None = None,
+    ) -> None:
         self.name = name
+        self._cases = cases
         self._vectors, self._folder, self._limit = vectors, folder / name, limit
         self._log = folder / f"{name}.log"
         self._pythons = pythons
@@ -62,10 +72,16 @@ class Peer:
         return self._folder
 
     def sweep(self, first: list[Point] | None) -> list[Point]:
-        """Measures every series in the first round, what was useful in later ones."""
-        if first is None:
-            return explore(self._opened["series"], self._measure)
-        return [self._measure(knob) for knob in useful(first)]
+        """Measures every series in the first round, what was useful in later ones; case by case, if
+        there are filter cases.
+        """
+        if self._cases is None:
+            return self._sweep(first, {})
+        points = []
+        for case in range(len(self._cases.cases)):
+            of_case = None if first is None else [p for p in first if p.knob["case"] == case]
+            points += self._sweep(of_case, {"case": case})
+        return points
 
     def facts(self) -> Facts:
         """Returns what the worker told of itself."""
@@ -91,6 +107,12 @@ class Peer:
             self._process.wait()
             self._process = None
 
+    def _sweep(self, first: list[Point] | None, case: Knob) -> list[Point]:
+        if first is None:
+            series = [[{**case, **knob} for knob in knobs] for knobs in self._opened["series"]]
+            return explore(series, self._measure)
+        return [self._measure(knob) for knob in useful(first)]
+
     def _measure(self, knob: Knob) -> Point:
         if self._process is None or self._process.stdin is None:
             raise Failed("it was not started")
@@ -105,6 +127,8 @@ class Peer:
         command = [str(self._pythons.of(self.name)), "-m", "harness.worker", action]
         command += ["--engine", self.name, "--set", str(self._vectors.folder)]
         command += ["--index", str(self._folder), "--limit", str(self._limit)]
+        if self._cases is not None:
+            command += ["--cases", str(self._cases.folder)]
         with self._log.open("a") as log:
             return subprocess.Popen(
                 command,

@@ -17,12 +17,17 @@ from .results import Results
 
 _LEAST, _MOST = 0.8, 0.9992
 _TICKS = (0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
-_MARKS = "osv^D<>Pp*Xh"
+MARKS = "osv^D<>Pp*Xh"
+
+
+def prepare() -> None:
+    """Sets what every picture shares; the same figures give the same bytes."""
+    plt.rcParams.update({"svg.hashsalt": "bigrain", "svg.fonttype": "none", "font.size": 9})
 
 
 def draw(results: Results, path: Path) -> None:
     """Writes the picture as SVG; the same figures give the same bytes."""
-    plt.rcParams.update({"svg.hashsalt": "bigrain", "svg.fonttype": "none", "font.size": 9})
+    prepare()
     figure, axes = plt.subplots(figsize=(9, 8), layout="constrained")
     for number, entry in enumerate(results.entries):
         _line(axes, entry, number)
@@ -62,6 +67,6 @@ def _line(axes: plt.Axes, entry: Entry, number: int) -> None:
         linestyle="-" if ours else "--",
         linewidth=2.2 if ours else 1,
         zorder=3 if ours else 2,
-        marker=_MARKS[number % len(_MARKS)],
+        marker=MARKS[number % len(MARKS)],
         markersize=4,
     )

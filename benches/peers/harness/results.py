@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
+import datetime
 import json
+import shlex
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sets.source import sha256
+from sets.vector_set import VectorSet
+
+from . import machine
 from .contestant import Entry
 
 
@@ -50,3 +58,23 @@ class Results:
         told = json.loads(path.read_text())
         told["entries"] = [Entry.from_json(entry) for entry in told["entries"]]
         return cls(**told)
+
+    @classmethod
+    def opened(cls, kept: Path, vectors: VectorSet, options: argparse.Namespace, limit: int) -> Results:
+        """Returns the results to go on with, where that was asked for and they fit, or empty ones."""
+        told = json.loads((vectors.folder / "set.json").read_text())
+        program = sha256(options.bigrain) if options.bigrain.is_file() else "none"
+        if options.resume and kept.is_file():
+            results = cls.load(kept)
+            if results.set["sha256"] == told["sha256"] and results.program == program:
+                results.skipped.clear()
+                return results
+            print(f"{kept} is of other vectors or another program: starting anew", file=sys.stderr)
+        return cls(
+            set=told,
+            machine=machine.describe(),
+            command=options.command or shlex.join(["python", *sys.argv]),
+            program=program,
+            date=datetime.date.today().isoformat(),
+            limit=limit,
+        )

@@ -2,7 +2,8 @@
 
 `build` makes the index unless the same one is there, and writes `built.json` last. `serve` opens it,
 says what it holds, and then answers each line `{"knob": {...}}` with `{"recall", "qps", "cpu_share",
-"rss_bytes"}` until its input ends.
+"rss_bytes"}` until its input ends. With `--cases`, `case` in the knob is the number of the filter case that
+is searched.
 
 Libraries print to standard output, so the protocol keeps the real one for itself.
 """
@@ -24,7 +25,9 @@ import numpy as np
 
 from engines.catalog import make
 from engines.engine import Engine, Knob, Space, Unavailable, Vectors
+from engines.filtered import FilteredEngine
 from harness.judge import Judge
+from sets.filter_cases import FilterCase, FilterCases
 from sets.vector_set import VectorSet
 
 WARM_UP = 64
@@ -41,6 +44,7 @@ def main() -> int:
     parser.add_argument("--set", type=Path, required=True)
     parser.add_argument("--index", type=Path, required=True)
     parser.add_argument("--limit", type=int, default=10)
+    parser.add_argument("--cases", type=Path, help="the folder of filter cases")
     options = parser.parse_args()
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
@@ -50,20 +54,25 @@ def main() -> int:
     except Unavailable as error:
         _say(out, {"unavailable": str(error)})
         return 0
+    cases = FilterCases.open(options.cases) if options.cases else None
+    if isinstance(engine, FilteredEngine) and cases is not None:
+        engine.carry(cases.numbers)
     if options.action == "build":
-        _say(out, build(engine, vectors, options.index))
+        _say(out, build(engine, vectors, options.index, cases))
     else:
-        serve(engine, vectors, options, out)
+        serve(engine, vectors, options, cases, out)
     return 0
 
 
-def build(engine: Engine, vectors: VectorSet, folder: Path) -> dict[str, Any]:
+def build(engine: Engine, vectors: VectorSet, folder: Path, cases: FilterCases | None) -> dict[str, Any]:
     """Builds into `folder`, or returns what is known of the same index that lies there."""
     identity = {
         "title": engine.title,
         "version": importlib.metadata.version(engine.package),
         "base": json.loads((vectors.folder / "set.json").read_text())["sha256"]["base.npy"],
     }
+    if cases is not None:
+        identity["numbers"] = cases.sha256
     note = folder / "built.json"
     if note.is_file() and (told := json.loads(note.read_text()))["identity"] == identity:
         return {**told, "reused": True}
@@ -84,14 +93,19 @@ def build(engine: Engine, vectors: VectorSet, folder: Path) -> dict[str, Any]:
     return {**told, "reused": False}
 
 
-def serve(engine: Engine, vectors: VectorSet, options: argparse.Namespace, out: TextIO) -> None:
+def serve(
+    engine: Engine,
+    vectors: VectorSet,
+    options: argparse.Namespace,
+    cases: FilterCases | None,
+    out: TextIO,
+) -> None:
     """Opens the index and answers until the input ends."""
     raw = vectors.query_rows()
-    judge = Judge(vectors.base(), raw, vectors.truth(), vectors.metric, options.limit)
-    queries = scaled(raw, vectors)
     before = rss_bytes()
     engine.open(options.index)
     memory = engine.memory()
+    asked = Asked(engine, vectors, raw, options.limit)
     _say(out, {
         "title": engine.title,
         "how": engine.how,
@@ -103,8 +117,31 @@ def serve(engine: Engine, vectors: VectorSet, options: argparse.Namespace, out: 
     })  # fmt: skip
     for line in sys.stdin:
         knob: Knob = json.loads(line)["knob"]
-        point = measure(engine, queries, options.limit, knob, judge)
+        if cases is not None:
+            asked.choose(cases, int(knob.pop("case")))
+        point = measure(engine, asked.queries, options.limit, knob, asked.judge)
         _say(out, {**point, "rss_bytes": rss_bytes() - before})
+
+
+class Asked:
+    """What is searched for: every query, or those of one filter case."""
+
+    def __init__(self, engine: Engine, vectors: VectorSet, raw: Vectors, limit: int) -> None:
+        self._engine, self._vectors, self._limit = engine, vectors, limit
+        self._base, self._raw, self._scaled = vectors.base(), raw, scaled(raw, vectors)
+        self._chosen: FilterCase | None = None
+        self.queries = self._scaled
+        self.judge = Judge(self._base, raw, vectors.truth(), vectors.metric, limit)
+
+    def choose(self, cases: FilterCases, number: int) -> None:
+        """Turns to a case, unless it is the one that was chosen."""
+        case = cases.cases[number]
+        if case is self._chosen or not isinstance(self._engine, FilteredEngine):
+            return
+        self._engine.choose(case.field, case.end)
+        self._chosen, self.queries = case, self._scaled[case.queries]
+        queries, metric = self._raw[case.queries], self._vectors.metric
+        self.judge = Judge(self._base, queries, case.truth(), metric, self._limit)
 
 
 def measure(engine: Engine, queries: Vectors, limit: int, knob: Knob, judge: Judge) -> dict[str, float]:

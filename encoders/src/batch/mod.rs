@@ -1,10 +1,13 @@
 //! Many texts become packed batches.
 //!
 //! Texts are sorted by length and cut into batches by tokens ([`plan_batches`]); a batch holds the
-//! tokens of its texts one after the other, without padding ([`PackedBatch`]).
+//! tokens of its texts one after the other, without padding ([`PackedBatch`]). [`run_batches`] takes
+//! them through a model.
 
 mod packed;
 mod plan;
+mod run;
 
 pub(crate) use packed::PackedBatch;
-pub(crate) use plan::plan_batches;
+pub(crate) use plan::{Sharing, plan_batches};
+pub(crate) use run::run_batches;

@@ -25,12 +25,16 @@ impl PackedBatch {
         batch
     }
 
-    /// Replaces the type of every token.
-    #[cfg(test)]
-    pub(crate) fn with_types(mut self, types: Vec<u32>) -> Self {
-        assert_eq!(types.len(), self.ids.len());
-        self.types = types;
-        self
+    /// Packs texts that come with the type of each of their tokens.
+    pub(crate) fn with_types<'a>(texts: impl IntoIterator<Item = (&'a [u32], &'a [u32])>) -> Self {
+        let mut types = Vec::new();
+        let texts = texts.into_iter().map(|(ids, kinds)| {
+            debug_assert_eq!(ids.len(), kinds.len());
+            types.extend_from_slice(kinds);
+            ids
+        });
+        let batch = Self::new(texts);
+        Self { types, ..batch }
     }
 
     /// Tokens of all texts.
@@ -56,7 +60,8 @@ mod tests {
 
     #[test]
     fn positions_restart_with_each_text() {
-        let batch = PackedBatch::new([&[7, 8, 9][..], &[], &[5]]).with_types(vec![0, 0, 1, 0]);
+        let texts = [(&[7, 8, 9][..], &[0, 0, 1][..]), (&[], &[]), (&[5], &[0])];
+        let batch = PackedBatch::with_types(texts);
         assert_eq!(batch.bounds(), [0, 3, 4]);
         let tokens: Vec<_> = batch.iter().collect();
         assert_eq!(tokens, [(7, 0, 0), (8, 0, 1), (9, 1, 2), (5, 0, 0)]);

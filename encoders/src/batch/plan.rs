@@ -20,14 +20,24 @@ const MIN_THREAD_TOKENS: usize = 128;
 pub(crate) struct BatchPlan {
     /// The texts of each batch, longest first.
     pub(crate) batches: Vec<Vec<usize>>,
-    /// Whether threads share each batch, rather than take one each.
-    pub(crate) shared: bool,
+    /// Who works on each batch.
+    pub(crate) sharing: Sharing,
+}
+
+/// Who works on a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// The calling thread.
+    OneThread,
+    /// All threads of the rayon pool the caller runs in.
+    Pool,
 }
 
 /// Sorts texts by length, longest first, and cuts them by tokens into even batches for `threads`.
 pub(crate) fn plan_batches(lengths: &[usize], threads: usize) -> BatchPlan {
     let total: usize = lengths.iter().sum();
     let shared = threads > 1 && (lengths.len() < threads || total < threads * MIN_THREAD_TOKENS);
+    let sharing = if shared { Sharing::Pool } else { Sharing::OneThread };
     let mut count = total.div_ceil(MAX_BATCH_TOKENS).max(1);
     if !shared {
         count = count.next_multiple_of(threads.max(1));
@@ -50,7 +60,7 @@ pub(crate) fn plan_batches(lengths: &[usize], threads: usize) -> BatchPlan {
     if !batch.is_empty() {
         batches.push(batch);
     }
-    BatchPlan { batches, shared }
+    BatchPlan { batches, sharing }
 }
 
 #[cfg(test)]
@@ -61,11 +71,12 @@ mod tests {
 
     #[test]
     fn one_query_is_shared_and_many_texts_are_not() {
-        assert_eq!(plan_batches(&[12], 2), BatchPlan { batches: vec![vec![0]], shared: true });
-        assert!(!plan_batches(&[12], 1).shared);
+        let alone = BatchPlan { batches: vec![vec![0]], sharing: Sharing::Pool };
+        assert_eq!(plan_batches(&[12], 2), alone);
+        assert_eq!(plan_batches(&[12], 1).sharing, Sharing::OneThread);
         let plan = plan_batches(&[100; 30], 2);
         assert_eq!(plan.batches.len(), 4);
-        assert!(!plan.shared);
+        assert_eq!(plan.sharing, Sharing::OneThread);
         assert!(plan_batches(&[], 2).batches.is_empty());
     }
 

@@ -9,12 +9,17 @@ use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::activation::Activation;
 use super::approx::exp2;
 use super::buffer::AlignedBuffer;
-use super::gemm::{Activation, Gemm, Panels, Rows, Start, TILE_ROWS};
+use super::gemm::{Gemm, Panels, Rows, Start, TILE_ROWS};
+use super::position_bias::PositionBias;
+
+/// Keys that are transposed together.
+const BLOCK: usize = 4;
 
 /// The shape of multi-head attention: `heads` heads of `head_dims`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Attention {
     /// The instruction set to run on.
     pub(crate) arch: Arch,
@@ -22,6 +27,8 @@ pub(crate) struct Attention {
     pub(crate) heads: usize,
     /// Values of one head.
     pub(crate) head_dims: usize,
+    /// Added to scores before they are divided by `√head_dims`.
+    pub(crate) bias: Option<PositionBias>,
 }
 
 /// Panels and scores of the head that is being worked on.
@@ -53,7 +60,7 @@ impl Attention {
                 break;
             }
             self.arch.dispatch(TextPass {
-                shape: *self,
+                shape: self,
                 qkv: &qkv[text[0] * 3 * hidden..text[1] * 3 * hidden],
                 queries: queries.start - text[0]..queries.end - text[0],
                 out: &mut out[(queries.start - rows.start) * hidden..],
@@ -65,7 +72,7 @@ impl Attention {
 
 /// All heads of one text, for a range of its queries.
 struct TextPass<'a> {
-    shape: Attention,
+    shape: &'a Attention,
     qkv: &'a [f32],
     queries: Range<usize>,
     out: &'a mut [f32],
@@ -90,6 +97,12 @@ impl WithSimd for TextPass<'_> {
             pack_values(self.qkv, 2 * hidden + head * dims, 3 * hidden, dims, width, values);
             for (tile, first) in self.queries.clone().step_by(TILE_ROWS).enumerate() {
                 let count = TILE_ROWS.min(self.queries.end - first);
+                if let Some(bias) = &self.shape.bias {
+                    for (row, query) in scores.chunks_exact_mut(padded).zip(first..first + count) {
+                        row[..length].copy_from_slice(&bias.row(head, query)[..length]);
+                        row[length..].fill(0.0);
+                    }
+                }
                 Gemm {
                     a: Rows {
                         data: &self.qkv[first * 3 * hidden + head * dims..],
@@ -97,7 +110,7 @@ impl WithSimd for TextPass<'_> {
                         count,
                     },
                     b: Panels { data: keys, depth: dims, cols: padded },
-                    start: Start::Zero,
+                    start: if self.shape.bias.is_some() { Start::Out } else { Start::Zero },
                     activation: Activation::None,
                     out: scores,
                     out_stride: padded,
@@ -143,11 +156,37 @@ fn pack_keys(
         if count < width {
             panel.fill(0.0);
         }
-        for (at, row) in rows.chunks_exact(stride).enumerate() {
+        let whole = count / BLOCK * BLOCK;
+        for at in (0..whole).step_by(BLOCK) {
+            let rows: [&[f32]; BLOCK] =
+                std::array::from_fn(|i| &rows[(at + i) * stride + column..][..dims]);
+            transpose_block(rows, panel, at, width);
+        }
+        for (at, row) in rows.chunks_exact(stride).enumerate().skip(whole) {
             for (line, &value) in panel.chunks_exact_mut(width).zip(&row[column..column + dims]) {
                 line[at] = value;
             }
         }
+    }
+}
+
+/// Writes four rows as columns `at..at + 4` of a panel.
+///
+/// Four by four values go through registers: value by value the compiler would write with scatters,
+/// which took as long as all of the scores.
+#[inline(always)]
+fn transpose_block(rows: [&[f32]; BLOCK], panel: &mut [f32], at: usize, width: usize) {
+    let [a, b, c, d] = rows.map(|row| row.as_chunks::<BLOCK>());
+    let quads = a.0.iter().zip(b.0).zip(c.0).zip(d.0);
+    let mut blocks = panel.chunks_exact_mut(BLOCK * width);
+    for ((((a, b), c), d), lines) in quads.zip(blocks.by_ref()) {
+        for i in 0..BLOCK {
+            lines[i * width + at..][..BLOCK].copy_from_slice(&[a[i], b[i], c[i], d[i]]);
+        }
+    }
+    let rest = a.1.iter().zip(b.1).zip(c.1).zip(d.1);
+    for ((((&a, &b), &c), &d), line) in rest.zip(blocks.into_remainder().chunks_exact_mut(width)) {
+        line[at..][..BLOCK].copy_from_slice(&[a, b, c, d]);
     }
 }
 
@@ -245,7 +284,7 @@ mod tests {
                 (0..tokens * 3 * hidden).map(|i| (i as f32 * 0.618).sin() * 2.0).collect();
             let cut = cut.index(tokens + 1);
             for arch in [Arch::new(), Arch::Scalar] {
-                let attention = Attention { arch, heads, head_dims: dims };
+                let attention = Attention { arch, heads, head_dims: dims, bias: None };
                 let mut scratch = AttentionScratch::default();
                 let mut out = vec![f32::NAN; tokens * hidden];
                 let (front, back) = out.split_at_mut(cut * hidden);

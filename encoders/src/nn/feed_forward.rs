@@ -1,82 +1,87 @@
 //! The two layers between attentions: widen, activate, narrow.
 //!
-//! The wide intermediate (four times the hidden width) is never held whole. A slice of it, as wide
-//! as one block of the second weight is deep, is computed, activated in registers and multiplied
-//! on at once, so it does not leave the second-level cache.
+//! The wide intermediate (four times the hidden width) is never held whole, so that it does not leave
+//! the second-level cache. In `f32` a slice of it, as wide as one block of the second weight is deep,
+//! is computed for all rows, activated in registers and multiplied on at once. In int8 the scale of a
+//! row follows from all of its values, so there it is whole, for a part of the rows.
 
+use bigrain_kernels::Int8Rows;
+use pulp::Arch;
+
+use super::activation::{Activation, activate};
 use super::buffer::AlignedBuffer;
-use super::gemm::{Activation, Gemm, Rows, Start};
+use super::gemm::Rows;
 use super::linear::Linear;
+use super::packed_linear::PackedLinear;
+
+/// Rows whose whole intermediate is computed at a time, in int8: weights are read from the third-level
+/// cache once for each such part.
+const WHOLE_ROWS: usize = 96;
 
 /// `activation(x W₁ᵀ + b₁) W₂ᵀ + b₂`.
 #[derive(Debug)]
 pub(crate) struct FeedForward {
+    arch: Arch,
     up: Linear,
     down: Linear,
     activation: Activation,
 }
 
-/// The slice of the intermediate that is being worked on.
+/// The part of the intermediate that is being worked on.
 #[derive(Debug, Default)]
 pub(crate) struct FeedForwardScratch {
-    slice: AlignedBuffer,
+    part: AlignedBuffer,
+    quantized: Int8Rows,
 }
 
 impl FeedForward {
     /// Joins two layers; `down` takes what `up` gives.
-    pub(crate) fn new(up: Linear, down: Linear, activation: Activation) -> Self {
-        debug_assert_eq!(up.outputs(), down.weight().depth());
-        Self { up, down, activation }
+    pub(crate) fn new(arch: Arch, up: Linear, down: Linear, activation: Activation) -> Self {
+        debug_assert_eq!(up.outputs(), down.inputs());
+        Self { arch, up, down, activation }
     }
 
     /// Writes the result for the rows of `x`, `[rows, hidden]`, to `out` of the same shape.
     pub(crate) fn forward(&self, x: &[f32], out: &mut [f32], scratch: &mut FeedForwardScratch) {
+        if let (Linear::F32(up), Linear::F32(down)) = (&self.up, &self.down) {
+            return self.forward_in_slices(up, down, x, out, scratch);
+        }
         let hidden = self.down.outputs();
-        let count = x.len() / hidden;
-        for (start, width) in self.down.weight().blocks() {
-            let slice = scratch.slice.grow(count * width);
-            self.widen(x, start, width, slice);
-            self.down.weight().arch().dispatch(Gemm {
-                a: Rows { data: slice, stride: width, count },
-                b: self.down.weight().panels(start, 0, hidden),
-                start: if start == 0 { Start::Bias(self.down.bias()) } else { Start::Out },
-                activation: Activation::None,
-                out,
-                out_stride: hidden,
-            });
+        let rows = WHOLE_ROWS * hidden;
+        for (x, out) in x.chunks(rows).zip(out.chunks_mut(rows)) {
+            let wide = scratch.part.grow(x.len() / hidden * self.up.outputs());
+            self.widen(x, wide, &mut scratch.quantized);
+            self.down.forward(wide, out, &mut scratch.quantized);
         }
     }
 
-    /// Computes columns `start..start + width` of the intermediate.
-    fn widen(&self, x: &[f32], start: usize, width: usize, slice: &mut [f32]) {
-        let weight = self.up.weight();
-        let hidden = weight.depth();
-        for (k_start, depth) in weight.blocks() {
-            let last = k_start + depth == hidden;
-            weight.arch().dispatch(Gemm {
-                a: Rows {
-                    data: x.get(k_start..).unwrap_or_default(),
-                    stride: hidden,
-                    count: x.len() / hidden,
-                },
-                b: weight.panels(k_start, start, width),
-                start: if k_start == 0 {
-                    Start::Bias(&self.up.bias()[start..])
-                } else {
-                    Start::Out
-                },
-                activation: if last { self.activation } else { Activation::None },
-                out: slice,
-                out_stride: width,
-            });
+    /// Writes the whole intermediate of the rows of `x`, activated, to `wide`.
+    pub(crate) fn widen(&self, x: &[f32], wide: &mut [f32], quantized: &mut Int8Rows) {
+        self.up.forward(x, wide, quantized);
+        activate(self.arch, self.activation, wide);
+    }
+
+    fn forward_in_slices(
+        &self,
+        up: &PackedLinear,
+        down: &PackedLinear,
+        x: &[f32],
+        out: &mut [f32],
+        scratch: &mut FeedForwardScratch,
+    ) {
+        let hidden = down.outputs();
+        let x = Rows { data: x, stride: hidden, count: x.len() / hidden };
+        for (start, width) in down.blocks() {
+            let slice = scratch.part.grow(x.count * width);
+            up.forward_columns(x, start..start + width, self.activation, slice, width);
+            let slice = Rows { data: slice, stride: width, count: x.count };
+            down.forward_block(slice, start, out, hidden);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use pulp::Arch;
-
     use super::*;
 
     #[test]
@@ -92,16 +97,17 @@ mod tests {
         let arch = Arch::new();
         let up = Linear::new(arch, &w1, &b1, hidden);
         let mut middle = vec![0.0; rows * wide];
-        up.forward(&x, &mut middle);
+        let mut quantized = Int8Rows::default();
+        up.forward(&x, &mut middle, &mut quantized);
         for value in &mut middle {
             *value = value.max(0.0);
         }
         let mut expected = vec![0.0; rows * hidden];
         let down = Linear::new(arch, &w2, &b2, wide);
-        down.forward(&middle, &mut expected);
+        down.forward(&middle, &mut expected, &mut quantized);
 
         let mut out = vec![f32::NAN; rows * hidden];
-        let layer = FeedForward::new(up, down, Activation::Relu);
+        let layer = FeedForward::new(arch, up, down, Activation::Relu);
         layer.forward(&x, &mut out, &mut FeedForwardScratch::default());
         assert_eq!(out, expected);
     }

@@ -15,7 +15,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::approx::{gelu, gelu_tanh};
+use super::activation::Activation;
 use super::buffer::AlignedBuffer;
 
 /// Rows of a register tile.
@@ -26,19 +26,6 @@ const K_BLOCK: usize = 448;
 const K_ALIGN: usize = 32;
 /// The widest panel: two AVX-512 registers.
 pub(super) const MAX_WIDTH: usize = 32;
-
-/// What happens to a result before it is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Activation {
-    /// Nothing.
-    None,
-    /// `x Φ(x)`.
-    Gelu,
-    /// The `tanh` form of GELU.
-    GeluTanh,
-    /// `max(x, 0)`.
-    Relu,
-}
 
 /// A right-hand matrix `[k, cols]` in panels.
 #[derive(Debug)]
@@ -96,6 +83,20 @@ impl PackedMatrix {
         (0..depth).step_by(block).map(move |start| (start, block.min(depth - start)))
     }
 
+    /// Writes `rows · self` to `out`, one row every `out_stride` values.
+    pub(crate) fn multiply(&self, rows: Rows<'_>, out: &mut [f32], out_stride: usize) {
+        for (k_start, _) in self.blocks() {
+            self.arch.dispatch(Gemm {
+                a: Rows { data: rows.data.get(k_start..).unwrap_or_default(), ..rows },
+                b: self.panels(k_start, 0, self.cols),
+                start: if k_start == 0 { Start::Zero } else { Start::Out },
+                activation: Activation::None,
+                out,
+                out_stride,
+            });
+        }
+    }
+
     /// The panels of columns `cols` (which start at a panel) in the block that starts at `k_start`.
     pub(super) fn panels(&self, k_start: usize, col_start: usize, cols: usize) -> Panels<'_> {
         debug_assert!(col_start.is_multiple_of(self.width) && k_start.is_multiple_of(self.block));
@@ -131,13 +132,13 @@ pub(super) enum Start<'a> {
 
 /// The left-hand side: rows of `stride` values, of which the kernel reads the panels' depth.
 #[derive(Clone, Copy)]
-pub(super) struct Rows<'a> {
+pub(crate) struct Rows<'a> {
     /// From the first value of the first row on.
-    pub(super) data: &'a [f32],
+    pub(crate) data: &'a [f32],
     /// From one row to the next.
-    pub(super) stride: usize,
+    pub(crate) stride: usize,
     /// How many rows.
-    pub(super) count: usize,
+    pub(crate) count: usize,
 }
 
 /// One multiplication, to be dispatched: `out = activation(start + a · b)`.
@@ -264,19 +265,9 @@ impl<V: Copy> Tile<'_, V> {
         }
         for (i, sum) in sums.into_iter().enumerate() {
             let row = S::as_mut_simd_f32s(&mut out[i * stride..][..2 * lanes]).0;
-            row[0] = activate(simd, activation, sum[0]);
-            row[1] = activate(simd, activation, sum[1]);
+            row[0] = activation.apply(simd, sum[0]);
+            row[1] = activation.apply(simd, sum[1]);
         }
-    }
-}
-
-#[inline(always)]
-fn activate<S: Simd>(simd: S, activation: Activation, x: S::f32s) -> S::f32s {
-    match activation {
-        Activation::None => x,
-        Activation::Gelu => gelu(simd, x),
-        Activation::GeluTanh => gelu_tanh(simd, x),
-        Activation::Relu => simd.max_f32s(x, simd.splat_f32s(0.0)),
     }
 }
 

@@ -18,19 +18,38 @@
 //! summed in one fixed order. Embeddings are therefore the same bits however texts are batched and
 //! however many threads there are.
 
+mod activation;
 mod approx;
 mod attention;
+mod block_diagonal;
 mod buffer;
 mod dense;
 mod feed_forward;
+mod first_token;
 mod gemm;
 mod layer_norm;
 mod linear;
+mod multiply;
+mod observer;
+mod packed_linear;
+mod position_bias;
+mod short_conv;
+mod transpose;
 
+pub(crate) use activation::Activation;
+pub(crate) use approx::{exp2, gelu_all};
 pub(crate) use attention::{Attention, AttentionScratch};
+pub(crate) use block_diagonal::BlockDiagonal;
 pub(crate) use buffer::AlignedBuffer;
 pub(crate) use dense::dense;
 pub(crate) use feed_forward::{FeedForward, FeedForwardScratch};
-pub(crate) use gemm::{Activation, TILE_ROWS};
+pub(crate) use first_token::first_token_attention;
+pub(crate) use gemm::{PackedMatrix, Rows, TILE_ROWS};
 pub(crate) use layer_norm::LayerNorm;
 pub(crate) use linear::Linear;
+pub(crate) use multiply::multiply;
+pub(crate) use observer::{LayerInputs, Observations};
+pub(crate) use packed_linear::PackedLinear;
+pub(crate) use position_bias::{BUCKETS, PositionBias};
+pub(crate) use short_conv::ShortConv;
+pub(crate) use transpose::transpose;

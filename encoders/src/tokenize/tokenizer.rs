@@ -5,14 +5,20 @@
 //! are always replaced: texts are cut at the model's own limit, special tokens included, and never
 //! padded.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+use tokenizers::models::bpe::BPE;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::processors::bert::BertProcessing;
-use tokenizers::{Tokenizer, TruncationParams};
+use tokenizers::processors::roberta::RobertaProcessing;
+use tokenizers::{AddedToken, Tokenizer, TruncationParams};
+
+use crate::model_dir::TokenizerFiles;
 
 /// A tokenizer that could not be opened, or a text it refuses.
 #[derive(Debug, Error)]
@@ -63,11 +69,36 @@ pub(crate) struct TokenIds {
     pub(crate) truncated: bool,
 }
 
+/// Ids of one text, and its words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WordIds {
+    pub(crate) ids: Vec<u32>,
+    /// The first token of each word, and its bytes in the text.
+    pub(crate) words: Vec<(usize, Range<usize>)>,
+}
+
 /// A tokenizer that cuts at a model's limit and never pads.
 #[derive(Debug)]
 pub(crate) struct TextTokenizer(Tokenizer);
 
+/// Ids of a pair of texts, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PairIds {
+    pub(crate) ids: Vec<u32>,
+    /// The type of each token, as the tokenizer gives it: by which of the texts it is of.
+    pub(crate) types: Vec<u32>,
+}
+
 impl TextTokenizer {
+    /// Reads the files of a tokenizer; `lowercase` is for those that do not say it.
+    pub(crate) fn open(files: &TokenizerFiles, lowercase: bool) -> Result<Self, TokenizerError> {
+        match files {
+            TokenizerFiles::Json(path) => Self::from_json(path),
+            TokenizerFiles::WordPiece(path) => Self::from_vocab(path, lowercase),
+            TokenizerFiles::ByteLevel(vocab, merges) => Self::from_merges(vocab, merges),
+        }
+    }
+
     /// Reads a `tokenizer.json`.
     pub(crate) fn from_json(path: &Path) -> Result<Self, TokenizerError> {
         Tokenizer::from_file(path).map(Self).map_err(|error| open_error(path, &error))
@@ -90,6 +121,34 @@ impl TextTokenizer {
             .map_err(|error| open_error(path, &error))?
             .with_pre_tokenizer(Some(BertPreTokenizer))
             .with_post_processor(Some(BertProcessing::new(end, start)));
+        Ok(Self(tokenizer))
+    }
+
+    /// Reads a byte-level BPE as RoBERTa has it: `vocab.json` and `merges.txt`.
+    pub(crate) fn from_merges(vocab: &Path, merges: &Path) -> Result<Self, TokenizerError> {
+        let utf8 = |path: &Path| {
+            let text = path.to_str().map(str::to_owned);
+            text.ok_or_else(|| open_error(path, &"path is not UTF-8"))
+        };
+        let model = BPE::from_file(&utf8(vocab)?, &utf8(merges)?)
+            .build()
+            .map_err(|error| open_error(vocab, &error))?;
+        let mut tokenizer = Tokenizer::new(model);
+        let special = |token: &'static str| {
+            let id = tokenizer.token_to_id(token);
+            let missing = || TokenizerError::MissingToken { path: vocab.to_owned(), token };
+            id.map(|id| (token.to_owned(), id)).ok_or_else(missing)
+        };
+        let (start, end) = (special("<s>")?, special("</s>")?);
+        let known = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"].into_iter();
+        let known = known.filter(|token| tokenizer.token_to_id(token).is_some());
+        let known: Vec<AddedToken> =
+            known.map(|token| AddedToken::from(token, true).lstrip(token == "<mask>")).collect();
+        let post = RobertaProcessing::new(end, start).add_prefix_space(false);
+        tokenizer
+            .with_pre_tokenizer(Some(ByteLevel::new(false, true, true)))
+            .with_post_processor(Some(post));
+        tokenizer.add_special_tokens(known).map_err(|error| open_error(vocab, &error))?;
         Ok(Self(tokenizer))
     }
 
@@ -116,6 +175,47 @@ impl TextTokenizer {
             .with_truncation(Some(truncation))
             .map_err(|error| TokenizerError::Text(error.to_string()))?;
         Ok(self)
+    }
+
+    /// Returns the ids of one text as [`TextTokenizer::encode`] does, and its words: the token each
+    /// begins with, and where it stands in the text.
+    pub(crate) fn encode_words(&self, text: &str) -> Result<WordIds, TokenizerError> {
+        let encoding =
+            self.0.encode(text, true).map_err(|error| TokenizerError::Text(error.to_string()))?;
+        let mut words: Vec<(usize, Range<usize>)> = Vec::new();
+        let mut last = None;
+        let tokens = encoding.get_word_ids().iter().zip(encoding.get_offsets());
+        for (token, (&word, &(start, end))) in tokens.enumerate() {
+            match words.last_mut() {
+                Some((_, place)) if word.is_some() && word == last => place.end = end,
+                _ if word.is_some() => words.push((token, start..end)),
+                _ => {}
+            }
+            last = word;
+        }
+        Ok(WordIds { ids: encoding.get_ids().to_vec(), words })
+    }
+
+    /// Checks that `max_tokens` leave room for a pair.
+    pub(crate) fn for_pairs(self, max_tokens: usize) -> Result<Self, TokenizerError> {
+        let special = self
+            .0
+            .get_post_processor()
+            .map_or(0, |post| tokenizers::PostProcessor::added_tokens(post, true));
+        // One token of each text.
+        if max_tokens < special + 2 {
+            return Err(TokenizerError::TooShort { max_tokens, special });
+        }
+        Ok(self)
+    }
+
+    /// Returns the ids of two texts, special tokens included; the longer one is cut.
+    pub(crate) fn encode_pair(&self, first: &str, second: &str) -> Result<PairIds, TokenizerError> {
+        let encoding = self
+            .0
+            .encode_fast((first, second), true)
+            .map_err(|error| TokenizerError::Text(error.to_string()))?;
+        Ok(PairIds { ids: encoding.get_ids().to_vec(), types: encoding.get_type_ids().to_vec() })
     }
 
     /// Returns the ids of one text, special tokens included.
@@ -155,6 +255,63 @@ mod tests {
         let short = tokenizer.encode("crabs").unwrap();
         assert_eq!(short, TokenIds { ids: vec![2, 5, 6, 7, 3], truncated: false });
         assert_eq!(tokenizer.encode("🦀").unwrap().ids, [2, 1, 3]);
+    }
+
+    /// Checks a tokenizer against what its reference implementation made of the same texts.
+    fn assert_equals_reference(tokenizer: &TextTokenizer, folder: &str) {
+        let cases = std::fs::read(format!("tests/data/{folder}/cases.json")).unwrap();
+        let cases: serde_json::Value = serde_json::from_slice(&cases).unwrap();
+        let ids = |case: &serde_json::Value| -> Vec<u32> {
+            serde_json::from_value(case["ids"].clone()).unwrap()
+        };
+        for case in cases["texts"].as_array().unwrap() {
+            let text = case["text"].as_str().unwrap();
+            assert_eq!(tokenizer.encode(text).unwrap().ids, ids(case), "{text:?}");
+        }
+        for case in cases["pairs"].as_array().unwrap() {
+            let [a, b] = [0, 1].map(|i| case["texts"][i].as_str().unwrap());
+            assert_eq!(tokenizer.encode_pair(a, b).unwrap().ids, ids(case), "{a:?} {b:?}");
+        }
+    }
+
+    #[test]
+    fn byte_level_and_unigram_tokens_are_the_references() {
+        let folder = Path::new("tests/data/byte-level-bpe");
+        let files = TokenizerFiles::ByteLevel(folder.join("vocab.json"), folder.join("merges.txt"));
+        let tokenizer = TextTokenizer::open(&files, true).unwrap().with_limits(100, 400).unwrap();
+        assert_equals_reference(&tokenizer, "byte-level-bpe");
+
+        let file = TokenizerFiles::Json("tests/data/unigram/tokenizer.json".into());
+        let tokenizer = TextTokenizer::open(&file, true).unwrap().with_limits(100, 120).unwrap();
+        assert_equals_reference(&tokenizer, "unigram");
+    }
+
+    #[test]
+    fn the_longer_text_of_a_pair_is_cut() {
+        let folder = vocab(&TOKENS);
+        let path = folder.path().join("vocab.txt");
+        let open = || TextTokenizer::from_vocab(&path, true).unwrap().with_limits(9, 8).unwrap();
+        let tokenizer = open().for_pairs(9).unwrap();
+        let pair = |a: &str, b: &str| tokenizer.encode_pair(a, b).unwrap();
+        let cut = pair("crab", "the the the crabs");
+        assert_eq!(cut.ids, [2, 5, 6, 3, 4, 4, 4, 5, 3]);
+        assert_eq!(cut.types, [0, 0, 0, 0, 1, 1, 1, 1, 1]);
+        assert_eq!(pair("the the the the the the", "crab").ids, [2, 4, 4, 4, 4, 3, 5, 6, 3]);
+        let error = open().for_pairs(4).unwrap_err().to_string();
+        assert_eq!(error, "max tokens 4 leaves no room beside 3 special tokens");
+    }
+
+    #[test]
+    fn words_are_found_where_they_stand() {
+        let folder = vocab(&TOKENS);
+        let tokenizer = TextTokenizer::from_vocab(&folder.path().join("vocab.txt"), true).unwrap();
+        let tokenizer = tokenizer.with_limits(7, 8).unwrap();
+        let text = "é The CRABS the the";
+        let words = tokenizer.encode_words(text).unwrap();
+        assert_eq!(words.ids, tokenizer.encode(text).unwrap().ids);
+        let found: Vec<(usize, &str)> =
+            words.words.iter().map(|(token, place)| (*token, &text[place.clone()])).collect();
+        assert_eq!(found, [(1, "é"), (2, "The"), (3, "CRABS")]);
     }
 
     #[test]

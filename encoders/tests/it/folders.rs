@@ -2,45 +2,29 @@
 
 use bigrain_encoders::{EncodeError, EncodeOptions, OpenOptions, Pooling, TextEncoder, TextKind};
 use bigrain_types::Cancel;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::Dtype;
 
 use crate::support::ModelFolder;
-
-/// Rewrites the weights, with `edit` choosing name, type, shape and bytes of each tensor.
-fn rewrite(
-    folder: &ModelFolder,
-    edit: impl Fn(&str, Dtype, &[usize], &[u8]) -> Option<(String, Dtype, Vec<usize>, Vec<u8>)>,
-) {
-    let bytes = std::fs::read(folder.path("model.safetensors")).unwrap();
-    let tensors = SafeTensors::deserialize(&bytes).unwrap();
-    let edited: Vec<_> = tensors
-        .tensors()
-        .iter()
-        .filter_map(|(name, view)| edit(name, view.dtype(), view.shape(), view.data()))
-        .collect();
-    let views = edited.iter().map(|(name, dtype, shape, data)| {
-        (name.as_str(), TensorView::new(*dtype, shape.clone(), data).unwrap())
-    });
-    folder.write("model.safetensors", safetensors::serialize(views, None).unwrap());
-}
 
 #[test]
 fn a_missing_tensor_is_named() {
     let folder = ModelFolder::new("bert-tiny");
-    rewrite(&folder, |name, dtype, shape, data| {
+    folder.rewrite(|name, dtype, shape, data| {
         let keep = !name.ends_with("encoder.layer.1.output.dense.bias");
         keep.then(|| (name.to_owned(), dtype, shape.to_vec(), data.to_vec()))
     });
     assert_eq!(
         folder.refusal(),
-        "model.safetensors lacks 1 tensors the model needs: encoder.layer.1.output.dense.bias"
+        "model.safetensors lacks 1 tensors the model needs: encoder.layer.1.output.dense.bias; it \
+         has 3 tensors the model does not use: embeddings.position_ids, pooler.dense.bias, \
+         pooler.dense.weight"
     );
 }
 
 #[test]
 fn a_mis_shaped_tensor_is_named_with_both_shapes() {
     let folder = ModelFolder::new("bert-tiny");
-    rewrite(&folder, |name, dtype, shape, data| {
+    folder.rewrite(|name, dtype, shape, data| {
         let mut shape = shape.to_vec();
         if name.ends_with("layer.0.intermediate.dense.weight") {
             shape.reverse();
@@ -49,14 +33,17 @@ fn a_mis_shaped_tensor_is_named_with_both_shapes() {
     });
     assert_eq!(
         folder.refusal(),
-        "tensor encoder.layer.0.intermediate.dense.weight: expected shape [96, 48], got [48, 96]"
+        "model.safetensors has 1 tensors in other shapes than its configuration says: \
+         encoder.layer.0.intermediate.dense.weight: expected [96, 48], got [48, 96]; it has 3 \
+         tensors the model does not use: embeddings.position_ids, pooler.dense.bias, \
+         pooler.dense.weight"
     );
 }
 
 #[test]
 fn a_weight_that_is_not_finite_is_named() {
     let folder = ModelFolder::new("roberta-tiny");
-    rewrite(&folder, |name, dtype, shape, data| {
+    folder.rewrite(|name, dtype, shape, data| {
         let mut data = data.to_vec();
         if name.ends_with("layer.2.attention.self.key.bias") {
             data[4..8].copy_from_slice(&f32::INFINITY.to_le_bytes());
@@ -84,8 +71,8 @@ fn a_truncated_file_is_refused_wherever_it_ends() {
 fn missing_files_are_named() {
     for (name, message) in [
         ("config.json", "read config.json"),
-        ("vocab.txt", "has no tokenizer.json or vocab.txt"),
-        ("model.safetensors", "has no model.safetensors"),
+        ("vocab.txt", "has no tokenizer.json, vocab.txt, or vocab.json with merges.txt"),
+        ("model.safetensors", "or a single file that ends in .safetensors, .pt or .bin"),
     ] {
         let folder = ModelFolder::new("bert-tiny");
         std::fs::remove_file(folder.path(name)).unwrap();
@@ -98,7 +85,7 @@ fn missing_files_are_named() {
 fn weights_in_half_precision_give_nearly_the_same_embeddings() {
     let folder = ModelFolder::new("bert-tiny");
     let full = folder.open(&OpenOptions::default()).unwrap();
-    rewrite(&folder, |name, dtype, shape, data| {
+    folder.rewrite(|name, dtype, shape, data| {
         if dtype != Dtype::F32 {
             return Some((name.to_owned(), dtype, shape.to_vec(), data.to_vec()));
         }

@@ -14,6 +14,8 @@ fn open() -> Option<SentenceEncoder> {
 fn the_published_embedding_is_reproduced() {
     let Some(encoder) = open() else { return };
     assert_eq!((encoder.dims(), encoder.max_tokens()), (384, 256));
+    // Collections on disk name the space of their vectors.
+    assert_eq!(encoder.space().to_string(), "6bfd41373dccafdd5de70f16ee945f88");
     let embedding = encoder.encode_query("This is an example sentence").unwrap();
     let published: [f64; 5] =
         [6.765_692_68e-2, 6.349_597_13e-2, 4.871_310_29e-2, 7.930_498_57e-2, 3.744_804_11e-2];

@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+
 use bigrain_encoders::{OpenEncoderError, OpenOptions, Runtime, SentenceEncoder};
 
 /// A writable copy of a tiny golden model, with a vocabulary.
@@ -33,6 +36,29 @@ impl ModelFolder {
         self
     }
 
+    /// Where the folder is.
+    pub fn root(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Rewrites the weights, with `edit` choosing name, type, shape and bytes of each tensor.
+    pub fn rewrite(
+        &self,
+        edit: impl Fn(&str, Dtype, &[usize], &[u8]) -> Option<(String, Dtype, Vec<usize>, Vec<u8>)>,
+    ) {
+        let bytes = fs::read(self.path("model.safetensors")).unwrap();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let edited: Vec<_> = tensors
+            .tensors()
+            .iter()
+            .filter_map(|(name, view)| edit(name, view.dtype(), view.shape(), view.data()))
+            .collect();
+        let views = edited.iter().map(|(name, dtype, shape, data)| {
+            (name.as_str(), TensorView::new(*dtype, shape.clone(), data).unwrap())
+        });
+        self.write("model.safetensors", safetensors::serialize(views, None).unwrap());
+    }
+
     pub fn open(&self, options: &OpenOptions) -> Result<SentenceEncoder, OpenEncoderError> {
         SentenceEncoder::open(self.0.path(), options, Runtime::new(2).unwrap())
     }
@@ -44,15 +70,25 @@ impl ModelFolder {
     }
 }
 
-/// The real model's folder; `None`, with a line that says so, where there is none.
+/// The folder of all-MiniLM-L6-v2; `None`, with a line that says so, where there is none.
 pub fn real_model() -> Option<PathBuf> {
-    let folder = std::env::var_os("BIGRAIN_MODEL").map(PathBuf::from);
+    folder_in("BIGRAIN_MODEL", "all-MiniLM-L6-v2")
+}
+
+/// The folder of paraphrase-MiniLM-L3-v2 in 4 bits; `None`, with a line, where there is none.
+pub fn q4_model() -> Option<PathBuf> {
+    folder_in("BIGRAIN_Q4_MODEL", "paraphrase-MiniLM-L3-v2 in 4 bits")
+}
+
+fn folder_in(variable: &str, model: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os(variable).map(PathBuf::from);
+    let folder = folder.filter(|folder| folder.join("config.json").try_exists().unwrap());
     if folder.is_none() {
         assert!(
             std::env::var_os("REQUIRE_MODEL").is_none_or(|value| value != "1"),
-            "REQUIRE_MODEL=1, but BIGRAIN_MODEL names no folder"
+            "REQUIRE_MODEL=1, but {variable} names no folder of a model"
         );
-        println!("skipped: set BIGRAIN_MODEL to the folder of all-MiniLM-L6-v2");
+        println!("skipped: set {variable} to the folder of {model}");
     }
     folder
 }

@@ -46,6 +46,11 @@ pub trait Rows: Sync {
     ///
     /// [`IndexError`] when a row that lies in a file cannot be read.
     fn row(&self, at: usize) -> Result<Cow<'_, [f32]>, IndexError>;
+    /// Hears that training has gone over so many rows of its sample, of so many that it will go over
+    /// in all; for whoever shows how far a build is.
+    fn trained(&self, rows: usize, of: usize) {
+        let _ = (rows, of);
+    }
     /// Whether there are none.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -92,8 +97,9 @@ pub fn build(
     let count = params.lists.map_or_else(|| default_lists(rows.len()), |lists| lists as usize);
     let lists = count.clamp(1, rows.len().max(1));
     let sample = pick_sample(rows, binarizer, lists, params.seed);
-    let trained =
-        train(&rotated(rows, binarizer, &sample)?, &by_distance, &KMeans::new(lists, params.seed));
+    let training = KMeans::new(lists, params.seed);
+    let heard = |done, of| rows.trained(done, of);
+    let trained = train(&rotated(rows, binarizer, &sample)?, &by_distance, &training, &heard);
 
     let (assigned, codes) = encode(rows, binarizer, &by_distance, &trained)?;
     let (layout, order) = ListLayout::of(&assigned, trained.as_centroids().len());

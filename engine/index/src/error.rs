@@ -33,6 +33,12 @@ pub enum IndexError {
 }
 
 impl IndexError {
+    /// Whether a file is sound and of a version that this program does not read.
+    #[must_use]
+    pub fn is_other_version(&self) -> bool {
+        matches!(self, Self::Open(error) if error.is_other_version())
+    }
+
     /// Whether stored bytes are at fault, rather than the system or the caller.
     #[must_use]
     pub fn is_corruption(&self) -> bool {

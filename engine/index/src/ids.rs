@@ -60,7 +60,9 @@ impl IdsReader {
     /// [`IndexError`] when the file is missing, fails a check or is too short for its rows.
     pub fn open(directory: &dyn Directory, path: &Path) -> Result<Self, IndexError> {
         let file = BlockFile::open(directory, path, FileKind::Ids)?;
-        let rows = read_u64(&file, 0)?;
+        let mut rows = [0; ROWS_BYTES as usize];
+        file.read_into(0, &mut rows)?;
+        let rows = u64::from_le_bytes(rows);
         let table = rows.checked_mul(END_BYTES).and_then(|bytes| bytes.checked_add(ROWS_BYTES));
         if table.is_none_or(|table| table > file.body_bytes()) {
             return Err(IndexError::Malformed {

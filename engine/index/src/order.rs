@@ -67,7 +67,8 @@ impl OrderReader {
     /// [`IndexError`] when the file is missing, fails a check or contradicts itself.
     pub fn open(directory: &dyn Directory, path: &Path) -> Result<Self, IndexError> {
         let file = BlockFile::open(directory, path, FileKind::Order)?;
-        let header: [u32; 2] = file.slice(0, 2)?.try_into().unwrap_or_default();
+        let mut header = [0_u32; 2];
+        file.read_into(0, bytemuck::cast_slice_mut(&mut header))?;
         let [rows, points] = header;
         let expected = HEADER_BYTES + ENTRY_BYTES * (u64::from(rows) + u64::from(points));
         if rows > points || file.body_bytes() != expected {

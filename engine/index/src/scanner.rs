@@ -1,4 +1,4 @@
-//! Scanning codes that lie plane by plane: those of a memtable, which grows row by row.
+//! Scanning codes that lie plane by plane: the last ones of a memtable, which grows row by row.
 //!
 //! A chunk of codes is scored by the integer kernel into one small buffer; each score becomes an
 //! estimate with its bound, and the promising ones are kept.

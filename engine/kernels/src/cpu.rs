@@ -18,7 +18,7 @@ pub enum Isa {
     Portable,
     /// x86-64 with AVX2, FMA, F16C and POPCNT (Intel since 2013, AMD since 2015).
     Avx2,
-    /// What [`Isa::Avx2`] has, with AVX-512 F, BW, VL, VBMI and VPOPCNTDQ (Ice Lake, Zen 4 and later).
+    /// What [`Isa::Avx2`] has, with AVX-512 F, BW, VL, VBMI, VNNI and VPOPCNTDQ (Ice Lake, Zen 4 and later).
     Avx512,
     /// 64-bit Arm with Advanced SIMD.
     Neon,
@@ -71,6 +71,7 @@ impl Isa {
                     && is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512vnni")
                     && is_x86_feature_detected!("avx512vbmi")
                     && is_x86_feature_detected!("avx512vpopcntdq")
             }

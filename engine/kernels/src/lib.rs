@@ -12,6 +12,7 @@
 //! | [`dot`], [`l2_squared`] | sums over two `f32` slices | within a stated bound |
 //! | [`dot_f16`], [`l2_squared_f16`], [`dot_i8`], [`l2_squared_i8`] | the same, of an `f32` query and a smaller row | within a stated bound |
 //! | [`quantize`] | numbers to bit planes, with two sums | planes exact, sums within a bound |
+//! | [`multiply_i8`] | rows by a matrix of int8 weights | bit for bit |
 //! | [`signed_sum`] | sum of numbers whose signs are bits | bit for bit |
 //! | [`hadamard`] | the Walsh-Hadamard transform, in place | bit for bit |
 //! | [`TopK`] | the best `limit` offsets by score | not applicable |
@@ -30,6 +31,7 @@
 mod blocks;
 mod cpu;
 mod float;
+mod gemm_i8;
 mod hadamard;
 mod half;
 mod planes;
@@ -46,6 +48,9 @@ pub use blocks::{
 };
 pub use cpu::Isa;
 pub use float::{dot, dot_with, l2_squared, l2_squared_with};
+pub use gemm_i8::{
+    Int8Matrix, Int8Parts, Int8Rows, MAX_INT8_DEPTH, PANEL_COLUMNS, multiply_i8, multiply_i8_with,
+};
 pub use hadamard::{hadamard, hadamard_with};
 pub use half::half_to_f32;
 pub use planes::{

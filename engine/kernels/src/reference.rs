@@ -3,6 +3,7 @@
 //! The plainest code that says what is computed. It is not fast and it is not called by the
 //! engine: tests compare every implementation with it.
 
+pub use crate::gemm_i8::reference::multiply_i8;
 pub use crate::rows::reference::{dot_f16, dot_i8, l2_squared_f16, l2_squared_i8};
 use crate::{BLOCK_ROWS, Bounds, QuantizeSums, QueryPlanes, block_bytes};
 

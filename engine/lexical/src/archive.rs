@@ -70,9 +70,10 @@ impl Archive {
         if length > file.body_bytes() {
             return Err(malformed(format!("contents of {length} bytes lie behind its end")));
         }
-        let contents = file.read(HEADER_BYTES, length as usize)?;
+        let mut contents = vec![0; length as usize];
+        file.read_into(HEADER_BYTES, &mut contents)?;
         let entries: Vec<Entry> =
-            codec::from_bytes(contents).map_err(|error| malformed(error.to_string()))?;
+            codec::from_bytes(&contents).map_err(|error| malformed(error.to_string()))?;
         let start = (HEADER_BYTES + length).next_multiple_of(u64::from(ALIGNMENT));
         for (name, place, length) in &entries {
             let end = start.checked_add(*place).and_then(|at| at.checked_add(*length));
@@ -125,6 +126,6 @@ impl Archive {
 
 fn read_u64(file: &BlockFile, at: u64) -> Result<u64, ReadError> {
     let mut bytes = [0; 8];
-    bytes.copy_from_slice(file.read(at, 8)?);
+    file.read_into(at, &mut bytes)?;
     Ok(u64::from_le_bytes(bytes))
 }

@@ -32,6 +32,7 @@
 //! of BM25 are rows too. Words are kept with their counts and without their positions.
 
 mod archive;
+mod dictionary;
 mod error;
 mod reader;
 mod schema;

@@ -8,10 +8,12 @@ use bigrain_storage::{BlockFile, Directory};
 use bigrain_types::filter::{FieldPath, SortDirection, SortKey};
 use bigrain_types::{Filter, TextField};
 use roaring::RoaringBitmap;
-use tantivy::{Index, InvertedIndexReader, SegmentReader};
+use tantivy::schema::IndexRecordOption;
+use tantivy::{Index, SegmentReader};
 
 use crate::LexicalError;
 use crate::archive::Archive;
+use crate::dictionary::{Dictionary, guarded};
 use crate::schema::{terms_field, text_field};
 use crate::select::{FacetCounts, Selection, Terms};
 use crate::tantivy_directory::ArchiveDirectory;
@@ -29,7 +31,7 @@ pub struct LexicalReader {
 /// What was opened by the first who asked.
 struct OpenIndex {
     segment: SegmentReader,
-    terms: Arc<InvertedIndexReader>,
+    terms: Dictionary,
     /// The fields of words that were asked for.
     texts: Mutex<HashMap<TextField, Arc<TextIndex>>>,
 }
@@ -63,9 +65,7 @@ impl LexicalReader {
     ///
     /// [`LexicalError`] when a block is damaged or cannot be read.
     pub fn select(&self, filter: &Filter) -> Result<Selection, LexicalError> {
-        let index = self.index()?;
-        let path = self.archive.path();
-        Terms::new(&index.terms, self.rows() as u32, &path).select(filter)
+        Terms(&self.index()?.terms).select(filter)
     }
 
     /// Counts the values of a field in some rows.
@@ -78,9 +78,7 @@ impl LexicalReader {
         field: &FieldPath,
         rows: &RoaringBitmap,
     ) -> Result<FacetCounts, LexicalError> {
-        let index = self.index()?;
-        let path = self.archive.path();
-        Terms::new(&index.terms, self.rows() as u32, &path).facet(field, rows)
+        Terms(&self.index()?.terms).facet(field, rows)
     }
 
     /// Goes through some rows in the order of the values of a field: calls `visit` with a value and
@@ -98,10 +96,7 @@ impl LexicalReader {
         rows: &RoaringBitmap,
         visit: impl FnMut(SortKey, RoaringBitmap) -> Result<bool, E>,
     ) -> Result<(), E> {
-        let index = self.index()?;
-        let path = self.archive.path();
-        let terms = Terms::new(&index.terms, self.rows() as u32, &path);
-        terms.sorted(field, direction, from, rows, visit)
+        Terms(&self.index()?.terms).sorted(field, direction, from, rows, visit)
     }
 
     /// Returns the rows that have a value by which they can be sorted.
@@ -110,9 +105,7 @@ impl LexicalReader {
     ///
     /// [`LexicalError`] when a block is damaged or cannot be read.
     pub fn sortable(&self, field: &FieldPath) -> Result<RoaringBitmap, LexicalError> {
-        let index = self.index()?;
-        let path = self.archive.path();
-        Terms::new(&index.terms, self.rows() as u32, &path).sortable(field)
+        Terms(&self.index()?.terms).sortable(field)
     }
 
     /// Returns the words of a text field; none if the index was written without it.
@@ -146,23 +139,24 @@ impl LexicalReader {
 
     fn open_index(&self) -> Result<Arc<OpenIndex>, LexicalError> {
         let path = self.archive.path();
-        let failed = |error| LexicalError::of_tantivy(&path, &error);
-        let index = Index::open(ArchiveDirectory(Arc::clone(&self.archive))).map_err(failed)?;
-        let segments = index.searchable_segments().map_err(failed)?;
         let malformed = |reason: String| LexicalError::Malformed { path: path.clone(), reason };
-        let [segment] = &segments[..] else {
-            return Err(malformed(format!(
-                "expected one segment of tantivy, got {}",
-                segments.len()
-            )));
+        let segments = guarded(&path, || {
+            let index = Index::open(ArchiveDirectory(Arc::clone(&self.archive)))?;
+            let segments = index.searchable_segments()?;
+            segments.iter().map(SegmentReader::open).collect::<tantivy::Result<Vec<_>>>()
+        })?;
+        let mut segments = segments.map_err(|error| LexicalError::of_tantivy(&path, &error))?;
+        let count = segments.len();
+        let Some(segment) = segments.pop().filter(|_| count == 1) else {
+            return Err(malformed(format!("expected one segment of tantivy, got {count}")));
         };
-        let segment = SegmentReader::open(segment).map_err(failed)?;
         if u64::from(segment.max_doc()) != self.rows() {
             let reason = format!("{} rows, its index has {}", self.rows(), segment.max_doc());
             return Err(malformed(reason));
         }
-        let terms = terms_field(segment.schema()).map_err(failed)?;
-        let terms = segment.inverted_index(terms).map_err(failed)?;
+        let terms = terms_field(segment.schema());
+        let terms = terms.map_err(|error| LexicalError::of_tantivy(&path, &error))?;
+        let terms = Dictionary::open(&segment, terms, IndexRecordOption::Basic, &path)?;
         Ok(Arc::new(OpenIndex { segment, terms, texts: Mutex::default() }))
     }
 }

@@ -1,6 +1,6 @@
 //! What an archive says it holds.
 
-use bigrain_storage::{CollectionRow, CountsRow, STORE_VERSION, SegmentRow};
+use bigrain_storage::{CollectionRow, CountsRow, OLDEST_STORE_VERSION, STORE_VERSION, SegmentRow};
 use serde::{Deserialize, Serialize};
 
 /// The name of the entry with [`BackupContents`].
@@ -53,8 +53,14 @@ pub(super) struct CollectionManifest {
 }
 
 impl BackupFormat {
-    /// What this program writes, and the only one it reads.
+    /// What this program writes.
     pub const CURRENT: Self = Self { backup: 1, store: STORE_VERSION };
+
+    /// Whether this program reads it.
+    pub(super) fn is_read(self) -> bool {
+        let rows = OLDEST_STORE_VERSION..=STORE_VERSION;
+        self.backup == Self::CURRENT.backup && rows.contains(&self.store)
+    }
 }
 
 impl CollectionManifest {

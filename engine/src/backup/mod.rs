@@ -27,6 +27,7 @@ mod contents;
 mod parts;
 mod plan;
 mod restore;
+mod unfinished;
 mod verify;
 mod write;
 

@@ -147,7 +147,7 @@ fn check_version(archive: &Archive, bytes: &[u8]) -> Result<()> {
     let found: Versioned = serde_json::from_slice(bytes)
         .map_err(|error| refused(archive, CONTENTS, &error.to_string()))?;
     let (found, own) = (found.format, BackupFormat::CURRENT);
-    if found == own {
+    if found.is_read() {
         return Ok(());
     }
     let reason = format!(

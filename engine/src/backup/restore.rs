@@ -1,13 +1,12 @@
 //! Restores a backup.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use bigrain_storage::{
-    Batch, CollectionKey, Directory, MmapDirectory, RowKind, Store, StoreConfig, fs,
-};
+use bigrain_storage::{Batch, CollectionKey, MmapDirectory, RowKind, Store, fs};
 
 use super::BackupContents;
 use super::plan::{Plan, PlannedCollection};
+use super::unfinished::Unfinished;
 use super::verify::refuse_damage;
 use super::write::split;
 use crate::check::{Findings, check_store};
@@ -16,18 +15,16 @@ use crate::error::Doing;
 use crate::watch::Watch;
 use crate::{Error, ErrorKind, Result};
 
-/// What a folder is called until everything in it was checked: its name with this at the end.
-const UNFINISHED_SUFFIX: &str = ".restoring";
-
 /// Makes a data folder from a backup. The folder must not exist yet, or be empty.
 ///
 /// The folder gets its name when every byte was compared with its checksum and everything in it
 /// agrees. Before, it is called by the same name with `.restoring` at the end, and is removed when
-/// anything fails.
+/// anything fails; what a restore that was killed left under that name, the next one removes.
 ///
 /// # Errors
 ///
-/// `AlreadyExists` when the folder holds anything; `Corruption` naming what of the archive is
+/// `AlreadyExists` when the folder holds anything; `FailedPrecondition` while another restore makes
+/// it; `Corruption` naming what of the archive is
 /// damaged, missing or refused; `FailedPrecondition` for a backup of another format version;
 /// `NotFound`; `Cancelled`; `ResourceExhausted` when the disk is full; `Io`.
 pub fn restore(
@@ -47,7 +44,7 @@ fn restore_checked(archive: &Path, folder: &Path, watch: &mut Watch<'_>) -> Resu
     let (parent, name) = split(folder)?;
     let parent = MmapDirectory::open(parent)?;
     let unfinished = Unfinished::create(&parent, name)?;
-    unfinished.fill(&plan, watch)?;
+    fill(&unfinished, &plan, watch)?;
     unfinished.publish(name)?;
     Ok(plan.contents)
 }
@@ -68,64 +65,18 @@ fn refuse_contents(folder: &Path) -> Result<()> {
     }
 }
 
-/// A folder on its way; removed unless it was published.
-struct Unfinished<'d> {
-    parent: &'d MmapDirectory,
-    name: PathBuf,
-    published: bool,
-}
-
-impl<'d> Unfinished<'d> {
-    fn create(parent: &'d MmapDirectory, name: &Path) -> Result<Self> {
-        let mut unfinished = name.as_os_str().to_owned();
-        unfinished.push(UNFINISHED_SUFFIX);
-        let name = PathBuf::from(unfinished);
-        match parent.create_dir(&name) {
-            Ok(()) => Ok(Self { parent, name, published: false }),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                let path = parent.root().join(&name);
-                let reason = format!(
-                    "{} is left over from a restore that was cut short, or another one is running: \
-                     remove it first",
-                    path.display()
-                );
-                Err(Error::new(ErrorKind::AlreadyExists, reason))
-            }
-            Err(error) => Err(error.into()),
-        }
+/// Writes everything, and checks it.
+fn fill(unfinished: &Unfinished<'_>, plan: &Plan, watch: &mut Watch<'_>) -> Result<()> {
+    let store = unfinished.store()?;
+    let directory = MmapDirectory::open(unfinished.path())?;
+    fs::create_folder(&directory, collections_folder())?;
+    for planned in &plan.collections {
+        let mut target = Target { plan, planned, store, directory: &directory, watch };
+        target.write()?;
     }
-
-    /// Writes everything, and checks it.
-    fn fill(&self, plan: &Plan, watch: &mut Watch<'_>) -> Result<()> {
-        let folder = self.parent.root().join(&self.name);
-        let store = Store::open(&folder, &StoreConfig::default())?;
-        let directory = MmapDirectory::open(&folder)?;
-        fs::create_folder(&directory, collections_folder())?;
-        for planned in &plan.collections {
-            let mut target = Target { plan, planned, store: &store, directory: &directory, watch };
-            target.write()?;
-        }
-        let mut findings = Findings::default();
-        check_store(&store, &directory, &mut findings, watch)?;
-        refuse_damage(&findings)
-    }
-
-    /// Gives the folder its name.
-    fn publish(mut self, name: &Path) -> Result<()> {
-        self.parent.rename(&self.name, name)?;
-        self.published = true;
-        Ok(self.parent.fsync(Path::new(""))?)
-    }
-}
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        if !self.published
-            && let Err(error) = fs::remove_folder(self.parent, &self.name)
-        {
-            tracing::warn!(folder = %self.name.display(), %error, "unfinished restore stays");
-        }
-    }
+    let mut findings = Findings::default();
+    check_store(store, &directory, &mut findings, watch)?;
+    refuse_damage(&findings)
 }
 
 /// Where one collection goes.

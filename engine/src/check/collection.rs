@@ -9,7 +9,7 @@ use roaring::RoaringBitmap;
 
 use super::rows::{Follower, RowSource};
 use super::{CollectionCheck, Findings};
-use crate::field::{Fields, Schema};
+use crate::field::{FieldKind, Fields, Schema};
 use crate::segment::Segment;
 use crate::watch::Watch;
 use crate::{ErrorKind, Result};
@@ -199,12 +199,16 @@ impl Check<'_, '_, '_> {
     fn vectors(&mut self, id: &PointId, head: &HeadRow) {
         for (field, vector) in &head.vectors {
             let dims = self.subject.fields.get(*field).map(|field| field.config.dims);
-            if *field >= self.subject.schema.next_field {
-                self.findings
-                    .damage(format!("point {id}: vector of field {field}, which never was"));
+            if let Err(error) = self.subject.schema.check_stored(*field, FieldKind::Dense, id) {
+                self.findings.damage(error);
             } else if dims.is_some_and(|dims| dims != vector.len()) {
                 let actual = vector.len();
                 self.findings.damage(format!("point {id}: stored vector has {actual} dimensions"));
+            }
+        }
+        for (field, _) in &head.sparse {
+            if let Err(error) = self.subject.schema.check_stored(*field, FieldKind::Sparse, id) {
+                self.findings.damage(error);
             }
         }
     }

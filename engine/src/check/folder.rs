@@ -17,7 +17,7 @@ use crate::watch::Watch;
 use crate::{Error, ErrorKind, Result};
 
 /// What a data folder holds besides its collections.
-const OWN_NAMES: [&str; 4] = ["LOCK", "RESERVE", "collections", "store"];
+pub(crate) const OWN_NAMES: [&str; 4] = ["LOCK", "RESERVE", "collections", "store"];
 
 /// Checks a data folder that nobody has open: every byte of every file, every row of the store, and
 /// that all of it agrees. Changes nothing.

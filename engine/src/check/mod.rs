@@ -28,6 +28,6 @@ pub(crate) use engine::check_engine;
 pub(crate) use finding::Findings;
 pub use finding::{Finding, FindingKind, MAX_FINDINGS};
 pub use folder::check_folder;
-pub(crate) use folder::{check_store, open_segment};
+pub(crate) use folder::{OWN_NAMES, check_store, open_segment};
 pub use report::{CheckReport, CollectionCheck};
 pub(crate) use rows::{RowSource, StoreRows};

@@ -5,6 +5,7 @@
 //! dropped field left behind carries its id, which is never used again: rows of the head and files of
 //! segments are passed over from then on, and go when their rows are moved or rewritten.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bigrain_storage::Batch;
@@ -13,11 +14,11 @@ use bigrain_types::{SegmentId, TextField};
 use super::Collection;
 use super::handle::Shared;
 use super::state::State;
-use crate::field::{Field, FieldConfig, Schema};
+use crate::field::{Field, FieldConfig, Schema, SparseField, SparseFieldConfig};
 use crate::{Error, ErrorKind, HybridFit, Result};
 
 impl Collection {
-    /// Adds a vector field behind the others; no point has a vector in it yet. When this returns, the
+    /// Adds a dense vector field behind the others; no point has a vector in it yet. When this returns, the
     /// field is on disk.
     ///
     /// # Errors
@@ -34,7 +35,23 @@ impl Collection {
         })
     }
 
-    /// Drops a vector field with all vectors in it. When this returns, they are gone from every later
+    /// Adds a sparse vector field behind the others; no point has a vector in it yet. When this returns,
+    /// the field is on disk.
+    ///
+    /// # Errors
+    ///
+    /// As [`add_field`](Self::add_field).
+    pub fn add_sparse_field(&self, config: SparseFieldConfig) -> Result<()> {
+        let shared = &*self.0;
+        shared.run("add a field to", || {
+            shared.alter(|schema, _| {
+                let field = Arc::new(SparseField::new(schema.add_sparse(config)?));
+                Ok(move |state: &mut State| state.add_sparse_field(field))
+            })
+        })
+    }
+
+    /// Drops a vector field, dense or sparse, with all vectors in it. When this returns, they are gone from every later
     /// search and read, and no field of the same name brings them back; the room on disk is given
     /// back when segments are rewritten. Points stay, even those that had no other vector.
     ///
@@ -101,23 +118,43 @@ impl Collection {
     /// `NotFound` for a field that the collection does not have; `InvalidArgument` for a weight or
     /// fusion out of range; `Poisoned` after an earlier write failed.
     pub fn set_hybrid_fit(&self, fit: Option<HybridFit>) -> Result<()> {
-        let shared = &*self.0;
-        shared.run("keep the fusion of", || {
-            shared.alter(|schema, _| {
-                schema.set_hybrid(fit)?;
-                Ok(State::take_texts(schema))
-            })
-        })
+        self.0.set_hybrid(None, fit)
+    }
+
+    /// Keeps a fitted fusion under a name, beside others, for searches that
+    /// [name it](crate::HybridQuery::with_fit); as [`set_hybrid_fit`](Self::set_hybrid_fit).
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for a bad name or too many of them, `NotFound` where there is none to forget;
+    /// and as [`set_hybrid_fit`](Self::set_hybrid_fit).
+    pub fn set_named_hybrid_fit(&self, name: &str, fit: Option<HybridFit>) -> Result<()> {
+        self.0.set_hybrid(Some(name), fit)
     }
 
     /// Returns the fusion that was fitted, if one was.
     #[must_use]
     pub fn hybrid_fit(&self) -> Option<HybridFit> {
-        self.0.fields().hybrid().map(|fit| HybridFit::clone(fit))
+        self.0.fields().hybrid(None).cloned()
+    }
+
+    /// Returns the fusions that were fitted under names.
+    #[must_use]
+    pub fn named_hybrid_fits(&self) -> BTreeMap<String, HybridFit> {
+        self.0.fields().named_fits().clone()
     }
 }
 
 impl Shared {
+    fn set_hybrid(&self, name: Option<&str>, fit: Option<HybridFit>) -> Result<()> {
+        self.run("keep the fusion of", || {
+            self.alter(|schema, _| {
+                schema.set_hybrid(name, fit)?;
+                Ok(State::take_texts(schema))
+            })
+        })
+    }
+
     /// Changes the schema in the store, and then the state as `change` says, which is told the id of
     /// the next segment.
     fn alter<P: FnOnce(&mut State)>(

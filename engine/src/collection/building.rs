@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bigrain_index::build::MAX_SAMPLE_BYTES;
+use bigrain_index::sparse;
 use bigrain_storage::{FileRow, SegmentRow, fs};
 use bigrain_types::{SegmentId, SeqNo};
 
@@ -18,6 +19,9 @@ const CODE_FACTORS: u64 = 32;
 
 /// Bytes for each point while its segment is built: its place in the order, both ways, and its id.
 const POINT_BYTES: u64 = 64;
+
+/// Bytes for each point while a sparse field is written: where its row ends.
+const ROW_END_BYTES: u64 = 8;
 
 /// What a segment to be is called, and the newest write in it.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +53,8 @@ impl Shared {
     }
 
     /// Returns about how much memory building a segment takes: twice the codes of its largest
-    /// field, a sample of the rows, and what maps points to offsets.
+    /// field and a sample of the rows, or the lists of a sparse field as far as they are put in order
+    /// together; and what maps points to offsets.
     pub fn build_bytes(&self, points: usize) -> u64 {
         let points = points as u64;
         let fields = self.fields();
@@ -58,7 +63,8 @@ impl Shared {
             let sample = (points * 4 * field.config.dims as u64).min(MAX_SAMPLE_BYTES as u64);
             2 * points * code + sample
         };
-        fields.iter().map(of_field).max().unwrap_or(0) + points * POINT_BYTES
+        let of_sparse = fields.sparse().map(|_| sparse::BUILD_BYTES + points * ROW_END_BYTES);
+        fields.iter().map(of_field).chain(of_sparse).max().unwrap_or(0) + points * POINT_BYTES
     }
 
     fn build_in<I: SegmentInput>(
@@ -70,8 +76,9 @@ impl Shared {
         let directory = &self.resources.directory;
         let all = self.fields();
         let fields: Vec<_> = all.iter().cloned().collect();
+        let sparse: Vec<_> = all.sparse().cloned().collect();
         let texts: Vec<_> = all.texts().iter().map(|text| text.config.clone()).collect();
-        let params = SegmentParams { fields: &fields, texts: &texts, seed: id.0 };
+        let params = SegmentParams { fields: &fields, sparse: &sparse, texts: &texts, seed: id.0 };
         let built = build_segment(&**directory, folder, input, &params, &self.resources.builders);
         let BuiltSegment { order, fields } = built.doing(|| format!("build segment {id}"))?;
         let segment = Segment::open(&**directory, folder, id, &fields)

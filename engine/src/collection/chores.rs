@@ -6,7 +6,6 @@
 //! merge, then the compaction of the store. Without workers the same pieces are done by whoever
 //! calls [`Collection::settle`].
 
-use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -16,7 +15,8 @@ use parking_lot::Mutex;
 
 use super::Collection;
 use super::handle::Shared;
-use super::merge::{Choose, Progress};
+use super::merge::Choose;
+use super::progress::Shown;
 use crate::background::{Chores, Next};
 use crate::memory::{Charge, Memory, Purpose};
 use crate::merge_policy::{next_compaction, next_merge};
@@ -44,52 +44,23 @@ pub(super) struct ChoreState {
     oldest: Mutex<Option<Instant>>,
     /// Whether a worker was asked for and has not come yet.
     asked: AtomicBool,
+    /// The flush that runs.
+    pub flushing: Shown,
     /// The merge that runs.
-    work: Mutex<Option<Arc<Progress>>>,
+    pub merging: Shown,
     /// Points that were deleted, replaced or moved since the store was compacted: each has left
     /// rows behind.
     churn: AtomicU64,
-}
-
-/// A piece of work that is shown for as long as this lives.
-pub(super) struct ShownWork<'a> {
-    chores: &'a ChoreState,
-    progress: Arc<Progress>,
-}
-
-impl Deref for ShownWork<'_> {
-    type Target = Progress;
-
-    fn deref(&self) -> &Progress {
-        &self.progress
-    }
-}
-
-impl Drop for ShownWork<'_> {
-    fn drop(&mut self) {
-        *self.chores.work.lock() = None;
-    }
 }
 
 impl ChoreState {
     pub fn new(me: Weak<Shared>, memory: &Arc<Memory>) -> Self {
         let memtables = memory.charge(Purpose::Memtables, 0);
         let codes = memory.charge(Purpose::Codes, 0);
-        let (oldest, work) = (Mutex::new(None), Mutex::new(None));
+        let oldest = Mutex::new(None);
+        let (flushing, merging) = (Shown::default(), Shown::default());
         let (asked, churn) = (AtomicBool::new(false), AtomicU64::new(0));
-        Self { me, memtables, codes, oldest, asked, work, churn }
-    }
-
-    /// Shows a piece of work and how far it is.
-    pub fn begin_work(&self, progress: Progress) -> ShownWork<'_> {
-        let progress = Arc::new(progress);
-        *self.work.lock() = Some(Arc::clone(&progress));
-        ShownWork { chores: self, progress }
-    }
-
-    /// Returns the work that is shown.
-    pub fn work(&self) -> Option<Arc<Progress>> {
-        self.work.lock().clone()
+        Self { me, memtables, codes, oldest, asked, flushing, merging, churn }
     }
 
     /// Counts points that left rows behind in the store.
@@ -165,10 +136,9 @@ impl Shared {
     /// Looks at what a write, flush or merge has changed.
     pub fn note_change(&self) {
         let state = self.state.read();
-        let frozen = state.frozen.as_ref().map_or(0, |frozen| frozen.table.memory_bytes());
-        self.chores.memtables.set((frozen + state.active.memory_bytes()) as u64);
-        let files = state.segments.iter().flat_map(|view| view.segment.fields());
-        self.chores.codes.set(files.map(|files| files.code_bytes()).sum());
+        self.chores.memtables.set(state.memtable_bytes());
+        let segments = state.segments.iter().map(|view| view.segment.memory_bytes());
+        self.chores.codes.set(segments.sum());
         let is_empty = state.active.is_empty();
         drop(state);
         if self.resources.appointments.have_workers() && self.is_merge_due(next_merge) {
@@ -177,6 +147,11 @@ impl Shared {
         if !is_empty {
             self.note_age();
         }
+    }
+
+    /// Looks at what a search has remembered of the memtables: words, and slots that match.
+    pub fn note_remembered(&self) {
+        self.chores.memtables.set(self.state.read().memtable_bytes());
     }
 
     /// Remembers when a memtable got its first point, and asks for a worker when it is due.

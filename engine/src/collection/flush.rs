@@ -16,15 +16,18 @@ use std::time::Duration;
 
 use bigrain_index::IndexError;
 use bigrain_storage::{Batch, Location, PointRow};
-use bigrain_types::{FieldId, Offset, Payload, PointId, SegmentId};
+use bigrain_types::{FieldId, Offset, Payload, PointId, SegmentId, SparseView};
 use roaring::RoaringBitmap;
 
 use super::Collection;
 use super::building::{Built, NewSegment};
 use super::handle::Shared;
+use super::progress::Progress;
 use super::state::{Frozen, SegmentView};
+use crate::column::Column;
 use crate::error::Doing;
-use crate::memory::Purpose;
+use crate::field::Fields;
+use crate::memory::{Charge, Purpose};
 use crate::memtable::Memtable;
 use crate::segment::SegmentInput;
 use crate::{Error, ErrorKind, Result};
@@ -34,6 +37,10 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Writers wait for a running flush once the memtable is this many times its limit.
 const MAX_OVERFILL: usize = 2;
+
+/// While points are on their way to the store they are there so often beside what stays in the
+/// memtable: encoded, as rows, and as a batch of RocksDB.
+const COPIES: u64 = 3;
 
 /// When memory is short, a memtable is flushed from this part of its limit on.
 const WORTH_FLUSHING: usize = 16;
@@ -86,11 +93,15 @@ impl Shared {
     }
 
     /// Refuses further points when flushing keeps failing and the memtable is full, when they do not
-    /// fit the memory budget, and while the disk is full.
-    pub fn make_room(&self, bytes: u64) -> Result<()> {
+    /// fit the memory budget, and while the disk is full. Returns what they take on their way to the
+    /// store, beside what stays in the memtable.
+    pub fn make_room(&self, bytes: u64) -> Result<Charge> {
         self.make_room_in_memtable()?;
         let memory = &self.resources.memory;
-        if !memory.has_room(bytes) {
+        let on_its_way = bytes.saturating_mul(COPIES);
+        let in_memory = bytes.saturating_add(on_its_way);
+        self.resources.filters.make_room(in_memory);
+        if !memory.has_room(in_memory) {
             if self.is_worth_flushing() {
                 let _flush = self.flush.lock();
                 self.flush_locked()?;
@@ -98,8 +109,9 @@ impl Shared {
             // Other collections may have memtables to flush too.
             self.resources.appointments.wake_all();
         }
-        memory.admit(bytes)?;
-        Ok(self.resources.store.admit(bytes)?)
+        memory.admit(in_memory)?;
+        self.resources.store.admit(bytes)?;
+        Ok(memory.charge(Purpose::Memtables, on_its_way))
     }
 
     /// Whether flushing frees enough memory to be worth a segment, however small.
@@ -137,7 +149,8 @@ impl Shared {
         self.check_usable()?;
         let Some((frozen, id)) = self.freeze() else { return Ok(()) };
         self.resources.store.admit(frozen.table.memory_bytes() as u64)?;
-        let input = FrozenRows::new(&frozen);
+        let work = self.chores.flushing.begin(progress_of(&frozen, &self.fields()));
+        let input = FrozenRows::new(&frozen, &work);
         // A flush frees more than it takes, so it is never refused; but others must know.
         let bytes = self.build_bytes(input.slots.len());
         let _charge = self.resources.memory.charge(Purpose::Builds, bytes);
@@ -210,17 +223,29 @@ impl Shared {
     }
 }
 
+/// Returns what flushing a memtable takes.
+fn progress_of(frozen: &Frozen, fields: &Fields) -> Progress {
+    let columns = fields.iter().filter_map(|field| frozen.table.column(field.id));
+    let live =
+        |column: &Column| (column.len() as u64).saturating_sub(column.count_in(&frozen.dead));
+    let rows = (frozen.table.len() as u64).saturating_sub(frozen.dead.len());
+    let sparse = fields.sparse().filter_map(|field| frozen.table.sparse(field.id));
+    let sparse: u64 = sparse.map(|table| table.rows().numbers().len() as u64).sum();
+    Progress::new(1, rows, columns.map(live).sum::<u64>() + sparse)
+}
+
 /// The live points of a frozen memtable, in slot order.
 struct FrozenRows<'a> {
     table: &'a Memtable,
     slots: Vec<u32>,
+    work: &'a Progress,
 }
 
 impl<'a> FrozenRows<'a> {
-    fn new(frozen: &'a Frozen) -> Self {
+    fn new(frozen: &'a Frozen, work: &'a Progress) -> Self {
         let live = |slot: &u32| !frozen.dead.contains(*slot);
         let slots = (0..frozen.table.len() as u32).filter(live).collect();
-        Self { table: &frozen.table, slots }
+        Self { table: &frozen.table, slots, work }
     }
 
     /// Returns the ids of those `slots` that are not dead.
@@ -240,17 +265,29 @@ impl SegmentInput for FrozenRows<'_> {
     }
 
     fn has(&self, point: usize, field: FieldId) -> Result<bool, IndexError> {
-        Ok(self.vector(point, field)?.is_some())
+        let column = self.table.column(field);
+        Ok(column.is_some_and(|column| column.vector(self.slots[point]).is_some()))
     }
 
     fn vector(&self, point: usize, field: FieldId) -> Result<Option<Cow<'_, [f32]>>, IndexError> {
+        self.work.advance(1);
         let column = self.table.column(field);
         let vector = column.and_then(|column| column.vector(self.slots[point]));
         Ok(vector.map(Cow::Borrowed))
     }
 
+    fn sparse(&self, point: usize, field: FieldId) -> Result<Option<SparseView<'_>>, IndexError> {
+        self.work.advance(1);
+        let table = self.table.sparse(field);
+        Ok(table.and_then(|table| table.rows().row(self.slots[point])))
+    }
+
     fn payloads(&self, points: &[u32]) -> Result<Vec<Cow<'_, Payload>>> {
         let payload = |point: &u32| self.table.payload(self.slots[*point as usize]);
         Ok(points.iter().map(|point| Cow::Borrowed(payload(point))).collect())
+    }
+
+    fn clustered(&self, vectors: u64) {
+        self.work.advance(vectors);
     }
 }

@@ -15,7 +15,7 @@ use super::writer::{CommitState, Request};
 use crate::background::Background;
 use crate::encoded_points::EncodedPoints;
 use crate::error::Doing;
-use crate::field::{CollectionConfig, Fields, Schema};
+use crate::field::{CollectionConfig, FieldKind, Fields, Schema};
 use crate::memtable::Memtable;
 use crate::resources::Resources;
 use crate::segment::Segment;
@@ -201,6 +201,11 @@ impl Shared {
     pub fn run<T>(&self, operation: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
         let checked = self.check_usable().and_then(|()| run());
         checked.map_err(|error| {
+            // What was dropped meanwhile may have lost its files.
+            let error = match self.check_usable() {
+                Err(gone) if gone.kind() == ErrorKind::NotFound => gone,
+                Ok(()) | Err(_) => error,
+            };
             if error.kind() == ErrorKind::Corruption && self.quarantined.get().is_none() {
                 tracing::error!(collection = %self.name, %error, "quarantined");
                 let _ = self.quarantined.set(error.to_string());
@@ -308,18 +313,18 @@ fn append_rows(
     let payloads = view.payloads(key, &ids)?;
     for ((id, row), payload) in rows.into_iter().zip(payloads) {
         let corrupt = |reason| Err(Error::new(ErrorKind::Corruption, reason));
+        let slot = points.len() as u32;
         for (field, vector) in row.vectors {
-            if field >= schema.next_field {
-                return corrupt(format!(
-                    "stored vector of {id} is of field {field}, which never was"
-                ));
-            }
-            let slot = points.len() as u32;
+            schema.check_stored(field, FieldKind::Dense, &id)?;
             let Some(column) = points.column_mut(field) else { continue };
             if vector.len() != column.field().config.dims {
                 return corrupt(format!("stored vector of {id} has {} dimensions", vector.len()));
             }
             column.push(slot, &vector);
+        }
+        for (field, vector) in row.sparse {
+            schema.check_stored(field, FieldKind::Sparse, &id)?;
+            points.sparse_mut(field).into_iter().for_each(|rows| rows.push(slot, vector.view()));
         }
         let Some(payload) = payload else {
             return corrupt(format!("point {id} has no stored payload"));

@@ -1,12 +1,14 @@
 //! What a collection holds and what it takes.
 
+use std::collections::BTreeMap;
+
 use bigrain_types::SegmentId;
 use serde::{Deserialize, Serialize};
 
 use super::Collection;
 use super::state::{SegmentView, State};
 use crate::column::Column;
-use crate::field::Field;
+use crate::field::{Field, SparseField};
 use crate::memtable::Memtable;
 use crate::segment::FieldFiles;
 use crate::{CollectionConfig, HybridFit};
@@ -33,15 +35,22 @@ pub struct CollectionInfo {
     pub memory_bytes: u64,
     /// Bytes of segment files, those of dropped fields included.
     pub disk_bytes: u64,
+    /// The flush that runs, if one does.
+    pub flushing: Option<FlushInfo>,
     /// The merge that runs, if one does.
     pub merging: Option<MergeInfo>,
-    /// Its fields, in their order.
+    /// Its dense fields, in their order.
     pub fields: Vec<FieldInfo>,
+    /// Its sparse fields, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sparse: Vec<SparseFieldInfo>,
     /// The fusion that was fitted, if one was.
     pub hybrid_fit: Option<HybridFit>,
+    /// Those that were fitted under names.
+    pub named_hybrid_fits: BTreeMap<String, HybridFit>,
 }
 
-/// What one vector field of a collection takes.
+/// What one dense vector field of a collection takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FieldInfo {
@@ -57,12 +66,38 @@ pub struct FieldInfo {
     pub disk_bytes: u64,
 }
 
+/// What one sparse vector field of a collection takes. Its inverted lists are read where they lie in
+/// their files, and take no memory but what the system keeps of these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SparseFieldInfo {
+    /// Its name.
+    pub name: String,
+    /// Vectors that take room; those of replaced and deleted points do until their segment is
+    /// rewritten.
+    pub vectors: u64,
+    /// Their components that are not zero.
+    pub components: u64,
+    /// Bytes of its segment files.
+    pub disk_bytes: u64,
+}
+
 impl FieldInfo {
     /// Returns the bytes of codes and what belongs to them for each vector.
     #[must_use]
     pub fn code_bytes_per_vector(&self) -> f64 {
         if self.vectors == 0 { 0.0 } else { self.code_bytes as f64 / self.vectors as f64 }
     }
+}
+
+/// A flush that runs: a memtable becomes a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FlushInfo {
+    /// Rows of the segment.
+    pub rows: u64,
+    /// How much is done, of a hundred.
+    pub percent: u8,
 }
 
 /// A merge that runs.
@@ -135,9 +170,12 @@ impl Collection {
             code_bytes: fields.iter().map(|field| field.code_bytes).sum(),
             memory_bytes: resident_bytes + table_bytes,
             disk_bytes: state.segments.iter().map(|view| view.segment.disk_bytes()).sum(),
-            merging: self.0.chores.work().map(|work| work.info()),
+            flushing: self.0.chores.flushing.now().map(|work| work.flush_info()),
+            merging: self.0.chores.merging.now().map(|work| work.merge_info()),
             fields,
-            hybrid_fit: state.fields.hybrid().map(|fit| HybridFit::clone(fit)),
+            sparse: state.fields.sparse().map(|field| state.describe_sparse(field)).collect(),
+            hybrid_fit: state.fields.hybrid(None).cloned(),
+            named_hybrid_fits: state.fields.named_fits().clone(),
         }
     }
 
@@ -178,5 +216,20 @@ impl State {
             code_bytes: columns_of(Column::code_bytes) + files_of(FieldFiles::code_bytes),
             disk_bytes: files_of(FieldFiles::disk_bytes),
         }
+    }
+
+    fn describe_sparse(&self, field: &SparseField) -> SparseFieldInfo {
+        let name = field.name.to_string();
+        let mut info = SparseFieldInfo { name, vectors: 0, components: 0, disk_bytes: 0 };
+        for rows in self.tables().filter_map(|table| Some(table.sparse(field.id)?.rows())) {
+            info.vectors += rows.len() as u64;
+            info.components += rows.components() as u64;
+        }
+        for files in self.segments.iter().filter_map(|view| view.segment.sparse(field.id)) {
+            info.vectors += files.reader.vectors();
+            info.components += files.reader.components();
+            info.disk_bytes += files.disk_bytes();
+        }
+        info
     }
 }

@@ -10,16 +10,15 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bigrain_index::IndexError;
 use bigrain_storage::{Batch, ReadError};
-use bigrain_types::{Cancel, Cancelled, FieldId, Offset, Payload, PointId, SegmentId};
+use bigrain_types::{Cancel, Cancelled, FieldId, Offset, Payload, PointId, SegmentId, SparseView};
 
 use super::building::NewSegment;
 use super::handle::Shared;
-use super::info::MergeInfo;
+use super::progress::Progress;
 use super::state::SegmentView;
 use crate::memory::Purpose;
 use crate::merge_policy::SegmentSize;
@@ -50,7 +49,9 @@ impl Shared {
     ) -> Result<Option<T>> {
         let Some(chosen) = self.choose(choose) else { return Ok(None) };
         let sources: Vec<Source> = chosen.iter().map(Source::new).collect();
-        let work = self.chores.begin_work(Progress::merge(&sources));
+        let rows = sources.iter().map(|source| source.live.len() as u64).sum();
+        let vectors = sources.iter().map(Source::vectors).sum();
+        let work = self.chores.merging.begin(Progress::new(sources.len(), rows, vectors));
         let input = MergeInput::new(sources, Watch { shared: self, cancel, work: &work });
         with(&input).map(Some)
     }
@@ -62,6 +63,7 @@ impl Shared {
             return Ok(true);
         }
         let bytes = self.build_bytes(input.len());
+        self.resources.filters.make_room(bytes);
         let Some(_charge) = self.resources.memory.try_charge(Purpose::Builds, bytes) else {
             let reason = format!("no memory to merge: {bytes} bytes do not fit the budget");
             return Err(Error::new(ErrorKind::ResourceExhausted, reason).retry_after(RETRY_AFTER));
@@ -146,7 +148,9 @@ impl Source {
     /// Returns about how many vectors its live points have.
     fn vectors(&self) -> u64 {
         let rows = self.live.len() as u64;
-        self.segment.fields().map(|files| files.rows().min(rows)).sum()
+        let dense = self.segment.fields().map(|files| files.rows());
+        let sparse = self.segment.sparse_fields().map(|files| files.reader.vectors());
+        dense.chain(sparse).map(|vectors| vectors.min(rows)).sum()
     }
 }
 
@@ -205,6 +209,16 @@ impl SegmentInput for MergeInput<'_> {
         files.vector_in_place(offset)
     }
 
+    fn sparse(&self, point: usize, field: FieldId) -> Result<Option<SparseView<'_>>, IndexError> {
+        let (source, offset) = self.locate(point);
+        let Some(files) = source.segment.sparse(field) else { return Ok(None) };
+        let vector = files.reader.vector(offset)?;
+        if vector.is_some() {
+            self.watch.check().map_err(ReadError::Cancelled)?;
+        }
+        Ok(vector)
+    }
+
     fn payloads(&self, points: &[u32]) -> Result<Vec<Cow<'_, Payload>>> {
         let id = |&point: &u32| self.id(point as usize).map(Cow::into_owned);
         let ids: Vec<PointId> = points.iter().map(id).collect::<Result<_, _>>()?;
@@ -213,48 +227,19 @@ impl SegmentInput for MergeInput<'_> {
         // A point that was deleted meanwhile has none.
         Ok(payloads.into_iter().map(|payload| Cow::Owned(payload.unwrap_or_default())).collect())
     }
+
+    fn clustered(&self, vectors: u64) {
+        self.watch.work.advance(vectors);
+    }
 }
 
 impl Watch<'_> {
     /// Counts one more step, unless somebody wants no more of them.
     fn check(&self) -> Result<(), Cancelled> {
-        self.work.done.fetch_add(1, Ordering::Relaxed);
+        self.work.advance(1);
         if self.shared.is_dropping() {
             return Err(Cancelled);
         }
         self.cancel.check()
-    }
-}
-
-/// How far a merge is.
-#[derive(Debug)]
-pub(super) struct Progress {
-    segments: u64,
-    rows: u64,
-    steps: u64,
-    done: AtomicU64,
-}
-
-impl Progress {
-    fn merge(sources: &[Source]) -> Self {
-        let vectors: u64 = sources.iter().map(Source::vectors).sum();
-        Self {
-            segments: sources.len() as u64,
-            rows: sources.iter().map(|source| source.live.len() as u64).sum(),
-            // Every vector is read when it is encoded, and again when it is written.
-            steps: 2 * vectors,
-            done: AtomicU64::new(0),
-        }
-    }
-
-    /// Returns what people want to know of it.
-    pub fn info(&self) -> MergeInfo {
-        MergeInfo { segments: self.segments, rows: self.rows, percent: self.percent() }
-    }
-
-    /// Returns how much is done, of a hundred.
-    fn percent(&self) -> u8 {
-        let done = self.done.load(Ordering::Relaxed).min(self.steps);
-        (done * 100 / self.steps.max(1)) as u8
     }
 }

@@ -27,6 +27,7 @@ mod info;
 mod matching;
 mod merge;
 mod moving;
+mod progress;
 mod read;
 mod rewrite;
 mod search;
@@ -40,5 +41,6 @@ pub(crate) use handle::{
     remove_collection_folder,
 };
 pub use info::{
-    CollectionInfo, CollectionState, CollectionStatus, FieldInfo, MergeInfo, SegmentInfo,
+    CollectionInfo, CollectionState, CollectionStatus, FieldInfo, FlushInfo, MergeInfo,
+    SegmentInfo, SparseFieldInfo,
 };

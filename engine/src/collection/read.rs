@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bigrain_storage::{Location, PointRow, ReadView};
-use bigrain_types::{FieldId, Filter, Offset, Payload, PointId, SegmentId, SeqNo};
+use bigrain_types::{FieldId, Filter, Offset, Payload, PointId, SegmentId, SeqNo, SparseVector};
 
 use super::Collection;
 use super::handle::Shared;
@@ -14,7 +14,8 @@ use crate::field::Fields;
 use crate::scroll::PointParts;
 use crate::segment::Segment;
 use crate::{
-    Cursor, Error, ErrorKind, Result, ScrollPage, ScrollParams, StoredPoint, StoredVector,
+    Cursor, Error, ErrorKind, Result, ScrollPage, ScrollParams, StoredPoint, StoredSparseVector,
+    StoredVector,
 };
 
 impl Collection {
@@ -68,8 +69,12 @@ impl Collection {
     }
 }
 
-/// Vectors with the fields they belong to.
-type FieldVectors = Vec<(FieldId, Vec<f32>)>;
+/// Vectors with the fields they belong to, dense and sparse.
+#[derive(Default)]
+struct FieldVectors {
+    dense: Vec<(FieldId, Vec<f32>)>,
+    sparse: Vec<(FieldId, SparseVector)>,
+}
 
 /// What is stored, at one moment: the rows of the store, and the segments that they point into.
 pub(super) struct Moment<'a> {
@@ -188,20 +193,23 @@ impl Moment<'_> {
                 Error::new(ErrorKind::Corruption, format!("point {id} has no stored {what}"))
             };
             let vectors = match location {
-                _ if !parts.vectors => Vec::new(),
-                Location::Head => head.ok_or_else(|| missing("vectors"))?.vectors,
+                _ if !parts.vectors => FieldVectors::default(),
+                Location::Head => {
+                    let head = head.ok_or_else(|| missing("vectors"))?;
+                    FieldVectors { dense: head.vectors, sparse: head.sparse }
+                }
                 Location::Segment(segment, offset) => match self.vectors(segment, offset)? {
                     Some(vectors) => vectors,
                     None => return Ok(None),
                 },
             };
-            let vectors = named(&self.fields, vectors);
+            let (vectors, sparse) = named(&self.fields, vectors);
             let payload = if parts.payload {
                 payload.ok_or_else(|| missing("payload"))?
             } else {
                 Payload::new()
             };
-            points.push(Some(StoredPoint { id: id.clone(), vectors, payload, seq }));
+            points.push(Some(StoredPoint { id: id.clone(), vectors, sparse, payload, seq }));
         }
         Ok(Some(points))
     }
@@ -209,21 +217,31 @@ impl Moment<'_> {
     fn vectors(&self, id: SegmentId, offset: Offset) -> Result<Option<FieldVectors>> {
         let segment = self.segments.iter().find(|segment| segment.id == id);
         let Some(segment) = segment else { return Ok(None) };
-        let mut vectors = Vec::new();
+        let mut vectors = FieldVectors::default();
         for files in segment.fields() {
-            vectors.extend(files.vector(offset)?.map(|vector| (files.id(), vector)));
+            vectors.dense.extend(files.vector(offset)?.map(|vector| (files.id(), vector)));
+        }
+        for files in segment.sparse_fields() {
+            let vector = files.reader.vector(offset)?;
+            vectors.sparse.extend(vector.map(|vector| (files.id(), vector.into())));
         }
         Ok(Some(vectors))
     }
 }
 
 /// Names the fields of vectors; vectors of fields that were dropped are left out.
-fn named(fields: &Fields, vectors: FieldVectors) -> Vec<StoredVector> {
-    let named = |(field, values)| {
+fn named(fields: &Fields, vectors: FieldVectors) -> (Vec<StoredVector>, Vec<StoredSparseVector>) {
+    let dense = |(field, values)| {
         let field = Arc::clone(&fields.get(field)?.name);
         Some(StoredVector { field, values })
     };
-    vectors.into_iter().filter_map(named).collect()
+    let sparse = |(field, vector)| {
+        let field = Arc::clone(&fields.get_sparse(field)?.name);
+        Some(StoredSparseVector { field, vector })
+    };
+    let FieldVectors { dense: of_dense, sparse: of_sparse } = vectors;
+    let dense = of_dense.into_iter().filter_map(dense).collect();
+    (dense, of_sparse.into_iter().filter_map(sparse).collect())
 }
 
 /// What is wrong when rows point into a segment that nobody is about to publish.

@@ -15,14 +15,14 @@ use bigrain_types::{Filter, PointId, SeqNo};
 use super::Collection;
 use super::handle::Shared;
 use super::read::{Moment, no_segment};
-use super::writer::{Operation, at_point};
+use super::writer::{Operation, at_point, check_not_empty};
 use crate::config::check_batch;
 use crate::encoded_points::EncodedPoints;
 use crate::field::Fields;
 use crate::scroll::PointParts;
 use crate::{
     Condition, Conditions, Error, ErrorKind, MatchingPoints, PayloadUpdate, Point, PointVector,
-    Result, StoredPoint, StoredVector, UpdateOutput,
+    Result, SparsePointVector, StoredPoint, StoredSparseVector, StoredVector, UpdateOutput,
 };
 
 /// Points that match a filter and are changed by one commit.
@@ -97,8 +97,9 @@ impl Collection {
         Ok(all)
     }
 
-    /// Replaces vectors of points and leaves their payloads and their vectors in other fields; ids
-    /// that do not exist are not an error. When this returns, the changes are on disk and every later search sees them.
+    /// Replaces vectors of points and leaves their payloads and their vectors in other fields; an empty
+    /// sparse vector removes what the field had. Ids that do not exist are not an error. When this
+    /// returns, the changes are on disk and every later search sees them.
     ///
     /// # Errors
     ///
@@ -134,6 +135,7 @@ impl Collection {
                 for PointVector { field, values, .. } in &points[at].vectors {
                     stored.put(field.as_deref(), values)?;
                 }
+                points[at].sparse.iter().try_for_each(|vector| stored.put_sparse(vector))?;
                 Ok(())
             };
             shared.rewrite(&Rewrite { ids: &ids, only: None, conditions, edit: &edit })
@@ -178,6 +180,15 @@ impl Stored {
         self.point.vectors.push(StoredVector { field: name, values });
         Ok(())
     }
+
+    /// The same of a sparse vector.
+    fn put_sparse(&mut self, vector: &SparsePointVector) -> Result<()> {
+        let field = Arc::clone(&self.fields.named_sparse(Some(&vector.field))?.name);
+        self.point.sparse.retain(|stored| stored.field != field);
+        let vector = vector.vector.clone();
+        self.point.sparse.push(StoredSparseVector { field, vector });
+        Ok(())
+    }
 }
 
 /// A change that is worked out.
@@ -190,7 +201,7 @@ struct Prepared {
 
 impl Shared {
     fn rewrite(&self, rewrite: &Rewrite<'_>) -> Result<UpdateOutput> {
-        self.make_room(0)?;
+        drop(self.make_room(0)?);
         let output = self.rewrite_in_rounds(rewrite)?;
         self.flush_if_full();
         Ok(output)
@@ -253,6 +264,13 @@ impl Shared {
                 let field = moment.fields.named(Some(field))?.id;
                 points.column_mut(field).into_iter().for_each(|column| column.push(slot, values));
             }
+            for StoredSparseVector { field, vector } in &point.sparse {
+                let field = moment.fields.named_sparse(Some(field))?.id;
+                points
+                    .sparse_mut(field)
+                    .into_iter()
+                    .for_each(|rows| rows.push(slot, vector.view()));
+            }
             points.push(point.id, point.payload);
         }
         let points = points.encoded();
@@ -267,13 +285,17 @@ fn check_vector_update(fields: &Fields, point: &Point) -> Result<()> {
     if !point.payload.is_empty() {
         return Err(Error::invalid("expected no payload in an update of vectors"));
     }
-    if point.vectors.is_empty() {
-        return Err(Error::invalid("no vectors: expected one in at least one field"));
-    }
+    check_not_empty(&point.vectors, &point.sparse)?;
     let mut seen = HashSet::new();
     for PointVector { field, values, space } in &point.vectors {
         let field = fields.named(field.as_deref())?;
         field.check(values, *space).map_err(|error| fields.at(field, error))?;
+        if !seen.insert(field.id) {
+            return Err(Error::invalid(format!("two vectors in field {:?}", field.name)));
+        }
+    }
+    for SparsePointVector { field, .. } in &point.sparse {
+        let field = fields.named_sparse(Some(field))?;
         if !seen.insert(field.id) {
             return Err(Error::invalid(format!("two vectors in field {:?}", field.name)));
         }

@@ -7,7 +7,7 @@ use bigrain_types::{FieldId, Offset, PointId, SegmentId, SeqNo};
 use roaring::RoaringBitmap;
 
 use crate::encoded_points::EncodedPoints;
-use crate::field::{Field, Fields, Schema};
+use crate::field::{Field, Fields, Schema, SparseField};
 use crate::memtable::Memtable;
 use crate::segment::{FieldFiles, Segment};
 
@@ -72,6 +72,12 @@ impl State {
         (self.live, self.seq) = (0, SeqNo::default());
     }
 
+    /// Returns about how much memory the memtables take.
+    pub fn memtable_bytes(&self) -> u64 {
+        let frozen = self.frozen.as_ref().map_or(0, |frozen| frozen.table.memory_bytes());
+        (frozen + self.active.memory_bytes()) as u64
+    }
+
     /// Returns a segment by its id.
     pub fn segment(&self, id: SegmentId) -> Option<&SegmentView> {
         self.segments.iter().find(|view| view.segment.id == id)
@@ -92,12 +98,18 @@ impl State {
         self.fields = self.fields.with(field);
     }
 
+    /// Makes room for the vectors of a sparse field that was added.
+    pub fn add_sparse_field(&mut self, field: Arc<SparseField>) {
+        self.active.add_sparse_field(&field);
+        self.fields = self.fields.with_sparse(field);
+    }
+
     /// Forgets a field. A memtable that is being flushed keeps its vectors, out of reach.
     pub fn drop_field(&mut self, field: FieldId) {
         self.fields = self.fields.without(field);
         self.active.drop_field(field);
         for view in &mut self.segments {
-            if view.segment.field(field).is_some() {
+            if view.segment.field(field).is_some() || view.segment.sparse(field).is_some() {
                 view.segment = Arc::new(view.segment.with_only(&self.fields));
             }
         }

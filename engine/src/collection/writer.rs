@@ -18,7 +18,7 @@ use crate::encoded_points::EncodedPoints;
 use crate::field::{Fields, Schema};
 use crate::{
     Conditions, DeleteOutput, Error, ErrorKind, Filter, MatchingPoints, Point, PointVector, Result,
-    UpsertOutput,
+    SparsePointVector, UpsertOutput,
 };
 
 /// What the commit lock guards: the counters of the next batch, and the fields as the store has them.
@@ -126,7 +126,7 @@ impl Collection {
         shared.run("upsert into", || {
             let given = points.len() as u64;
             let operation = shared.prepare_upsert(points)?;
-            shared.make_room(operation.memory_bytes())?;
+            let _on_its_way = shared.make_room(operation.memory_bytes())?;
             let applied = shared.write(operation, conditions)?;
             shared.flush_if_full();
             Ok(UpsertOutput {
@@ -203,8 +203,11 @@ impl Shared {
         let mut encoded = EncodedPoints::new(&fields).expecting(points.len());
         let mut payloads = Batch::new();
         for point in points {
-            let Point { id, vectors, payload } = point;
-            push_vectors(&mut encoded, &fields, vectors).map_err(|error| at_point(&id, &error))?;
+            let Point { id, vectors, sparse, payload } = point;
+            let pushed = check_not_empty(&vectors, &sparse)
+                .and_then(|()| push_vectors(&mut encoded, &fields, vectors))
+                .and_then(|()| push_sparse(&mut encoded, &fields, &sparse));
+            pushed.map_err(|error| at_point(&id, &error))?;
             payloads.put_payload(self.key, &id, &payload);
             if let Some(reason) = payloads.refusal() {
                 return Err(at_point(&id, &Error::invalid(reason)));
@@ -368,7 +371,8 @@ impl GroupWork {
             existed += u64::from(self.bury(old));
             self.batch.put_point(self.key, id, &new);
             let owned = |(field, vector): (FieldId, &[f32])| (field, vector.to_vec());
-            let row = HeadRow { seq, vectors: points.vectors(index).map(owned).collect() };
+            let vectors = points.vectors(index).map(owned).collect();
+            let row = HeadRow { seq, vectors, sparse: points.sparse_vectors(index).collect() };
             self.batch.put_head(self.key, id, &row);
         }
         existed
@@ -413,15 +417,20 @@ impl Ticket {
     }
 }
 
-/// Checks the vectors of the batch's next point and adds them.
+/// Refuses a point without any vector.
+pub(super) fn check_not_empty(vectors: &[PointVector], sparse: &[SparsePointVector]) -> Result<()> {
+    if vectors.is_empty() && sparse.is_empty() {
+        return Err(Error::invalid("no vectors: expected one in at least one field"));
+    }
+    Ok(())
+}
+
+/// Checks the dense vectors of the batch's next point and adds them.
 fn push_vectors(
     points: &mut EncodedPoints,
     fields: &Fields,
     vectors: Vec<PointVector>,
 ) -> Result<()> {
-    if vectors.is_empty() {
-        return Err(Error::invalid("no vectors: expected one in at least one field"));
-    }
     let (slot, expected) = (points.len() as u32, points.missing());
     for PointVector { field, mut values, space } in vectors {
         let field = fields.named(field.as_deref())?;
@@ -435,6 +444,26 @@ fn push_vectors(
             column.reserve(expected);
         }
         column.push(slot, &values);
+    }
+    Ok(())
+}
+
+/// Checks the sparse vectors of the batch's next point and adds them.
+fn push_sparse(
+    points: &mut EncodedPoints,
+    fields: &Fields,
+    vectors: &[SparsePointVector],
+) -> Result<()> {
+    let slot = points.len() as u32;
+    let mut seen = HashSet::new();
+    for SparsePointVector { field, vector } in vectors {
+        let field = fields.named_sparse(Some(field))?;
+        if !seen.insert(field.id) {
+            return Err(Error::invalid(format!("two vectors in field {:?}", field.name)));
+        }
+        if let Some(column) = points.sparse_mut(field.id) {
+            column.push(slot, vector.view());
+        }
     }
     Ok(())
 }

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use bigrain_types::{DenseFormat, EmbeddingSpaceId, Levels, Metric, TextField};
 use serde::{Deserialize, Serialize};
 
-use super::{DEFAULT_FIELD, FieldConfig};
+use super::{DEFAULT_FIELD, FieldConfig, SparseFieldConfig};
 use crate::{Error, ErrorKind, Result};
 
-/// The most vector fields of a collection.
+/// The most vector fields of a collection, dense and sparse ones together.
 pub const MAX_FIELDS: usize = 64;
 
 /// The shape of a [`Collection`](crate::Collection): one vector field or more.
@@ -19,11 +19,12 @@ pub const MAX_FIELDS: usize = 64;
 /// use bigrain_engine::{CollectionConfig, Levels, Metric};
 ///
 /// let config = CollectionConfig::new(384, Metric::Cosine).with_levels(Levels::ONE);
-/// assert_eq!(config.first().name, "vector");
+/// assert_eq!(config.first().unwrap().name, "vector");
 /// ```
 ///
 /// The first of several is the default of requests that name none, and rows of a segment lie in its
-/// order on disk: it should be the one that is searched most.
+/// order on disk: it should be the one that is searched most. Sparse fields stand beside the dense ones;
+/// a collection may have sparse fields only, and then rows lie in the order in which they were written.
 ///
 /// ```
 /// use bigrain_engine::{CollectionConfig, FieldConfig, Metric};
@@ -36,8 +37,9 @@ pub const MAX_FIELDS: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Fields", into = "Fields")]
 pub struct CollectionConfig {
-    /// Never empty.
     fields: Vec<FieldConfig>,
+    /// Not empty where there are no dense fields.
+    sparse: Vec<SparseFieldConfig>,
     texts: Vec<TextField>,
 }
 
@@ -52,17 +54,37 @@ impl CollectionConfig {
     /// Returns the shape of a collection with one field.
     #[must_use]
     pub fn of(first: FieldConfig) -> Self {
-        Self { fields: vec![first], texts: Vec::new() }
+        Self { fields: vec![first], sparse: Vec::new(), texts: Vec::new() }
+    }
+
+    /// Returns the shape of a collection with one field, which is sparse.
+    #[must_use]
+    pub fn of_sparse(first: SparseFieldConfig) -> Self {
+        Self { fields: Vec::new(), sparse: vec![first], texts: Vec::new() }
     }
 
     /// Returns the shape with some vector fields, of which there is at least one, and text fields.
     pub(super) fn from_fields(
         fields: impl Iterator<Item = FieldConfig>,
+        sparse: impl Iterator<Item = SparseFieldConfig>,
         texts: Vec<TextField>,
     ) -> Self {
-        let fields: Vec<FieldConfig> = fields.collect();
-        debug_assert!(!fields.is_empty(), "a collection has at least one field");
-        Self { fields, texts }
+        let (fields, sparse): (Vec<_>, Vec<_>) = (fields.collect(), sparse.collect());
+        debug_assert!(fields.len() + sparse.len() > 0, "a collection has at least one field");
+        Self { fields, sparse, texts }
+    }
+
+    /// Adds a sparse field.
+    #[must_use]
+    pub fn with_sparse(mut self, field: SparseFieldConfig) -> Self {
+        self.sparse.push(field);
+        self
+    }
+
+    /// Returns the sparse fields, in their order.
+    #[must_use]
+    pub fn sparse(&self) -> &[SparseFieldConfig] {
+        &self.sparse
     }
 
     /// Declares a payload field to be searched by words.
@@ -88,11 +110,11 @@ impl CollectionConfig {
         found.ok_or_else(|| no_such_text(name, &self.texts))
     }
 
-    pub(super) fn into_fields(self) -> Vec<FieldConfig> {
-        self.fields
+    pub(super) fn into_fields(self) -> (Vec<FieldConfig>, Vec<SparseFieldConfig>) {
+        (self.fields, self.sparse)
     }
 
-    /// Adds another field.
+    /// Adds another dense field.
     #[must_use]
     pub fn with_field(mut self, field: FieldConfig) -> Self {
         self.fields.push(field);
@@ -130,27 +152,43 @@ impl CollectionConfig {
         self.map_first(|first| first.with_model(model))
     }
 
-    /// Returns the first field: the default of requests that name none.
+    /// Returns the first dense field: the default of requests that name none.
     #[must_use]
-    pub fn first(&self) -> &FieldConfig {
-        &self.fields[0]
+    pub fn first(&self) -> Option<&FieldConfig> {
+        self.fields.first()
     }
 
-    /// Returns every field, in their order.
+    /// Returns every dense field, in their order.
     #[must_use]
     pub fn fields(&self) -> &[FieldConfig] {
         &self.fields
     }
 
-    /// Returns the field of a name; the first one without a name.
+    /// Returns the names of all vector fields, those of the dense ones first.
+    pub fn field_names(&self) -> impl Iterator<Item = &str> {
+        let sparse = self.sparse.iter().map(|field| &*field.name);
+        self.fields.iter().map(|field| &*field.name).chain(sparse)
+    }
+
+    /// Returns the dense field of a name; the first one without a name.
     ///
     /// # Errors
     ///
-    /// `NotFound`, with the names there are.
+    /// `NotFound`, with the names there are; `FailedPrecondition` for a field that is sparse, or where
+    /// none is dense.
     pub fn field(&self, name: Option<&str>) -> Result<&FieldConfig> {
-        let Some(name) = name else { return Ok(self.first()) };
+        let Some(name) = name else { return self.first().ok_or_else(no_dense_field) };
+        if self.sparse.iter().any(|field| field.name == name) {
+            return Err(is_sparse(name));
+        }
         let found = self.fields.iter().find(|field| field.name == name);
-        found.ok_or_else(|| no_such_field(name, self.fields.iter().map(|field| &*field.name)))
+        found.ok_or_else(|| no_such_field(name, self.field_names()))
+    }
+
+    /// Refuses the name of no vector field, dense or sparse.
+    pub(crate) fn check_vector_field(&self, name: &str) -> Result<()> {
+        let is_known = self.field_names().any(|known| known == name);
+        if is_known { Ok(()) } else { Err(no_such_field(name, self.field_names())) }
     }
 
     /// Checks every value.
@@ -159,26 +197,32 @@ impl CollectionConfig {
     ///
     /// An error of kind [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the value.
     pub fn validate(&self) -> Result<()> {
-        check_field_count(self.fields.len())?;
-        let mut names = HashSet::new();
+        check_field_count(self.fields.len() + self.sparse.len())?;
         for field in &self.fields {
             field.validate().map_err(|error| self.at_field(&field.name, error))?;
-            if !names.insert(&field.name) {
-                return Err(Error::invalid(format!("two fields are called {:?}", field.name)));
-            }
+        }
+        for field in &self.sparse {
+            field.validate().map_err(|error| self.at_field(&field.name, error))?;
+        }
+        let mut names = HashSet::new();
+        if let Some(name) = self.field_names().find(|name| !names.insert(*name)) {
+            return Err(Error::invalid(format!("two fields are called {name:?}")));
         }
         check_texts(&self.texts)
     }
 
+    /// Changes the first dense field, if there is one.
     fn map_first(mut self, change: impl FnOnce(FieldConfig) -> FieldConfig) -> Self {
-        let first = self.fields.remove(0);
-        self.fields.insert(0, change(first));
+        if !self.fields.is_empty() {
+            let first = self.fields.remove(0);
+            self.fields.insert(0, change(first));
+        }
         self
     }
 
     /// Names the field an error is about, where there are several.
     fn at_field(&self, name: &str, error: Error) -> Error {
-        if self.fields.len() == 1 { error } else { at_field(name, &error) }
+        if self.fields.len() + self.sparse.len() == 1 { error } else { at_field(name, &error) }
     }
 }
 
@@ -186,7 +230,10 @@ impl CollectionConfig {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fields {
+    #[serde(default)]
     fields: Vec<FieldConfig>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    sparse: Vec<SparseFieldConfig>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     texts: Vec<TextField>,
 }
@@ -194,18 +241,18 @@ struct Fields {
 impl TryFrom<Fields> for CollectionConfig {
     type Error = &'static str;
 
-    fn try_from(Fields { fields, texts }: Fields) -> Result<Self, Self::Error> {
-        if fields.is_empty() {
+    fn try_from(Fields { fields, sparse, texts }: Fields) -> Result<Self, Self::Error> {
+        if fields.is_empty() && sparse.is_empty() {
             Err("a collection has at least one field")
         } else {
-            Ok(Self { fields, texts })
+            Ok(Self { fields, sparse, texts })
         }
     }
 }
 
 impl From<CollectionConfig> for Fields {
     fn from(config: CollectionConfig) -> Self {
-        Self { fields: config.fields, texts: config.texts }
+        Self { fields: config.fields, sparse: config.sparse, texts: config.texts }
     }
 }
 
@@ -247,6 +294,30 @@ pub(super) fn no_such_field<'a>(name: &str, known: impl Iterator<Item = &'a str>
     Error::new(ErrorKind::NotFound, reason)
 }
 
+/// Says that a field is sparse where a dense one is meant.
+pub(super) fn is_sparse(name: &str) -> Error {
+    let reason =
+        format!("field {name:?} is sparse: expected a sparse vector, of indices and values");
+    Error::new(ErrorKind::FailedPrecondition, reason)
+}
+
+/// Says that a field is dense where a sparse one is meant.
+pub(super) fn is_dense(name: &str) -> Error {
+    let reason = format!("field {name:?} is dense: expected all of its components");
+    Error::new(ErrorKind::FailedPrecondition, reason)
+}
+
+/// Says that no field was named, and the first cannot be meant because none is dense.
+pub(super) fn no_dense_field() -> Error {
+    let reason = "the collection has sparse fields only: name one, and give a sparse vector";
+    Error::new(ErrorKind::FailedPrecondition, reason)
+}
+
+/// Says that no field was named, and the first cannot be meant because none is sparse.
+pub(super) fn no_sparse_field() -> Error {
+    Error::new(ErrorKind::FailedPrecondition, "the collection has no sparse fields")
+}
+
 /// Says that a text field is not declared, and which are.
 pub(super) fn no_such_text<'a>(
     name: &str,
@@ -269,7 +340,7 @@ mod tests {
             .with_levels(Levels::ONE)
             .with_model("m");
         let first = FieldConfig::new("vector", 4, Metric::Dot);
-        assert_eq!(config.first(), &first.with_levels(Levels::ONE).with_model("m"));
+        assert_eq!(config.first(), Some(&first.with_levels(Levels::ONE).with_model("m")));
         assert_eq!(config.fields()[1], FieldConfig::new("b", 2, Metric::L2));
     }
 
@@ -287,6 +358,27 @@ mod tests {
         assert_eq!(many.validate().unwrap_err().to_string(), "65 fields exceed the limit of 64");
         let error = config.field(Some("b")).unwrap_err();
         assert_eq!(error.to_string(), "no such field \"b\": the collection has vector");
+    }
+
+    #[test]
+    fn sparse_fields_share_the_names_of_the_dense_ones() {
+        let sparse = SparseFieldConfig::new;
+        let both = CollectionConfig::new(4, Metric::Dot).with_sparse(sparse("s"));
+        both.validate().unwrap();
+        assert_eq!(both.field_names().collect::<Vec<_>>(), ["vector", "s"]);
+        let twice = both.clone().with_sparse(sparse("vector")).validate().unwrap_err();
+        assert_eq!(twice.to_string(), "two fields are called \"vector\"");
+        let bad = both.clone().with_sparse(sparse("a b")).validate().unwrap_err().to_string();
+        assert!(bad.starts_with("field \"a b\": bad field name"), "{bad}");
+        let error = both.field(Some("s")).unwrap_err().to_string();
+        assert!(error.starts_with("field \"s\" is sparse"), "{error}");
+        let only = CollectionConfig::of_sparse(sparse("s"));
+        only.validate().unwrap();
+        assert_eq!(only.field(None).unwrap_err().kind(), ErrorKind::FailedPrecondition);
+        for config in [both, only] {
+            let json = serde_json::to_string(&config).unwrap();
+            assert_eq!(serde_json::from_str::<CollectionConfig>(&json).unwrap(), config);
+        }
     }
 
     #[test]

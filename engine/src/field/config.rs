@@ -14,7 +14,7 @@ pub const MAX_FIELD_NAME_BYTES: usize = 64;
 /// The most lists of a segment.
 const MAX_LISTS: u32 = 1 << 20;
 
-/// The shape of one vector field, fixed when the field is made.
+/// The shape of one dense vector field, fixed when the field is made.
 ///
 /// ```
 /// use bigrain_engine::{DenseFormat, FieldConfig, Levels, Metric};
@@ -155,7 +155,7 @@ impl FieldConfig {
 }
 
 /// Refuses names that are empty, too long, or awkward in a file name, a URL or a shell.
-fn check_field_name(name: &str) -> Result<()> {
+pub(super) fn check_field_name(name: &str) -> Result<()> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     if name.is_empty() || name.len() > MAX_FIELD_NAME_BYTES || !name.bytes().all(allowed) {
         return Err(Error::invalid(format!(

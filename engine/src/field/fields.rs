@@ -1,19 +1,24 @@
 //! A vector field at run time.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bigrain_binarize::Binarizer;
 use bigrain_types::{EmbeddingSpaceId, FieldId, Metric, SegmentId, normalize, validate_vector};
 
-use super::collection_config::{at_field, no_such_field, no_such_text};
-use super::{CollectionConfig, FieldConfig, Schema, SchemaField, SchemaText};
+use super::collection_config::{
+    at_field, is_dense, is_sparse, no_dense_field, no_sparse_field, no_such_field, no_such_text,
+};
+use super::{
+    CollectionConfig, FieldConfig, Schema, SchemaField, SchemaSparse, SchemaText, SparseFieldConfig,
+};
 use crate::{Error, ErrorKind, HybridFit, Result};
 
 /// The seed of every field's rotation. Codes of equal shape share one code space, so that segments
 /// can be copied from one collection to another.
 const ROTATION_SEED: u64 = 0x6269_6772_6169_6e31;
 
-/// One vector field of a collection, with all it takes to check, encode and find its vectors.
+/// One dense vector field of a collection, with all it takes to check, encode and find its vectors.
 #[derive(Debug)]
 pub(crate) struct Field {
     pub id: FieldId,
@@ -59,12 +64,33 @@ impl Field {
     }
 }
 
-/// The fields of a collection at one moment, in their order; at least one. Cheap to clone.
+/// One sparse vector field of a collection.
+#[derive(Debug)]
+pub(crate) struct SparseField {
+    pub id: FieldId,
+    pub name: Arc<str>,
+    /// What the field is called in file names.
+    pub file_stem: String,
+    pub config: SparseFieldConfig,
+}
+
+impl SparseField {
+    /// Prepares a field for use.
+    pub fn new(SchemaSparse { id, file_stem, config }: &SchemaSparse) -> Self {
+        let (file_stem, config) = (file_stem.clone(), config.clone());
+        Self { id: *id, name: config.name.as_str().into(), file_stem, config }
+    }
+}
+
+/// The fields of a collection at one moment, in their order; at least one vector field. Cheap to
+/// clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Fields {
     vectors: Arc<[Arc<Field>]>,
+    sparse: Arc<[Arc<SparseField>]>,
     texts: Arc<[SchemaText]>,
     hybrid: Option<Arc<HybridFit>>,
+    fits: Arc<BTreeMap<String, HybridFit>>,
 }
 
 impl Fields {
@@ -72,47 +98,85 @@ impl Fields {
     pub fn new(schema: &Schema) -> Result<Self> {
         let field = |field: &SchemaField| Field::new(field).map(Arc::new);
         let vectors = schema.fields.iter().map(field).collect::<Result<_>>()?;
-        let hybrid = schema.hybrid.clone().map(Arc::new);
-        Ok(Self { vectors, texts: schema.texts.iter().cloned().collect(), hybrid })
+        let sparse = schema.sparse.iter().map(|field| Arc::new(SparseField::new(field)));
+        let (hybrid, fits) = (schema.hybrid.clone().map(Arc::new), schema.fits.clone().into());
+        let texts = schema.texts.iter().cloned().collect();
+        Ok(Self { vectors, sparse: sparse.collect(), texts, hybrid, fits })
     }
 
-    /// Returns the fields, in their order.
+    /// Returns the dense fields, in their order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Field>> {
         self.vectors.iter()
     }
 
-    /// Returns the field of an id.
+    /// Returns the sparse fields, in their order.
+    pub fn sparse(&self) -> impl Iterator<Item = &Arc<SparseField>> {
+        self.sparse.iter()
+    }
+
+    /// Returns the dense field of an id.
     pub fn get(&self, id: FieldId) -> Option<&Arc<Field>> {
         self.iter().find(|field| field.id == id)
     }
 
-    /// Returns the field of a name; the first one without a name.
-    pub fn named(&self, name: Option<&str>) -> Result<&Arc<Field>> {
-        let Some(name) = name else { return Ok(&self.vectors[0]) };
-        let found = self.iter().find(|field| &*field.name == name);
-        found.ok_or_else(|| no_such_field(name, self.iter().map(|field| &*field.name)))
+    /// Returns the sparse field of an id.
+    pub fn get_sparse(&self, id: FieldId) -> Option<&Arc<SparseField>> {
+        self.sparse().find(|field| field.id == id)
     }
 
-    /// Returns the fields with another one behind them.
+    /// Returns the dense field of a name; the first one without a name.
+    pub fn named(&self, name: Option<&str>) -> Result<&Arc<Field>> {
+        let Some(name) = name else { return self.vectors.first().ok_or_else(no_dense_field) };
+        if self.sparse().any(|field| &*field.name == name) {
+            return Err(is_sparse(name));
+        }
+        let found = self.iter().find(|field| &*field.name == name);
+        found.ok_or_else(|| no_such_field(name, self.names()))
+    }
+
+    /// Returns the sparse field of a name; the first one without a name.
+    pub fn named_sparse(&self, name: Option<&str>) -> Result<&Arc<SparseField>> {
+        let Some(name) = name else { return self.sparse.first().ok_or_else(no_sparse_field) };
+        if self.iter().any(|field| &*field.name == name) {
+            return Err(is_dense(name));
+        }
+        let found = self.sparse().find(|field| &*field.name == name);
+        found.ok_or_else(|| no_such_field(name, self.names()))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let sparse = self.sparse().map(|field| &*field.name);
+        self.iter().map(|field| &*field.name).chain(sparse)
+    }
+
+    /// Returns the fields with another dense one behind them.
     #[must_use]
     pub fn with(&self, field: Arc<Field>) -> Self {
         let vectors = self.iter().cloned().chain([field]).collect();
         Self { vectors, ..self.clone() }
     }
 
+    /// Returns the fields with another sparse one behind them.
+    #[must_use]
+    pub fn with_sparse(&self, field: Arc<SparseField>) -> Self {
+        let sparse = self.sparse().cloned().chain([field]).collect();
+        Self { sparse, ..self.clone() }
+    }
+
     /// Returns the fields without one of them, which is not the only one.
     #[must_use]
     pub fn without(&self, id: FieldId) -> Self {
         let vectors = self.iter().filter(|field| field.id != id).cloned().collect();
-        Self { vectors, ..self.clone() }
+        let sparse = self.sparse().filter(|field| field.id != id).cloned().collect();
+        Self { vectors, sparse, ..self.clone() }
     }
 
     /// Returns the fields with what a schema says of words and of fusing.
     #[must_use]
     pub fn with_texts_of(&self, schema: &Schema) -> Self {
         let texts = schema.texts.iter().cloned().collect();
-        let hybrid = schema.hybrid.clone().map(Arc::new);
-        Self { vectors: Arc::clone(&self.vectors), texts, hybrid }
+        let (hybrid, fits) = (schema.hybrid.clone().map(Arc::new), schema.fits.clone().into());
+        Self { texts, hybrid, fits, ..self.clone() }
     }
 
     /// Returns the text fields, in their order.
@@ -131,9 +195,17 @@ impl Fields {
         found.ok_or_else(|| no_such_text(name, self.texts.iter().map(|text| &text.config)))
     }
 
-    /// Returns the fusion that was fitted, if one was.
-    pub fn hybrid(&self) -> Option<&Arc<HybridFit>> {
-        self.hybrid.as_ref()
+    /// Returns the fusion that was fitted under a name, or without one, if one was.
+    pub fn hybrid(&self, name: Option<&str>) -> Option<&HybridFit> {
+        match name {
+            None => self.hybrid.as_deref(),
+            Some(name) => self.fits.get(name),
+        }
+    }
+
+    /// Returns the fusions that were fitted under names.
+    pub fn named_fits(&self) -> &BTreeMap<String, HybridFit> {
+        &self.fits
     }
 
     /// Whether a segment was begun before some text field was declared, and may lack its words.
@@ -144,12 +216,14 @@ impl Fields {
     /// Returns the shape of the collection.
     pub fn config(&self) -> CollectionConfig {
         let vectors = self.iter().map(|field| field.config.clone());
+        let sparse = self.sparse().map(|field| field.config.clone());
         let texts = self.texts.iter().map(|text| text.config.clone());
-        CollectionConfig::from_fields(vectors, texts.collect())
+        CollectionConfig::from_fields(vectors, sparse, texts.collect())
     }
 
     /// Names the field an error is about, where the collection has several.
     pub fn at(&self, field: &Field, error: Error) -> Error {
-        if self.vectors.len() == 1 { error } else { at_field(&field.name, &error) }
+        let is_only = self.vectors.len() + self.sparse.len() == 1;
+        if is_only { error } else { at_field(&field.name, &error) }
     }
 }

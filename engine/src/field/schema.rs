@@ -1,18 +1,24 @@
 //! The fields of a collection with their ids, as the store keeps them.
 
-use bigrain_types::{FieldId, SegmentId, TextField};
+use std::collections::BTreeMap;
+
+use bigrain_types::{FieldId, PointId, SegmentId, TextField};
 use serde::{Deserialize, Serialize};
 
 use super::collection_config::{check_field_count, no_such_field};
-use super::{CollectionConfig, FieldConfig};
+use super::{CollectionConfig, FieldConfig, SparseFieldConfig, row_version};
+use crate::hybrid_fit::{MAX_FITS, check_fit_name};
 use crate::{Error, ErrorKind, HybridFit, Result};
 
 /// The fields of a collection with their ids: the JSON text in its manifest row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Schema {
-    /// In their order, the first being the default. Never empty.
+    /// The dense ones in their order, the first being the default.
     pub fields: Vec<SchemaField>,
+    /// The sparse ones in their order; not empty where none is dense.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sparse: Vec<SchemaSparse>,
     /// The id of the next field: above all that were ever given out.
     pub next_field: FieldId,
     /// Payload fields that are searched by words.
@@ -21,6 +27,9 @@ pub(crate) struct Schema {
     /// How results of vectors and words are fused, as far as that was fitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hybrid: Option<HybridFit>,
+    /// Other fitted fusions, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fits: BTreeMap<String, HybridFit>,
 }
 
 /// One field with its id.
@@ -32,6 +41,25 @@ pub(crate) struct SchemaField {
     /// called the same.
     pub file_stem: String,
     pub config: FieldConfig,
+}
+
+/// One sparse field with its id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SchemaSparse {
+    pub id: FieldId,
+    /// As that of a dense field.
+    pub file_stem: String,
+    pub config: SparseFieldConfig,
+}
+
+/// What the vectors of a field are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FieldKind {
+    Dense,
+    Sparse,
+    /// The field was dropped.
+    Dropped,
 }
 
 /// A payload field that is searched by words, and since when.
@@ -50,15 +78,23 @@ impl Schema {
         config.validate()?;
         let text = |config: &TextField| SchemaText { since: SegmentId(0), config: config.clone() };
         let texts = config.texts().iter().map(text).collect();
-        let fields = config.into_fields().into_iter().zip(0..);
-        let field = |(config, id): (FieldConfig, u32)| SchemaField {
-            id: FieldId(id),
+        let (fields, sparse) = config.into_fields();
+        // Fields are asked for before ids, so that none is lost.
+        let mut ids = (0..).map(FieldId);
+        let field = |(config, id): (FieldConfig, FieldId)| SchemaField {
+            id,
             file_stem: config.name.clone(),
             config,
         };
-        let fields: Vec<SchemaField> = fields.map(field).collect();
-        let next_field = FieldId(fields.len() as u32);
-        Ok(Self { fields, next_field, texts, hybrid: None })
+        let fields: Vec<SchemaField> = fields.into_iter().zip(&mut ids).map(field).collect();
+        let field = |(config, id): (SparseFieldConfig, FieldId)| SchemaSparse {
+            id,
+            file_stem: config.name.clone(),
+            config,
+        };
+        let sparse: Vec<SchemaSparse> = sparse.into_iter().zip(&mut ids).map(field).collect();
+        let next_field = FieldId((fields.len() + sparse.len()) as u32);
+        Ok(Self { fields, sparse, next_field, texts, hybrid: None, fits: BTreeMap::new() })
     }
 
     /// Reads what [`Schema::to_json`] wrote.
@@ -66,52 +102,94 @@ impl Schema {
         let corrupt = |reason: String| {
             Error::new(ErrorKind::Corruption, format!("stored configuration: {reason}"))
         };
-        let schema: Self =
-            serde_json::from_str(json).map_err(|error| corrupt(error.to_string()))?;
-        if schema.fields.is_empty() {
+        let schema: Self = row_version::read(json)?;
+        if schema.fields.is_empty() && schema.sparse.is_empty() {
             return Err(corrupt("a collection has at least one field".into()));
         }
         schema.config().validate().map_err(|error| corrupt(error.to_string()))?;
-        if let Some(fit) = &schema.hybrid {
+        for fit in schema.hybrid.iter().chain(schema.fits.values()) {
             fit.check(&schema.config()).map_err(|error| corrupt(error.to_string()))?;
         }
-        let ids = || schema.fields.iter().map(|field| field.id);
-        if !ids().is_sorted_by(|a, b| a < b) {
+        let dense: Vec<FieldId> = schema.fields.iter().map(|field| field.id).collect();
+        let sparse: Vec<FieldId> = schema.sparse.iter().map(|field| field.id).collect();
+        let rise = |ids: &[FieldId]| ids.is_sorted_by(|a, b| a < b);
+        if !rise(&dense) || !rise(&sparse) {
             return Err(corrupt("field ids do not rise".into()));
         }
-        if ids().any(|id| id >= schema.next_field) {
+        if dense.iter().any(|id| sparse.contains(id)) {
+            return Err(corrupt("a field id is given out twice".into()));
+        }
+        if dense.iter().chain(&sparse).any(|id| *id >= schema.next_field) {
             return Err(corrupt("a field id was never given out".into()));
         }
         Ok(schema)
     }
 
     pub fn to_json(&self) -> Result<String> {
-        serde_json::to_string(self)
-            .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))
+        row_version::write(self)
     }
 
     /// Returns the fields without their ids.
     pub fn config(&self) -> CollectionConfig {
         let fields = self.fields.iter().map(|field| field.config.clone());
+        let sparse = self.sparse.iter().map(|field| field.config.clone());
         let texts = self.texts.iter().map(|text| text.config.clone());
-        CollectionConfig::from_fields(fields, texts.collect())
+        CollectionConfig::from_fields(fields, sparse, texts.collect())
     }
 
-    /// Adds a field behind the others.
+    /// Returns what the vectors of a field are; nothing for an id that was never given out.
+    pub fn kind(&self, id: FieldId) -> Option<FieldKind> {
+        if self.fields.iter().any(|field| field.id == id) {
+            Some(FieldKind::Dense)
+        } else if self.sparse.iter().any(|field| field.id == id) {
+            Some(FieldKind::Sparse)
+        } else {
+            (id < self.next_field).then_some(FieldKind::Dropped)
+        }
+    }
+
+    /// Refuses a stored vector whose field never was, or is of the other kind.
+    pub fn check_stored(&self, field: FieldId, kind: FieldKind, id: &PointId) -> Result<()> {
+        let reason = match self.kind(field) {
+            Some(found) if found == kind || found == FieldKind::Dropped => return Ok(()),
+            Some(_) => format!("stored vector of {id} is not of the kind of field {field}"),
+            None => format!("stored vector of {id} is of field {field}, which never was"),
+        };
+        Err(Error::new(ErrorKind::Corruption, reason))
+    }
+
+    /// Adds a dense field behind the others.
     pub fn add(&mut self, config: FieldConfig) -> Result<&SchemaField> {
         config.validate()?;
-        if self.fields.iter().any(|field| field.config.name == config.name) {
-            let reason = format!("field {:?} exists", config.name);
-            return Err(Error::new(ErrorKind::AlreadyExists, reason));
+        let (id, file_stem) = self.give_id(&config.name)?;
+        self.fields.push(SchemaField { id, file_stem, config });
+        Ok(&self.fields[self.fields.len() - 1])
+    }
+
+    /// Adds a sparse field behind the others.
+    pub fn add_sparse(&mut self, config: SparseFieldConfig) -> Result<&SchemaSparse> {
+        config.validate()?;
+        let (id, file_stem) = self.give_id(&config.name)?;
+        self.sparse.push(SchemaSparse { id, file_stem, config });
+        Ok(&self.sparse[self.sparse.len() - 1])
+    }
+
+    /// Gives out the id of a new field, and what it is called in file names.
+    fn give_id(&mut self, name: &str) -> Result<(FieldId, String)> {
+        if self.names().any(|known| known == name) {
+            return Err(Error::new(ErrorKind::AlreadyExists, format!("field {name:?} exists")));
         }
-        check_field_count(self.fields.len() + 1)?;
+        check_field_count(self.fields.len() + self.sparse.len() + 1)?;
         let id = self.next_field;
         let next = id.0.checked_add(1);
         self.next_field = FieldId(next.ok_or_else(|| Error::invalid("field ids are used up"))?);
         // '@' is in no name, and no other field has this id.
-        let file_stem = format!("{}@{id}", config.name);
-        self.fields.push(SchemaField { id, file_stem, config });
-        Ok(&self.fields[self.fields.len() - 1])
+        Ok((id, format!("{name}@{id}")))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let sparse = self.sparse.iter().map(|field| &*field.config.name);
+        self.fields.iter().map(|field| &*field.config.name).chain(sparse)
     }
 
     /// Declares a text field behind the others; the next segment will be `since`.
@@ -135,32 +213,54 @@ impl Schema {
             return Err(Error::new(ErrorKind::NotFound, format!("no such text field {name:?}")));
         };
         self.texts.remove(found);
-        self.hybrid.take_if(|fit| fit.text.field == name);
+        self.forget_fits(|fit| fit.text.field == name);
         Ok(())
     }
 
-    /// Keeps a fitted fusion in place of the one before, or forgets it.
-    pub fn set_hybrid(&mut self, fit: Option<HybridFit>) -> Result<()> {
+    /// Keeps a fitted fusion in place of the one before of its name, or without one, or forgets it.
+    pub fn set_hybrid(&mut self, name: Option<&str>, fit: Option<HybridFit>) -> Result<()> {
         if let Some(fit) = &fit {
             fit.check(&self.config())?;
         }
-        self.hybrid = fit;
+        match (name, fit) {
+            (None, fit) => self.hybrid = fit,
+            (Some(name), Some(fit)) => {
+                check_fit_name(name)?;
+                if !self.fits.contains_key(name) && self.fits.len() >= MAX_FITS {
+                    return Err(Error::invalid(format!("{MAX_FITS} fitted fusions are the limit")));
+                }
+                self.fits.insert(name.to_owned(), fit);
+            }
+            (Some(name), None) => {
+                if self.fits.remove(name).is_none() {
+                    let reason = format!("no fusion was fitted under the name {name:?}");
+                    return Err(Error::new(ErrorKind::NotFound, reason));
+                }
+            }
+        }
         Ok(())
+    }
+
+    fn forget_fits(&mut self, is_gone: impl Fn(&HybridFit) -> bool) {
+        self.hybrid.take_if(|fit| is_gone(fit));
+        self.fits.retain(|_, fit| !is_gone(fit));
     }
 
     /// Removes a field; returns its id.
     pub fn remove(&mut self, name: &str) -> Result<FieldId> {
-        let names = || self.fields.iter().map(|field| &*field.config.name);
-        let Some(position) = names().position(|known| known == name) else {
-            return Err(no_such_field(name, names()));
+        let Some(position) = self.names().position(|known| known == name) else {
+            return Err(no_such_field(name, self.names()));
         };
-        if self.fields.len() == 1 {
+        if self.fields.len() + self.sparse.len() == 1 {
             let reason =
                 format!("field {name:?} is the collection's only one: drop the collection");
             return Err(Error::new(ErrorKind::FailedPrecondition, reason));
         }
-        self.hybrid.take_if(|fit| fit.vector.field == name);
-        Ok(self.fields.remove(position).id)
+        self.forget_fits(|fit| fit.vector.field == name);
+        Ok(match position.checked_sub(self.fields.len()) {
+            Some(position) => self.sparse.remove(position).id,
+            None => self.fields.remove(position).id,
+        })
     }
 }
 
@@ -188,6 +288,35 @@ mod tests {
             schema = Schema::from_json(&schema.to_json().unwrap()).unwrap();
         }
         assert_eq!(stems, ["a", "b", "b@2", "b@3", "b@4"]);
+    }
+
+    #[test]
+    fn dense_and_sparse_fields_share_ids() {
+        let sparse = SparseFieldConfig::new;
+        let config = CollectionConfig::of(field("a")).with_sparse(sparse("s"));
+        let mut schema = Schema::new(config.clone()).unwrap();
+        assert_eq!(schema.sparse[0].id, FieldId(1));
+        assert_eq!(schema.add(field("b")).unwrap().id, FieldId(2));
+        assert_eq!(schema.add_sparse(sparse("t")).unwrap().file_stem, "t@3");
+        assert_eq!(schema.add_sparse(sparse("b")).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(schema.add(field("s")).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(schema.remove("s").unwrap(), FieldId(1));
+        let kinds = [0, 1, 3, 4].map(|id| schema.kind(FieldId(id)));
+        let [dense, dropped, sparse] =
+            [FieldKind::Dense, FieldKind::Dropped, FieldKind::Sparse].map(Some);
+        assert_eq!(kinds, [dense, dropped, sparse, None]);
+        schema = Schema::from_json(&schema.to_json().unwrap()).unwrap();
+        assert_eq!(schema.config().field_names().collect::<Vec<_>>(), ["a", "b", "t"]);
+        for name in ["a", "b"] {
+            schema.remove(name).unwrap();
+        }
+        assert_eq!(schema.remove("t").unwrap_err().kind(), ErrorKind::FailedPrecondition);
+        schema = Schema::from_json(&schema.to_json().unwrap()).unwrap();
+        assert!(schema.fields.is_empty());
+        let mut twice = Schema::new(config).unwrap();
+        twice.sparse[0].id = FieldId(0);
+        let error = Schema::from_json(&twice.to_json().unwrap()).unwrap_err();
+        assert!(error.to_string().ends_with("a field id is given out twice"), "{error}");
     }
 
     #[test]

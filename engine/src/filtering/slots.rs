@@ -13,6 +13,9 @@ use super::{FilterKey, PreparedFilter};
 /// Filters that one memtable remembers. A memtable has few slots: at most some kilobytes each.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 
+/// What a remembered filter takes beside its slots.
+const ENTRY_BYTES: usize = 192;
+
 /// Which slots of a memtable matched which filter. What a slot holds never changes, so only slots
 /// that were added since are looked at.
 #[derive(Debug)]
@@ -44,6 +47,14 @@ impl SlotFilters {
         let slots = Arc::clone(&matched.slots);
         self.0.lock().put(filter.key(), matched);
         slots
+    }
+}
+
+impl SlotFilters {
+    /// Returns about how much memory it takes.
+    pub fn memory_bytes(&self) -> usize {
+        let remembered = self.0.lock();
+        remembered.iter().map(|(_, matched)| ENTRY_BYTES + matched.slots.serialized_size()).sum()
     }
 }
 

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bigrain_index::build::{BuildParams, BuiltIndex, Rows, build};
-use bigrain_index::{IndexError, codes, dense::DenseWriter, ids, lists, order};
+use bigrain_index::{IndexError, codes, dense::DenseWriter, ids, lists, order, sparse};
 use bigrain_lexical::LexicalWriter;
 use bigrain_storage::{Directory, FileKind};
 use bigrain_types::TextField;
 
-use super::input::FieldRows;
-use super::{Placement, SegmentInput};
-use crate::field::Field;
+use super::input::{FieldRows, SparseFieldRows};
+use super::{Placement, SegmentFields, SegmentInput};
+use crate::field::{Field, SparseField};
 use crate::threads::Threads;
 
 /// Payloads that are asked for together.
@@ -26,6 +26,8 @@ const WINDOW_BYTES: usize = 16 << 20;
 pub(crate) struct SegmentParams<'a> {
     /// The fields whose vectors are written; others are left out.
     pub fields: &'a [Arc<Field>],
+    /// The same of sparse fields.
+    pub sparse: &'a [Arc<SparseField>],
     /// The payload fields whose words are indexed.
     pub texts: &'a [TextField],
     /// Where randomness begins.
@@ -38,17 +40,18 @@ pub(crate) struct BuiltSegment {
     /// For each offset, the point of the input that lies there.
     pub order: Vec<u32>,
     /// The fields that have files: those in which any point has a vector.
-    pub fields: Vec<(Arc<Field>, Placement)>,
+    pub fields: SegmentFields,
 }
 
 /// Writes the files of a segment into an existing folder.
 ///
-/// Offsets are the list order of the first field in which any point has a vector. Points without a
-/// vector in that field come last, in the order of the input.
+/// Offsets are the list order of the first dense field in which any point has a vector. Points without a
+/// vector in that field come last, in the order of the input; where no point has a dense vector, all
+/// are in that order.
 ///
 /// The same input gives the same bytes, for any number of threads. Memory is bounded by the codes of
-/// one field and a sample of its rows, 12 bytes a point, and the terms of all payloads; dense rows are
-/// streamed.
+/// one field and a sample of its rows, 12 bytes a point, and the terms of all payloads; dense and sparse
+/// rows are streamed.
 ///
 /// # Errors
 ///
@@ -61,7 +64,7 @@ pub(crate) fn build_segment<I: SegmentInput>(
     params: &SegmentParams<'_>,
     threads: &Threads,
 ) -> crate::Result<BuiltSegment> {
-    let mut written = BuiltSegment { order: Vec::new(), fields: Vec::new() };
+    let mut written = BuiltSegment { order: Vec::new(), fields: SegmentFields::default() };
     let mut offsets = Vec::new();
     for field in params.fields {
         let rows = FieldRows::new(input, field.id)?;
@@ -75,18 +78,26 @@ pub(crate) fn build_segment<I: SegmentInput>(
         files.write_dense(&rows, &built.order)?;
         let points = rows.points();
         let points: Vec<u32> = built.order.iter().map(|&row| points[row as usize]).collect();
-        if written.fields.is_empty() {
+        if written.fields.dense.is_empty() {
             (written.order, offsets) = leading_order(points, input.len());
-            written.fields.push((Arc::clone(field), Placement::Leading));
+            written.fields.dense.push((Arc::clone(field), Placement::Leading));
         } else {
             let offsets_here: Vec<u32> =
                 points.iter().map(|&point| offsets[point as usize]).collect();
             order::write(directory, &files.path(FileKind::Order), &offsets_here, input.len())?;
-            written.fields.push((Arc::clone(field), Placement::Ordered));
+            written.fields.dense.push((Arc::clone(field), Placement::Ordered));
         }
     }
-    if written.fields.is_empty() {
+    if written.fields.dense.is_empty() {
         written.order = (0..input.len() as u32).collect();
+    }
+    for field in params.sparse {
+        let rows = SparseFieldRows { input, field: field.id, order: &written.order };
+        if !rows.is_empty()? {
+            let path = folder.join(FileKind::Sparse.file_name(&field.file_stem));
+            sparse::write(directory, &path, &rows)?;
+            written.fields.sparse.push(Arc::clone(field));
+        }
     }
     let ids = written.order.iter().map(|&point| input.id(point as usize));
     ids::write(directory, &folder.join(FileKind::Ids.file_name("")), ids)?;
@@ -177,24 +188,34 @@ mod tests {
     use std::borrow::Cow;
 
     use bigrain_storage::RamDirectory;
-    use bigrain_types::{FieldId, Levels, Metric, Offset, Payload, PointId, SegmentId};
+    use bigrain_types::{
+        FieldId, Levels, Metric, Offset, Payload, PointId, SegmentId, SparseVector, SparseView,
+    };
 
     use super::super::Segment;
     use super::*;
     use crate::field::{Fields, Schema};
-    use crate::{CollectionConfig, FieldConfig};
+    use crate::{CollectionConfig, FieldConfig, SparseFieldConfig};
 
     const DIMS: [usize; 3] = [5, 3, 4];
+    /// The field behind the dense ones.
+    const SPARSE: usize = 3;
 
     /// Points by number; which fields each has a vector in.
     struct Points {
         ids: Vec<PointId>,
+        sparse: Vec<SparseVector>,
         has: fn(usize, usize) -> bool,
     }
 
     impl Points {
         fn new(count: u64, has: fn(usize, usize) -> bool) -> Self {
-            Self { ids: (0..count).map(PointId::from).collect(), has }
+            let sparse = |point: u64| {
+                let dimensions = vec![point as u32 % 13, 100 + point as u32 % 7];
+                SparseVector::new(dimensions, vec![1.0 + point as f32, 0.5]).unwrap()
+            };
+            let ids = (0..count).map(PointId::from).collect();
+            Self { ids, sparse: (0..count).map(sparse).collect(), has }
         }
 
         fn vector_of(point: usize, field: usize) -> Vec<f32> {
@@ -221,24 +242,33 @@ mod tests {
             let vector = || Self::vector_of(point, field.0 as usize).into();
             Ok(self.has(point, field)?.then(vector))
         }
+        fn sparse(
+            &self,
+            point: usize,
+            field: FieldId,
+        ) -> Result<Option<SparseView<'_>>, IndexError> {
+            Ok(self.has(point, field)?.then(|| self.sparse[point].view()))
+        }
         fn payloads(&self, points: &[u32]) -> crate::Result<Vec<Cow<'_, Payload>>> {
             let payload = |point: &u32| Cow::Owned(Payload::new().with("number", *point));
             Ok(points.iter().map(payload).collect())
         }
     }
 
-    fn fields() -> Vec<Arc<Field>> {
+    fn fields() -> (Vec<Arc<Field>>, Vec<Arc<SparseField>>) {
         let [a, b, c] = DIMS;
         let config = CollectionConfig::of(FieldConfig::new("a", a, Metric::L2))
             .with_field(FieldConfig::new("b", b, Metric::Dot).with_levels(Levels::ONE))
-            .with_field(FieldConfig::new("c", c, Metric::Dot));
+            .with_field(FieldConfig::new("c", c, Metric::Dot))
+            .with_sparse(SparseFieldConfig::new("s"));
         let fields = Fields::new(&Schema::new(config).unwrap()).unwrap();
-        fields.iter().cloned().collect()
+        (fields.iter().cloned().collect(), fields.sparse().cloned().collect())
     }
 
     fn build(directory: &RamDirectory, threads: usize, input: &Points) -> Segment {
         let threads = Threads::start(threads).unwrap();
-        let params = SegmentParams { fields: &fields(), texts: &[], seed: 3 };
+        let (fields, sparse) = &fields();
+        let params = SegmentParams { fields, sparse, texts: &[], seed: 3 };
         let folder = Path::new("");
         let built = build_segment(directory, folder, input, &params, &threads).unwrap();
         let segment = Segment::open(directory, folder, SegmentId(1), &built.fields).unwrap();
@@ -273,7 +303,7 @@ mod tests {
         let mut expected: Vec<String> =
             ["a", "b", "c"].iter().flat_map(|field| of(field)).collect();
         expected.retain(|name| name != "order.a");
-        expected.extend(["ids", "lexical"].map(String::from));
+        expected.extend(["ids", "lexical", "sparse.s"].map(String::from));
         expected.sort();
         assert_eq!(names, expected);
         assert!(one == three);
@@ -288,11 +318,12 @@ mod tests {
 
     #[test]
     fn every_vector_lies_where_its_point_says() {
-        let cases: [fn(usize, usize) -> bool; 5] = [
+        let cases: [fn(usize, usize) -> bool; 6] = [
             |_, _| true,
             |point, field| (point + field).is_multiple_of(2),
             |_, field| field > 0,
             |point, field| point == 7 && field == 2,
+            |point, field| point % 5 > 0 && field == SPARSE,
             |_, _| false,
         ];
         for has in cases {
@@ -306,6 +337,10 @@ mod tests {
                     let expected = has(point, field).then(|| Points::vector_of(point, field));
                     assert_eq!(vector, expected, "point {point}, field {field}");
                 }
+                let files = segment.sparse(FieldId(SPARSE as u32));
+                let vector = files.and_then(|files| files.reader.vector(offset).unwrap());
+                let expected = has(point, SPARSE).then(|| input.sparse[point].view());
+                assert_eq!(vector, expected, "point {point}");
             }
             for files in segment.fields() {
                 for position in 0..files.rows() as u32 {

@@ -148,6 +148,11 @@ impl FieldFiles {
 
     /// Returns the files with their names.
     pub fn files(&self) -> Vec<(String, &BlockFile)> {
+        let named = |(kind, file): (FileKind, _)| (kind.file_name(&self.field.file_stem), file);
+        self.kinds().into_iter().map(named).collect()
+    }
+
+    fn kinds(&self) -> Vec<(FileKind, &BlockFile)> {
         let [lists, centroids] = self.lists.files();
         let mut files = vec![
             (FileKind::Codes, self.codes.file()),
@@ -156,8 +161,12 @@ impl FieldFiles {
             (FileKind::Dense, self.dense.file()),
         ];
         files.extend(self.order.as_ref().map(|order| (FileKind::Order, order.file())));
-        let named = |(kind, file): (FileKind, _)| (kind.file_name(&self.field.file_stem), file);
-        files.into_iter().map(named).collect()
+        files
+    }
+
+    /// Returns the bytes of memory that readers of the files hold, which are mostly checksums.
+    pub fn reader_bytes(&self) -> u64 {
+        self.kinds().iter().map(|(_, file)| file.memory_bytes() as u64).sum()
     }
 
     /// Returns the bytes of codes, factors and lists once they are resident, and of the order, which

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use bigrain_index::IndexError;
 use bigrain_index::build::Rows;
-use bigrain_types::{FieldId, Payload, PointId};
+use bigrain_index::sparse::SparseSource;
+use bigrain_types::{FieldId, Payload, PointId, SparseView};
 
 /// The points of a segment to be, in the order they were written: of a frozen memtable, or of
 /// segments that are merged.
@@ -19,19 +20,27 @@ pub(crate) trait SegmentInput: Sync {
     /// [`IndexError`] when an id that lies in a file cannot be read.
     fn id(&self, point: usize) -> Result<Cow<'_, PointId>, IndexError>;
 
-    /// Whether a point has a vector in a field.
+    /// Whether a point has a vector in a dense field.
     ///
     /// # Errors
     ///
     /// [`IndexError`] when this is written in a file that cannot be read.
     fn has(&self, point: usize, field: FieldId) -> Result<bool, IndexError>;
 
-    /// Returns the vector of a point in a field, of length one under cosine; none where it has none.
+    /// Returns the vector of a point in a dense field, of length one under cosine; none where it has
+    /// none.
     ///
     /// # Errors
     ///
     /// [`IndexError`] when a vector that lies in a file cannot be read.
     fn vector(&self, point: usize, field: FieldId) -> Result<Option<Cow<'_, [f32]>>, IndexError>;
+
+    /// Returns the vector of a point in a sparse field; none where it has none.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError`] when a vector that lies in a file cannot be read.
+    fn sparse(&self, point: usize, field: FieldId) -> Result<Option<SparseView<'_>>, IndexError>;
 
     /// Returns the payloads of some points. A point that was replaced or deleted meanwhile may have
     /// any payload: its row will be dead.
@@ -40,9 +49,44 @@ pub(crate) trait SegmentInput: Sync {
     ///
     /// [`Error`](crate::Error) when payloads that lie in the store cannot be read.
     fn payloads(&self, points: &[u32]) -> crate::Result<Vec<Cow<'_, Payload>>>;
+
+    /// Hears that clustering has come as far as so many of a field's vectors, all of them in the end.
+    fn clustered(&self, vectors: u64) {
+        let _ = vectors;
+    }
 }
 
-/// The rows of one field: the vectors of those points that have one, in the order of the points.
+/// The rows of one sparse field, in the order of a segment's offsets.
+pub(super) struct SparseFieldRows<'a, I> {
+    pub input: &'a I,
+    pub field: FieldId,
+    /// For each offset, the point of the input that lies there.
+    pub order: &'a [u32],
+}
+
+impl<I: SegmentInput> SparseFieldRows<'_, I> {
+    /// Whether no point has a vector.
+    pub fn is_empty(&self) -> Result<bool, IndexError> {
+        for offset in 0..self.order.len() {
+            if self.row(offset)?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl<I: SegmentInput> SparseSource for SparseFieldRows<'_, I> {
+    fn rows(&self) -> usize {
+        self.order.len()
+    }
+
+    fn row(&self, offset: usize) -> Result<Option<SparseView<'_>>, IndexError> {
+        self.input.sparse(self.order[offset] as usize, self.field)
+    }
+}
+
+/// The rows of one dense field: the vectors of those points that have one, in the order of the points.
 pub(super) struct FieldRows<'a, I> {
     input: &'a I,
     field: FieldId,
@@ -77,5 +121,9 @@ impl<I: SegmentInput> Rows for FieldRows<'_, I> {
         let vector = self.input.vector(self.points[at] as usize, self.field)?;
         debug_assert!(vector.is_some(), "a point has lost its vector");
         Ok(vector.unwrap_or_default())
+    }
+
+    fn trained(&self, rows: usize, of: usize) {
+        self.input.clustered((self.points.len() as u64 * rows as u64) / of.max(1) as u64);
     }
 }

@@ -6,14 +6,17 @@
 //!     lists.<field>      which rows lie near each other, and about which centroids
 //!     centroids.<field>  codes of the centroids, resident
 //!     dense.<field>      read row by row, to verify
-//!     order.<field>      position <-> offset, for every field but the one that leads
+//!     order.<field>      position <-> offset, for every dense field but the one that leads
+//!     sparse.<field>     dimension -> offsets, and offset -> vector, of a sparse field
 //!     ids                offset -> PointId
 //!     lexical            payload value -> offsets
 //! ```
 //!
-//! A field has files if any point of the segment has a vector in it. The first such field *leads*:
-//! offsets are its list order, so that its lists are ranges of offsets; points without a vector in it
-//! come last.
+//! A field has files if any point of the segment has a vector in it. The first such dense field
+//! *leads*: offsets are its list order, so that its lists are ranges of offsets; points without a
+//! vector in it come last. Sparse fields take the offsets as they are. In a segment without dense
+//! vectors these are the order in which its points were written, as far as they came from one
+//! memtable; and a merge puts segment behind segment.
 //!
 //! A segment is written completely before the store's manifest names it; a folder that the
 //! manifest does not name is garbage and removed at open. Files of a field that was dropped stay,
@@ -23,8 +26,10 @@ mod builder;
 mod field_files;
 mod input;
 mod reader;
+mod sparse_files;
 
 pub(crate) use builder::{BuiltSegment, SegmentParams, build_segment};
 pub(crate) use field_files::{FieldFiles, Placement};
 pub(crate) use input::SegmentInput;
-pub(crate) use reader::Segment;
+pub(crate) use reader::{Segment, SegmentFields};
+pub(crate) use sparse_files::SparseFiles;

@@ -9,8 +9,17 @@ use bigrain_lexical::LexicalReader;
 use bigrain_storage::{BlockFile, Directory, FileKind, SegmentRow, fs};
 use bigrain_types::{FieldId, SegmentId};
 
-use super::{FieldFiles, Placement};
-use crate::field::{Field, Fields};
+use super::{FieldFiles, Placement, SparseFiles};
+use crate::field::{Field, Fields, SparseField};
+
+/// The fields that have files in a segment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SegmentFields {
+    /// In the order of the collection's.
+    pub dense: Vec<(Arc<Field>, Placement)>,
+    /// In the order of the collection's.
+    pub sparse: Vec<Arc<SparseField>>,
+}
 
 /// An open segment; opening reads footers and headers only.
 #[derive(Debug)]
@@ -19,8 +28,10 @@ pub(crate) struct Segment {
     pub ids: Arc<IdsReader>,
     /// Which points have which payload values.
     pub lexical: Arc<LexicalReader>,
-    /// The fields it has vectors of, in the order of the collection's.
+    /// The dense fields it has vectors of, in the order of the collection's.
     fields: Vec<Arc<FieldFiles>>,
+    /// The sparse fields it has vectors of, in the order of the collection's.
+    sparse: Vec<Arc<SparseFiles>>,
     /// Files of fields that were dropped, with their lengths: they take room, and nobody reads them.
     left_over: Vec<(String, u64)>,
     /// Whether its points arrive in parts: a row that is dead now may be alive later.
@@ -52,7 +63,7 @@ impl Segment {
         directory: &dyn Directory,
         folder: &Path,
         id: SegmentId,
-        fields: &[(Arc<Field>, Placement)],
+        fields: &SegmentFields,
     ) -> crate::Result<Self> {
         let path = |kind: FileKind| folder.join(kind.file_name(""));
         let ids = Arc::new(IdsReader::open(directory, &path(FileKind::Ids))?);
@@ -64,12 +75,17 @@ impl Segment {
         let open = |(field, placement): &(Arc<Field>, Placement)| {
             FieldFiles::open(directory, folder, field, *placement, ids.rows()).map(Arc::new)
         };
-        let fields: Vec<Arc<FieldFiles>> = fields.iter().map(open).collect::<Result<_, _>>()?;
+        let open_sparse = |field: &Arc<SparseField>| {
+            SparseFiles::open(directory, folder, field, ids.rows()).map(Arc::new)
+        };
+        let sparse = fields.sparse.iter().map(open_sparse).collect::<Result<_, _>>()?;
+        let fields = fields.dense.iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self {
             id,
             ids,
             lexical,
             fields,
+            sparse,
             left_over: Vec::new(),
             arriving: false,
             retired: Arc::default(),
@@ -87,31 +103,36 @@ impl Segment {
 
     /// Returns which of `fields` have files in a segment, as the manifest names them. Files of other
     /// fields are left over from fields that were dropped.
-    pub fn fields_in(row: &SegmentRow, fields: &Fields) -> Vec<(Arc<Field>, Placement)> {
-        let names = |kind: FileKind, field: &Field| {
-            let name = kind.file_name(&field.file_stem);
+    pub fn fields_in(row: &SegmentRow, fields: &Fields) -> SegmentFields {
+        let names = |kind: FileKind, stem: &str| {
+            let name = kind.file_name(stem);
             row.files.iter().any(|file| file.name == name)
         };
-        let present = fields.iter().filter(|field| names(FileKind::Codes, field));
+        let present = fields.iter().filter(|field| names(FileKind::Codes, &field.file_stem));
         let placed = present.map(|field| {
-            let ordered = names(FileKind::Order, field);
+            let ordered = names(FileKind::Order, &field.file_stem);
             (Arc::clone(field), if ordered { Placement::Ordered } else { Placement::Leading })
         });
-        placed.collect()
+        let sparse = fields.sparse().filter(|field| names(FileKind::Sparse, &field.file_stem));
+        SegmentFields { dense: placed.collect(), sparse: sparse.cloned().collect() }
     }
 
     /// Returns the segment as it is when the collection has no other fields than these.
     #[must_use]
     pub fn with_only(&self, fields: &Fields) -> Self {
         let known = |files: &Arc<FieldFiles>| fields.get(files.id()).is_some();
-        let (fields, dropped): (Vec<_>, Vec<_>) = self.fields.iter().cloned().partition(known);
+        let (kept, dropped): (Vec<_>, Vec<_>) = self.fields.iter().cloned().partition(known);
+        let known = |files: &Arc<SparseFiles>| fields.get_sparse(files.id()).is_some();
+        let (sparse, dropped_sparse): (Vec<_>, Vec<_>) =
+            self.sparse.iter().cloned().partition(known);
         let dropped = dropped.iter().flat_map(|files| files.files());
+        let dropped = dropped.chain(dropped_sparse.iter().map(|files| files.file()));
         let dropped = dropped.map(|(name, file)| (name, file.identity().length));
         let left_over = self.left_over.iter().cloned().chain(dropped).collect();
         let (ids, lexical) = (Arc::clone(&self.ids), Arc::clone(&self.lexical));
         let retired = Arc::clone(&self.retired);
         let (id, arriving) = (self.id, self.arriving);
-        Self { id, ids, lexical, fields, left_over, arriving, retired }
+        Self { id, ids, lexical, fields: kept, sparse, left_over, arriving, retired }
     }
 
     /// Says that the points arrive in parts, while searches go on.
@@ -139,12 +160,22 @@ impl Segment {
         self.ids.rows()
     }
 
-    /// Returns the files of every field.
+    /// Returns the files of every dense field.
     pub fn fields(&self) -> impl Iterator<Item = &Arc<FieldFiles>> {
         self.fields.iter()
     }
 
-    /// Returns the files of a field; none when no point has a vector in it.
+    /// Returns the files of every sparse field.
+    pub fn sparse_fields(&self) -> impl Iterator<Item = &Arc<SparseFiles>> {
+        self.sparse.iter()
+    }
+
+    /// Returns the file of a sparse field; none when no point has a vector in it.
+    pub fn sparse(&self, id: FieldId) -> Option<&Arc<SparseFiles>> {
+        self.sparse.iter().find(|files| files.id() == id)
+    }
+
+    /// Returns the files of a dense field; none when no point has a vector in it.
     pub fn field(&self, id: FieldId) -> Option<&Arc<FieldFiles>> {
         self.fields.iter().find(|files| files.id() == id)
     }
@@ -152,9 +183,18 @@ impl Segment {
     /// Returns the files that are read, with their names.
     pub fn files(&self) -> Vec<(String, &BlockFile)> {
         let mut files: Vec<_> = self.fields.iter().flat_map(|files| files.files()).collect();
+        files.extend(self.sparse.iter().map(|files| files.file()));
         files.push((FileKind::Ids.file_name(""), self.ids.file()));
         files.push((FileKind::Lexical.file_name(""), self.lexical.file()));
         files
+    }
+
+    /// Returns the bytes of memory that it takes once its codes and lists are resident, the checksums
+    /// of its files included.
+    pub fn memory_bytes(&self) -> u64 {
+        let of_field = |files: &Arc<FieldFiles>| files.code_bytes() + files.reader_bytes();
+        let own = self.ids.file().memory_bytes() + self.lexical.file().memory_bytes();
+        self.fields.iter().map(of_field).sum::<u64>() + own as u64
     }
 
     /// Returns the names and lengths of all files, those of dropped fields included.

@@ -6,8 +6,12 @@
 #[cfg(not(target_endian = "little"))]
 compile_error!("bigrain reads little-endian files in place, so it needs a little-endian machine");
 
-/// The version of keys and values in the store.
-pub const STORE_VERSION: u32 = 2;
+/// The version of keys and values in the store. From 3 on, the row of a collection says its own.
+pub const STORE_VERSION: u32 = 3;
+
+/// The oldest version that is read. A store of it gets [`STORE_VERSION`] when it is opened to be
+/// written, so that older programs refuse by name what they would take for damage.
+pub const OLDEST_STORE_VERSION: u32 = 2;
 
 /// The folder of RocksDB inside a data folder.
 pub(crate) const STORE_FOLDER: &str = "store";

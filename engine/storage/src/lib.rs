@@ -36,7 +36,7 @@ pub use directory::{
     MappedBytes, MmapDirectory, RamDirectory,
 };
 pub use footer::FooterError;
-pub use format::{FileKind, STORE_VERSION};
+pub use format::{FileKind, OLDEST_STORE_VERSION, STORE_VERSION};
 pub use scatter::{Extent, ScatterBatch, ScatterReader};
 pub use store::{
     Batch, CollectionKey, CollectionRow, CountsRow, Family, FileRow, HeadRow, HeadRows, Location,

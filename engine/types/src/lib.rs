@@ -15,6 +15,7 @@ mod point_id;
 mod search;
 mod space;
 mod sparse;
+mod sparse_view;
 mod text_field;
 mod vector;
 mod verify_io;
@@ -34,6 +35,7 @@ pub use search::{
 };
 pub use space::{CodeSpaceId, EmbeddingSpaceId, SpaceIdError};
 pub use sparse::{MAX_SPARSE_COMPONENTS, SparseVector, SparseVectorError};
+pub use sparse_view::SparseView;
 pub use text_field::{TextField, TextFieldError};
 pub use vector::{MAX_DIMS, VectorError, normalize, validate_vector};
 pub use verify_io::VerifyIo;

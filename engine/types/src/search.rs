@@ -301,13 +301,16 @@ impl StageTimes {
 pub struct SearchStats {
     /// Segments searched.
     pub segments: u64,
-    /// Lists of codes probed, in all segments.
+    /// Lists of codes probed, in all segments; of a search by a sparse vector, its inverted lists.
     pub lists: u64,
     /// Codes scanned, in segments and in the memtable.
     pub codes_scanned: u64,
     /// Candidates that the codes offered for verification.
     pub candidates: u64,
-    /// Dense vectors scored exactly.
+    /// Components of inverted lists that were added up, in segments and in the memtable.
+    #[serde(default)]
+    pub components: u64,
+    /// Vectors scored exactly, one by one.
     pub rows_read: u64,
     /// Bytes of dense vectors read from segment files.
     pub bytes_read: u64,
@@ -321,6 +324,7 @@ impl AddAssign for SearchStats {
         self.lists += other.lists;
         self.codes_scanned += other.codes_scanned;
         self.candidates += other.candidates;
+        self.components += other.components;
         self.rows_read += other.rows_read;
         self.bytes_read += other.bytes_read;
         self.times.prepare += other.times.prepare;

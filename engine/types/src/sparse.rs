@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::SparseView;
+
 /// The most components of one sparse vector that may differ from zero.
 pub const MAX_SPARSE_COMPONENTS: usize = 65_536;
 
@@ -32,6 +34,18 @@ pub enum SparseVectorError {
         /// What it holds.
         value: f32,
     },
+    /// A dimension stands behind a larger one, where they must rise.
+    #[error("sparse vector has dimension {dimension} behind a larger one")]
+    NotRising {
+        /// Which.
+        dimension: u32,
+    },
+    /// A value is zero, where only others are written down.
+    #[error("sparse vector has a stored zero in dimension {dimension}")]
+    Zero {
+        /// Which dimension.
+        dimension: u32,
+    },
     /// Too many components.
     #[error("sparse vector has {actual} components, at most {MAX_SPARSE_COMPONENTS} are stored")]
     TooMany {
@@ -56,9 +70,11 @@ pub struct SparseVector {
     values: Vec<f32>,
 }
 
-/// How a sparse vector is written down.
+/// How a sparse vector is written down: `{"indices": [2, 7], "values": [1.0, 0.5]}`.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Parts {
+    #[serde(rename = "indices")]
     dimensions: Vec<u32>,
     values: Vec<f32>,
 }
@@ -120,25 +136,23 @@ impl SparseVector {
         self.dimensions.is_empty()
     }
 
+    /// Returns the vector without owning it.
+    #[must_use]
+    pub fn view(&self) -> SparseView<'_> {
+        SparseView::trusted(&self.dimensions, &self.values)
+    }
+
     /// Returns the dot product with another, or nothing when they share no dimension. Products are
     /// added in the order of dimensions.
     #[must_use]
     pub fn dot(&self, other: &Self) -> Option<f32> {
-        let (mut sum, mut shared) = (0.0, false);
-        let (mut left, mut right) = (self.iter().peekable(), other.iter().peekable());
-        while let (Some(&(a, x)), Some(&(b, y))) = (left.peek(), right.peek()) {
-            if a <= b {
-                left.next();
-            }
-            if b <= a {
-                right.next();
-            }
-            if a == b {
-                sum += x * y;
-                shared = true;
-            }
-        }
-        shared.then_some(sum)
+        self.view().dot(other.view())
+    }
+}
+
+impl From<SparseView<'_>> for SparseVector {
+    fn from(view: SparseView<'_>) -> Self {
+        Self { dimensions: view.dimensions().to_vec(), values: view.values().to_vec() }
     }
 }
 
@@ -189,9 +203,13 @@ mod tests {
     #[test]
     fn json_is_checked_like_everything_else() {
         let vector: SparseVector =
-            serde_json::from_str(r#"{"dimensions":[4,1],"values":[1,2]}"#).unwrap();
+            serde_json::from_str(r#"{"indices":[4,1],"values":[1,2]}"#).unwrap();
         assert_eq!(vector.dimensions(), [1, 4]);
-        let twice = r#"{"dimensions":[4,4],"values":[1,2]}"#;
+        assert_eq!(
+            serde_json::to_string(&vector).unwrap(),
+            r#"{"indices":[1,4],"values":[2.0,1.0]}"#
+        );
+        let twice = r#"{"indices":[4,4],"values":[1,2]}"#;
         assert!(serde_json::from_str::<SparseVector>(twice).is_err());
     }
 }

@@ -1,16 +1,20 @@
 //! `bigrain build`: a file becomes a collection.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
 use bigrain_engine::{
     Collection, CollectionConfig, DEFAULT_FIELD, DenseFormat, Engine, FieldConfig, Levels, Metric,
-    TextField,
+    SparseFieldConfig, TextField,
 };
 use clap::Args;
 
+use crate::building::finish_segments;
+use crate::cmd::build_code::{self, CODE_CONFLICTS, CodeRequest};
 use crate::cmd::field_spec::FieldSpec;
 use crate::cmd::flags::parse_levels;
+use crate::code;
 use crate::failure::Usage;
 use crate::footprint::Footprint;
 use crate::human;
@@ -24,20 +28,27 @@ use crate::table;
 /// Bad rows before the first good one, after which the file is taken to be something else.
 const MAX_BAD_START: usize = 10_000;
 
-/// Reads rows from a file into a collection.
+/// Reads rows from a file, or code from a folder, into a collection.
 ///
 /// Creates the collection, or goes on with it: rows that are stored already are passed over, so
 /// a build that was stopped is taken up by running the same command again.
 ///
-/// A line of JSON may have vectors of several fields, in an object by their names. Fields that the
-/// first line has, and those named with --field, are made.
+/// A line of JSON may have vectors of several fields, in an object by their names; a sparse one is an
+/// object of "indices" and "values". Fields that the first line has, and those named with --field and
+/// --sparse, are made.
 #[derive(Args, Debug)]
 pub struct BuildArgs {
     /// JSON lines (.jsonl), or vectors: .npy, .fvecs, .bvecs, .hdf5 (its dataset "train")
-    input: PathBuf,
-    /// The collection to create, or to go on with
-    #[arg(long, short, value_name = "NAME")]
-    collection: String,
+    #[arg(required_unless_present = "code")]
+    input: Option<PathBuf>,
+    /// Index the source files of this folder instead, without those that .gitignore names: functions,
+    /// types and the rest, each whole and in overlapping blocks. Files that are stored as they are are
+    /// passed over, and what is gone is deleted
+    #[arg(long, value_name = "DIR", conflicts_with_all = CODE_CONFLICTS)]
+    code: Option<PathBuf>,
+    /// The collection to create, or to go on with [default with --code: code]
+    #[arg(long, short, value_name = "NAME", required_unless_present = "code")]
+    collection: Option<String>,
     /// The folder of the model that encodes texts [default: the collection's, or all-MiniLM-L6-v2]
     #[arg(long, value_name = "DIR", env = "BIGRAIN_MODEL")]
     model: Option<PathBuf>,
@@ -57,6 +68,9 @@ pub struct BuildArgs {
     /// not stated is that of the other flags. Added to the collection if it has no such field
     #[arg(long = "field", value_name = "FIELD")]
     fields: Vec<FieldSpec>,
+    /// A field of sparse vectors. Added to the collection if it has no such field
+    #[arg(long, value_name = "NAME")]
+    sparse: Vec<String>,
     /// Payload texts to search by words (BM25), as one text field: PATH[+PATH][:LANGUAGE
     /// [:no-stop-words]], such as title+text:en. Added to the collection if it has no such field
     #[arg(long = "bm25", value_name = "TEXTS", conflicts_with = "drop_text")]
@@ -103,19 +117,28 @@ pub struct BuildArgs {
 /// When the input, the model or the data folder is refused, or the caller stops it. Rows that
 /// were committed before stay.
 pub fn run(args: &BuildArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
-    let format = args.format.map_or_else(|| Format::of(&args.input), Ok)?;
-    let input = Input::open(&args.input, format, args.fields(), args.first_id)?;
-    let end = input.len_bytes();
-    let (first, records) = peek(input, args.bad_rows())?;
-    let first = first.ok_or_else(|| anyhow!("{} holds no rows", args.input.display()))?;
+    if let Some(folder) = &args.code {
+        let name = args.collection.as_deref().unwrap_or(code::DEFAULT_COLLECTION);
+        let field = args.defaults(DEFAULT_FIELD);
+        let request =
+            CodeRequest { folder, name, field, model: args.model.as_deref(), json: args.json };
+        return build_code::run(&request, session);
+    }
+    let (input, name) =
+        args.input.as_deref().zip(args.collection.as_deref()).context("no input")?;
+    let format = args.format.map_or_else(|| Format::of(input), Ok)?;
+    let reader = Input::open(input, format, args.fields(), args.first_id)?;
+    let end = reader.len_bytes();
+    let (first, records) = peek(reader, args.bad_rows())?;
+    let first = first.ok_or_else(|| anyhow!("{} holds no rows", input.display()))?;
     let engine = session.create_or_open(&session.data_dir())?;
-    let existing = find_collection(&engine, &args.collection)?;
+    let existing = find_collection(&engine, name)?;
     let model = args.open_model(existing.as_ref(), &first, session.threads)?;
     let collection = match existing {
         Some(collection) => args.adapt(collection, &first)?,
-        None => args.create(&engine, model.as_ref(), &first)?,
+        None => args.create(&engine, name, model.as_ref(), &first)?,
     };
-    let mut progress = Progress::new(&args.collection, end);
+    let mut progress = Progress::new(name, end);
     let ingest = Ingest {
         targets: std::slice::from_ref(&collection),
         encoder: model.as_ref().map(Model::encoder),
@@ -126,13 +149,12 @@ pub fn run(args: &BuildArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let (report, ended) = ingest.run(records, &mut progress);
     progress.finish();
     if ended.is_ok() {
-        collection.flush()?;
-        collection.settle()?;
+        finish_segments(&collection, true)?;
     }
     write_report(args, session, &collection, &report)?;
     ended.with_context(|| {
         let rows = human::counted(report.rows, "row of this run is", "rows of this run are");
-        format!("build {:?} ({rows} stored; the same command goes on after that)", args.collection)
+        format!("build {name:?} ({rows} stored; the same command goes on after that)")
     })
 }
 
@@ -164,9 +186,14 @@ impl BuildArgs {
         first: &Content,
         threads: usize,
     ) -> anyhow::Result<Option<Model>> {
-        let named = existing.is_some_and(|collection| collection.config().first().model.is_some());
+        let config = existing.map(Collection::config);
+        let first_field = config.as_ref().and_then(CollectionConfig::first);
+        let named = first_field.is_some_and(|first| first.model.is_some());
+        // Where all fields are sparse, texts are payload and nothing else.
+        let encodes = config.is_none() || first_field.is_some();
         let folder = self.model.as_deref();
         let needless = match first {
+            Content::Named { .. } if !encodes => true,
             Content::Text(_) => false,
             Content::Vector(_) => folder.is_none() && !named,
             Content::Named { text: Some(_), .. } => folder.is_none() && !named,
@@ -184,6 +211,7 @@ impl BuildArgs {
     fn create(
         &self,
         engine: &Engine,
+        name: &str,
         model: Option<&Model>,
         first: &Content,
     ) -> anyhow::Result<Collection> {
@@ -193,12 +221,19 @@ impl BuildArgs {
                 fields.push(spec.config(dims_of(first, &spec.name))?);
             }
         }
+        let mut sparse = self.sparse_fields(first).into_iter();
         let mut fields = fields.into_iter();
-        let leading = fields.next().context("the first row has no vector")?;
-        let config = fields.fold(CollectionConfig::of(leading), CollectionConfig::with_field);
+        let config = match fields.next() {
+            Some(leading) => CollectionConfig::of(leading),
+            None => {
+                CollectionConfig::of_sparse(sparse.next().context("the first row has no vector")?)
+            }
+        };
+        let config = fields.fold(config, CollectionConfig::with_field);
+        let config = sparse.fold(config, CollectionConfig::with_sparse);
         let texts = self.texts.iter().cloned();
         let config = texts.fold(config, CollectionConfig::with_text);
-        let collection = engine.create_collection(&self.collection, config)?;
+        let collection = engine.create_collection(name, config)?;
         model.map_or(Ok(()), |model| model.check(&collection, None))?;
         Ok(collection)
     }
@@ -259,12 +294,25 @@ impl BuildArgs {
         specs
     }
 
+    /// Returns the sparse fields that were named with flags, and then those of the first row.
+    fn sparse_fields(&self, first: &Content) -> Vec<SparseFieldConfig> {
+        let mut names: Vec<&str> = self.sparse.iter().map(String::as_str).collect();
+        if let Content::Named { sparse, .. } = first {
+            names.extend(sparse.iter().map(|(name, _)| name.as_str()));
+        }
+        let mut seen = HashSet::new();
+        let distinct = names.into_iter().filter(|name| seen.insert(*name));
+        distinct.map(SparseFieldConfig::new).collect()
+    }
+
     /// Adds the fields that flags name and the collection does not have; refuses flags that ask for
     /// another shape than it has.
     fn adapt(&self, collection: Collection, first: &Content) -> anyhow::Result<Collection> {
         let (name, config) = (collection.name(), collection.config());
         let defaults = self.defaults(DEFAULT_FIELD);
-        defaults.check(config.first(), &format!("collection {name:?}"))?;
+        if let Some(first) = config.first() {
+            defaults.check(first, &format!("collection {name:?}"))?;
+        }
         for spec in &self.fields {
             match config.field(Some(&spec.name)) {
                 Ok(field) => spec.check(field, &format!("field {:?}", spec.name))?,
@@ -272,6 +320,11 @@ impl BuildArgs {
                     let spec = spec.clone().or(&defaults);
                     collection.add_field(spec.config(dims_of(first, &spec.name))?)?;
                 }
+            }
+        }
+        for name in &self.sparse {
+            if !config.sparse().iter().any(|field| field.name == *name) {
+                collection.add_sparse_field(SparseFieldConfig::new(name))?;
             }
         }
         for text in &self.texts {

@@ -122,7 +122,7 @@ fn open_or_create(engine: &Engine, model: &Model) -> anyhow::Result<Collection> 
         engine.drop_collection(COLLECTION)?;
     }
     if let Some(collection) = find_collection(engine, COLLECTION)? {
-        if collection.config().first().space == Some(space) {
+        if collection.config().first().is_some_and(|first| first.space == Some(space)) {
             return Ok(collection);
         }
         drop(collection);

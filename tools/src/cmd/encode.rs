@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use bigrain_encoders::EncodeOptions;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use crate::encode_bench::{EncodeBench, RoundPlan};
+use crate::encode_bench::{EncodeBench, Passes, RoundPlan};
 use crate::failure::Usage;
-use crate::human;
 use crate::model::Model;
 use crate::peer::Peer;
-use crate::session::Session;
+use crate::session::{Session, cache_dir};
+use crate::{human, table};
 
 /// Texts encoded at a time.
 const CHUNK: usize = 512;
@@ -34,18 +34,28 @@ pub struct EncodeArgs {
     /// Write JSON lines, which `bigrain build` reads
     #[arg(long)]
     json: bool,
-    /// Measure tokens a second instead of writing embeddings
+    /// Measure how fast texts are encoded instead of writing embeddings
     #[arg(long, requires = "file")]
     bench: bool,
     /// Rounds of a measurement
     #[arg(long, value_name = "N", default_value_t = 5, requires = "bench")]
     rounds: usize,
-    /// A Python with onnxruntime, to take turns with
+    /// Another program to take turns with (`scripts/peers.sh encode` installs it)
+    #[arg(long, value_name = "PROGRAM", requires = "bench", conflicts_with = "peer")]
+    against: Option<Against>,
+    /// A Python with onnxruntime of your own, to take turns with
     #[arg(long, value_name = "PYTHON", requires = "bench")]
     peer: Option<PathBuf>,
     /// The script that it runs
     #[arg(long, value_name = "FILE", default_value = "benches/peers/encode_onnx.py")]
     peer_script: PathBuf,
+}
+
+/// Programs to compare with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Against {
+    /// onnxruntime, on the same weights.
+    Onnxruntime,
 }
 
 /// Runs the command.
@@ -114,49 +124,76 @@ fn bench(args: &EncodeArgs, session: &mut Session<'_>, model: &Model) -> anyhow:
     let start = |python: &PathBuf| {
         Peer::start(python, &args.peer_script, Path::new(model.name()), path, threads)
     };
-    let mut peer = args.peer.as_ref().map(start).transpose()?;
+    let python = match args.against {
+        Some(Against::Onnxruntime) => Some(installed_python()?),
+        None => args.peer.clone(),
+    };
+    let mut peer = python.as_ref().map(start).transpose()?;
     let cancel = session.cancel.clone();
     let plan = RoundPlan { rounds: args.rounds.max(1), threads, cancel: &cancel };
     let out = &mut *session.out;
-    let on_round = |round, ours: f64, theirs: Option<f64>| {
+    let on_pass = |round, name: &str, ours: f64, theirs: Option<f64>| {
         if !args.json {
             let theirs = theirs.map(|theirs| format!(", peer {theirs:.0}")).unwrap_or_default();
-            writeln!(out, "round {round}: ours {ours:.0}{theirs} tokens/s")?;
+            writeln!(out, "round {round}, {name}: ours {ours:.0}{theirs} tokens/s")?;
+            out.flush()?;
         }
         Ok(())
     };
-    let bench = EncodeBench::run(model.encoder(), &texts, peer.as_mut(), plan, on_round)?;
+    let bench = EncodeBench::run(model.encoder(), &texts, peer.as_mut(), plan, on_pass)?;
     if args.json {
         return session.write_json(&bench);
     }
     write_bench(session, &bench)
 }
 
+/// Returns the Python that `scripts/peers.sh encode` installs.
+fn installed_python() -> anyhow::Result<PathBuf> {
+    let python = cache_dir()?.join("peers-encode").join("bin").join("python");
+    match python.try_exists() {
+        Ok(true) => Ok(python),
+        Ok(false) => {
+            let missing = format!("{} is not there: run scripts/peers.sh encode", python.display());
+            Err(Usage::new(missing).into())
+        }
+        Err(error) => Err(error).with_context(|| format!("look for {}", python.display())),
+    }
+}
+
 fn write_bench(session: &mut Session<'_>, bench: &EncodeBench) -> anyhow::Result<()> {
+    let mut table = table::plain(["workload", "ours", "peer", "ratio"]);
+    for workload in &bench.workloads {
+        let cell = |passes: &Passes| {
+            if workload.name == "query" {
+                return human::duration(passes.median_time());
+            }
+            format!("{} tokens/s", human::count(passes.median as u64))
+        };
+        table.add_row([
+            workload.name.to_owned(),
+            cell(&workload.ours),
+            workload.peer.as_ref().map(cell).unwrap_or_default(),
+            workload.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default(),
+        ]);
+    }
+    table::align_right(&mut table, &[1, 2, 3]);
+    let load = |load: Option<f64>| load.map_or("unknown".to_owned(), |load| load.to_string());
     writeln!(
         session.out,
-        "{} texts, {} tokens, {} threads: median {:.0} tokens/s, {:.1} texts/s",
-        human::count(bench.texts),
-        human::count(bench.ours.tokens),
-        bench.threads,
-        bench.ours.median,
-        bench.ours.median * human::ratio(bench.texts, bench.ours.tokens),
+        "\n{table}\n\nmedians; a ratio above 1 says that ours is faster\n{}, {}, load {} to {}",
+        bench.machine.cpu.as_deref().unwrap_or("unknown CPU"),
+        human::counted(bench.threads as u64, "thread", "threads"),
+        load(bench.load[0]),
+        load(bench.load[1]),
     )?;
-    if let (Some(peer), Some(ratio)) = (&bench.peer, bench.ratio) {
-        let description = bench.peer_description.as_ref().map(ToString::to_string);
-        writeln!(
-            session.out,
-            "peer: {} tokens, median {:.0} tokens/s {}\nratio: {ratio:.2} (ours / peer, median of the rounds)",
-            human::count(peer.tokens),
-            peer.median,
-            description.unwrap_or_default(),
-        )?;
+    if let Some(peer) = &bench.peer {
+        writeln!(session.out, "peer: {peer}")?;
     }
     Ok(())
 }
 
 /// Returns the lines of a file that are not blank.
-fn lines(path: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<String>>> {
+pub(super) fn lines(path: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<String>>> {
     let file = File::open(path).with_context(|| format!("open {}", path.display()))?;
     let name = path.display().to_string();
     let lines = BufReader::new(file)

@@ -6,7 +6,7 @@ use anyhow::bail;
 use bigrain_engine::{Collection, Cursor, ScrollParams, StoredPoint};
 use clap::{Args, ValueEnum};
 
-use crate::exchange::{JsonlExport, ParquetExport, ShapeFile};
+use crate::exchange::{ExportedShape, JsonlExport, ParquetExport, ShapeFile};
 use crate::human;
 use crate::progress::Progress;
 use crate::session::{Session, open_collection};
@@ -108,7 +108,7 @@ fn to_jsonl(
         stopped?;
         cursor = Some(next);
     }
-    ShapeFile::beside(path).write(&collection.config())?;
+    ShapeFile::beside(path).write(&ExportedShape::of(collection))?;
     export.finish()
 }
 
@@ -118,7 +118,7 @@ fn to_parquet(
     session: &Session<'_>,
     progress: &mut Progress,
 ) -> anyhow::Result<u64> {
-    let mut export = ParquetExport::start(path, &collection.config())?;
+    let mut export = ParquetExport::start(path, &ExportedShape::of(collection))?;
     match fill(&mut export, collection, session, progress) {
         Ok(()) => export.finish(),
         Err(error) => {

@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use bigrain_engine::{Collection, CollectionConfig, Engine, FieldConfig, Metric};
+use bigrain_engine::{
+    Collection, CollectionConfig, Engine, FieldConfig, Metric, SparseFieldConfig,
+};
 use clap::Args;
 
-use crate::exchange::{Columns, ShapeFile};
+use crate::building::finish_segments;
+use crate::exchange::{Columns, ExportedShape, ShapeFile};
 use crate::human;
 use crate::ingest::{BadRows, Ingest, IngestReport, KnownRows};
 use crate::input::{Content, Fields, Format, Input, InputError, ParquetInput, Record};
@@ -35,7 +38,7 @@ pub struct ImportArgs {
     #[arg(long, value_name = "COLUMN")]
     id_column: Option<String>,
     /// Parquet: a column of vectors, and which field they are of; can be given several times
-    /// [default: every column with lists of floats]
+    /// [default: every column with lists of floats, or structs of "indices" and "values"]
     #[arg(long, value_name = "[FIELD=]COLUMN")]
     vector_column: Vec<String>,
     /// Parquet: a column of JSON objects, the payloads [default: all other columns are attributes]
@@ -83,7 +86,7 @@ pub fn run(args: &ImportArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let (report, ended) = ingest.run(std::iter::once(first).chain(records), &mut progress);
     progress.finish();
     if ended.is_ok() {
-        collection.flush()?;
+        finish_segments(&collection, false)?;
     }
     args.write_report(session, &collection, &report)?;
     ended.with_context(|| {
@@ -97,7 +100,7 @@ struct Source {
     records: Box<dyn Iterator<Item = Result<Record, InputError>> + Send>,
     end: u64,
     /// The shape of the collection they come from.
-    shape: Option<CollectionConfig>,
+    shape: Option<ExportedShape>,
 }
 
 impl ImportArgs {
@@ -133,11 +136,16 @@ impl ImportArgs {
     fn create(
         &self,
         engine: &Engine,
-        shape: Option<CollectionConfig>,
+        shape: Option<ExportedShape>,
         first: Result<&Record, &InputError>,
     ) -> anyhow::Result<Collection> {
         let config = match (shape, first) {
-            (Some(shape), _) if self.metric.is_none() => shape,
+            (Some(shape), _) if self.metric.is_none() => {
+                let collection =
+                    engine.create_collection(&self.collection, shape.config.clone())?;
+                shape.keep_fits(&collection)?;
+                return Ok(collection);
+            }
             (_, Ok(record)) => self.shape_of(record)?,
             (_, Err(error)) => return Err(anyhow!("{error}")),
         };
@@ -150,13 +158,18 @@ impl ImportArgs {
         let no_vector = || anyhow!("{}", record.place.error(crate::input::Problem::NoModel));
         match &record.content {
             Content::Vector(vector) => Ok(CollectionConfig::new(vector.len(), metric)),
-            Content::Named { vectors, .. } => {
+            Content::Named { vectors, sparse, .. } => {
                 let field = |(name, vector): &(String, Vec<f32>)| {
                     FieldConfig::new(name, vector.len(), metric)
                 };
                 let mut fields = vectors.iter().map(field);
-                let first = fields.next().ok_or_else(no_vector)?;
-                Ok(fields.fold(CollectionConfig::of(first), CollectionConfig::with_field))
+                let mut sparse = sparse.iter().map(|(name, _)| SparseFieldConfig::new(name));
+                let config = match fields.next() {
+                    Some(first) => CollectionConfig::of(first),
+                    None => CollectionConfig::of_sparse(sparse.next().ok_or_else(no_vector)?),
+                };
+                let config = fields.fold(config, CollectionConfig::with_field);
+                Ok(sparse.fold(config, CollectionConfig::with_sparse))
             }
             Content::Text(_) => Err(no_vector()),
         }

@@ -3,7 +3,7 @@
 use anyhow::bail;
 use bigrain_engine::{
     CollectionInfo, CollectionState, CollectionStatus, Engine, FieldConfig, FieldInfo, FitEvidence,
-    HybridFit, SegmentInfo,
+    HybridFit, SegmentInfo, SparseFieldInfo,
 };
 use clap::Args;
 use serde_json::{Value, json};
@@ -81,6 +81,9 @@ fn write_status(
             if info.fields.len() > 1 {
                 writeln!(session.out, "\n{}", field_table(info).trim_fmt())?;
             }
+            if !info.sparse.is_empty() {
+                writeln!(session.out, "\n{}", sparse_table(info).trim_fmt())?;
+            }
             let segments = engine.collection(&status.name)?.inspect();
             if !segments.is_empty() {
                 writeln!(session.out, "\n{}", segment_table(&segments).trim_fmt())?;
@@ -99,14 +102,21 @@ fn describe(info: &CollectionInfo) -> comfy_table::Table {
     let footprint = Footprint::of(info);
     let mut facts = vec![("collection", info.name.clone())];
     match info.config.fields() {
+        [] => {}
         [only] => facts.extend(shape(only)),
         several => facts.push(("fields", human::count(several.len() as u64))),
+    }
+    let sparse: Vec<&str> = info.config.sparse().iter().map(|field| &*field.name).collect();
+    if !sparse.is_empty() {
+        facts.push(("sparse vectors", sparse.join(", ")));
     }
     let texts: Vec<String> = info.config.texts().iter().map(ToString::to_string).collect();
     if !texts.is_empty() {
         facts.push(("searched by words", texts.join(", ")));
     }
     facts.extend(info.hybrid_fit.iter().map(|fit| ("fitted fusion", describe_fit(fit))));
+    let named = info.named_hybrid_fits.iter();
+    facts.extend(named.map(|(name, fit)| ("fitted", format!("{name}: {}", describe_fit(fit)))));
     facts.extend([
         (
             "points",
@@ -121,8 +131,10 @@ fn describe(info: &CollectionInfo) -> comfy_table::Table {
         ("codes in memory", footprint.describe(footprint.code_bytes)),
         ("in memory right now", footprint.describe(footprint.memory_bytes)),
         ("segments on disk", footprint.describe(footprint.disk_bytes)),
-        ("raw f32 would take", human::bytes(footprint.raw_bytes)),
     ]);
+    if footprint.raw_bytes > 0 {
+        facts.push(("raw f32 would take", human::bytes(footprint.raw_bytes)));
+    }
     table::facts(facts)
 }
 
@@ -175,6 +187,22 @@ fn field_table(info: &CollectionInfo) -> comfy_table::Table {
     table
 }
 
+fn sparse_table(info: &CollectionInfo) -> comfy_table::Table {
+    let header = ["sparse field", "vectors", "components", "of a vector", "on disk"];
+    let mut table = table::plain(header);
+    for field in &info.sparse {
+        table.add_row([
+            field.name.clone(),
+            human::count(field.vectors),
+            human::count(field.components),
+            format!("{:.1}", human::ratio(field.components, field.vectors)),
+            human::bytes(field.disk_bytes),
+        ]);
+    }
+    table::align_right(&mut table, &[1, 2, 3, 4]);
+    table
+}
+
 fn segment_table(segments: &[SegmentInfo]) -> comfy_table::Table {
     let mut table = table::plain(["segment", "rows", "deleted", "file", "size"]);
     for segment in segments {
@@ -213,7 +241,9 @@ fn to_json(engine: &Engine, status: &CollectionStatus) -> Value {
         "deleted": info.deleted,
         "footprint": Footprint::of(info),
         "hybrid_fit": info.hybrid_fit,
+        "named_hybrid_fits": info.named_hybrid_fits,
         "fields": info.fields.iter().map(field_json).collect::<Vec<_>>(),
+        "sparse": info.sparse.iter().map(sparse_json).collect::<Vec<_>>(),
         "segments": segments,
     })
 }
@@ -224,6 +254,15 @@ fn field_json(field: &FieldInfo) -> Value {
         "vectors": field.vectors,
         "code_bytes": field.code_bytes,
         "code_bytes_per_vector": field.code_bytes_per_vector(),
+        "disk_bytes": field.disk_bytes,
+    })
+}
+
+fn sparse_json(field: &SparseFieldInfo) -> Value {
+    json!({
+        "name": field.name,
+        "vectors": field.vectors,
+        "components": field.components,
         "disk_bytes": field.disk_bytes,
     })
 }

@@ -9,7 +9,9 @@
 
 pub mod answer_flags;
 pub mod backup;
+pub mod bprop;
 pub mod build;
+mod build_code;
 pub mod check;
 pub mod compact;
 pub mod delete;
@@ -23,7 +25,11 @@ pub mod flags;
 pub mod hybrid_flags;
 pub mod import;
 pub mod inspect;
+pub mod model;
+pub mod point_flags;
+pub mod quantize;
 pub mod recommend;
+pub mod rerank_flags;
 pub mod restore;
 pub mod scroll;
 pub mod search;

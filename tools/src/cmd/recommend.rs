@@ -8,8 +8,8 @@ use bigrain_engine::{
 use clap::Args;
 use serde_json::json;
 
+use super::point_flags::parse_id;
 use super::search::read_filter;
-use super::update::parse_id;
 use crate::failure::Usage;
 use crate::hits;
 use crate::session::{Session, open_collection};

@@ -40,8 +40,8 @@ pub struct ServeArgs {
 ///
 /// When the settings, the data folder, a model or the address is refused, or the transport fails.
 pub fn run(args: &ServeArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
-    let config = args.settings(session.threads)?.into_config().map_err(name_the_flag)?;
-    let engine = session.create_or_open_to_serve(&session.data_dir())?;
+    let config = args.settings(session)?.into_config().map_err(name_the_flag)?;
+    let engine = session.create_or_open_to_serve(&session.data_dir(), config.verify_io)?;
     let models = open_models(&config, &engine)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -63,7 +63,7 @@ fn name_the_flag(error: SettingsError) -> anyhow::Error {
 }
 
 impl ServeArgs {
-    fn settings(&self, threads: usize) -> anyhow::Result<Settings> {
+    fn settings(&self, session: &Session<'_>) -> anyhow::Result<Settings> {
         let mut settings = match &self.config {
             Some(path) => read_settings(path)?,
             None => Settings::default(),
@@ -75,9 +75,10 @@ impl ServeArgs {
         if !self.model.is_empty() {
             settings.models = Some(self.model.clone());
         }
-        if threads > 0 {
-            settings.encode_threads = Some(threads);
+        if session.threads > 0 {
+            settings.encode_threads = Some(session.threads);
         }
+        settings.verify_io = session.verify_io.or(settings.verify_io);
         Ok(settings)
     }
 }

@@ -16,7 +16,7 @@ pub struct Columns {
     pub id: Option<String>,
     /// Each vector field with its column; a column without a field is the first field's. Without any,
     /// every column that holds lists of floats: of the field of its name, or, if it is the only one,
-    /// of the first.
+    /// of the first; and every column that holds sparse vectors, of the field of its name.
     pub vectors: Vec<(Option<String>, String)>,
     /// A column of JSON objects, which are the payloads; without it, all columns that are nothing
     /// else become attributes.
@@ -29,10 +29,10 @@ impl Columns {
     /// Returns the columns of an export of a collection.
     #[must_use]
     pub fn of(config: &CollectionConfig) -> Self {
-        let field = |name: &String| (Some(name.clone()), vector_column(name));
+        let field = |name: &str| (Some(name.to_owned()), vector_column(name));
         Self {
             id: Some(ID.to_owned()),
-            vectors: config.fields().iter().map(|config| field(&config.name)).collect(),
+            vectors: config.field_names().map(field).collect(),
             payload: Some(PAYLOAD.to_owned()),
             skip: Vec::new(),
         }

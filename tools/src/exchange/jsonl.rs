@@ -165,6 +165,17 @@ fn write_line(line: &mut Vec<u8>, point: &StoredPoint) -> anyhow::Result<()> {
         line.push(b':');
         write_vector(line, &vector.values)?;
     }
+    for (at, vector) in point.sparse.iter().enumerate() {
+        if at + point.vectors.len() > 0 {
+            line.push(b',');
+        }
+        serde_json::to_writer(&mut *line, &*vector.field)?;
+        line.extend_from_slice(b":{\"indices\":");
+        serde_json::to_writer(&mut *line, vector.vector.dimensions())?;
+        line.extend_from_slice(b",\"values\":");
+        write_vector(line, vector.vector.values())?;
+        line.push(b'}');
+    }
     line.extend_from_slice(b"},\"payload\":");
     serde_json::to_writer(&mut *line, &point.payload)?;
     line.extend_from_slice(b"}\n");

@@ -4,6 +4,7 @@
 //! id            utf8                     the number, the UUID or the text
 //! id_is_number  boolean                  tells 42 from "42"
 //! <field>       fixed-size list of f32   null where a point has no vector in the field
+//! <field>       struct of `indices`, a list of u32, and `values`, a list of f32, if the field is sparse
 //! payload       utf8                     a JSON object
 //! ```
 //!
@@ -15,9 +16,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use arrow_array::builder::{BooleanBuilder, FixedSizeListBuilder, Float32Builder, StringBuilder};
-use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_array::builder::{
+    BooleanBuilder, FixedSizeListBuilder, Float32Builder, ListBuilder, NullBufferBuilder,
+    StringBuilder, UInt32Builder,
+};
+use arrow_array::{ArrayRef, RecordBatch, StructArray};
+use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use bigrain_engine::{CollectionConfig, StoredPoint};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -25,6 +29,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
 use super::Columns;
+use super::ExportedShape;
 use super::columns::{ID, ID_IS_NUMBER, PAYLOAD};
 use super::shape_file::publish;
 
@@ -54,13 +59,14 @@ impl ParquetExport {
     /// # Errors
     ///
     /// When the file cannot be created.
-    pub fn start(path: &Path, config: &CollectionConfig) -> anyhow::Result<Self> {
+    pub fn start(path: &Path, shape: &ExportedShape) -> anyhow::Result<Self> {
         let mut part = path.as_os_str().to_owned();
         part.push(".part");
         let part = PathBuf::from(part);
         let file = File::create(&part).with_context(|| format!("write {}", part.display()))?;
+        let config = &shape.config;
         let schema = Arc::new(schema(config));
-        let shape = KeyValue::new(SHAPE_KEY.to_owned(), serde_json::to_string(config)?);
+        let shape = KeyValue::new(SHAPE_KEY.to_owned(), serde_json::to_string(shape)?);
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
             .set_dictionary_enabled(false)
@@ -121,9 +127,13 @@ fn schema(config: &CollectionConfig) -> Schema {
         Field::new(ID, DataType::Utf8, false),
         Field::new(ID_IS_NUMBER, DataType::Boolean, false),
     ];
-    for (field, (_, column)) in config.fields().iter().zip(Columns::of(config).vectors) {
+    let mut columns = Columns::of(config).vectors.into_iter().map(|(_, column)| column);
+    for (field, column) in config.fields().iter().zip(&mut columns) {
         let item = Arc::new(Field::new("item", DataType::Float32, true));
         fields.push(Field::new(column, DataType::FixedSizeList(item, field.dims as i32), true));
+    }
+    for column in columns {
+        fields.push(Field::new(column, DataType::Struct(sparse_parts()), true));
     }
     fields.push(Field::new(PAYLOAD, DataType::Utf8, false));
     Schema::new(fields)
@@ -150,6 +160,35 @@ fn columns(config: &CollectionConfig, points: &[StoredPoint]) -> anyhow::Result<
         }
         columns.push(Arc::new(vectors.finish()));
     }
+    for field in config.sparse() {
+        columns.push(Arc::new(sparse_column(&field.name, points)?));
+    }
     columns.push(Arc::new(payloads.finish()));
     Ok(columns)
+}
+
+/// The parts of a sparse vector.
+fn sparse_parts() -> Fields {
+    let list = |name: &str, kind: DataType| {
+        Field::new(name, DataType::List(Arc::new(Field::new("item", kind, true))), true)
+    };
+    [list("indices", DataType::UInt32), list("values", DataType::Float32)].into_iter().collect()
+}
+
+fn sparse_column(field: &str, points: &[StoredPoint]) -> anyhow::Result<StructArray> {
+    let mut indices = ListBuilder::new(UInt32Builder::new());
+    let mut values = ListBuilder::new(Float32Builder::new());
+    let mut present = NullBufferBuilder::new(points.len());
+    for point in points {
+        let vector = point.sparse(field);
+        if let Some(vector) = vector {
+            indices.values().append_slice(vector.dimensions());
+            values.values().append_slice(vector.values());
+        }
+        indices.append(vector.is_some());
+        values.append(vector.is_some());
+        present.append(vector.is_some());
+    }
+    let parts: Vec<ArrayRef> = vec![Arc::new(indices.finish()), Arc::new(values.finish())];
+    Ok(StructArray::try_new(sparse_parts(), parts, present.finish())?)
 }

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use bigrain_engine::CollectionConfig;
+
+use super::ExportedShape;
 
 /// What the file is called: the name of the points' file with this at the end.
 const SUFFIX: &str = ".shape.json";
@@ -28,8 +29,8 @@ impl ShapeFile {
     /// # Errors
     ///
     /// When the file cannot be written.
-    pub fn write(&self, config: &CollectionConfig) -> anyhow::Result<()> {
-        let text = serde_json::to_string_pretty(config)?;
+    pub fn write(&self, shape: &ExportedShape) -> anyhow::Result<()> {
+        let text = serde_json::to_string_pretty(shape)?;
         write_durably(&self.0, text.as_bytes())
     }
 
@@ -38,13 +39,13 @@ impl ShapeFile {
     /// # Errors
     ///
     /// When the file cannot be read, or holds something else.
-    pub fn read(&self) -> anyhow::Result<Option<CollectionConfig>> {
+    pub fn read(&self) -> anyhow::Result<Option<ExportedShape>> {
         let text = match fs::read(&self.0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             text => text.with_context(|| format!("read {}", self.0.display()))?,
         };
-        let config = serde_json::from_slice(&text);
-        Ok(Some(config.with_context(|| format!("read {}", self.0.display()))?))
+        let shape = ExportedShape::from_json(&text);
+        Ok(Some(shape.with_context(|| format!("read {}", self.0.display()))?))
     }
 }
 

@@ -37,11 +37,12 @@ impl Chunk {
                 self.bytes += text.len();
             }
             Content::Vector(vector) => self.bytes += size_of_val(vector.as_slice()),
-            Content::Named { text, vectors } => {
+            Content::Named { text, vectors, sparse } => {
                 self.texts += usize::from(text.is_some());
                 self.bytes += text.as_ref().map_or(0, String::len);
                 let vectors = vectors.iter().map(|(_, vector)| size_of_val(vector.as_slice()));
                 self.bytes += vectors.sum::<usize>();
+                self.bytes += sparse.iter().map(|(_, vector)| 8 * vector.len()).sum::<usize>();
             }
         }
         self.records.push(record);
@@ -82,11 +83,17 @@ pub fn is_unchanged(record: &Record, stored: &StoredPoint, first: &str) -> bool 
     };
     match &record.content {
         Content::Text(_) => stored.vector(first).is_some(),
-        Content::Vector(vector) => stored.vectors.len() == 1 && is_stored(first, vector),
-        Content::Named { vectors, .. } => {
+        Content::Vector(vector) => {
+            stored.vectors.len() + stored.sparse.len() == 1 && is_stored(first, vector)
+        }
+        Content::Named { vectors, sparse, .. } => {
             let encoded = record.text(first).is_some() && stored.vector(first).is_some();
+            // An empty sparse vector is stored as none.
+            let mut sparse = sparse.iter().filter(|(_, vector)| !vector.is_empty());
             stored.vectors.len() == vectors.len() + usize::from(encoded)
                 && vectors.iter().all(|(field, vector)| is_stored(field, vector))
+                && stored.sparse.len() == sparse.clone().count()
+                && sparse.all(|(field, vector)| stored.sparse(field) == Some(vector))
         }
     }
 }
@@ -112,7 +119,7 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    use bigrain_engine::{Payload, SeqNo, StoredVector};
+    use bigrain_engine::{Payload, SeqNo, SparseVector, StoredSparseVector, StoredVector};
 
     use super::*;
     use crate::input::{At, Place};
@@ -156,6 +163,7 @@ mod tests {
         let stored = |vector: Vec<f32>, payload: Payload| StoredPoint {
             id: PointId::from(1),
             vectors: vec![StoredVector { field: "v".into(), values: vector }],
+            sparse: Vec::new(),
             payload,
             seq: SeqNo(1),
         };
@@ -169,7 +177,8 @@ mod tests {
 
         let named = |vectors: &[(&str, f32)], text: Option<&str>| {
             let vectors = vectors.iter().map(|(name, x)| ((*name).to_owned(), vec![*x])).collect();
-            record(1, Content::Named { text: text.map(str::to_owned), vectors })
+            let (text, sparse) = (text.map(str::to_owned), Vec::new());
+            record(1, Content::Named { text, vectors, sparse })
         };
         let mut two = stored(vec![1.0], own);
         two.vectors.push(StoredVector { field: "w".into(), values: vec![2.0] });
@@ -178,5 +187,21 @@ mod tests {
         assert!(!unchanged(&named(&[("w", 2.0)], None), &two));
         assert!(!unchanged(&named(&[("v", 1.0), ("w", 3.0)], None), &two));
         assert!(!unchanged(&record(1, Content::Vector(vec![1.0])), &two));
+
+        let sparse = |value: f32| SparseVector::new(vec![7], vec![value]).unwrap();
+        let mut one = stored(vec![1.0], record(1, Content::Vector(Vec::new())).payload);
+        let field = "s".into();
+        one.sparse.push(StoredSparseVector { field, vector: sparse(2.0) });
+        let with = |vectors: &[(&str, SparseVector)]| {
+            let sparse = vectors.iter().map(|(name, v)| ((*name).to_owned(), v.clone())).collect();
+            let vectors = vec![("v".to_owned(), vec![1.0])];
+            record(1, Content::Named { text: None, vectors, sparse })
+        };
+        assert!(unchanged(&with(&[("s", sparse(2.0))]), &one));
+        assert!(unchanged(&with(&[("s", sparse(2.0)), ("t", SparseVector::default())]), &one));
+        assert!(!unchanged(&with(&[("s", sparse(3.0))]), &one));
+        assert!(!unchanged(&with(&[("s", sparse(2.0)), ("t", sparse(1.0))]), &one));
+        assert!(!unchanged(&with(&[]), &one));
+        assert!(!unchanged(&record(1, Content::Vector(vec![1.0])), &one));
     }
 }

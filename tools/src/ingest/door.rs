@@ -33,25 +33,58 @@ impl Door {
     fn check_content(&self, record: &Record) -> Result<(), Problem> {
         let first = self.config.first();
         match &record.content {
-            Content::Vector(vector) => Ok(validate_vector(vector, first.dims, first.metric)?),
+            Content::Vector(vector) => {
+                let first = first.ok_or(Problem::NoDenseField)?;
+                Ok(validate_vector(vector, first.dims, first.metric)?)
+            }
             Content::Text(_) if !self.encodes => Err(Problem::NoModel),
+            Content::Text(_) if first.is_none() => Err(Problem::NoDenseField),
             Content::Text(text) => check_text(text),
-            Content::Named { vectors, .. } => {
-                let text = record.text(&first.name).filter(|_| self.encodes);
-                if vectors.is_empty() && text.is_none() {
+            Content::Named { vectors, sparse, .. } => {
+                let first = first.filter(|_| self.encodes);
+                let text = first.and_then(|first| record.text(&first.name));
+                // In a sparse field a point may have a vector of zeros, which is none.
+                let needs_one = self.config.sparse().is_empty();
+                if needs_one && vectors.is_empty() && text.is_none() && sparse.is_empty() {
                     return Err(Problem::Missing("with a vector".to_owned()));
                 }
                 text.map_or(Ok(()), check_text)?;
+                sparse.iter().try_for_each(|(name, _)| self.check_sparse(name))?;
                 vectors.iter().try_for_each(|(name, vector)| self.check_named(name, vector))
             }
         }
     }
 
+    fn check_sparse(&self, name: &str) -> Result<(), Problem> {
+        if self.config.sparse().iter().any(|field| field.name == name) {
+            return Ok(());
+        }
+        Err(match self.config.fields().iter().any(|field| field.name == name) {
+            true => Problem::FieldKind {
+                field: name.to_owned(),
+                expected: "a dense vector",
+                actual: "a sparse one",
+            },
+            false => self.unknown(name),
+        })
+    }
+
+    fn unknown(&self, name: &str) -> Problem {
+        let known: Vec<&str> = self.config.field_names().collect();
+        Problem::UnknownField { name: name.to_owned(), known: known.join(", ") }
+    }
+
     fn check_named(&self, name: &str, vector: &[f32]) -> Result<(), Problem> {
         let fields = self.config.fields();
         let Some(field) = fields.iter().find(|field| field.name == name) else {
-            let known: Vec<&str> = fields.iter().map(|field| &*field.name).collect();
-            return Err(Problem::UnknownField { name: name.to_owned(), known: known.join(", ") });
+            if self.config.sparse().iter().any(|field| field.name == name) {
+                return Err(Problem::FieldKind {
+                    field: name.to_owned(),
+                    expected: "a sparse vector",
+                    actual: "a dense one",
+                });
+            }
+            return Err(self.unknown(name));
         };
         validate_vector(vector, field.dims, field.metric)
             .map_err(|error| Problem::FieldVector { field: name.to_owned(), error })
@@ -84,7 +117,7 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    use bigrain_engine::{FieldConfig, Metric, Payload, PointId};
+    use bigrain_engine::{FieldConfig, Metric, Payload, PointId, SparseFieldConfig, SparseVector};
 
     use super::*;
     use crate::input::{At, Place};
@@ -95,6 +128,11 @@ mod tests {
         let record = Record { place, id: PointId::from(1), content, payload, position: 0 };
         let config = CollectionConfig::of(FieldConfig::new("a", 2, Metric::Cosine))
             .with_field(FieldConfig::new("b", 1, Metric::L2));
+        // A point without a vector is welcome where there are sparse fields.
+        let is_empty = matches!(&record.content, Content::Named { text: None, vectors, sparse }
+            if vectors.is_empty() && sparse.is_empty());
+        let config =
+            if is_empty { config } else { config.with_sparse(SparseFieldConfig::new("s")) };
         let door = Door::new(config, encodes);
         door.check(&record).map_or_else(|error| error.to_string(), |()| "welcome".to_owned())
     }
@@ -105,6 +143,12 @@ mod tests {
         let named = |text: Option<&str>, vectors: &[(&str, &[f32])]| Content::Named {
             text: text.map(str::to_owned),
             vectors: vectors.iter().map(|(name, v)| ((*name).to_owned(), v.to_vec())).collect(),
+            sparse: Vec::new(),
+        };
+        let sparse = |name: &str| Content::Named {
+            text: None,
+            vectors: Vec::new(),
+            sparse: vec![(name.to_owned(), SparseVector::default())],
         };
         for (encodes, content, expected) in [
             (true, text("x"), "welcome"),
@@ -128,7 +172,18 @@ mod tests {
             (
                 false,
                 named(None, &[("c", &[7.0])]),
-                "in line 4: no such field \"c\": the collection has a, b: pass --field c to add it",
+                "in line 4: no such field \"c\": the collection has a, b, s: pass --field c to add it",
+            ),
+            (false, sparse("s"), "welcome"),
+            (
+                false,
+                sparse("b"),
+                "in line 4: field \"b\": expected a dense vector, got a sparse one",
+            ),
+            (
+                false,
+                named(None, &[("s", &[7.0])]),
+                "in line 4: field \"s\": expected a sparse vector, got a dense one",
             ),
         ] {
             assert_eq!(refusal(encodes, content, Payload::new()), expected);

@@ -7,10 +7,13 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use bigrain_encoders::{Embeddings, EncodeError, EncodeOptions, TextEncoder, TextKind};
-use bigrain_engine::{Cancel, Collection, EmbeddingSpaceId, Point, PointId};
+use bigrain_engine::{
+    Cancel, Collection, CollectionConfig, EmbeddingSpaceId, Point, PointId, SparseVector,
+};
 
 use super::chunk::{Chunk, is_unchanged};
 use super::{Door, IngestReport};
+use crate::building::saying_builds;
 use crate::input::{Content, InputError, Problem, Record};
 use crate::progress::Progress;
 
@@ -174,6 +177,9 @@ impl Ingest<'_> {
         report: &mut IngestReport,
     ) -> anyhow::Result<Vec<Point>> {
         let first = self.first_field();
+        let config = self.targets.first().map(Collection::config);
+        let first_sparse = config.as_ref().and_then(|config| config.sparse().first());
+        let first_sparse = first_sparse.map(|field| field.name.clone());
         let encoded = self.encode_texts(&records, &first, report)?;
         let mut embeddings = encoded.iter().flat_map(|(embeddings, _)| embeddings.iter());
         let space = encoded.as_ref().map(|&(_, space)| space);
@@ -186,24 +192,36 @@ impl Ingest<'_> {
             }
             match record.content {
                 Content::Vector(vector) => point = point.with_vector(&*first, vector),
-                Content::Named { vectors, .. } => {
-                    let add =
-                        |point: Point, (name, vector): (String, _)| point.with_vector(name, vector);
-                    point = vectors.into_iter().fold(point, add);
+                Content::Named { vectors, sparse, .. } => {
+                    for (name, vector) in vectors {
+                        point = point.with_vector(name, vector);
+                    }
+                    for (name, vector) in sparse {
+                        point = point.with_sparse(name, vector);
+                    }
                 }
                 Content::Text(_) if space.is_none() => {
                     bail!("{}", record.place.error(Problem::NoModel))
                 }
                 Content::Text(_) => {}
             }
+            if point.vectors.is_empty()
+                && point.sparse.is_empty()
+                && let Some(field) = &first_sparse
+            {
+                // A vector of zeros is none, and yet the point is there.
+                point = point.with_sparse(field, SparseVector::default());
+            }
             points.push(point.with_payload(record.payload));
         }
         Ok(points)
     }
 
+    /// Returns the name of the first dense field, which no field has where all are sparse: empty.
     fn first_field(&self) -> String {
-        let first = |target: &Collection| target.config().first().name.clone();
-        self.targets.first().map_or_else(String::new, first)
+        let config = self.targets.first().map(Collection::config);
+        let first = config.as_ref().and_then(CollectionConfig::first);
+        first.map_or_else(String::new, |first| first.name.clone())
     }
 
     /// Encodes the texts among the records, in their order; `None` when there are none.
@@ -219,7 +237,11 @@ impl Ingest<'_> {
             return Ok(None);
         }
         let started = Instant::now();
-        let options = EncodeOptions { kind: TextKind::Document, cancel: self.cancel.clone() };
+        let options = EncodeOptions {
+            kind: TextKind::Document,
+            cancel: self.cancel.clone(),
+            ..EncodeOptions::default()
+        };
         let embeddings = encoder.encode(&texts, &options).context("encode texts")?;
         report.texts = embeddings.stats().texts;
         report.tokens = embeddings.stats().tokens;
@@ -235,23 +257,26 @@ impl Ingest<'_> {
         report: &mut IngestReport,
         progress: &mut Progress,
     ) -> anyhow::Result<()> {
-        for mut batch in batches {
-            let started = Instant::now();
-            if let Some((last, others)) = self.targets.split_last()
-                && !batch.points.is_empty()
-            {
-                for target in others {
-                    target.upsert(batch.points.clone())?;
+        let aside = progress.aside();
+        saying_builds(self.targets, &aside, || {
+            for mut batch in batches {
+                let started = Instant::now();
+                if let Some((last, others)) = self.targets.split_last()
+                    && !batch.points.is_empty()
+                {
+                    for target in others {
+                        target.upsert(batch.points.clone())?;
+                    }
+                    let output = last.upsert(batch.points)?;
+                    batch.report.inserted = output.inserted;
+                    batch.report.updated = output.updated;
                 }
-                let output = last.upsert(batch.points)?;
-                batch.report.inserted = output.inserted;
-                batch.report.updated = output.updated;
+                batch.report.write = started.elapsed();
+                progress.advance(batch.report.rows, batch.position);
+                *report += batch.report;
             }
-            batch.report.write = started.elapsed();
-            progress.advance(batch.report.rows, batch.position);
-            *report += batch.report;
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
 
@@ -270,7 +295,7 @@ mod tests {
     use std::sync::Arc;
 
     use bigrain_encoders::ToyEncoder;
-    use bigrain_engine::{CollectionConfig, Engine, EngineConfig, Levels, Metric, Payload};
+    use bigrain_engine::{Engine, EngineConfig, Levels, Metric, Payload};
 
     use super::*;
     use crate::input::{At, Place};

@@ -81,6 +81,19 @@ pub enum Problem {
         /// What is wrong with the vector.
         error: VectorError,
     },
+    /// A sparse vector that is none.
+    #[error("field {field:?}: {reason}")]
+    SparseVector {
+        /// The field's name.
+        field: String,
+        /// What is wrong with the vector.
+        reason: String,
+    },
+    /// A vector that names no field, where none is dense.
+    #[error(
+        "the collection has sparse fields only: expected an object with their vectors by field"
+    )]
+    NoDenseField,
     /// A vector without the name of its field, beside vectors with theirs.
     #[error("both {0:?} and {1:?}: expected one of them")]
     BothVectors(String, String),
@@ -200,6 +213,8 @@ impl InputError {
             | Problem::Vector(_)
             | Problem::UnknownField { .. }
             | Problem::FieldVector { .. }
+            | Problem::SparseVector { .. }
+            | Problem::NoDenseField
             | Problem::BothVectors(..)
             | Problem::EmptyText
             | Problem::LongText { .. } => true,

@@ -11,6 +11,12 @@
 //! {"id": 7, "vectors": {"text": [0.1, ...], "image": [0.7, ...]}, "name": "wing"}
 //! ```
 //!
+//! A sparse vector among them is an object, its indices in any order:
+//!
+//! ```text
+//! {"id": 7, "vectors": {"splade": {"indices": [7, 1996], "values": [0.5, 1.2]}}, "name": "wing"}
+//! ```
+//!
 //! Title and text also stay in the payload, so that results can be read and a later encoder has
 //! its source; [`Fields::keep_text`] turns that off. A line with a vector is stored under that
 //! vector, whether or not it has a text; a text beside named vectors is encoded if none of them is
@@ -20,7 +26,7 @@ use std::io::{BufRead, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use bigrain_engine::{Payload, PointId};
+use bigrain_engine::{Payload, PointId, SparseVector};
 use serde_json::{Map, Value};
 
 use super::{At, Content, InputError, Place, Problem, Record};
@@ -201,7 +207,8 @@ fn take_content(object: &mut Map<String, Value>, fields: &Fields) -> Result<Cont
         }
         (Some(vector), None, _) => Ok(Content::Vector(to_vector(&fields.vector, &vector)?)),
         (None, Some(vectors), text) => {
-            Ok(Content::Named { text, vectors: to_vectors(&fields.vectors, &vectors)? })
+            let (vectors, sparse) = to_vectors(&fields.vectors, &vectors)?;
+            Ok(Content::Named { text, vectors, sparse })
         }
         (None, None, Some(text)) => Ok(Content::Text(text)),
         (None, None, None) => {
@@ -210,15 +217,51 @@ fn take_content(object: &mut Map<String, Value>, fields: &Fields) -> Result<Cont
     }
 }
 
-fn to_vectors(field: &str, value: &Value) -> Result<Vec<(String, Vec<f32>)>, Problem> {
-    let Some(object) = value.as_object().filter(|object| !object.is_empty()) else {
+/// Vectors with the names of their fields.
+type NamedVectors<V> = Vec<(String, V)>;
+
+fn to_vectors(
+    field: &str,
+    value: &Value,
+) -> Result<(NamedVectors<Vec<f32>>, NamedVectors<SparseVector>), Problem> {
+    let Some(object) = value.as_object() else {
         return Err(wrong_kind(field, "an object of vectors by field", value));
     };
-    let mut vectors = Vec::with_capacity(object.len());
+    let (mut vectors, mut sparse) = (Vec::new(), Vec::new());
     for (name, value) in object.iter().filter(|(_, value)| !value.is_null()) {
-        vectors.push((name.clone(), to_vector(&format!("{field}.{name}"), value)?));
+        let field = format!("{field}.{name}");
+        match value.as_object() {
+            Some(object) => sparse.push((name.clone(), to_sparse(&field, object)?)),
+            None => vectors.push((name.clone(), to_vector(&field, value)?)),
+        }
     }
-    Ok(vectors)
+    Ok((vectors, sparse))
+}
+
+fn to_sparse(field: &str, object: &Map<String, Value>) -> Result<SparseVector, Problem> {
+    if let Some(other) = object.keys().find(|key| !["indices", "values"].contains(&key.as_str())) {
+        let reason = format!("unknown key {other:?}: expected \"indices\" and \"values\"");
+        return Err(Problem::SparseVector { field: field.to_owned(), reason });
+    }
+    let part = |key: &str| object.get(key).unwrap_or(&Value::Null);
+    let named = format!("{field}.indices");
+    let indices = part("indices");
+    let Some(numbers) = indices.as_array() else {
+        return Err(wrong_kind(&named, "an array of indices", indices));
+    };
+    let mut dimensions = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        let dimension = number.as_u64().and_then(|number| u32::try_from(number).ok());
+        dimensions.push(dimension.ok_or_else(|| {
+            let reason = format!("index {number}: expected whole numbers below 2^32");
+            Problem::SparseVector { field: field.to_owned(), reason }
+        })?);
+    }
+    let values = to_vector(&format!("{field}.values"), part("values"))?;
+    SparseVector::new(dimensions, values).map_err(|error| Problem::SparseVector {
+        field: field.to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 fn take_text(
@@ -286,17 +329,43 @@ mod tests {
         let line = r#"{"id":1,"vectors":{"b":[1],"a":[2,3],"c":null},"text":"x","n":1}"#;
         let record = read(line).remove(0).unwrap();
         let vectors = vec![("a".to_owned(), vec![2.0, 3.0]), ("b".to_owned(), vec![1.0])];
-        assert_eq!(record.content, Content::Named { text: Some("x".to_owned()), vectors });
+        let text = Some("x".to_owned());
+        assert_eq!(record.content, Content::Named { text, vectors, sparse: Vec::new() });
         assert_eq!((record.text("a"), record.text("c")), (None, Some("x")));
         assert_eq!(record.payload, Payload::new().with("n", 1).with("text", "x"));
         for (line, expected) in [
             (r#"{"id":1,"vectors":[1]}"#, "\"vectors\""),
-            (r#"{"id":1,"vectors":{}}"#, "an object of vectors by field"),
+            (r#"{"id":1,"vectors":"x"}"#, "an object of vectors by field"),
             (r#"{"id":1,"vectors":{"a":["x"]}}"#, "\"vectors.a\""),
             (r#"{"id":1,"vector":[1],"vectors":{"a":[1]}}"#, "both \"vector\" and \"vectors\""),
         ] {
             let error = refusal(line);
             assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn sparse_vectors_are_objects_of_indices_and_values() {
+        let line = r#"{"id":1,"vectors":{"s":{"values":[0.5,2,0],"indices":[9,4,7]},"a":[2,3]}}"#;
+        let sparse = SparseVector::new(vec![4, 9], vec![2.0, 0.5]).unwrap();
+        let vectors = vec![("a".to_owned(), vec![2.0, 3.0])];
+        let sparse = vec![("s".to_owned(), sparse)];
+        let content = read(line).remove(0).unwrap().content;
+        assert_eq!(content, Content::Named { text: None, vectors, sparse });
+        for (vector, expected) in [
+            (r#"{"indices":[1,1],"values":[1,2]}"#, "sparse vector has dimension 1 twice"),
+            (r#"{"indices":[1],"values":[1,2]}"#, "1 dimensions but 2 values"),
+            (r#"{"indices":[1],"values":[1e99]}"#, "every value must be finite"),
+            (r#"{"indices":[-1],"values":[1]}"#, "index -1: expected whole numbers below 2^32"),
+            (r#"{"indices":[4294967296],"values":[1]}"#, "index 4294967296: expected whole"),
+            (r#"{"indices":[1.5],"values":[1]}"#, "index 1.5: expected whole"),
+            (r#"{"values":[1]}"#, "\"vectors.s.indices\": expected an array of indices"),
+            (r#"{"indices":[1]}"#, "\"vectors.s.values\": expected an array of numbers"),
+            (r#"{"dims":[1],"values":[1]}"#, "unknown key \"dims\""),
+        ] {
+            let error = refusal(&format!(r#"{{"id":1,"vectors":{{"s":{vector}}}}}"#));
+            assert!(error.contains(expected), "{error}");
+            assert!(error.contains("vectors.s"), "{error}");
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! A table that `bigrain export` wrote says itself which column is what, and comes back exactly. Of
 //! any other, the columns can be named ([`Columns`]), or are found: ids in `id` or `_id`, vectors in
-//! lists of floats, and everything else becomes attributes of the payload.
+//! lists of floats, sparse vectors in structs of `indices` and `values`, and everything else becomes
+//! attributes of the payload.
 //!
 //! A batch of rows is in memory at a time. The crate that reads the format can panic on bytes that
 //! are none; here that is an error like any other.
@@ -17,12 +18,12 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Schema};
-use bigrain_engine::{CollectionConfig, Payload, PointId};
+use bigrain_engine::{Payload, PointId, SparseVector};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use serde_json::{Map, Value};
 
 use super::{At, Content, InputError, Place, Problem, Record};
-use crate::exchange::{Columns, ID_IS_NUMBER, SHAPE_KEY};
+use crate::exchange::{Columns, ExportedShape, ID_IS_NUMBER, SHAPE_KEY};
 
 /// Rows in memory at a time.
 const BATCH_ROWS: usize = 256;
@@ -34,7 +35,7 @@ pub struct ParquetInput {
     roles: Vec<(String, Role)>,
     rows: u64,
     next_row: u64,
-    shape: Option<CollectionConfig>,
+    shape: Option<ExportedShape>,
     waiting: VecDeque<Result<Record, InputError>>,
     ended: bool,
 }
@@ -46,6 +47,8 @@ enum Role {
     IdIsNumber,
     /// The vector of a field; of the first one without a name.
     Vector(Option<String>),
+    /// The vector of a sparse field.
+    Sparse(String),
     Payload,
     Attribute,
     Nothing,
@@ -69,15 +72,15 @@ impl ParquetInput {
             u64::try_from(metadata.num_rows()).map_err(|e| Problem::Parquet(e.to_string()))?;
         let shape = metadata.key_value_metadata().into_iter().flatten();
         let shape = shape.filter(|entry| entry.key == SHAPE_KEY).find_map(|e| e.value.as_deref());
-        let shape: Option<CollectionConfig> = match shape {
-            Some(text) => Some(serde_json::from_str(text).map_err(|error| {
+        let shape: Option<ExportedShape> = match shape {
+            Some(text) => Some(ExportedShape::from_json(text.as_bytes()).map_err(|error| {
                 Problem::Parquet(format!("the shape in its metadata: {error}"))
             })?),
             None => None,
         };
         let roles = match &shape {
-            Some(config) if *columns == Columns::default() => {
-                roles(builder.schema(), &Columns::of(config))?
+            Some(shape) if *columns == Columns::default() => {
+                roles(builder.schema(), &Columns::of(&shape.config))?
             }
             _ => roles(builder.schema(), columns)?,
         };
@@ -88,7 +91,7 @@ impl ParquetInput {
 
     /// Returns the shape of the collection that was exported, if the table is an export.
     #[must_use]
-    pub fn shape(&self) -> Option<&CollectionConfig> {
+    pub fn shape(&self) -> Option<&ExportedShape> {
         self.shape.as_ref()
     }
 
@@ -121,7 +124,7 @@ impl ParquetInput {
         row: usize,
     ) -> Result<(PointId, Content, Payload), Problem> {
         let (mut id, mut is_number) = (None, None);
-        let (mut vectors, mut payload) = (Vec::new(), Map::new());
+        let (mut vectors, mut sparse, mut payload) = (Vec::new(), Vec::new(), Map::new());
         for ((name, role), column) in self.roles.iter().zip(batch.columns()) {
             let wrong = |reason: String| Problem::Column { column: name.clone(), reason };
             match role {
@@ -132,6 +135,10 @@ impl ParquetInput {
                 Role::Vector(field) => {
                     let vector = vector_of(column, row).map_err(wrong)?;
                     vectors.extend(vector.map(|vector| (field.clone(), vector)));
+                }
+                Role::Sparse(field) => {
+                    let vector = sparse_of(column, row).map_err(wrong)?;
+                    sparse.extend(vector.map(|vector| (field.clone(), vector)));
                 }
                 Role::Payload => {
                     let text = text_of(column, row).map_err(wrong)?;
@@ -152,7 +159,7 @@ impl ParquetInput {
         let (name, id) = id.ok_or_else(|| Problem::Missing("\"id\"".to_owned()))?;
         let id = to_id(&id, is_number)
             .map_err(|reason| Problem::Column { column: name.clone(), reason })?;
-        Ok((id, content(vectors)?, Payload::from(payload)))
+        Ok((id, content(vectors, sparse)?, Payload::from(payload)))
     }
 }
 
@@ -195,7 +202,9 @@ fn roles(schema: &Schema, columns: &Columns) -> Result<Vec<(String, Role)>, Prob
         }
     }
     let lists = || schema.fields().iter().filter(|field| is_vector(field.data_type()));
-    let only_list = lists().count() == 1;
+    // Beside sparse vectors, which name their fields, it has to name its own.
+    let sparse = schema.fields().iter().any(|field| is_sparse(field.data_type()));
+    let only_list = lists().count() == 1 && !sparse;
     let role = |name: &str, kind: &DataType| {
         if columns.skip.iter().any(|skip| skip == name) {
             return Role::Nothing;
@@ -207,6 +216,9 @@ fn roles(schema: &Schema, columns: &Columns) -> Result<Vec<(String, Role)>, Prob
             return Role::IdIsNumber;
         }
         if let Some((field, _)) = columns.vectors.iter().find(|(_, column)| column == name) {
+            if is_sparse(kind) {
+                return Role::Sparse(field.clone().unwrap_or_else(|| name.to_owned()));
+            }
             return Role::Vector(field.clone());
         }
         if columns.payload.as_deref() == Some(name) {
@@ -214,6 +226,9 @@ fn roles(schema: &Schema, columns: &Columns) -> Result<Vec<(String, Role)>, Prob
         }
         if columns.vectors.is_empty() && is_vector(kind) {
             return Role::Vector((!only_list).then(|| name.to_owned()));
+        }
+        if columns.vectors.is_empty() && is_sparse(kind) {
+            return Role::Sparse(name.to_owned());
         }
         if columns.payload.is_some() { Role::Nothing } else { Role::Attribute }
     };
@@ -236,9 +251,28 @@ fn is_vector(kind: &DataType) -> bool {
     }
 }
 
+/// Whether values are structs of indices and values.
+#[expect(clippy::wildcard_enum_match_arm, reason = "of dozens of types these are taken")]
+fn is_sparse(kind: &DataType) -> bool {
+    let DataType::Struct(parts) = kind else { return false };
+    let is = |name: &str, taken: fn(&DataType) -> bool| {
+        parts.iter().any(|part| {
+            part.name() == name
+                && match part.data_type() {
+                    DataType::List(item) | DataType::LargeList(item) => taken(item.data_type()),
+                    _ => false,
+                }
+        })
+    };
+    parts.len() == 2 && is("indices", DataType::is_integer) && is("values", DataType::is_floating)
+}
+
 /// Makes a record's content of its vectors.
-fn content(mut vectors: Vec<(Option<String>, Vec<f32>)>) -> Result<Content, Problem> {
-    if vectors.len() == 1 && vectors[0].0.is_none() {
+fn content(
+    mut vectors: Vec<(Option<String>, Vec<f32>)>,
+    sparse: Vec<(String, SparseVector)>,
+) -> Result<Content, Problem> {
+    if vectors.len() == 1 && vectors[0].0.is_none() && sparse.is_empty() {
         return Ok(Content::Vector(vectors.remove(0).1));
     }
     let mut named = Vec::with_capacity(vectors.len());
@@ -248,7 +282,7 @@ fn content(mut vectors: Vec<(Option<String>, Vec<f32>)>) -> Result<Content, Prob
         })?;
         named.push((field, vector));
     }
-    Ok(Content::Named { text: None, vectors: named })
+    Ok(Content::Named { text: None, vectors: named, sparse })
 }
 
 /// An id as its column holds it.
@@ -295,28 +329,52 @@ fn text_of(column: &ArrayRef, row: usize) -> Result<Option<&str>, String> {
 }
 
 /// Returns the vector of a row; none for a null.
-#[expect(clippy::wildcard_enum_match_arm, reason = "of dozens of types these are taken")]
 fn vector_of(column: &ArrayRef, row: usize) -> Result<Option<Vec<f32>>, String> {
     if column.is_null(row) {
         return Ok(None);
     }
     let values = list_of(column, row)
         .ok_or_else(|| format!("expected a list of floats, found {}", column.data_type()))?;
+    floats_of(&values).map(Some)
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "of dozens of types these are taken")]
+fn floats_of(values: &ArrayRef) -> Result<Vec<f32>, String> {
     if values.null_count() > 0 {
         return Err("a component is null".to_owned());
     }
     match values.data_type() {
-        DataType::Float32 => Ok(Some(values.as_primitive::<Float32Type>().values().to_vec())),
+        DataType::Float32 => Ok(values.as_primitive::<Float32Type>().values().to_vec()),
         DataType::Float64 => {
             let values = values.as_primitive::<Float64Type>().values().iter();
-            Ok(Some(values.map(|&value| value as f32).collect()))
+            Ok(values.map(|&value| value as f32).collect())
         }
         DataType::Float16 => {
             let values = values.as_primitive::<Float16Type>().values().iter();
-            Ok(Some(values.map(|value| value.to_f32()).collect()))
+            Ok(values.map(|value| value.to_f32()).collect())
         }
         other => Err(format!("expected a list of floats, found a list of {other}")),
     }
+}
+
+/// Returns the sparse vector of a row; none for a null.
+fn sparse_of(column: &ArrayRef, row: usize) -> Result<Option<SparseVector>, String> {
+    if column.is_null(row) {
+        return Ok(None);
+    }
+    let parts = column.as_struct_opt().ok_or("expected a struct of indices and values")?;
+    let part = |name: &str| {
+        let part = parts.column_by_name(name).and_then(|part| list_of(part, row));
+        part.ok_or_else(|| format!("no list of {name}"))
+    };
+    let (indices, values) = (part("indices")?, floats_of(&part("values")?)?);
+    let mut dimensions = Vec::with_capacity(indices.len());
+    for at in 0..indices.len() {
+        let index = json_of(&indices, at)?;
+        let dimension = index.as_u64().and_then(|index| u32::try_from(index).ok());
+        dimensions.push(dimension.ok_or_else(|| format!("index {index} is not below 2^32"))?);
+    }
+    SparseVector::new(dimensions, values).map(Some).map_err(|error| error.to_string())
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "of dozens of types these are taken")]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use bigrain_engine::{Payload, PointId};
+use bigrain_engine::{Payload, PointId, SparseVector};
 
 use super::{InputError, Problem};
 
@@ -49,8 +49,10 @@ pub enum Content {
     Named {
         /// The text.
         text: Option<String>,
-        /// Each field with its vector; no field twice.
+        /// Each dense field with its vector; no field twice.
         vectors: Vec<(String, Vec<f32>)>,
+        /// Each sparse field with its vector; no field twice.
+        sparse: Vec<(String, SparseVector)>,
     },
 }
 

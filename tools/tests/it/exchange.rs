@@ -8,7 +8,7 @@ use arrow_array::builder::{Float64Builder, ListBuilder};
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use bigrain_engine::{
     CollectionConfig, Engine, EngineConfig, FieldConfig, Levels, Metric, Payload, Point, PointId,
-    StoredPoint,
+    SparseFieldConfig, SparseVector, StoredPoint,
 };
 use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
@@ -22,6 +22,8 @@ fn open(desk: &Desk) -> Engine {
 fn config() -> CollectionConfig {
     CollectionConfig::of(FieldConfig::new("id", 3, Metric::Cosine).with_levels(Levels::ONE))
         .with_field(FieldConfig::new("other", 2, Metric::L2))
+        .with_sparse(SparseFieldConfig::new("terms"))
+        .with_sparse(SparseFieldConfig::new("payload"))
 }
 
 /// All points but for their versions, which are new in another collection.
@@ -32,7 +34,9 @@ fn points(desk: &Desk, collection: &str) -> Vec<StoredPoint> {
 
 fn same_bits(a: &[StoredPoint], b: &[StoredPoint]) -> bool {
     let bits = |point: &StoredPoint| -> Vec<u32> {
-        point.vectors.iter().flat_map(|v| v.values.iter().map(|value| value.to_bits())).collect()
+        let dense = point.vectors.iter().flat_map(|vector| &vector.values);
+        let sparse = point.sparse.iter().flat_map(|vector| vector.vector.values());
+        dense.chain(sparse).map(|value| value.to_bits()).collect()
     };
     a == b && a.iter().map(bits).eq(b.iter().map(bits))
 }
@@ -74,10 +78,21 @@ fn point() -> impl Strategy<Value = Point> {
     let payload = prop::collection::btree_map("\\PC{0,8}", json(), 0..4);
     let some = |v: &Vec<f32>| v.iter().any(|&x| x.abs() > 1e-20);
     let cosine = vector(3).prop_filter("cosine needs a direction", some);
-    (id, cosine, prop::option::of(vector(2)), payload).prop_map(|(id, first, other, payload)| {
-        let mut point = Point::empty(id).with_vector("id", first);
+    let sparse = || prop::collection::btree_map(any::<u32>(), component(), 0..5);
+    let sparse = [sparse(), sparse()];
+    let dense = (prop::option::of(cosine), prop::option::of(vector(2)));
+    (id, dense, sparse, payload).prop_map(|(id, (first, other), sparse, payload)| {
+        let mut point = Point::empty(id);
+        if let Some(first) = first {
+            point = point.with_vector("id", first);
+        }
         if let Some(other) = other {
             point = point.with_vector("other", other);
+        }
+        for (field, components) in ["terms", "payload"].into_iter().zip(sparse) {
+            let (dimensions, values) = components.into_iter().unzip();
+            let vector = SparseVector::new(dimensions, values).unwrap();
+            point = point.with_sparse(field, vector);
         }
         let payload = payload.into_iter().fold(Payload::new(), |all, (key, v)| all.with(key, v));
         point.with_payload(payload)

@@ -119,7 +119,22 @@ fn a_real_model_and_words_are_fused_by_what_was_fitted() {
         desk.json(&format!("search XK-4711 --hybrid {fusion} --text-weight {weight} --json"));
     assert_eq!(fitted["points"], stated["points"]);
     assert!(desk.succeed("inspect").contains(fusion));
-    desk.succeed("tune --hybrid --pseudo sentence --folds 2");
+    // Another fit under a name goes along with an export, as the one without does.
+    let out = desk.succeed("tune --hybrid --judged set --folds 4 --name tickets");
+    assert!(out.contains("--hybrid 'fitted(tickets)'"), "{out}");
+    for file in ["out.jsonl", "out.parquet"] {
+        let name = file.replace('.', "-");
+        desk.succeed(&format!("export set --to {file}"));
+        desk.succeed(&format!("import {file} -c {name}"));
+        let shown = desk.json(&format!("inspect -c {name} --json"));
+        let shown = &shown["collections"][0];
+        assert_eq!(shown["hybrid_fit"], *fit, "{file}");
+        assert_eq!(shown["named_hybrid_fits"]["tickets"]["text"]["field"], "text", "{file}");
+        let found = desk.json(&format!("search XK-4711 -c {name} --hybrid fitted(tickets) --json"));
+        assert_eq!(ids(&found)[0], "6", "{file}");
+    }
+    desk.fail("search XK-4711 -c set --hybrid fitted(other)", 1);
+    desk.succeed("tune -c set --hybrid --pseudo sentence --folds 2");
 
     let table = desk
         .succeed(&format!("eval --corpus set --hybrid --bm25 text:en --folds 4 --model {model}"));

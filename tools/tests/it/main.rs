@@ -3,9 +3,13 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that fails says so")]
 
 mod backups;
+mod batches;
+mod code;
 mod commands;
 mod desk;
 mod exchange;
 mod hybrid;
+mod models;
+mod sparse;
 mod tuning;
 mod vectors;

@@ -248,3 +248,52 @@ fn filtered_searches_are_measured_beside_exact_ones() {
     assert!(recalls(&evaluation).iter().all(|recall| *recall == 1.0), "{evaluation}");
     assert!(points[0]["plan"].as_str().unwrap().contains("scored exactly"), "{}", points[0]);
 }
+
+/// Rows 0 to 199 match; the truth of queries 4 and 9 is what `truth` names.
+fn cases(desk: &Desk, matching: u64, truth: &[[i32; 2]]) {
+    let numbers: Vec<[f32; 1]> = (0..400).map(|row| [row as f32]).collect();
+    desk.write("numbers.npy", npy(&numbers)).write("half.ivecs", ivecs(truth));
+    let case = serde_json::json!({
+        "kind": "near", "share": 0.5, "matching": matching, "queries": [4, 9],
+        "filter": {"field": "c", "lt": 200}, "truth": "half.ivecs",
+    });
+    let file = serde_json::json!({"numbers": "numbers.npy", "fields": ["c"], "cases": [case]});
+    desk.write("cases.json", file.to_string());
+}
+
+#[test]
+fn filter_cases_of_a_file_are_judged_by_its_truth() {
+    let desk = desk();
+    let line = "eval --vectors base.npy --queries q.npy --filters --filter-cases cases.json \
+                --limit 2 --rounds 1 --sweep target=0.9,1 --json";
+    let (base, queries) = (noise::<DIMS>(400, 1), noise::<DIMS>(20, 2));
+    let nearest = |query: usize| -> [i32; 2] {
+        let length = |row: &[f32]| row.iter().map(|value| value * value).sum::<f32>().sqrt();
+        let cosine = |row: usize| {
+            let dot: f32 = base[row].iter().zip(&queries[query]).map(|(a, b)| a * b).sum();
+            dot / length(&base[row])
+        };
+        let mut rows: Vec<usize> = (0..200).collect();
+        rows.sort_by(|&a, &b| cosine(b).total_cmp(&cosine(a)));
+        [rows[0] as i32, rows[1] as i32]
+    };
+    cases(&desk, 200, &[nearest(4), nearest(9)]);
+    let evaluation = desk.json(line);
+    assert_eq!(recalls(&evaluation), [1.0, 1.0], "{evaluation}");
+    let point = &evaluation["points"][1];
+    assert_eq!((&point["kind"], &point["matching"]), (&"near".into(), &200.into()));
+    assert_eq!((&point["knob"], point["value"].as_f64()), (&"target".into(), Some(1.0)));
+    assert!(evaluation["build"]["disk_bytes"].as_u64().unwrap() > 0);
+
+    // Whatever the nearest rows are, rows that are nearer than the "truth" count too, and only they.
+    cases(&desk, 200, &[nearest(9), nearest(9)]);
+    assert!(recalls(&desk.json(line))[1] >= 0.5);
+    cases(&desk, 201, &[nearest(4), nearest(9)]);
+    let error = desk.fail(line, 1);
+    assert!(error.contains("200 rows match") && error.contains("expected 201"), "{error}");
+    cases(&desk, 200, &[nearest(4)]);
+    let error = desk.fail(line, 1);
+    assert!(error.contains("case near 0.5") && error.contains("truth is of 1 queries"), "{error}");
+    desk.write("cases.json", "{}");
+    assert!(desk.fail(line, 1).contains("missing field `numbers`"));
+}

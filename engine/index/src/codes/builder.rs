@@ -1,6 +1,6 @@
 //! Collecting codes until they are whole.
 
-use bigrain_binarize::{CodeFactors, CodeLayout, to_half, unit_for};
+use bigrain_binarize::{CodeFactors, CodeLayout, Factors, PackedFactors, to_half, unit_for};
 use bigrain_kernels::{BLOCK_ROWS, block_bytes, pack_blocks};
 
 use super::ResidentCodes;
@@ -74,6 +74,45 @@ impl CodesBuilder {
 }
 
 impl ResidentCodes {
+    /// Returns codes about the origin that lie plane by plane, as `CodeSlice` has them, in blocks. All
+    /// levels are scanned at once.
+    ///
+    /// # Panics
+    ///
+    /// When a plane has not the words of so many codes.
+    #[must_use]
+    pub fn of_rows(layout: CodeLayout, planes: &[&[u64]], factors: &[Factors]) -> Self {
+        let blocks = factors.len().div_ceil(BLOCK_ROWS);
+        let in_blocks = |plane: &&[u64]| {
+            let mut packed = Large::zeroed(blocks * block_bytes(layout.dims()));
+            pack_blocks(plane, layout.words_per_plane(), &mut packed);
+            packed
+        };
+        let mut codes = Self {
+            layout,
+            rows: factors.len(),
+            signs_first: false,
+            unit: unit_for(largest(factors.iter().map(|factors| factors.rescale))),
+            shift_unit: unit_for(0.0),
+            add: Large::zeroed(blocks * BLOCK_ROWS),
+            rescale: Large::zeroed(blocks * BLOCK_ROWS),
+            error: Large::zeroed(blocks * BLOCK_ROWS),
+            planes: planes.iter().map(in_blocks).collect(),
+            rest: Large::default(),
+        };
+        for (row, factors) in factors.iter().enumerate() {
+            codes.set_whole(row, factors.pack(codes.unit, &layout));
+        }
+        codes
+    }
+
+    /// Sets the factors of a whole code, where all levels are scanned at once.
+    fn set_whole(&mut self, row: usize, factors: PackedFactors) {
+        self.add[row] = factors.add();
+        self.rescale[row] = factors.rescale_bits();
+        self.error[row] = factors.error_bits();
+    }
+
     fn fill_columns(&mut self, factors: &[CodeFactors]) {
         if self.signs_first {
             self.rest = Large::zeroed(factors.len());
@@ -83,9 +122,7 @@ impl ResidentCodes {
         for (row, factors) in factors.iter().enumerate() {
             let packed = factors.full.pack(self.unit, &self.layout);
             if !self.signs_first {
-                self.add[row] = packed.add();
-                self.rescale[row] = packed.rescale_bits();
-                self.error[row] = packed.error_bits();
+                self.set_whole(row, packed);
             } else {
                 self.add[row] = factors.sign.add;
                 self.rescale[row] = to_half(factors.sign.rescale, self.unit);

@@ -41,7 +41,7 @@ impl CodesReader {
         let file = BlockFile::open(directory, path, kind)?;
         let malformed = |reason| IndexError::Malformed { path: file.path(), reason };
         let mut header = [0; HEADER_BYTES];
-        header.copy_from_slice(file.read(0, HEADER_BYTES)?);
+        file.read_into(0, &mut header)?;
         let rows = u64::from_le_bytes(field(&header, 0));
         let dims = u32::from_le_bytes(field(&header, 8)) as usize;
         let levels = Levels::new(header[12]).map_err(|error| malformed(error.to_string()))?;

@@ -30,7 +30,8 @@ impl DenseReader {
         let file = BlockFile::open(directory, path, FileKind::Dense)?;
         file.expect_scattered_reads();
         let malformed = |reason| IndexError::Malformed { path: file.path(), reason };
-        let header = file.read(0, HEADER_USED)?;
+        let mut header = [0; HEADER_USED];
+        file.read_into(0, &mut header)?;
         let (rows, rest) = header.split_at(8);
         let rows = u64::from_le_bytes(rows.try_into().unwrap_or_default());
         let (dims, format) = rest.split_at(4);

@@ -98,7 +98,8 @@ impl ListsReader {
         let file = BlockFile::open(directory, lists, FileKind::Lists)?;
         let codes = CodesReader::open(directory, centroids, FileKind::Centroids)?;
         let malformed = |reason| IndexError::Malformed { path: file.path(), reason };
-        let header = file.read(0, HEADER_BYTES)?;
+        let mut header = [0; HEADER_BYTES];
+        file.read_into(0, &mut header)?;
         let (words, space) = header.split_at(16);
         let word = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| words[4 * at + i]));
         let [rows, lists, dims, entries] = [0, 1, 2, 3].map(word);

@@ -57,17 +57,26 @@ impl KMeans {
 /// Returns centroids of `sample` (rotated rows, one after the other), with their penalties.
 ///
 /// `binarizer` is that of centroids under the squared distance
-/// ([`Binarizer::for_centroids`]). Runs on the current thread pool.
+/// ([`Binarizer::for_centroids`]). After each iteration `heard` is told how many rows it went over, and
+/// how many all iterations go over. Runs on the current thread pool.
 #[must_use]
-pub fn train(sample: &[f32], binarizer: &Binarizer, params: &KMeans) -> OwnedCentroids {
+pub fn train(
+    sample: &[f32],
+    binarizer: &Binarizer,
+    params: &KMeans,
+    heard: &dyn Fn(usize, usize),
+) -> OwnedCentroids {
     let dims = binarizer.layout().dims();
     let rows = sample.len() / dims;
     let lists = params.lists.clamp(1, rows.max(1));
-    if lists <= params.flat_lists {
-        return Clustering::new(sample, binarizer, lists, params).run();
+    let stages = if lists <= params.flat_lists { 1 } else { 2 };
+    let of = stages * params.iterations * rows;
+    let heard = &|rows| heard(rows, of);
+    if stages == 1 {
+        return Clustering::new(sample, binarizer, lists, params).run(heard);
     }
     let parts = (lists as f64).sqrt().round() as usize;
-    let coarse = Clustering::new(sample, binarizer, parts, params).run();
+    let coarse = Clustering::new(sample, binarizer, parts, params).run(heard);
     let assigned = assign(sample, dims, &coarse, binarizer);
     let mut members = vec![Vec::new(); parts];
     for (row, &part) in assigned.iter().enumerate() {
@@ -90,7 +99,7 @@ pub fn train(sample: &[f32], binarizer: &Binarizer, params: &KMeans) -> OwnedCen
         let seed = params.seed.wrapping_add(1 + part as u64);
         let params = KMeans { seed, ..*params };
         let share = share.min(members.len());
-        let trained = Clustering::new(&rows, binarizer, share, &params).run();
+        let trained = Clustering::new(&rows, binarizer, share, &params).run(heard);
         vectors.extend(trained.vectors);
         penalties.extend(trained.penalties);
     }
@@ -176,7 +185,7 @@ impl<'a> Clustering<'a> {
         Self { sample, binarizer, dims, lists, iterations, random, centroids, penalties }
     }
 
-    fn run(mut self) -> OwnedCentroids {
+    fn run(mut self, heard: &dyn Fn(usize)) -> OwnedCentroids {
         if self.sample.is_empty() {
             self.centroids = vec![0.0; self.dims];
         } else if self.lists == 1 {
@@ -186,6 +195,7 @@ impl<'a> Clustering<'a> {
             for _ in 0..self.iterations {
                 let assigned = assign(self.sample, self.dims, &self.encoded(), self.binarizer);
                 self.move_to_means(&assigned);
+                heard(assigned.len());
             }
         }
         self.encoded()

@@ -4,7 +4,10 @@
 pub(super) const SECTION_BYTES: u32 = 4096;
 
 /// Bytes of the header.
-pub(super) const HEADER_BYTES: usize = 16;
+pub(super) const HEADER_BYTES: usize = 24;
+
+/// Bytes of one component, in its list and in its row: a number and a value.
+pub(super) const COMPONENT_BYTES: u64 = 8;
 
 /// The sizes that a header states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +17,8 @@ pub(super) struct SparseLayout {
     pub terms: u32,
     /// Values that are not zero, of all rows.
     pub components: u64,
+    /// Rows that have any.
+    pub vectors: u32,
 }
 
 /// What lies in a section.
@@ -21,23 +26,15 @@ pub(super) struct SparseLayout {
 pub(super) enum Section {
     Dimensions,
     ListEnds,
+    Bounds,
     RowEnds,
-    ListOffsets,
-    ListValues,
-    RowDimensions,
-    RowValues,
+    Lists,
+    Rows,
 }
 
 impl Section {
-    const ALL: [Self; 7] = [
-        Self::Dimensions,
-        Self::ListEnds,
-        Self::RowEnds,
-        Self::ListOffsets,
-        Self::ListValues,
-        Self::RowDimensions,
-        Self::RowValues,
-    ];
+    const ALL: [Self; 6] =
+        [Self::Dimensions, Self::ListEnds, Self::Bounds, Self::RowEnds, Self::Lists, Self::Rows];
 }
 
 impl SparseLayout {
@@ -45,14 +42,15 @@ impl SparseLayout {
         let (words, _) = bytes.as_chunks::<4>();
         let word = |at: usize| u32::from_le_bytes(words[at]);
         let components = u64::from(word(2)) | u64::from(word(3)) << 32;
-        Self { rows: word(0), terms: word(1), components }
+        Self { rows: word(0), terms: word(1), components, vectors: word(4) }
     }
 
     pub fn to_bytes(self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[..4].copy_from_slice(&self.rows.to_le_bytes());
         bytes[4..8].copy_from_slice(&self.terms.to_le_bytes());
-        bytes[8..].copy_from_slice(&self.components.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.components.to_le_bytes());
+        bytes[16..20].copy_from_slice(&self.vectors.to_le_bytes());
         bytes
     }
 
@@ -66,18 +64,15 @@ impl SparseLayout {
 
     /// Returns the length of the file's body.
     pub fn body_bytes(self) -> Option<u64> {
-        self.start(Section::RowValues)?.checked_add(self.bytes(Section::RowValues)?)
+        self.start(Section::Rows)?.checked_add(self.bytes(Section::Rows)?)
     }
 
     fn bytes(self, section: Section) -> Option<u64> {
         let (count, size) = match section {
             Section::Dimensions => (u64::from(self.terms), 4),
-            Section::ListEnds => (u64::from(self.terms), 8),
+            Section::ListEnds | Section::Bounds => (u64::from(self.terms), 8),
             Section::RowEnds => (u64::from(self.rows), 8),
-            Section::ListOffsets
-            | Section::ListValues
-            | Section::RowDimensions
-            | Section::RowValues => (self.components, 4),
+            Section::Lists | Section::Rows => (self.components, COMPONENT_BYTES),
         };
         count.checked_mul(size)
     }

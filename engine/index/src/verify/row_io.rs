@@ -53,6 +53,18 @@ impl RowIo {
         self.scatter.uses_uring()
     }
 
+    /// Says for people how verification gets a file's rows: as the file lies in memory now.
+    #[must_use]
+    pub fn describe(&self, rows: &DenseReader) -> &'static str {
+        match (self.way(rows), self.scatter.uses_uring()) {
+            (Way::Map, _) => "map",
+            (Way::Ask, true) => "map where in memory, else io_uring",
+            (Way::Ask, false) => "map where in memory, else pool of threads",
+            (Way::Read, true) => "io_uring",
+            (Way::Read, false) => "pool of threads",
+        }
+    }
+
     /// Returns how a file's rows are to be had.
     pub(super) fn way(&self, rows: &DenseReader) -> Way {
         match self.io {

@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use super::postings::TermRange;
+use crate::dictionary::TermRange;
 use crate::terms::{PathKey, Tag, term};
 
 /// How the values of one type lie in the dictionary: whole keys under one tag, their beginnings of

@@ -6,9 +6,10 @@ use tantivy::postings::TermInfo;
 
 use super::cover::beginning_with;
 use super::field::{Field, prefixes};
-use super::postings::{Postings, Terms};
+use super::postings::{Terms, among};
 use super::row_bits::RowBits;
 use crate::LexicalError;
+use crate::dictionary::{Dictionary, Postings};
 use crate::terms::{Tag, term};
 
 /// The tags of values that their terms spell as a whole.
@@ -34,10 +35,10 @@ impl Terms<'_> {
     ) -> Result<FacetCounts, LexicalError> {
         let field = Field::of(path);
         let mut counting = Counting {
-            terms: self,
-            postings: Postings::new(self),
-            among: RowBits::of(rows, self.rows()),
-            all: rows.len() == u64::from(self.rows()),
+            terms: self.0,
+            postings: self.0.postings(),
+            among: RowBits::of(rows, self.0.rows()),
+            all: rows.len() == u64::from(self.0.rows()),
         };
         let mut counts = Vec::new();
         for tag in SPELLED {
@@ -49,7 +50,7 @@ impl Terms<'_> {
 }
 
 struct Counting<'a> {
-    terms: &'a Terms<'a>,
+    terms: &'a Dictionary,
     postings: Postings<'a>,
     among: RowBits,
     /// Whether all rows are counted: then a term knows how many it has.
@@ -69,9 +70,9 @@ impl Counting<'_> {
         for (prefix, other, is_first) in [(&whole, &elements, true), (&elements, &whole, false)] {
             let direction = Default::default();
             let others = beginning_with(other.clone());
-            let has_others = self.terms.stream(others, direction)?.advance();
+            let has_others = self.terms.stream(others, direction)?.advance()?;
             let mut stream = self.terms.stream(beginning_with(prefix.clone()), direction)?;
-            while stream.advance() {
+            while stream.advance()? {
                 let value = stream.key().get(prefix.len()..).unwrap_or_default();
                 let twin = if has_others { self.terms.find(&term(other, value))? } else { None };
                 let count = match twin {
@@ -95,18 +96,15 @@ impl Counting<'_> {
             return Ok(u64::from(info.doc_freq));
         }
         let (mut count, among) = (0, &self.among);
-        self.postings.each_block(info, &mut |block| {
-            for &row in block {
-                count += u64::from(among.contains(row)?);
-            }
-            Ok(())
+        self.postings.each_block(info, |block, _| {
+            count += block.iter().filter(|&&row| among.contains(row)).count() as u64;
         })?;
         Ok(count)
     }
 
     fn rows_of_either(&mut self, one: &TermInfo, other: &TermInfo) -> Result<u64, LexicalError> {
-        let one = self.postings.among(&self.among, one)?;
-        let other = self.postings.among(&self.among, other)?;
+        let one = among(&mut self.postings, &self.among, one)?;
+        let other = among(&mut self.postings, &self.among, other)?;
         Ok(one.union_len(&other))
     }
 }

@@ -8,8 +8,9 @@ use roaring::RoaringBitmap;
 
 use super::bounds::Bounds;
 use super::cover::{KeyKind, beginning_with, map, within};
-use super::postings::{TermRange, Terms};
+use super::postings::Terms;
 use crate::LexicalError;
+use crate::dictionary::TermRange;
 use crate::terms::{
     Cells, MAX_TEXT_BYTES, MOMENT_PREFIXES, NUMBER_PREFIXES, PathKey, Tag, hash_of, place_in, term,
 };

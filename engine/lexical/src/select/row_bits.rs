@@ -9,10 +9,6 @@ pub(super) struct RowBits {
     rows: u32,
 }
 
-/// A row that is not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NoSuchRow(pub u32);
-
 impl RowBits {
     /// Returns the empty set.
     pub fn new(rows: u32) -> Self {
@@ -28,12 +24,9 @@ impl RowBits {
         bits
     }
 
-    /// Whether a row is in the set.
-    pub fn contains(&self, row: u32) -> Result<bool, NoSuchRow> {
-        if row >= self.rows {
-            return Err(NoSuchRow(row));
-        }
-        Ok(self.words[row as usize / 64] & 1 << (row % 64) != 0)
+    /// Whether one of the rows is in the set.
+    pub fn contains(&self, row: u32) -> bool {
+        self.words[row as usize / 64] & 1 << (row % 64) != 0
     }
 
     /// Takes rows out.
@@ -43,15 +36,11 @@ impl RowBits {
         }
     }
 
-    /// Adds some rows.
-    pub fn extend(&mut self, rows: &[u32]) -> Result<(), NoSuchRow> {
+    /// Adds some of the rows.
+    pub fn extend(&mut self, rows: &[u32]) {
         for &row in rows {
-            if row >= self.rows {
-                return Err(NoSuchRow(row));
-            }
             self.words[row as usize / 64] |= 1 << (row % 64);
         }
-        Ok(())
     }
 
     /// Returns the set.

@@ -10,13 +10,13 @@ use bigrain_types::filter::{
     FieldPath, MAX_SORT_TEXT_BYTES, Moment, SortDirection, SortKey, SortKind,
 };
 use roaring::RoaringBitmap;
-use tantivy::termdict::TermStreamer;
 
 use super::cover::{beginning_with, last_of, within};
 use super::field::{Field, prefixes};
-use super::postings::{Postings, TermRange, Terms};
+use super::postings::{Terms, among};
 use super::row_bits::RowBits;
 use crate::LexicalError;
+use crate::dictionary::{TermRange, TermStream};
 use crate::terms::{MAX_TEXT_BYTES, Tag, term};
 
 /// Texts that are terms as a whole count as a whole, and the others up to where their terms are cut.
@@ -43,13 +43,13 @@ impl Terms<'_> {
         mut visit: impl FnMut(SortKey, RoaringBitmap) -> Result<bool, E>,
     ) -> Result<(), E> {
         let field = Field::of(path);
-        let mut left = RowBits::of(rows, self.rows());
+        let mut left = RowBits::of(rows, self.0.rows());
         if let Some(from) = from {
             left.remove(&self.before(&field, direction, from)?);
         }
         let mut kinds = SortKind::ALL;
         kinds.sort_by(|a, b| direction.compare(a, b));
-        let mut postings = Postings::new(self);
+        let mut postings = self.0.postings();
         for kind in kinds {
             if from.is_some_and(|from| direction.compare(&kind, &from.kind()).is_lt()) {
                 continue;
@@ -57,8 +57,8 @@ impl Terms<'_> {
             let from = from.filter(|from| from.kind() == kind);
             let mut values = self.values(&field, kind, direction, from)?;
             while let Some((key, at)) = values.first(direction) {
-                let rows = postings.among(&left, values.streams[at].terms.value())?;
-                values.streams[at].advance();
+                let rows = among(&mut postings, &left, values.streams[at].terms.value())?;
+                values.streams[at].advance()?;
                 left.remove(&rows);
                 if !rows.is_empty() && !visit(key, rows)? {
                     return Ok(());
@@ -95,7 +95,7 @@ impl Terms<'_> {
                         beginning_with(prefix.clone())
                     };
                     rows |= self.in_ranges_where([range], |term| {
-                        tag != Tag::Text || !is_moment(&term[prefix.len()..])
+                        tag != Tag::Text || !is_moment(term.get(prefix.len()..).unwrap_or_default())
                     })?;
                 }
             }
@@ -118,9 +118,9 @@ impl Terms<'_> {
                     Some(from) => split(&prefix, tag, direction, from).from,
                     None => beginning_with(prefix.clone()),
                 };
-                let terms = self.stream(range, direction)?;
+                let terms = self.0.stream(range, direction)?;
                 let mut stream = Stream { terms, prefix: prefix.len(), tag, is_at_end: false };
-                stream.advance();
+                stream.advance()?;
                 streams.push(stream);
             }
         }
@@ -183,7 +183,7 @@ impl Values<'_> {
 }
 
 struct Stream<'a> {
-    terms: TermStreamer<'a>,
+    terms: TermStream<'a>,
     prefix: usize,
     tag: Tag,
     is_at_end: bool,
@@ -191,17 +191,17 @@ struct Stream<'a> {
 
 impl Stream<'_> {
     /// Goes to the next value; texts that spell times are not sorted as texts.
-    fn advance(&mut self) {
+    fn advance(&mut self) -> Result<(), LexicalError> {
         loop {
-            self.is_at_end = !self.terms.advance();
+            self.is_at_end = !self.terms.advance()?;
             if self.is_at_end || self.tag != Tag::Text || !is_moment(self.value()) {
-                return;
+                return Ok(());
             }
         }
     }
 
     fn value(&self) -> &[u8] {
-        &self.terms.key()[self.prefix..]
+        self.terms.key().get(self.prefix..).unwrap_or_default()
     }
 }
 

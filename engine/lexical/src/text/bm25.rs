@@ -26,10 +26,17 @@ pub struct TextStatistics {
 /// The formula with the statistics of one query.
 #[derive(Clone, Debug)]
 pub struct Bm25 {
-    /// Each word, and what it weighs.
-    words: Vec<(String, f32)>,
+    words: Vec<WeighedWord>,
     /// The norm of each length.
     norms: Vec<f32>,
+}
+
+/// A word of a query.
+#[derive(Clone, Debug)]
+pub(super) struct WeighedWord {
+    pub word: String,
+    /// More than it can add to any row.
+    pub weight: f32,
 }
 
 impl TextStatistics {
@@ -83,8 +90,9 @@ impl Bm25 {
         let TextStatistics { documents, tokens, with_word } = statistics;
         let mean = *tokens as f32 / (*documents).max(1) as f32;
         let norm = |length| K1 * (1.0 - B + B * words_in(length) as f32 / mean.max(1.0));
-        let weighed = query.iter().zip(with_word).map(|((word, count), &rows)| {
-            (word.to_owned(), count as f32 * (K1 + 1.0) * idf(rows, *documents))
+        let weighed = query.iter().zip(with_word).map(|((word, count), &rows)| WeighedWord {
+            word: word.to_owned(),
+            weight: count as f32 * (K1 + 1.0) * idf(rows, *documents),
         });
         Self { words: weighed.collect(), norms: (0..=u8::MAX).map(norm).collect() }
     }
@@ -96,7 +104,7 @@ impl Bm25 {
     /// [`LexicalError`] when a block is damaged or cannot be read.
     pub fn scores(&self, source: &dyn TextSource) -> Result<Vec<f32>, LexicalError> {
         let mut scores = vec![0.0; source.rows() as usize];
-        for (word, weight) in &self.words {
+        for WeighedWord { word, weight } in &self.words {
             source.each_posting(word, &mut |rows, counts| {
                 for (&row, &count) in rows.iter().zip(counts) {
                     scores[row as usize] += self.part(*weight, source.length(row), count);
@@ -110,10 +118,17 @@ impl Bm25 {
     #[must_use]
     pub fn score(&self, length: u8, counts: &[u32]) -> f32 {
         let parts = self.words.iter().zip(counts).filter(|(_, count)| **count > 0);
-        parts.map(|((_, weight), &count)| self.part(*weight, length, count)).sum()
+        parts.map(|(word, &count)| self.part(word.weight, length, count)).sum()
     }
 
-    fn part(&self, weight: f32, length: u8, count: u32) -> f32 {
+    /// Returns the words of the query.
+    pub(super) fn words(&self) -> &[WeighedWord] {
+        &self.words
+    }
+
+    /// Returns what a word of some weight adds to a row.
+    #[inline]
+    pub(super) fn part(&self, weight: f32, length: u8, count: u32) -> f32 {
         let count = count as f32;
         weight * (count / (count + self.norms[length as usize]))
     }

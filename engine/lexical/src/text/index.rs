@@ -1,23 +1,30 @@
 //! The words of a segment's rows.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use tantivy::SegmentReader;
 use tantivy::fieldnorm::FieldNormReader;
 use tantivy::schema::{Field, IndexRecordOption};
-use tantivy::{InvertedIndexReader, SegmentReader};
 
 use super::TextSource;
+use super::best::Peaks;
 use super::source::words_in;
 use crate::LexicalError;
+use crate::dictionary::{Cursor, Dictionary, guarded};
+
+/// Words that are remembered of each segment; few have so many rows that it matters.
+const MAX_PEAKS: usize = 512;
 
 /// The words of a segment's rows, in one field.
 pub struct TextIndex {
-    words: Arc<InvertedIndexReader>,
+    words: Dictionary,
     lengths: FieldNormReader,
     documents: u64,
     tokens: u64,
-    path: PathBuf,
+    /// What is known of words that many rows have.
+    peaks: Mutex<HashMap<String, Arc<Peaks>>>,
 }
 
 impl TextIndex {
@@ -27,12 +34,12 @@ impl TextIndex {
         field: Field,
         path: &Path,
     ) -> Result<Self, LexicalError> {
-        let failed = |error: tantivy::TantivyError| LexicalError::of_tantivy(path, &error);
-        let words = segment.inverted_index(field).map_err(failed)?;
-        let lengths = segment.get_fieldnorms_reader(field).map_err(failed)?;
-        if lengths.num_docs() != segment.max_doc() {
-            let reason = format!("{} lengths of {} rows", lengths.num_docs(), segment.max_doc());
-            return Err(LexicalError::Malformed { path: path.to_owned(), reason });
+        let words = Dictionary::open(segment, field, IndexRecordOption::WithFreqs, path)?;
+        let lengths = guarded(path, || segment.get_fieldnorms_reader(field))?;
+        let lengths = lengths.map_err(|error| LexicalError::of_tantivy(path, &error))?;
+        if lengths.num_docs() != words.rows() {
+            let reason = format!("{} lengths of {} rows", lengths.num_docs(), words.rows());
+            return Err(words.malformed(reason));
         }
         let (mut documents, mut tokens) = (0, 0);
         for row in 0..lengths.num_docs() {
@@ -40,7 +47,27 @@ impl TextIndex {
             documents += u64::from(length > 0);
             tokens += u64::from(length);
         }
-        Ok(Self { words, lengths, documents, tokens, path: path.to_owned() })
+        Ok(Self { words, lengths, documents, tokens, peaks: Mutex::default() })
+    }
+
+    /// Opens the posting list of a word; none if no row has it.
+    pub(super) fn cursor(&self, word: &str) -> Result<Option<Cursor<'_>>, LexicalError> {
+        self.words.find(word.as_bytes())?.map(|info| self.words.cursor(&info)).transpose()
+    }
+
+    /// Returns where a word counts most; the first who asks goes through its rows.
+    pub(super) fn peaks(&self, word: &str) -> Result<Arc<Peaks>, LexicalError> {
+        let kept = || self.peaks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(peaks) = kept().get(word) {
+            return Ok(Arc::clone(peaks));
+        }
+        let peaks = Arc::new(Peaks::of(self, word)?);
+        let mut kept = kept();
+        if kept.len() >= MAX_PEAKS {
+            kept.clear();
+        }
+        kept.insert(word.to_owned(), Arc::clone(&peaks));
+        Ok(peaks)
     }
 }
 
@@ -62,8 +89,7 @@ impl TextSource for TextIndex {
     }
 
     fn rows_with(&self, word: &str) -> Result<u64, LexicalError> {
-        let info = self.words.terms().get(word);
-        let info = info.map_err(|error| LexicalError::of_io(&self.path, &error))?;
+        let info = self.words.find(word.as_bytes())?;
         Ok(info.map_or(0, |info| u64::from(info.doc_freq)))
     }
 
@@ -72,20 +98,10 @@ impl TextSource for TextIndex {
         word: &str,
         visit: &mut dyn FnMut(&[u32], &[u32]),
     ) -> Result<(), LexicalError> {
-        let failed = |error| LexicalError::of_io(&self.path, &error);
-        let Some(info) = self.words.terms().get(word).map_err(failed)? else { return Ok(()) };
-        let option = IndexRecordOption::WithFreqs;
-        let postings = self.words.read_block_postings_from_terminfo(&info, option);
-        let mut postings = postings.map_err(failed)?;
-        while let Some(&last) = postings.docs().last() {
-            if last >= self.rows() {
-                let reason = format!("row {last} of {}", self.rows());
-                return Err(LexicalError::Malformed { path: self.path.clone(), reason });
-            }
-            visit(postings.docs(), postings.freqs());
-            postings.advance();
+        match self.words.find(word.as_bytes())? {
+            Some(info) => self.words.postings().each_block(&info, visit),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

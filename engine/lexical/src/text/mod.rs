@@ -14,10 +14,13 @@
 //! and is still in a file. (Lucene counts deleted rows until a merge drops them.) The price is a second
 //! reading of posting lists where rows were deleted.
 //!
+//! [`TextIndex::best`] finds the best rows of a segment without scoring those that cannot be among them.
+//!
 //! Lengths are counted in words and kept in a byte, exact up to 40 and a power-of-two fraction above,
 //! as tantivy keeps them; the same in memory, so that a score does not change with a flush.
 
 mod analyzer;
+mod best;
 mod bm25;
 mod index;
 mod source;
@@ -25,6 +28,7 @@ mod table;
 
 pub use analyzer::{Analyzer, QueryWords};
 pub(crate) use analyzer::{field_name, tokenizer};
+pub use best::ScoredRow;
 pub use bm25::{Bm25, TextStatistics};
 pub use index::TextIndex;
 pub use source::TextSource;

@@ -65,7 +65,85 @@ proptest! {
             };
             prop_assert_eq!(statistics(&*index), statistics(&table));
             let bm25 = Bm25::new(&words, &statistics(&table));
-            prop_assert_eq!(bm25.scores(&*index).unwrap(), bm25.scores(&table).unwrap());
+            let scores = bm25.scores(&*index).unwrap();
+            prop_assert_eq!(&scores, &bm25.scores(&table).unwrap());
+            let is_in = |row: u32| !dead.contains(row);
+            let mut found = index.best(&bm25, 5, is_in).unwrap();
+            found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            prop_assert_eq!(found, best_of(&scores, 5, is_in));
+        }
+    }
+}
+
+/// The rows that are in, by their scores, down to the `limit`-th and all that score as much.
+fn best_of(scores: &[f32], limit: usize, is_in: impl Fn(u32) -> bool) -> Vec<(u32, f32)> {
+    let found = (0..).zip(scores.iter().copied());
+    let mut found: Vec<(u32, f32)> =
+        found.filter(|&(row, score)| score > 0.0 && is_in(row)).collect();
+    found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let last = found.get(limit - 1).map_or(0.0, |row| row.1);
+    found.retain(|row| row.1 >= last);
+    found
+}
+
+/// Rows of a few words out of some that are common to all degrees; the first is in nearly every row.
+fn common_words(rows: usize, seed: u64) -> Vec<Payload> {
+    let mut state = seed;
+    let mut below = |end: u64| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % end
+    };
+    let mut row = || {
+        // Of 40 words, each half as common as the one before it but one.
+        let length = 1 + below(30);
+        let words = (0..length).map(|_| {
+            let word = (0..).take(39).take_while(|_| below(10) < 7).count();
+            format!("w{word}")
+        });
+        Payload::new().with("t", words.collect::<Vec<_>>().join(" "))
+    };
+    (0..rows).map(|_| row()).collect()
+}
+
+#[test]
+fn the_best_rows_are_those_of_the_scores_of_all() {
+    let field = &fields()[0];
+    for (rows, seed) in [(9000, 1), (20_000, 2)] {
+        let reader = open(&write(&common_words(rows, seed)));
+        let index = reader.text(field).unwrap().unwrap();
+        let dead = RoaringBitmap::from_iter((0..rows as u32).filter(|row| row % 7 == 3));
+        for query in [
+            "w0",
+            "w0 w1",
+            "w2 w9",
+            "w14 w0 w1 w2",
+            "w20 w21 w0",
+            "w3 w3 w3 w0 nothing",
+            "w5 w4 w3 w2 w1 w0 w6 w7 w8 w9 w10 w11 w12",
+            "w30",
+            "nothing",
+        ] {
+            let words = Analyzer::new(field).query(query);
+            for dead in [&RoaringBitmap::new(), &dead] {
+                let mut statistics = TextStatistics::default();
+                statistics.add(&*index, &words, dead).unwrap();
+                let bm25 = Bm25::new(&words, &statistics);
+                let scores = bm25.scores(&*index).unwrap();
+                // What is alive, and what matches a filter of a tenth or of nearly nothing.
+                let among: [&dyn Fn(u32) -> bool; 3] = [
+                    &|row| !dead.contains(row),
+                    &|row| !dead.contains(row) && row % 10 == 4,
+                    &|row| row == 77 || row == 8111,
+                ];
+                for is_in in among {
+                    for limit in [1, 10, 300, 30_000] {
+                        let mut found = index.best(&bm25, limit, is_in).unwrap();
+                        found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+                        assert_eq!(found, best_of(&scores, limit, is_in), "{query:?} {limit}");
+                    }
+                }
+            }
         }
     }
 }

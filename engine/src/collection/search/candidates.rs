@@ -30,7 +30,7 @@ impl VectorSearch<'_> {
     ) -> Result<Vec<Candidate>> {
         let empty = || Candidates::new(self.params.limit(), self.max_candidates);
         let codes = |(source, view)| self.expected_codes(view, filtered.get(source));
-        let codes: u64 = segments.iter().enumerate().map(codes).sum();
+        let codes: u64 = segments.iter().enumerate().map(codes).sum::<Result<_>>()?;
         let (scanned, candidates) = if segments.len() > 1 && codes > PARALLEL_CODES {
             let search_one = |(source, view): (usize, &FieldView)| {
                 let mut candidates = empty();
@@ -129,14 +129,15 @@ impl VectorSearch<'_> {
     }
 
     /// About how many codes a search of a segment scans.
-    fn expected_codes(&self, view: &FieldView, filtered: Option<&Filtered>) -> u64 {
+    fn expected_codes(&self, view: &FieldView, filtered: Option<&Filtered>) -> Result<u64> {
         match filtered {
-            Some(Filtered { method: FilterMethod::ScoreRows, .. }) => return 0,
-            Some(Filtered { mask, .. }) => return mask.len(),
+            Some(Filtered { method: FilterMethod::ScoreRows, .. }) => return Ok(0),
+            Some(Filtered { mask, .. }) => return Ok(mask.len()),
             None => {}
         }
         let lists = u64::from(view.files.lists.lists());
-        let probes = self.params.probes().map_or(lists, |probes| probes as u64);
-        view.files.rows() * probes.min(lists) / lists
+        let resident = view.files.lists.resident()?;
+        let probes = self.reach(&resident).probes as u64;
+        Ok(view.files.rows() * probes.min(lists) / lists)
     }
 }

@@ -9,11 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use bigrain_types::filter::{Condition, FieldTest, Scalar};
 use bigrain_types::{MAX_LIMIT, PointId, SearchParams, SearchStats, SeqNo};
 
-use super::{VectorSearch, refuse_diversity, without_payload};
+use super::sought::Sought;
+use super::{refuse_diversity, without_payload};
 use crate::collection::Collection;
 use crate::collection::handle::Shared;
 use crate::{
-    Error, Group, GroupBy, GroupOutput, Query, Result, ScoredPoint, SearchOutput, SearchPlan,
+    Error, Group, GroupBy, GroupOutput, HybridQuery, Result, ScoredPoint, SearchOutput, SearchPlan,
+    TextQuery, VectorQuery,
 };
 
 /// Points that are looked at first, for each that is wanted.
@@ -30,22 +32,68 @@ impl Collection {
     /// # Errors
     ///
     /// `InvalidArgument` for diversity, or more than [`MAX_LIMIT`] points in all groups; and as
-    /// [`search`](Self::search).
+    /// [`search_by_vector`](Self::search_by_vector).
     pub fn search_groups(
         &self,
-        query: &Query,
+        query: impl Into<VectorQuery>,
         by: &GroupBy,
         params: &SearchParams,
     ) -> Result<GroupOutput> {
-        let shared = &*self.0;
-        shared.run("search", || {
+        self.0.grouped(Sought::Vector(&query.into()), by, params)
+    }
+
+    /// Returns the best points by words of each of the best values of a payload field, as
+    /// [`search_groups`](Self::search_groups) does by vector.
+    ///
+    /// # Errors
+    ///
+    /// As [`search_groups`](Self::search_groups) and [`search_text`](Self::search_text).
+    pub fn search_text_groups(
+        &self,
+        query: &TextQuery,
+        by: &GroupBy,
+        params: &SearchParams,
+    ) -> Result<GroupOutput> {
+        self.0.grouped(Sought::Text(query), by, params)
+    }
+
+    /// Returns the best points of a hybrid search of each of the best values of a payload field, as
+    /// [`search_groups`](Self::search_groups) does by vector.
+    ///
+    /// A group holds what the hybrid search among its points returns, with the scores it has there. A
+    /// fused score says where a point stands in one search, and nothing beside those of another: so
+    /// groups stand in the order in which their best points stand among all points. Those of which no
+    /// point is among the first follow, in the order of a search that leaves the first groups out, and
+    /// so on.
+    ///
+    /// # Errors
+    ///
+    /// As [`search_groups`](Self::search_groups) and [`search_hybrid`](Self::search_hybrid).
+    pub fn search_hybrid_groups(
+        &self,
+        query: &HybridQuery,
+        by: &GroupBy,
+        params: &SearchParams,
+    ) -> Result<GroupOutput> {
+        self.0.grouped(Sought::Hybrid(query), by, params)
+    }
+}
+
+impl Shared {
+    fn grouped(
+        &self,
+        query: Sought<'_>,
+        by: &GroupBy,
+        params: &SearchParams,
+    ) -> Result<GroupOutput> {
+        self.run("search", || {
             refuse_diversity(params)?;
             let points = params.limit().saturating_mul(by.per_group);
             if points > MAX_LIMIT {
                 let reason = format!("groups may have {MAX_LIMIT} points in all, got {points}");
                 return Err(Error::invalid(reason));
             }
-            shared.retried(|| Grouping::new(shared, query, by, params)?.run())
+            self.retried(|| Grouping::new(self, query, by, params)?.run())
         })
     }
 }
@@ -53,13 +101,15 @@ impl Collection {
 /// One search for groups, and what it has found.
 struct Grouping<'a> {
     shared: &'a Shared,
-    query: &'a Query,
+    query: Sought<'a>,
     by: &'a GroupBy,
     params: &'a SearchParams,
     larger_is_better: bool,
     /// How many points one search returns.
     depth: usize,
     found: BTreeMap<Scalar, Found>,
+    /// Searches that found groups, where their scores do not compare.
+    rounds: usize,
     stats: SearchStats,
     plan: Option<SearchPlan>,
 }
@@ -70,21 +120,30 @@ struct Found {
     points: Vec<(PointId, f32)>,
     /// Whether there are no better ones, and no others if they are fewer than wanted.
     complete: bool,
+    /// Groups of an earlier round come before those of a later one.
+    round: usize,
 }
 
 impl<'a> Grouping<'a> {
     fn new(
         shared: &'a Shared,
-        query: &'a Query,
+        query: Sought<'a>,
         by: &'a GroupBy,
         params: &'a SearchParams,
     ) -> Result<Self> {
-        let depth = (params.limit() * by.per_group).saturating_mul(DEPTH_FACTOR).min(MAX_LIMIT);
-        let fields = shared.fields();
-        let metric = fields.named(query.field.as_deref())?.config.metric;
-        let larger_is_better = metric.larger_is_nearer();
-        let (found, stats) = (BTreeMap::new(), SearchStats::default());
-        Ok(Self { shared, query, by, params, larger_is_better, depth, found, stats, plan: None })
+        let depth = (params.limit() * by.per_group).saturating_mul(DEPTH_FACTOR);
+        Ok(Self {
+            shared,
+            query,
+            by,
+            params,
+            larger_is_better: query.larger_is_better(shared)?,
+            depth: depth.min(MAX_LIMIT).min(query.max_depth()),
+            found: BTreeMap::new(),
+            rounds: 0,
+            stats: SearchStats::default(),
+            plan: None,
+        })
     }
 
     /// Returns the groups; nothing when a result was deleted or replaced meanwhile.
@@ -108,13 +167,15 @@ impl<'a> Grouping<'a> {
         }
         // A point may have lost its value since the group was found.
         best.retain(|(_, found)| !found.points.is_empty());
-        self.sort(&mut best);
+        if self.query.scores_compare() {
+            self.sort(&mut best);
+        }
         self.finish(best, seq)
     }
 
     /// Finds groups that are not known yet, until there are enough or no others exist.
     fn discover(&mut self) -> Result<Option<()>> {
-        let filter = self.query.filter.clone().unwrap_or_default();
+        let filter = self.query.filter().unwrap_or_default();
         let Some(values) = self.shared.values(&self.by.field, &filter)? else { return Ok(None) };
         let unknown = values.into_iter().filter(|value| !self.found.contains_key(value));
         let unknown: Vec<Scalar> = unknown.collect::<BTreeSet<Scalar>>().into_iter().collect();
@@ -139,19 +200,21 @@ impl<'a> Grouping<'a> {
 
     /// Sorts points into groups: those of some values, or of any.
     fn take(&mut self, points: Vec<ScoredPoint>, among: Option<&BTreeSet<Scalar>>) {
-        let is_all = points.len() < self.depth;
+        let compare = self.query.scores_compare();
+        let is_all = compare && points.len() < self.depth;
+        self.rounds += usize::from(!compare);
         let mut groups: BTreeMap<Scalar, Found> = BTreeMap::new();
         for ScoredPoint { id, score, payload } in points {
             for value in self.by.field.scalars(&payload) {
                 if among.is_some_and(|among| !among.contains(&value)) {
                     continue;
                 }
-                let found = Found { points: Vec::new(), complete: is_all };
+                let found = Found { points: Vec::new(), complete: is_all, round: self.rounds };
                 let found = groups.entry(value).or_insert(found);
                 if found.points.len() < self.by.per_group {
                     found.points.push((id.clone(), score));
                 }
-                found.complete |= found.points.len() == self.by.per_group;
+                found.complete |= compare && found.points.len() == self.by.per_group;
             }
         }
         self.found.append(&mut groups);
@@ -166,13 +229,15 @@ impl<'a> Grouping<'a> {
         groups
     }
 
-    /// Sorts groups by their first points, stable among equals.
+    /// Sorts groups by their rounds and their first points, stable among equals.
     fn sort(&self, groups: &mut [(Scalar, Found)]) {
         let score = |found: &Found| {
             let first = found.points.first().map_or(f32::NAN, |(_, score)| *score);
             if self.larger_is_better { first } else { -first }
         };
-        groups.sort_by(|(_, a), (_, b)| score(b).total_cmp(&score(a)));
+        groups.sort_by(|(_, a), (_, b)| {
+            a.round.cmp(&b.round).then_with(|| score(b).total_cmp(&score(a)))
+        });
     }
 
     /// Reads the payloads of all results.
@@ -195,14 +260,9 @@ impl<'a> Grouping<'a> {
 
     /// Searches once, among the points whose field passes a test if there is one.
     fn search(&mut self, among: Option<FieldTest>, limit: usize) -> Result<Option<SearchOutput>> {
-        let mut query = self.query.clone();
-        if let Some(test) = among {
-            let path = self.by.field.clone();
-            let filter = query.filter.take().unwrap_or_default();
-            query.filter = Some(filter.must(Condition::Field { path, test }));
-        }
+        let among = among.map(|test| Condition::Field { path: self.by.field.clone(), test });
         let params = self.params.with_limit(limit)?.with_payload(true);
-        let output = VectorSearch::prepare(self.shared, &query, &params)?.run()?;
+        let output = self.query.search(self.shared, among.as_ref(), &params)?;
         if let Some(output) = &output {
             self.stats += output.stats;
         }

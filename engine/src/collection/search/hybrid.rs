@@ -6,7 +6,7 @@
 
 use bigrain_types::{MAX_LIMIT, Metric, Payload, SearchParams, SearchStats, SeqNo};
 
-use super::{TextSearch, VectorSearch, refuse_diversity};
+use super::{SparseVectorSearch, TextSearch, VectorSearch, refuse_diversity};
 use crate::collection::Collection;
 use crate::collection::handle::Shared;
 use crate::hybrid_query::{HybridPart, Weighing};
@@ -28,7 +28,8 @@ impl Collection {
     ///
     /// `InvalidArgument` for no parts, a weight or fusion out of range, or a depth below the limit;
     /// `FailedPrecondition` for a fitted query where nothing was fitted for its fields; and as
-    /// [`search`](Self::search) and [`search_text`](Self::search_text).
+    /// [`search`](Self::search), [`search_sparse`](Self::search_sparse) and
+    /// [`search_text`](Self::search_text).
     pub fn search_hybrid(
         &self,
         query: &HybridQuery,
@@ -36,28 +37,56 @@ impl Collection {
     ) -> Result<SearchOutput> {
         let shared = &*self.0;
         shared.run("search", || {
-            refuse_diversity(params)?;
-            let weighing = shared.weighing(query)?;
-            let depth = depth(query, &weighing, params.limit())?;
-            let of_part = params.with_limit(depth)?.with_payload(false).without_score_threshold();
-            let parts = query.parts().map(|part| Part::prepare(shared, part, &of_part));
-            let parts: Vec<Part<'_>> = parts.collect::<Result<_>>()?;
-            shared.retried(|| shared.run_parts(&weighing, &parts, params))
+            let search = HybridSearch::prepare(shared, query, params)?;
+            shared.retried(|| search.run())
         })
+    }
+}
+
+/// Several searches, prepared, and how they are fused.
+pub(super) struct HybridSearch<'a> {
+    shared: &'a Shared,
+    params: &'a SearchParams,
+    weighing: Weighing,
+    parts: Vec<Part<'a>>,
+}
+
+impl<'a> HybridSearch<'a> {
+    pub fn prepare(
+        shared: &'a Shared,
+        query: &'a HybridQuery,
+        params: &'a SearchParams,
+    ) -> Result<Self> {
+        refuse_diversity(params)?;
+        let weighing = shared.weighing(query)?;
+        let depth = depth(query, &weighing, params.limit())?;
+        let of_part = params.with_limit(depth)?.with_payload(false).without_score_threshold();
+        let parts = query.parts().map(|part| Part::prepare(shared, part, of_part));
+        let parts = parts.collect::<Result<_>>()?;
+        Ok(Self { shared, params, weighing, parts })
+    }
+
+    /// Returns the results, or nothing when one was written or deleted meanwhile.
+    pub fn run(&self) -> Result<Option<SearchOutput>> {
+        self.shared.run_parts(&self.weighing, &self.parts, self.params)
     }
 }
 
 /// One prepared search.
 enum Part<'a> {
     Vector(Box<VectorSearch<'a>>),
+    Sparse(Box<SparseVectorSearch<'a>>),
     Text(Box<TextSearch<'a>>),
 }
 
 impl<'a> Part<'a> {
-    fn prepare(shared: &'a Shared, part: &'a HybridPart, params: &'a SearchParams) -> Result<Self> {
+    fn prepare(shared: &'a Shared, part: &'a HybridPart, params: SearchParams) -> Result<Self> {
         Ok(match part {
             HybridPart::Vector(query) => {
-                Self::Vector(Box::new(VectorSearch::prepare(shared, query, params)?))
+                Self::Vector(Box::new(VectorSearch::prepare(shared, query, &params)?))
+            }
+            HybridPart::Sparse(query) => {
+                Self::Sparse(Box::new(SparseVectorSearch::prepare(shared, query, params)?))
             }
             HybridPart::Text(query) => {
                 Self::Text(Box::new(TextSearch::prepare(shared, query, params)?))
@@ -68,6 +97,7 @@ impl<'a> Part<'a> {
     /// Returns the results with scores of which larger ones are better.
     fn run(&self) -> Result<Option<SearchOutput>> {
         let (search, metric) = match self {
+            Self::Sparse(search) => return search.run(),
             Self::Text(search) => return search.run(),
             Self::Vector(search) => (search, search.field.config.metric),
         };
@@ -90,12 +120,15 @@ impl Shared {
                 HybridPart::Vector(query) => {
                     vector = fields.named(query.field.as_deref())?.name.to_string();
                 }
+                HybridPart::Sparse(query) => {
+                    vector = fields.named_sparse(query.field.as_deref())?.name.to_string();
+                }
                 HybridPart::Text(query) => {
                     text = fields.text(query.field.as_deref())?.config.name();
                 }
             }
         }
-        query.weighing(fields.hybrid().map(|fit| &**fit), [&vector, &text])
+        query.weighing(fields.hybrid(query.fit()), [&vector, &text])
     }
 
     /// Runs all parts and fuses their results; nothing when a result was written or deleted meanwhile.

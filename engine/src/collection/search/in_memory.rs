@@ -3,14 +3,15 @@
 use std::convert::Infallible;
 use std::time::Instant;
 
+use bigrain_index::Candidates;
 use bigrain_index::verify::{similarity, verify};
-use bigrain_index::{Candidates, scan};
 use bigrain_kernels::TopK;
 use bigrain_types::SearchStats;
 use roaring::RoaringBitmap;
 
 use super::{Hit, VectorSearch};
 use crate::collection::matching::live_slots;
+use crate::column::Column;
 use crate::memtable::Memtable;
 
 impl VectorSearch<'_> {
@@ -55,14 +56,14 @@ impl VectorSearch<'_> {
             return best.map(|scored| (scored.score, column.slot(scored.offset))).collect();
         }
         let mut candidates = Candidates::new(limit, self.max_candidates);
-        stats.codes_scanned +=
-            column.with_codes(|codes| scan(codes, &self.code, is_out, &mut candidates));
+        stats.codes_scanned += column.scan(&self.code, is_out, &mut candidates);
         let candidates = candidates.into_sorted();
         stats.candidates += candidates.len() as u64;
-        let Ok(verified) =
-            verify(&candidates, limit, |candidate| Ok::<_, Infallible>(score(candidate.offset)));
+        let Ok(verified) = verify(&candidates, limit, |candidate| {
+            Ok::<_, Infallible>(score(Column::row_of(candidate)))
+        });
         stats.rows_read += verified.rows;
-        let slot = |index: usize| column.slot(candidates[index].offset);
+        let slot = |index: usize| column.slot(Column::row_of(&candidates[index]));
         verified.best.into_iter().map(|(score, index)| (score, slot(index))).collect()
     }
 }

@@ -1,11 +1,13 @@
-//! Searching: by vector, by words, and fused.
+//! Searching: by vector, dense or sparse, by words, and fused.
 //!
 //! ```text
 //!  query ──> VectorSearch   view ──> in memory ─────┐
 //!                             └────> filtered ──> approximate (candidates, verify) or exact ──> hits
+//!  sparse ─> SparseVectorSearch   view ──> inverted lists, exactly ──────────────────────────> hits
 //!  words ──> TextSearch     view ──> statistics of all ──> scores ───────────────────────────> hits
-//!  both  ──> hybrid         each of the above, fused
-//!  groups, recommend        searches by vector, several for one answer
+//!  some  ──> hybrid         several of the above, fused
+//!  groups                    searches of any kind, several for one answer
+//!  recommend                 searches by vector, several for one answer
 //!                                                     hits ──> payloads ──> points, or once more
 //! ```
 //!
@@ -32,6 +34,8 @@ mod payloads;
 mod plan;
 mod recommend;
 mod retry;
+mod sought;
+mod sparse_search;
 mod stored_vectors;
 mod text_search;
 mod vector_search;
@@ -40,5 +44,6 @@ mod view;
 use diverse::refuse_diversity;
 use hit::Hit;
 use payloads::without_payload;
+use sparse_search::SparseVectorSearch;
 use text_search::TextSearch;
 use vector_search::VectorSearch;

@@ -21,6 +21,15 @@ impl VectorSearch<'_> {
         format!("{probes} of {} lists, bounds of {:.1} sigma", lists.layout.len(), epsilon.full)
     }
 
+    /// Says where vectors of a segment are verified; an exact scan goes through the map.
+    fn reads(&self, exact: bool, view: &FieldView) -> Option<&'static str> {
+        match (exact, self.params.verify()) {
+            (true, _) => Some("map"),
+            (false, true) => Some(self.shared.resources.row_io.describe(&view.files.dense)),
+            (false, false) => None,
+        }
+    }
+
     /// Says how the search went about it.
     pub fn plan(&self, view: &View) -> SearchPlan {
         let (exact, filtered) = (self.params.exact(), &view.filtered);
@@ -31,6 +40,7 @@ impl VectorSearch<'_> {
             .map(|(source, view)| SourcePlan {
                 source: format!("segment {}", view.segment.id),
                 index: self.index_plan(exact, view),
+                reads: self.reads(exact, view).map(str::to_owned),
                 filter: filtered.get(source).map(|filtered| filtered.explain(exact)),
                 rows: view.files.rows(),
                 deleted: view.deleted_rows(),
@@ -62,6 +72,7 @@ impl VectorSearch<'_> {
         SourcePlan {
             source: "memtable".into(),
             index: "flat scan".into(),
+            reads: None,
             filter: matching.map(|count| format!("{count} match, by their payloads")),
             rows: column.map_or(0, |column| column.len() as u64),
             deleted: column.map_or(0, |column| column.count_in(dead)),

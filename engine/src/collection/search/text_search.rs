@@ -43,7 +43,7 @@ impl Collection {
     pub fn search_text(&self, query: &TextQuery, params: &SearchParams) -> Result<SearchOutput> {
         let shared = &*self.0;
         shared.run("search", || {
-            let search = TextSearch::prepare(shared, query, params)?;
+            let search = TextSearch::prepare(shared, query, *params)?;
             shared.retried(|| search.run())
         })
     }
@@ -52,7 +52,7 @@ impl Collection {
 /// One search by words, its query checked and cut into words.
 pub(super) struct TextSearch<'a> {
     shared: &'a Shared,
-    params: &'a SearchParams,
+    params: SearchParams,
     query: &'a TextQuery,
     field: TextField,
     words: QueryWords,
@@ -87,12 +87,8 @@ struct Row {
 }
 
 impl<'a> TextSearch<'a> {
-    pub fn prepare(
-        shared: &'a Shared,
-        query: &'a TextQuery,
-        params: &'a SearchParams,
-    ) -> Result<Self> {
-        refuse_diversity(params)?;
+    pub fn prepare(shared: &'a Shared, query: &'a TextQuery, params: SearchParams) -> Result<Self> {
+        refuse_diversity(&params)?;
         let field = shared.fields().text(query.field.as_deref())?.config.clone();
         let words = Analyzer::new(&field).query(&query.text);
         if words.len() > MAX_QUERY_WORDS {
@@ -108,6 +104,7 @@ impl<'a> TextSearch<'a> {
         let mut stats = SearchStats::default();
         let started = Instant::now();
         let View { segments, in_memory, mut statistics, memtables, seq } = self.view()?;
+        self.shared.note_remembered();
         stats.segments = segments.len() as u64;
         let Some(sources) = self.open(segments, seq)? else { return Ok(None) };
         stats.times.filter = started.elapsed();
@@ -133,7 +130,7 @@ impl<'a> TextSearch<'a> {
         stats.times.candidates = started.elapsed();
 
         let started = Instant::now();
-        let points = self.shared.results(hits, self.params, seq)?;
+        let points = self.shared.results(hits, &self.params, seq)?;
         stats.times.payload = started.elapsed();
         let plan = self.params.explain().then(|| self.plan(&sources, memtables, &statistics));
         Ok(points.map(|points| SearchOutput { points, stats, plan }))
@@ -192,6 +189,7 @@ impl<'a> TextSearch<'a> {
         view.memtables.push(SourcePlan {
             source: "memtable".into(),
             index: format!("{} rows with a word", rows.len()),
+            reads: None,
             filter: matching.map(|matching| format!("{} match, by their payloads", matching.len())),
             rows: table.len() as u64,
             deleted: dead.len(),
@@ -231,9 +229,7 @@ impl<'a> TextSearch<'a> {
     fn best_of(&self, sources: &[Indexed], bm25: &Bm25) -> Result<Vec<Row>> {
         let best = |(source, indexed): (usize, &Indexed)| {
             self.query.cancel.check()?;
-            let mut rows = indexed.scored(source, bm25)?;
-            keep_best(&mut rows, self.params.limit());
-            Ok(rows)
+            indexed.best(source, bm25, self.params.limit())
         };
         let all = || sources.par_iter().enumerate().map(best).collect::<Result<Vec<Vec<Row>>>>();
         let mut rows = self.shared.resources.threads.run(all)?.concat();
@@ -253,6 +249,7 @@ impl<'a> TextSearch<'a> {
         let segment = |indexed: &Indexed| SourcePlan {
             source: format!("segment {}", indexed.view.segment.id),
             index: format!("posting lists of {} rows with text", indexed.index.documents()),
+            reads: None,
             filter: indexed.matching.as_ref().map(|rows| format!("{} match", rows.len())),
             rows: indexed.view.segment.rows(),
             deleted: indexed.view.deleted.len(),
@@ -270,14 +267,14 @@ impl<'a> TextSearch<'a> {
 }
 
 impl Indexed {
-    /// Returns every live row that matches and has a word of the query.
-    fn scored(&self, source: usize, bm25: &Bm25) -> Result<Vec<Row>> {
-        let scores = bm25.scores(&*self.index)?;
+    /// Returns the best live rows that match and have a word of the query, in no order: `limit`, and
+    /// all that score as much as the last of these.
+    fn best(&self, source: usize, bm25: &Bm25, limit: usize) -> Result<Vec<Row>> {
         let is_in = |offset: u32| match &self.matching {
             Some(matching) => matching.contains(offset),
             None => !self.view.deleted.contains(offset),
         };
-        let rows = (0..).zip(scores).filter(|&(offset, score)| score > 0.0 && is_in(offset));
+        let rows = self.index.best(bm25, limit, is_in)?.into_iter();
         Ok(rows.map(|(offset, score)| Row { score, source, offset }).collect())
     }
 }

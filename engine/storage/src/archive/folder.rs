@@ -93,9 +93,10 @@ impl FileReader for EntryReader {
         self.reader.read_at(self.offset + offset, bytes)
     }
 
-    fn map(&self) -> Option<&[u8]> {
+    fn map(&self) -> Result<Option<&[u8]>, DirectoryError> {
         let end = self.offset + self.length;
-        self.reader.map()?.get(self.offset as usize..end as usize)
+        let map = self.reader.map()?;
+        Ok(map.and_then(|map| map.get(self.offset as usize..end as usize)))
     }
 
     fn is_cached(&self, offset: u64) -> bool {

@@ -69,11 +69,15 @@ impl OpenFileError {
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Io(error) => error.kind() == ErrorKind::NotFound,
-            Self::TooShort { .. }
-            | Self::Footer { .. }
-            | Self::Length { .. }
-            | Self::Table { .. } => true,
+            Self::Footer { .. } => !self.is_other_version(),
+            Self::TooShort { .. } | Self::Length { .. } | Self::Table { .. } => true,
         }
+    }
+
+    /// Whether the file is sound and of a version that this program does not read.
+    #[must_use]
+    pub fn is_other_version(&self) -> bool {
+        matches!(self, Self::Footer { source: FooterError::Version { .. }, .. })
     }
 }
 

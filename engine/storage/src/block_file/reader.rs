@@ -94,7 +94,7 @@ impl BlockFile {
             return Ok(&[]);
         }
         self.check_blocks(self.blocks_of(&range))?;
-        let map = self.reader.map();
+        let map = self.reader.map()?;
         map.and_then(|map| map.get(range.start as usize..range.end as usize))
             .ok_or_else(|| ReadError::NotMapped { path: self.path() })
     }
@@ -108,7 +108,7 @@ impl BlockFile {
     pub fn read_shared(&self, offset: u64, length: usize) -> Result<MappedBytes, ReadError> {
         let range = self.range(offset, length as u64)?;
         self.check_blocks(self.blocks_of(&range))?;
-        MappedBytes::new(&self.reader, range.start as usize..range.end as usize)
+        MappedBytes::new(&self.reader, range.start as usize..range.end as usize)?
             .ok_or_else(|| ReadError::NotMapped { path: self.path() })
     }
 
@@ -138,6 +138,9 @@ impl BlockFile {
     /// read. `bytes` is then unspecified.
     pub fn read_into(&self, offset: u64, bytes: &mut [u8]) -> Result<(), ReadError> {
         let range = self.range(offset, bytes.len() as u64)?;
+        if range.is_empty() {
+            return Ok(());
+        }
         let blocks = self.blocks_of(&range);
         if self.bytes_of(&blocks) <= SMALL_READ_BYTES {
             return self.copy_through(&mut [0; SMALL_READ_BYTES], blocks, offset, bytes);
@@ -373,7 +376,7 @@ mod tests {
     fn raw_bytes(body: &[u8]) -> Vec<u8> {
         let directory = RamDirectory::new();
         write(&directory, body);
-        directory.open(Path::new(NAME)).unwrap().map().unwrap().to_vec()
+        directory.open(Path::new(NAME)).unwrap().map().unwrap().unwrap().to_vec()
     }
 
     /// Opens a file, reads all of it both ways, and returns the first complaint.
@@ -399,6 +402,18 @@ mod tests {
                 assert!(read_everything(directory).unwrap() == body, "{length}");
             }
         }
+    }
+
+    #[test]
+    fn nothing_is_read_from_anywhere_in_the_body_and_its_end() {
+        let directory = RamDirectory::new();
+        write(&directory, &body(5000));
+        let file = open(&directory).unwrap();
+        for offset in [0, 16, 4096, 5000] {
+            file.read_into(offset, &mut []).unwrap();
+            assert!(file.read(offset, 0).unwrap().is_empty());
+        }
+        assert!(file.read_into(5001, &mut []).is_err());
     }
 
     #[test]

@@ -119,8 +119,8 @@ mod tests {
         fn read_at(&self, _: u64, _: &mut [u8]) -> Result<(), DirectoryError> {
             Ok(())
         }
-        fn map(&self) -> Option<&[u8]> {
-            None
+        fn map(&self) -> Result<Option<&[u8]>, DirectoryError> {
+            Ok(None)
         }
         fn is_cached(&self, offset: u64) -> bool {
             self.asked.lock().push(offset / BLOCK_BYTES as u64);

@@ -153,7 +153,7 @@ mod tests {
     use crate::directory::RamDirectory;
 
     fn bytes_of(directory: &RamDirectory, path: &Path) -> Vec<u8> {
-        directory.open(path).unwrap().map().unwrap().to_vec()
+        directory.open(path).unwrap().map().unwrap().unwrap().to_vec()
     }
 
     #[test]

@@ -124,11 +124,16 @@ pub trait FileReader: Debug + Send + Sync {
     /// [`DirectoryError`], of kind `UnexpectedEof` when the file ends before `bytes` is full.
     fn read_at(&self, offset: u64, bytes: &mut [u8]) -> Result<(), DirectoryError>;
 
-    /// Returns the file as memory, if the directory can: [`FileReader::len`] bytes, aligned to 8.
+    /// Returns the file as memory, if the directory can: [`FileReader::len`] bytes, aligned to 8. It is
+    /// mapped when this is called first.
     ///
     /// A file that *another* program truncates under a map ends the process with a signal at the
     /// next touch of a lost page. See [`crate::BlockFile::read`] for what is done about it.
-    fn map(&self) -> Option<&[u8]>;
+    ///
+    /// # Errors
+    ///
+    /// [`DirectoryError`] when the system refuses, for want of maps above all.
+    fn map(&self) -> Result<Option<&[u8]>, DirectoryError>;
 
     /// Whether the page that holds `offset` can be read without waiting for a disk, as far as the
     /// system tells. True where there is nothing to ask.

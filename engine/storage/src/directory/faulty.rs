@@ -314,7 +314,7 @@ impl FileReader for FaultyReader {
         self.inner.read_at(offset, bytes)
     }
 
-    fn map(&self) -> Option<&[u8]> {
+    fn map(&self) -> Result<Option<&[u8]>, DirectoryError> {
         self.inner.map()
     }
 }

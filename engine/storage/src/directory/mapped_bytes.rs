@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use stable_deref_trait::StableDeref;
 
-use super::FileReader;
+use super::{DirectoryError, FileReader};
 
 /// Bytes of a file's map, and the open file that they lie in.
 #[derive(Clone, Debug)]
@@ -19,13 +19,17 @@ pub struct MappedBytes {
 
 impl MappedBytes {
     /// Returns some bytes of a file's map; nothing if it has none or they do not lie in it.
-    pub(crate) fn new(file: &Arc<dyn FileReader>, range: Range<usize>) -> Option<Self> {
-        let bytes: *const [u8] = file.map()?.get(range)?;
+    pub(crate) fn new(
+        file: &Arc<dyn FileReader>,
+        range: Range<usize>,
+    ) -> Result<Option<Self>, DirectoryError> {
+        let bytes = file.map()?.and_then(|map| map.get(range));
+        let Some(bytes) = bytes.map(std::ptr::from_ref) else { return Ok(None) };
         // SAFETY: the slice was borrowed from what the `Arc` points to. That neither moves nor is
         // dropped nor borrowed mutably while the clone below exists, so a borrow of it is valid as
         // long; and the slice leaves this struct only as a borrow of it.
         let bytes = unsafe { &*bytes };
-        Some(Self { bytes, _file: Arc::clone(file) })
+        Ok(Some(Self { bytes, _file: Arc::clone(file) }))
     }
 }
 

@@ -2,19 +2,18 @@
 
 #![expect(unsafe_code, reason = "memory maps and what the kernel knows of them")]
 
-use std::fs::{self as std_fs, File};
+use std::fs::{self as std_fs, File, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-#[cfg(target_os = "linux")]
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use memmap2::Mmap;
 
 use super::directory::{check_path, end_of_read};
 use super::handles::{Handle, Handles};
+use super::maps;
 use super::{Directory, DirectoryError, Entry, EntryKind, FileReader, FileWriter};
 use crate::fs;
 
@@ -29,7 +28,7 @@ use crate::fs;
 /// let mut file = AtomicFile::create(&directory, Path::new("greeting"))?;
 /// file.append(b"hello")?;
 /// file.commit()?;
-/// assert_eq!(directory.open(Path::new("greeting"))?.map(), Some(&b"hello"[..]));
+/// assert_eq!(directory.open(Path::new("greeting"))?.map()?, Some(&b"hello"[..]));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -68,7 +67,7 @@ impl MmapDirectory {
 impl Directory for MmapDirectory {
     fn create(&self, path: &Path) -> Result<Box<dyn FileWriter>, DirectoryError> {
         let full = self.resolve("create", path)?;
-        let file = File::create(&full).map_err(|e| DirectoryError::new("create", &full, e))?;
+        let file = create_alone(&full).map_err(|e| DirectoryError::new("create", &full, e))?;
         Ok(Box::new(MmapWriter { path: full, file }))
     }
 
@@ -114,6 +113,19 @@ impl Directory for MmapDirectory {
     }
 }
 
+/// Opens a file to be written anew, unless somebody is writing it: two that write one file at once
+/// would both believe it to be theirs.
+fn create_alone(path: &Path) -> io::Result<File> {
+    let file = File::options().create(true).truncate(false).write(true).open(path)?;
+    if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+        return Err(io::Error::new(io::ErrorKind::ResourceBusy, "somebody else is writing it"));
+    }
+    if file.metadata()?.len() > 0 {
+        file.set_len(0)?;
+    }
+    Ok(file)
+}
+
 fn list_folder(folder: &Path) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in std_fs::read_dir(folder)? {
@@ -154,8 +166,9 @@ struct MmapReader {
     length: u64,
     /// Whether reads go to and fro.
     scattered: AtomicBool,
-    /// `None` for an empty file, which cannot be mapped.
-    map: Option<Mmap>,
+    /// Made when it is asked for. Most files of most collections are never looked into, and maps are
+    /// what a process may have tens of thousands of.
+    map: OnceLock<Mmap>,
 }
 
 impl MmapReader {
@@ -166,14 +179,13 @@ impl MmapReader {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
         }
         let length = metadata.len();
-        let map = if length == 0 { None } else { Some(map_file(&file)?) };
         Ok(Self {
             path: path.to_owned(),
             handles: Arc::clone(handles),
             handle: handles.add(file, &metadata),
             length,
             scattered: AtomicBool::new(false),
-            map,
+            map: OnceLock::new(),
         })
     }
 
@@ -226,22 +238,32 @@ impl FileReader for MmapReader {
         if let Some(file) = self.lend().map_err(failed)? {
             return file.read_exact_at(bytes, offset).map_err(failed);
         }
-        // The name is gone, so nobody can make the file shorter: the map has all of it.
+        // The name is gone, so nobody can make the file shorter: the map has all of it, if there is one.
         let start = offset as usize;
-        let map = self.map.as_deref().unwrap_or_default();
-        bytes.copy_from_slice(&map[start..start + bytes.len()]);
+        let map = self.map.get().and_then(|map| map.get(start..start + bytes.len()));
+        bytes.copy_from_slice(map.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?);
         Ok(())
     }
 
-    fn map(&self) -> Option<&[u8]> {
-        self.map.as_deref()
+    fn map(&self) -> Result<Option<&[u8]>, DirectoryError> {
+        // An empty file cannot be mapped.
+        if self.length == 0 {
+            return Ok(None);
+        }
+        if let Some(map) = self.map.get() {
+            return Ok(Some(map));
+        }
+        let failed = |e| DirectoryError::new("map", &self.path, e);
+        let file = self.lend().map_err(failed)?;
+        let file = file.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+        let map = map_file(&file).map_err(|error| failed(maps::explained(error)))?;
+        Ok(Some(self.map.get_or_init(|| map)))
     }
 
     #[cfg(target_os = "linux")]
     fn is_cached(&self, offset: u64) -> bool {
-        let Some(map) = self.map.as_deref().filter(|_| offset < self.length) else {
-            return true;
-        };
+        let map = self.map().ok().flatten();
+        let Some(map) = map.filter(|map| offset < map.len() as u64) else { return true };
         let page = offset as usize / page_bytes() * page_bytes();
         let page = map[page..].as_ptr().cast_mut().cast();
         let mut state = 0;
@@ -281,6 +303,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_file_has_one_writer_and_begins_anew_with_the_next() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = MmapDirectory::open(root.path()).unwrap();
+        let create = || directory.create(Path::new("a"));
+        let mut first = create().unwrap();
+        first.append(b"first").unwrap();
+        let error = create().unwrap_err().to_string();
+        assert!(error.contains("somebody else is writing it"), "{error}");
+        drop(first);
+        create().unwrap().append(b"2").unwrap();
+        assert_eq!(std_fs::read(root.path().join("a")).unwrap(), b"2");
+    }
+
+    #[test]
     fn a_closed_file_outlives_its_name() {
         let root = tempfile::tempdir().unwrap();
         let directory = MmapDirectory::open(root.path()).unwrap();
@@ -291,6 +327,8 @@ mod tests {
         }
         let open = |name: &str| directory.open(Path::new(name)).unwrap();
         let (first, second) = (open("a"), open("b"));
+        assert_eq!(first.map().unwrap(), Some(&b"aaaaaaaaaa"[..]));
+        assert_eq!(second.map().unwrap(), Some(&b"bbbbbbbbbb"[..]));
         let read = |reader: &dyn FileReader| {
             let mut bytes = [0; 3];
             reader.read_at(7, &mut bytes).unwrap();
@@ -302,5 +340,10 @@ mod tests {
         directory.delete(Path::new("a")).unwrap();
         assert_eq!((&read(&*first), &read(&*second)), (b"aaa", b"bbb"));
         assert!(first.file().is_none(), "there is nothing to open");
+
+        std_fs::write(root.path().join("c"), b"c").unwrap();
+        let (third, _fourth) = (open("c"), open("c"));
+        directory.delete(Path::new("c")).unwrap();
+        assert_eq!(third.map().unwrap_err().kind(), io::ErrorKind::NotFound, "never mapped");
     }
 }

@@ -19,6 +19,7 @@ mod directory;
 mod faulty;
 mod handles;
 mod mapped_bytes;
+mod maps;
 mod mmap;
 mod ram;
 #[cfg(not(target_os = "linux"))]

@@ -191,7 +191,7 @@ impl FileReader for RamReader {
         Ok(())
     }
 
-    fn map(&self) -> Option<&[u8]> {
-        (self.length > 0).then(|| self.bytes())
+    fn map(&self) -> Result<Option<&[u8]>, DirectoryError> {
+        Ok((self.length > 0).then(|| self.bytes()))
     }
 }

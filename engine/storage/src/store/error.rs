@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::StoreConfigError;
 use super::reserve::is_out_of_space;
+use super::{StoreConfigError, tables};
+use crate::format::STORE_FOLDER;
 
 /// A refusal of the store.
 #[derive(Debug, Error)]
@@ -47,7 +48,7 @@ pub enum StoreError {
     /// RocksDB found its files damaged or missing.
     #[error("{}: store is damaged: {reason}", path.display())]
     Damaged {
-        /// The data folder.
+        /// The damaged file, or the data folder where the reason names the file.
         path: PathBuf,
         /// What RocksDB says.
         reason: String,
@@ -137,6 +138,16 @@ impl StoreError {
                 return Self::Backend { operation, path, reason };
             }
             return Self::DiskFull { operation, path, reason };
+        }
+        if error.kind() == rocksdb::ErrorKind::Corruption {
+            // While it opens, RocksDB blames the manifest for what it read at the manifest's word.
+            let cause = || reason.split("  The file ").next().unwrap_or_default().to_owned();
+            if tables::names_a_table(&reason) {
+                return Self::Damaged { path, reason: cause() };
+            }
+            if let Some(table) = tables::find_damaged(&path.join(STORE_FOLDER)) {
+                return Self::Damaged { path: table, reason: cause() };
+            }
         }
         // It never asks for a file that its manifest does not name.
         let is_missing = reason.contains("No such file or directory");

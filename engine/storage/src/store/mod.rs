@@ -8,7 +8,7 @@
 //! ```text
 //! points      [collection] 0 [point id]          -> PointRow: sequence number, location
 //!             [collection] 1 [point id]          -> payload, JSON text
-//! head        [collection] [point id]            -> HeadRow: sequence number, f32 vectors by field
+//! head        [collection] [point id]            -> HeadRow: sequence number, vectors by field
 //! tombstones  [collection] [segment] [offset]    -> nothing
 //! manifest    [collection] c                     -> CollectionRow
 //!             [collection] n                     -> CountsRow
@@ -52,6 +52,7 @@ mod rocks;
 mod rows;
 mod scan;
 mod settings;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod view;

@@ -13,7 +13,7 @@ use super::keys::{CollectionKey, Family, Key, KeyRange};
 use super::reserve::Reserve;
 use super::rows::{CollectionRow, CountsRow};
 use super::{ReadView, StoreConfig, StoreError, log, settings};
-use crate::format::{STORE_FOLDER, STORE_VERSION};
+use crate::format::{OLDEST_STORE_VERSION, STORE_FOLDER, STORE_VERSION};
 use crate::fs;
 
 /// A point goes to the log, from memory into a table, and into a segment.
@@ -104,7 +104,7 @@ impl Store {
             catalog: Mutex::new(()),
             _lock: lock,
         };
-        store.check_format()?;
+        store.mark_version()?;
         Ok(store)
     }
 
@@ -140,8 +140,26 @@ impl Store {
             catalog: Mutex::new(()),
             _lock: lock,
         };
-        store.check_format()?;
+        if store.check_version()?.is_none() {
+            store.check_empty()?;
+        }
         Ok(store)
+    }
+
+    /// Whether somebody has the store of a data folder open. A folder without one is in nobody's use.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] when the system does not tell.
+    pub fn is_in_use(folder: impl AsRef<Path>) -> Result<bool, StoreError> {
+        match FolderLock::take_existing(folder.as_ref()) {
+            Ok(_) => Ok(false),
+            Err(StoreError::Locked { .. }) => Ok(true),
+            Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Refuses points while the disk has no room for them: to be asked before a batch that stores
@@ -359,29 +377,40 @@ impl Store {
         })
     }
 
-    fn check_format(&self) -> Result<(), StoreError> {
-        let view = self.view();
-        let Some(found) = view.value::<u32>(&Key::format())? else {
-            return self.write_format(&view);
-        };
-        if found != STORE_VERSION {
-            let (path, supported) = (self.folder.clone(), STORE_VERSION);
-            return Err(StoreError::Version { path, found, supported });
+    /// Refuses a store of another version; returns which it is, if any was written.
+    fn check_version(&self) -> Result<Option<u32>, StoreError> {
+        let found = self.view().value::<u32>(&Key::format())?;
+        match found {
+            Some(found) if !(OLDEST_STORE_VERSION..=STORE_VERSION).contains(&found) => {
+                let (path, supported) = (self.folder.clone(), STORE_VERSION);
+                Err(StoreError::Version { path, found, supported })
+            }
+            found => Ok(found),
         }
-        Ok(())
     }
 
-    /// Marks a new store. Rows without a format were not written by any version of this program.
-    fn write_format(&self, view: &ReadView<'_>) -> Result<(), StoreError> {
+    /// Marks a store that is new, or of an older version. Rows without a version were not written by
+    /// any version of this program.
+    fn mark_version(&self) -> Result<(), StoreError> {
+        match self.check_version()? {
+            Some(STORE_VERSION) => return Ok(()),
+            Some(_) => {}
+            None => self.check_empty()?,
+        }
+        let mut batch = Batch::new();
+        batch.put_value(Key::format(), &STORE_VERSION);
+        self.commit(batch)
+    }
+
+    fn check_empty(&self) -> Result<(), StoreError> {
+        let view = self.view();
         for family in Family::ALL {
             if !view.is_family_empty(family)? {
                 let reason = "it has rows and no format version".to_owned();
                 return Err(StoreError::Damaged { path: self.folder.clone(), reason });
             }
         }
-        let mut batch = Batch::new();
-        batch.put_value(Key::format(), &STORE_VERSION);
-        self.commit(batch)
+        Ok(())
     }
 
     fn property_sum(&self, name: &'static str) -> Result<u64, StoreError> {

@@ -1,6 +1,6 @@
 //! The values of every row, and their bytes.
 
-use bigrain_types::{FieldId, Offset, SegmentId, SeqNo};
+use bigrain_types::{FieldId, Offset, SegmentId, SeqNo, SparseVector, SparseView};
 use serde::{Deserialize, Serialize};
 
 use crate::block_file::FileIdentity;
@@ -23,15 +23,19 @@ pub enum Location {
     Segment(SegmentId, Offset),
 }
 
-/// The vectors of a point that is in no segment yet.
-#[derive(Clone, Debug, PartialEq)]
+/// The vectors of a point that is in no segment yet. Fields may have been dropped since.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct HeadRow {
     /// The commit that wrote them.
     pub seq: SeqNo,
-    /// Each vector with its field, in the order of the collection's fields. Fields may have been
-    /// dropped since.
+    /// Each dense vector with its field, in the order of the collection's fields.
     pub vectors: Vec<(FieldId, Vec<f32>)>,
+    /// Each sparse vector with its field, in the order of the collection's fields; none is empty.
+    pub sparse: Vec<(FieldId, SparseVector)>,
 }
+
+/// Set in the length of a vector that is sparse.
+const SPARSE: u32 = 1 << 31;
 
 /// A collection, as it was created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,15 +111,23 @@ impl FileRow {
 
 impl HeadRow {
     /// Returns the sequence number and then of each vector its field, its length and its
-    /// components, all little-endian. Not bincode: vectors are bulk.
+    /// components, all little-endian: dense vectors, and then sparse ones. Not bincode: vectors are
+    /// bulk.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let bytes: usize = self.vectors.iter().map(|(_, vector)| 8 + 4 * vector.len()).sum();
-        let mut row = Vec::with_capacity(8 + bytes);
+        let dense: usize = self.vectors.iter().map(|(_, vector)| 8 + 4 * vector.len()).sum();
+        let sparse: usize = self.sparse.iter().map(|(_, vector)| 8 + 8 * vector.len()).sum();
+        let mut row = Vec::with_capacity(8 + dense + sparse);
         row.extend_from_slice(&self.seq.0.to_le_bytes());
         for (field, vector) in &self.vectors {
             row.extend_from_slice(&field.0.to_le_bytes());
             row.extend_from_slice(&(vector.len() as u32).to_le_bytes());
             row.extend_from_slice(bytemuck::cast_slice(vector));
+        }
+        for (field, vector) in &self.sparse {
+            row.extend_from_slice(&field.0.to_le_bytes());
+            row.extend_from_slice(&(vector.len() as u32 | SPARSE).to_le_bytes());
+            row.extend_from_slice(bytemuck::cast_slice(vector.dimensions()));
+            row.extend_from_slice(bytemuck::cast_slice(vector.values()));
         }
         row
     }
@@ -123,19 +135,36 @@ impl HeadRow {
     pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         let malformed = || format!("{} bytes do not end with a vector", bytes.len());
         let (seq, mut rest) = bytes.split_first_chunk::<8>().ok_or_else(malformed)?;
-        let mut vectors = Vec::new();
+        let mut row = Self { seq: SeqNo(u64::from_le_bytes(*seq)), ..Self::default() };
         while !rest.is_empty() {
             let (field, behind) = rest.split_first_chunk::<4>().ok_or_else(malformed)?;
             let (length, behind) = behind.split_first_chunk::<4>().ok_or_else(malformed)?;
-            let length = u32::from_le_bytes(*length) as usize;
-            let (vector, behind) =
-                behind.split_at_checked(length.saturating_mul(4)).ok_or_else(malformed)?;
-            let (vector, _) = vector.as_chunks::<4>();
-            let vector = vector.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-            vectors.push((FieldId(u32::from_le_bytes(*field)), vector));
+            let field = FieldId(u32::from_le_bytes(*field));
+            let length = u32::from_le_bytes(*length);
+            let bytes = ((length & !SPARSE) as usize).saturating_mul(4);
+            let (words, behind) = behind.split_at_checked(bytes).ok_or_else(malformed)?;
+            let words = words.as_chunks::<4>().0.iter();
+            if length & SPARSE == 0 {
+                if !row.sparse.is_empty() {
+                    return Err("a dense vector stands behind a sparse one".to_owned());
+                }
+                let vector = words.map(|bytes| f32::from_le_bytes(*bytes)).collect();
+                row.vectors.push((field, vector));
+                rest = behind;
+                continue;
+            }
+            let (values, behind) = behind.split_at_checked(bytes).ok_or_else(malformed)?;
+            let values = values.as_chunks::<4>().0.iter();
+            let dimensions: Vec<u32> = words.map(|bytes| u32::from_le_bytes(*bytes)).collect();
+            let values: Vec<f32> = values.map(|bytes| f32::from_le_bytes(*bytes)).collect();
+            let vector = SparseView::new(&dimensions, &values).map_err(|e| e.to_string())?;
+            if vector.is_empty() {
+                return Err("a sparse vector is empty".to_owned());
+            }
+            row.sparse.push((field, vector.into()));
             rest = behind;
         }
-        Ok(Self { seq: SeqNo(u64::from_le_bytes(*seq)), vectors })
+        Ok(row)
     }
 }
 
@@ -156,11 +185,13 @@ mod tests {
         let row = PointRow { seq: SeqNo(5), location: Location::Head };
         assert_eq!(codec::to_bytes(&row).unwrap(), b"\x05\0\0\0\0\0\0\0\0\0\0\0");
         let vectors = vec![(FieldId(1), vec![1.0, -2.0]), (FieldId(9), vec![0.5])];
-        let row = HeadRow { seq: SeqNo(5), vectors };
+        let sparse = SparseVector::new(vec![7, 3], vec![-2.0, 0.5]).unwrap();
+        let row = HeadRow { seq: SeqNo(5), vectors, sparse: vec![(FieldId(2), sparse)] };
         let golden = [
             &b"\x05\0\0\0\0\0\0\0"[..],
             b"\x01\0\0\0\x02\0\0\0\0\0\x80\x3f\0\0\0\xc0",
             b"\x09\0\0\0\x01\0\0\0\0\0\0\x3f",
+            b"\x02\0\0\0\x02\0\0\x80\x03\0\0\0\x07\0\0\0\0\0\0\x3f\0\0\0\xc0",
         ];
         assert_eq!(row.to_bytes(), golden.concat());
         assert_eq!(HeadRow::from_bytes(&row.to_bytes()).unwrap(), row);
@@ -187,20 +218,45 @@ mod tests {
 
     #[test]
     fn a_head_row_that_ends_early_is_refused() {
-        let row = HeadRow { seq: SeqNo(5), vectors: vec![(FieldId(1), vec![1.0, -2.0])] };
+        let sparse = SparseVector::new(vec![7, 3], vec![-2.0, 0.5]).unwrap();
+        let row = HeadRow {
+            seq: SeqNo(5),
+            vectors: vec![(FieldId(1), vec![1.0, -2.0])],
+            sparse: vec![(FieldId(2), sparse)],
+        };
         let bytes = row.to_bytes();
-        // After the sequence number a point without vectors is whole.
-        for length in (0..bytes.len()).filter(|&length| length != 8) {
+        // After the sequence number, and after each vector, a point is whole.
+        for length in (0..bytes.len()).filter(|length| ![8, 24].contains(length)) {
             assert!(HeadRow::from_bytes(&bytes[..length]).is_err(), "{length} bytes");
         }
-        let mut long = bytes;
-        long[12..16].copy_from_slice(&u32::MAX.to_le_bytes());
-        assert!(HeadRow::from_bytes(&long).is_err());
+        let changed = |at: usize, bytes_there: [u8; 4]| {
+            let mut changed = bytes.clone();
+            changed[at..at + 4].copy_from_slice(&bytes_there);
+            HeadRow::from_bytes(&changed).unwrap_err()
+        };
+        assert!(changed(12, u32::MAX.to_le_bytes()).contains("end with a vector"));
+        assert!(changed(28, u32::MAX.to_le_bytes()).contains("end with a vector"));
+        assert!(changed(32, 7_u32.to_le_bytes()).contains("dimension 7 twice"));
+        assert!(changed(40, [0; 4]).contains("stored zero in dimension 3"));
+        let empty = [&bytes[..28], &SPARSE.to_le_bytes()].concat();
+        assert!(HeadRow::from_bytes(&empty).unwrap_err().contains("is empty"));
+        let behind = [&bytes[..8], &bytes[24..], &bytes[8..24]].concat();
+        assert!(HeadRow::from_bytes(&behind).unwrap_err().contains("behind a sparse one"));
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            // Few random bytes are a sparse vector: the same ones with a length that makes them one.
+            if bytes.len() > 15 {
+                let mut bytes = bytes.clone();
+                let components = (bytes.len() - 16) / 8;
+                bytes[12..16].copy_from_slice(&(components as u32 | SPARSE).to_le_bytes());
+                bytes.truncate(16 + 8 * components);
+                if let Ok(row) = HeadRow::from_bytes(&bytes) {
+                    prop_assert_eq!(row.to_bytes(), bytes);
+                }
+            }
             if let Ok(row) = HeadRow::from_bytes(&bytes) {
                 prop_assert_eq!(row.to_bytes(), bytes.clone());
             }

@@ -33,7 +33,7 @@ pub struct CorpusArgs {
     #[arg(
         long,
         value_name = "DIR",
-        required_unless_present = "vectors",
+        required_unless_present_any = ["vectors", "code"],
         conflicts_with = "vectors"
     )]
     corpus: Option<PathBuf>,
@@ -105,8 +105,7 @@ pub(super) fn run(
     let model = args.open_model(session.threads)?;
     let params = params(common.oversampling)?;
     let folder = tempfile::tempdir().context("create a temporary folder")?;
-    let config =
-        EngineConfig { threads: session.threads, background_threads: 0, ..EngineConfig::default() };
+    let config = EngineConfig { background_threads: 0, ..session.engine_config() };
     let engine = Engine::open(folder.path(), config)?;
     let index = Index::build(&engine, &beir, model.encoder(), &session.cancel)?;
     let evaluation = Evaluation {
@@ -187,7 +186,7 @@ impl Index {
             rows.push(pass.row("exact f32".to_owned(), raw));
         }
         for collection in &self.collections {
-            let levels = collection.config().first().levels.get();
+            let levels = collection.config().field(None)?.levels.get();
             let plural = if levels == 1 { "" } else { "s" };
             let bytes = Footprint::of(&collection.info()).code_bytes_per_vector();
             let pass = Pass::run(collection, &queries, params, cancel)?;
@@ -247,7 +246,8 @@ fn encode_queries<'a>(
     cancel: &Cancel,
 ) -> anyhow::Result<Vec<(&'a JudgedQuery, Query)>> {
     let texts: Vec<&str> = queries.iter().map(|query| query.text.as_str()).collect();
-    let options = EncodeOptions { kind: TextKind::Query, cancel: cancel.clone() };
+    let options =
+        EncodeOptions { kind: TextKind::Query, cancel: cancel.clone(), ..EncodeOptions::default() };
     let embeddings = encoder.encode(&texts, &options).context("encode the queries")?;
     let query = |vector: &[f32]| Query::new(vector.to_vec()).in_space(encoder.space());
     Ok(queries.iter().zip(embeddings.iter().map(query)).collect())

@@ -86,8 +86,7 @@ pub(super) fn run(
     let beir = Beir::open(folder)?;
     let model = corpus.open_model(session.threads)?;
     let data = tempfile::tempdir().context("create a temporary folder")?;
-    let config =
-        EngineConfig { threads: session.threads, background_threads: 0, ..EngineConfig::default() };
+    let config = EngineConfig { background_threads: 0, ..session.engine_config() };
     let engine = Engine::open(data.path(), config)?;
     let collection = build(&engine, &beir, model.encoder(), &args.bm25, &session.cancel)?;
     let text_field = args.bm25.name();

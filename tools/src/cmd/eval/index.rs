@@ -21,7 +21,7 @@ use crate::human;
 use crate::ingest::{BadRows, Ingest, KnownRows};
 use crate::input::{Record, Shape, VectorFile};
 use crate::progress::Progress;
-use crate::session::find_collection;
+use crate::session::{Session, find_collection};
 use crate::truth::similarity::{dot, similarity};
 
 /// The most rows that the engine puts into one segment.
@@ -33,13 +33,14 @@ const ROWS_COMPARED: usize = 64;
 /// The name of the collection in a temporary folder.
 const TEMPORARY_NAME: &str = "vectors";
 
+/// What a row carries beside its vector, by its number.
+type RowPayload<'a> = &'a (dyn Fn(u64) -> Payload + Sync);
+
 /// Where the vectors are indexed.
-#[derive(Debug)]
-pub(super) struct IndexPlace {
+pub(super) struct IndexPlace<'a> {
     folder: Folder,
     name: String,
-    /// What a row carries beside its vector.
-    payload: fn(u64) -> Payload,
+    payload: RowPayload<'a>,
 }
 
 #[derive(Debug)]
@@ -55,10 +56,10 @@ pub(super) struct BuildTimes {
     pub index_seconds: Option<f64>,
 }
 
-impl IndexPlace {
+impl<'a> IndexPlace<'a> {
     /// A collection of a data folder, to be built once and used again.
     pub fn kept(folder: PathBuf, name: &str) -> Self {
-        Self { folder: Folder::Kept(folder), name: name.to_owned(), payload: |_| Payload::new() }
+        Self { folder: Folder::Kept(folder), name: name.to_owned(), payload: &|_| Payload::new() }
     }
 
     /// A folder that goes when this value does.
@@ -67,12 +68,12 @@ impl IndexPlace {
         Ok(Self {
             folder: Folder::Temporary(folder),
             name: TEMPORARY_NAME.to_owned(),
-            payload: |_| Payload::new(),
+            payload: &|_| Payload::new(),
         })
     }
 
     /// Gives rows payloads, by their numbers, when they are imported.
-    pub fn with_payload(mut self, payload: fn(u64) -> Payload) -> Self {
+    pub fn with_payload(mut self, payload: RowPayload<'a>) -> Self {
         self.payload = payload;
         self
     }
@@ -86,8 +87,8 @@ impl IndexPlace {
     }
 
     /// Opens the collection, with so many threads for the engine.
-    pub fn open(&self, threads: usize) -> anyhow::Result<Collection> {
-        let config = EngineConfig { threads, background_threads: 0, ..EngineConfig::default() };
+    pub fn open(&self, threads: usize, session: &Session<'_>) -> anyhow::Result<Collection> {
+        let config = EngineConfig { threads, background_threads: 0, ..session.engine_config() };
         Ok(Engine::open(self.folder(), config)?.collection(&self.name)?)
     }
 
@@ -121,7 +122,7 @@ impl IndexPlace {
 fn import(
     collection: &Collection,
     base: &VectorFile,
-    payload: fn(u64) -> Payload,
+    payload: RowPayload<'_>,
     cancel: &Cancel,
 ) -> anyhow::Result<BuildTimes> {
     let started = Instant::now();
@@ -162,7 +163,8 @@ fn one_segment(rows: u64, threads: usize) -> EngineConfig {
 /// to twice what they hold.
 fn announce(shape: Shape, config: &CollectionConfig) {
     const ID_BYTES: u64 = 120;
-    let code_bytes = shape.dims.next_multiple_of(64) / 8 * usize::from(config.first().levels.get());
+    let code_bytes = shape.dims.next_multiple_of(64) / 8
+        * config.first().map_or(0, |first| usize::from(first.levels.get()));
     let row_bytes = (shape.dims * size_of::<f32>() + code_bytes) as u64 + ID_BYTES;
     let needed = human::bytes(2 * shape.rows.saturating_mul(row_bytes));
     let rows = human::count(shape.rows);
@@ -178,7 +180,7 @@ fn check_shape(
     shape: Shape,
 ) -> anyhow::Result<()> {
     let (name, shape_there) = (collection.name(), collection.config());
-    let (has, config) = (shape_there.first(), config.first());
+    let (has, config) = (shape_there.field(None)?, config.field(None)?);
     let refuse = |what: &str, has: String, asked: String| -> anyhow::Error {
         let line = format!("collection {name:?} has {what} {has}, {what} {asked} was asked for");
         Usage::new(line).into()
@@ -209,7 +211,7 @@ fn check_shape(
 /// Compares the first rows with what is stored under their numbers.
 fn check_content(collection: &Collection, base: &VectorFile) -> anyhow::Result<()> {
     let config = collection.config();
-    let config = config.first();
+    let config = config.field(None)?;
     // What the format may round off, as a share of the vector's length.
     let tolerance = match config.dense {
         DenseFormat::F32 => 1e-5,

@@ -1,27 +1,36 @@
-//! `bigrain eval`: what codes cost in quality, on texts or on vectors.
+//! `bigrain eval`: what codes cost in quality, on texts or on vectors, and what splitting code gains.
 //!
 //! | file | holds |
 //! |---|---|
+//! | `code.rs` | comments as questions for the functions they stood in |
 //! | `corpus.rs` | texts of a judged test collection: nDCG, recall, MRR |
 //! | `hybrid.rs` | vectors, words and both fused, on such a test collection |
+//! | `long.rs` | long documents: what a model reads of them, their chunks, their words |
 //! | `vectors.rs` | vectors with true neighbours: recall against speed |
-//! | `filters.rs` | filtered searches of the vectors, by the share of rows that match |
+//! | `filters/` | filtered searches of the vectors, by the share of rows that match |
+//! | `ingest.rs` | searches of the vectors while others are written |
 //! | `test_set.rs` | what is searched, what is looked for, and what should be found |
 //! | `index.rs` | where the vectors are indexed: a temporary folder, or one that is kept |
 //! | `report.rs` | what came of the vectors: JSON, table, picture |
 
 mod args;
+mod code;
 mod corpus;
 mod filters;
 mod hybrid;
 mod index;
+mod ingest;
+mod long;
 mod report;
 mod test_set;
 mod vectors;
 
 pub use args::{EvalArgs, run};
+pub use code::{CodeEvaluation, CodeRow, RankQuality};
 pub use corpus::{CorpusArgs, Evaluation, EvaluationRow};
 pub use filters::{FilterEvaluation, FilterPoint};
 pub use hybrid::{HybridArgs, HybridEvaluation, PseudoRow};
+pub use ingest::{IngestEvaluation, Phase};
+pub use long::{LongArgs, LongEvaluation, LongRow};
 pub use report::{BuildFigures, VectorEvaluation};
 pub use vectors::VectorArgs;

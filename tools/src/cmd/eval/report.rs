@@ -81,7 +81,7 @@ impl BuildFigures {
             index_seconds: times.index_seconds,
             reused: times.import_seconds.is_none(),
             rows: info.points,
-            dims: info.config.first().dims,
+            dims: info.config.first().map_or(0, |first| first.dims),
             segments: info.segments,
             resident_bytes_per_vector: human::ratio(info.memory_bytes, info.points),
             disk_bytes: info.disk_bytes,

@@ -10,8 +10,9 @@ use bigrain_engine::{
 use clap::Args;
 
 use super::args::Common;
-use super::filters::{self, FilterEvaluation, FilterSweep};
+use super::filters::{FilterCases, FilterEvaluation, FilterSweep};
 use super::index::IndexPlace;
+use super::ingest::IngestRun;
 use super::report::{BuildFigures, VectorEvaluation};
 use super::test_set::{Sources, TestSet};
 use crate::cmd::flags::parse_levels;
@@ -74,10 +75,17 @@ pub struct VectorArgs {
     /// Measure on all threads at once too
     #[arg(long, conflicts_with = "corpus")]
     threads_all: bool,
-    /// Measure filtered searches instead, of which 50 % to 0.1 % of the rows match, beside exact
-    /// filtered searches
-    #[arg(long, conflicts_with_all = ["corpus", "sweep", "plot", "threads_all", "truth"])]
+    /// Measure filtered searches instead, of which 50 % to 0.1 % of the rows match
+    #[arg(long, conflicts_with_all = ["corpus", "plot", "threads_all", "truth"])]
     filters: bool,
+    /// Filters, what rows carry for them, which queries ask, and what is true, as a JSON file
+    /// [default: ranges of a random number, beside exact filtered searches]
+    #[arg(long, value_name = "FILE", requires = "filters")]
+    filter_cases: Option<PathBuf>,
+    /// Measure searches while other rows are written as fast as they can be, for so many seconds,
+    /// beside the same searches before that
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["corpus", "sweep", "plot", "threads_all", "truth", "collection", "filters"])]
+    under_ingest: Option<u64>,
     /// Draw the curve into this SVG file
     #[arg(long, value_name = "FILE", conflicts_with = "corpus")]
     plot: Option<PathBuf>,
@@ -96,13 +104,19 @@ pub(super) fn run(
     let params = args.params(common.oversampling)?;
     let mut set = args.test_set()?;
     let config = args.collection_config(&set);
+    if let Some(seconds) = args.under_ingest {
+        let evaluation = IngestRun { set: &set, config, params, seconds }.run(session)?;
+        if common.json {
+            return session.write_json(&evaluation);
+        }
+        return evaluation.write_table(session.out);
+    }
     let place = match &args.collection {
         Some(name) => IndexPlace::kept(session.data_dir(), name),
         None => IndexPlace::temporary()?,
     };
     if args.filters {
-        let place = place.with_payload(filters::payload);
-        return args.run_filters(&set, &place, params, common, session);
+        return args.run_filters(&set, place, params, common, session);
     }
     let times = place.build(&set.base, &config, session.threads, &session.cancel)?;
     let keep = args.collection.is_some().then(|| session.data_dir());
@@ -110,15 +124,16 @@ pub(super) fn run(
     let vectors = set.queries.to_matrix()?;
     let searched = args.search(&place, &vectors, params, session)?;
     let judged = Judged { set: &set, truth: &truth, vectors: &vectors, limit: params.limit() };
+    let first = config.field(None)?;
     let evaluation = VectorEvaluation {
         machine: Machine::here(),
         base: set.base.path().display().to_string(),
         queries: set.queries.path().display().to_string(),
         query_count: vectors.len(),
-        metric: config.first().metric,
-        levels: config.first().levels,
-        dense: config.first().dense,
-        lists: config.first().lists,
+        metric: first.metric,
+        levels: first.levels,
+        dense: first.dense,
+        lists: first.lists,
         limit: params.limit(),
         oversampling: params.oversampling(),
         codes_only: !params.verify(),
@@ -159,28 +174,42 @@ impl VectorArgs {
     fn run_filters(
         &self,
         set: &TestSet,
-        place: &IndexPlace,
+        place: IndexPlace<'_>,
         params: SearchParams,
         common: Common,
         session: &mut Session<'_>,
     ) -> anyhow::Result<()> {
-        let config = self.collection_config(set);
-        place.build(&set.base, &config, session.threads, &session.cancel)?;
         let vectors = set.queries.to_matrix()?;
-        let query = |row: &[f32]| Query::new(row.to_vec()).with_cancel(session.cancel.clone());
-        let queries: Vec<Query> = vectors.rows().map(query).collect();
-        let collection = place.open(1)?;
-        let rounds = usize::from(self.rounds);
-        let sweep = FilterSweep { collection: &collection, queries: &queries, params, rounds };
+        let cases = match &self.filter_cases {
+            Some(path) => FilterCases::read(path, set.base.shape().rows, vectors.len())?,
+            None => FilterCases::scattered(vectors.len())?,
+        };
+        let payload = |row| cases.payload(row);
+        let place = place.with_payload(&payload);
+        let config = self.collection_config(set);
+        let times = place.build(&set.base, &config, session.threads, &session.cancel)?;
+        let queries = queries(&vectors, session);
+        let collection = place.open(1, session)?;
+        let sweep = self.sweep.clone().unwrap_or_else(|| Sweep::targets(&[params.target_recall()]));
+        let points = FilterSweep {
+            collection: &collection,
+            set,
+            vectors: &vectors,
+            queries: &queries,
+            params,
+            sweep: &sweep,
+            rounds: usize::from(self.rounds),
+        }
+        .run(&cases)?;
         let evaluation = FilterEvaluation {
             machine: Machine::here(),
             base: set.base.path().display().to_string(),
             rows: collection.count(),
             query_count: queries.len(),
             limit: params.limit(),
-            target_recall: params.target_recall(),
             rounds: self.rounds,
-            points: sweep.run()?,
+            build: BuildFigures::new(times, &collection.info(), ProcessMemory::now()),
+            points,
         };
         if common.json {
             return session.write_json(&evaluation);
@@ -203,17 +232,16 @@ impl VectorArgs {
     /// Searches on one thread, and then on all of them if that is wanted.
     fn search(
         &self,
-        place: &IndexPlace,
+        place: &IndexPlace<'_>,
         vectors: &Matrix,
         params: SearchParams,
         session: &Session<'_>,
     ) -> anyhow::Result<Searched> {
         let sweep = self.sweep.clone().unwrap_or_else(|| Sweep::targets(&TARGETS));
         let rounds = usize::from(self.rounds);
-        let query = |row: &[f32]| Query::new(row.to_vec()).with_cancel(session.cancel.clone());
-        let queries: Vec<Query> = vectors.rows().map(query).collect();
+        let queries = queries(vectors, session);
         // One thread of the engine too, so that no search uses a second one.
-        let collection = place.open(1)?;
+        let collection = place.open(1, session)?;
         warm_up(&collection, &queries, params, &sweep)?;
         let (info, memory) = (collection.info(), ProcessMemory::now());
         let measured = measure(&collection, &queries, params, &sweep, rounds)?;
@@ -221,7 +249,7 @@ impl VectorArgs {
         let mut speeds = None;
         if self.threads_all {
             let threads = session.thread_count().get();
-            let collection = place.open(session.threads)?;
+            let collection = place.open(session.threads, session)?;
             warm_up(&collection, &queries, params, &sweep)?;
             speeds = Some(search_all(&collection, &queries, params, &sweep, threads, rounds)?);
         }
@@ -265,8 +293,14 @@ impl Judged<'_> {
     }
 }
 
+/// Returns the queries, which the session can stop.
+fn queries(vectors: &Matrix, session: &Session<'_>) -> Vec<Query> {
+    let query = |row: &[f32]| Query::new(row.to_vec()).with_cancel(session.cancel.clone());
+    vectors.rows().map(query).collect()
+}
+
 /// Returns the row numbers of results, which are their ids.
-fn rows(found: &[Vec<Found>]) -> anyhow::Result<Vec<FoundRows>> {
+pub(super) fn rows(found: &[Vec<Found>]) -> anyhow::Result<Vec<FoundRows>> {
     let row = |found: &Found| {
         let number = found.id.as_number().and_then(|number| u32::try_from(number).ok());
         number.with_context(|| format!("result {} is no row number", found.id))

@@ -90,7 +90,7 @@ pub fn run(args: &TuneArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     drop(collection);
 
     // One thread of the engine too, so that no search uses a second one.
-    let config = EngineConfig { threads: 1, background_threads: 0, ..EngineConfig::default() };
+    let config = EngineConfig { threads: 1, background_threads: 0, ..session.engine_config() };
     let collection = Engine::open(session.data_dir(), config)?.collection(&info.name)?;
     warm_up(&collection, asked.queries(), searched, &sweep)?;
     let measured = measure(&collection, asked.queries(), searched, &sweep, args.rounds.into())?;
@@ -103,7 +103,7 @@ pub fn run(args: &TuneArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
         machine: Machine::here(),
         collection: info.name,
         rows: info.points,
-        dims: info.config.first().dims,
+        dims: info.config.field(None)?.dims,
         queries: asked.source().to_owned(),
         query_count: asked.queries().len(),
         limit: args.limit,
@@ -154,5 +154,5 @@ fn exact_results(
     }
     progress.finish();
     let found = asked.without_themselves(&found, limit);
-    Ok(ExactResults::new(collection.config().first().metric, limit, found))
+    Ok(ExactResults::new(collection.config().field(None)?.metric, limit, found))
 }

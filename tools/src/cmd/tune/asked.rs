@@ -24,7 +24,7 @@ impl Asked {
     /// Reads the vectors of a file.
     pub fn read(path: &Path, collection: &Collection, cancel: &Cancel) -> anyhow::Result<Self> {
         let file = VectorFile::open(path, Role::Queries)?;
-        let (has, asks) = (collection.config().first().dims, file.shape().dims);
+        let (has, asks) = (collection.config().field(None)?.dims, file.shape().dims);
         if has != asks {
             let (name, path) = (collection.name(), path.display());
             let line =
@@ -43,7 +43,7 @@ impl Asked {
             let (name, points) = (collection.name(), human::counted(count, "point", "points"));
             bail!("collection {name:?} holds {points}: there is nothing to find");
         }
-        let field = collection.config().first().name.clone();
+        let field = collection.config().field(None)?.name.clone();
         let (mut queries, mut themselves) = (Vec::new(), Vec::new());
         for mut point in sampled_points(collection, wanted, cancel)? {
             let vector = point.vectors.iter_mut().find(|vector| *vector.field == *field);

@@ -41,6 +41,9 @@ pub struct HybridArgs {
     /// Parts of the queries: each is judged with what the others choose
     #[arg(long, value_name = "N", default_value = "5")]
     folds: NonZeroUsize,
+    /// Keep it under this name, beside others, for `search --hybrid fitted(NAME)`
+    #[arg(long, value_name = "NAME", requires = "hybrid")]
+    name: Option<String>,
     /// Show what would be kept, and keep nothing
     #[arg(long, requires = "hybrid")]
     dry_run: bool,
@@ -85,7 +88,10 @@ pub(super) fn run(
     let fitting = Trial::run(searched, &asked, &session.cancel)?.fit(args.folds)?;
     let fit = fitting.to_fit(&vector_field, &text_field);
     if !args.dry_run {
-        collection.set_hybrid_fit(Some(fit.clone()))?;
+        match &args.name {
+            None => collection.set_hybrid_fit(Some(fit.clone()))?,
+            Some(name) => collection.set_named_hybrid_fit(name, Some(fit.clone()))?,
+        }
     }
     if common.json {
         return session.write_json(&json!({
@@ -99,11 +105,16 @@ pub(super) fn run(
     if args.pseudo.is_some() {
         session.note("queries made of stored points lean towards words: prefer judged ones");
     }
-    let kept = match args.dry_run {
-        true => "not kept, as asked",
-        false => "kept with the collection: search it with --hybrid fitted",
-    };
-    writeln!(session.out, "{kept}")?;
+    match (args.dry_run, &args.name) {
+        (true, _) => writeln!(session.out, "not kept, as asked")?,
+        (false, None) => {
+            writeln!(session.out, "kept with the collection: search it with --hybrid fitted")?
+        }
+        (false, Some(name)) => writeln!(
+            session.out,
+            "kept with the collection: search it with --hybrid 'fitted({name})'"
+        )?,
+    }
     Ok(())
 }
 

@@ -21,7 +21,11 @@ fn rows(store: &Store, collection: CollectionKey) -> Vec<RawRow> {
 fn fill(db: &Db) {
     let mut batch = Batch::new();
     for id in [PointId::from(7), PointId::parse("seven").unwrap()] {
-        let head = HeadRow { seq: SeqNo(3), vectors: vec![(FieldId(0), vec![1.0, 2.0])] };
+        let head = HeadRow {
+            seq: SeqNo(3),
+            vectors: vec![(FieldId(0), vec![1.0, 2.0])],
+            ..HeadRow::default()
+        };
         batch.put_point(db.docs, &id, &in_head(3)).put_head(db.docs, &id, &head);
         batch.put_payload(db.docs, &id, &Payload::new().with("n", 0.1));
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bigrain_types::{Payload, PointId};
 
 use super::{Db, ids, in_head, open};
-use crate::format::{STORE_FOLDER, STORE_VERSION};
+use crate::format::{OLDEST_STORE_VERSION, STORE_FOLDER, STORE_VERSION};
 use crate::store::folder_lock::FolderLock;
 use crate::store::keys::Key;
 use crate::store::{Batch, Store, StoreConfig, StoreError};
@@ -55,6 +55,24 @@ fn another_format_version_is_refused_and_both_are_named() {
 }
 
 #[test]
+fn a_store_of_an_older_version_is_read_and_marked_when_it_is_opened_to_be_written() {
+    let db = Db::temp();
+    db.put(1, 1);
+    let mut batch = Batch::new();
+    batch.put_value(Key::format(), &OLDEST_STORE_VERSION);
+    db.store().commit(batch).unwrap();
+    let Db { store, docs, folder } = db;
+    drop(store);
+    let version = |store: &Store| store.view().value::<u32>(&Key::format()).unwrap();
+    let looking = Store::open_read_only(folder.path(), &StoreConfig::default()).unwrap();
+    assert_eq!(version(&looking), Some(OLDEST_STORE_VERSION));
+    drop(looking);
+    let store = open(folder.path()).unwrap();
+    assert_eq!(version(&store), Some(STORE_VERSION));
+    assert_eq!(ids(&store, docs), [PointId::from(1)]);
+}
+
+#[test]
 fn rows_without_a_format_version_are_refused() {
     let db = Db::temp();
     let mut batch = Batch::new();
@@ -74,6 +92,58 @@ fn a_store_that_lost_its_current_file_is_refused_rather_than_begun_anew() {
     std::fs::remove_file(folder.path().join(STORE_FOLDER).join("CURRENT")).unwrap();
     let error = open(folder.path()).unwrap_err();
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+}
+
+/// Flips one bit after another in the properties of a table.
+#[test]
+fn a_table_with_damaged_properties_is_named() {
+    let mut db = Db::temp();
+    (1..200).for_each(|seq| db.put(seq, seq));
+    // RocksDB writes what a log holds into tables when it opens.
+    db.reopen();
+    let expected = db.ids();
+    let Db { store, docs, folder } = db;
+    drop(store);
+    let store = folder.path().join(STORE_FOLDER);
+    let files: Vec<_> = std::fs::read_dir(&store).unwrap().map(|entry| entry.unwrap()).collect();
+    let is_table = |name: &&std::fs::DirEntry| name.file_name().to_str().unwrap().ends_with(".sst");
+    let tables = files.iter().filter(is_table).map(std::fs::DirEntry::file_name);
+    let mut named = 0;
+    for table in tables {
+        let sound = std::fs::read(store.join(&table)).unwrap();
+        let is_first = |at: &[u8]| at.starts_with(b"rocksdb.");
+        let properties = sound.windows(8).position(is_first).unwrap();
+        for at in (properties..sound.len()).step_by(37) {
+            let copy = tempfile::tempdir().unwrap();
+            std::fs::create_dir(copy.path().join(STORE_FOLDER)).unwrap();
+            let to = |name: &std::ffi::OsStr| copy.path().join(STORE_FOLDER).join(name);
+            for file in &files {
+                std::fs::copy(file.path(), to(&file.file_name())).unwrap();
+            }
+            let mut bytes = sound.clone();
+            bytes[at] ^= 1 << (at % 8);
+            std::fs::write(to(&table), bytes).unwrap();
+            let read = open(copy.path()).and_then(|store| {
+                let points = store.view().scroll(docs, None, usize::MAX)?;
+                Ok(points.into_iter().map(|(id, _)| id).collect::<Vec<_>>())
+            });
+            match read {
+                Ok(ids) => assert_eq!(ids, expected, "byte {at} of {}", table.display()),
+                Err(error) => {
+                    let error = error.to_string();
+                    let is_named = error.contains(table.to_str().unwrap());
+                    assert!(is_named, "byte {at} of {}: {error}", table.display());
+                    assert!(
+                        !error.contains("MANIFEST"),
+                        "byte {at} of {}: {error}",
+                        table.display()
+                    );
+                    named += 1;
+                }
+            }
+        }
+    }
+    assert!(named > 10, "only {named} were found");
 }
 
 #[test]

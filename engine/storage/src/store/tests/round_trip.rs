@@ -30,8 +30,11 @@ fn every_row_is_read_back_after_reopening() {
     let (docs, id) = (db.docs, text("a"));
     let in_segment =
         PointRow { seq: SeqNo(3), location: Location::Segment(SegmentId(2), Offset(1)) };
-    let head =
-        HeadRow { seq: SeqNo(3), vectors: vec![(FieldId(7), vec![0.5, -0.0, f32::MIN_POSITIVE])] };
+    let head = HeadRow {
+        seq: SeqNo(3),
+        vectors: vec![(FieldId(7), vec![0.5, -0.0, f32::MIN_POSITIVE])],
+        ..HeadRow::default()
+    };
     let payload = Payload::new().with("title", "né");
     let counts = CountsRow { live: 1, last_seq: SeqNo(3), next_segment: SegmentId(3) };
     let mut batch = Batch::new();
@@ -94,7 +97,11 @@ fn head_rows_come_in_the_order_of_their_ids() {
     let db = Db::temp();
     let mut batch = Batch::new();
     for number in [9u64, 1, 256] {
-        let row = HeadRow { seq: SeqNo(number), vectors: vec![(FieldId(0), vec![number as f32])] };
+        let row = HeadRow {
+            seq: SeqNo(number),
+            vectors: vec![(FieldId(0), vec![number as f32])],
+            ..HeadRow::default()
+        };
         batch.put_head(db.docs, &PointId::from(number), &row);
     }
     batch.delete_head(db.docs, &PointId::from(9));
@@ -147,7 +154,15 @@ fn a_dropped_collection_leaves_no_row_and_its_neighbours_all_of_theirs() {
         batch
             .put_point(c, &id, &in_head(1))
             .put_payload(c, &id, &Payload::new())
-            .put_head(c, &id, &HeadRow { seq: SeqNo(1), vectors: vec![(FieldId(0), vec![1.0])] })
+            .put_head(
+                c,
+                &id,
+                &HeadRow {
+                    seq: SeqNo(1),
+                    vectors: vec![(FieldId(0), vec![1.0])],
+                    ..HeadRow::default()
+                },
+            )
             .put_tombstone(c, SegmentId(1), Offset(1))
             .put_segment(c, &segment(1));
         store.commit(batch).unwrap();

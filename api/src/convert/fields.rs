@@ -1,0 +1,243 @@
+//! Vector fields, text fields, and the configuration they make up.
+
+use bigrain_engine as engine;
+use bigrain_engine::{
+    DenseFormat, EmbeddingSpaceId, FieldConfig, Language, Levels, Metric, SparseFieldConfig,
+    TextField,
+};
+use tonic::Status;
+
+use super::{invalid, small};
+use crate::proto;
+
+/// Reads the sparse fields of a collection's configuration.
+pub(crate) fn sparse_fields(config: &proto::CollectionConfig) -> Vec<SparseFieldConfig> {
+    let fields = config.sparse_fields.iter();
+    fields.map(|field| SparseFieldConfig::new(&field.name)).collect()
+}
+
+/// Returns the dense fields that a collection's configuration describes, the first one first; none
+/// where all fields are sparse.
+pub(crate) fn field_messages(config: proto::CollectionConfig) -> Vec<proto::FieldConfig> {
+    let nothing = proto::CollectionConfig {
+        sparse_fields: config.sparse_fields.clone(),
+        text_fields: config.text_fields.clone(),
+        ..proto::CollectionConfig::default()
+    };
+    if !config.sparse_fields.is_empty() && config == nothing {
+        return Vec::new();
+    }
+    let first = proto::FieldConfig {
+        name: config.field.unwrap_or_else(|| engine::DEFAULT_FIELD.to_owned()),
+        dims: config.dims,
+        metric: config.metric,
+        levels: config.levels,
+        space: config.space,
+        model: config.model,
+        dense: config.dense,
+        lists: config.lists,
+    };
+    [first].into_iter().chain(config.other_fields).collect()
+}
+
+/// Reads the configuration of a field whose dimensions and space are known: its own, or its model's.
+pub(crate) fn field_config(
+    config: proto::FieldConfig,
+    dims: usize,
+    space: Option<EmbeddingSpaceId>,
+) -> Result<FieldConfig, Status> {
+    let metric = metric(config.metric)?;
+    let dense = dense_format(config.dense)?;
+    let mut read = FieldConfig::new(config.name, dims, metric).with_dense(dense);
+    if let Some(levels) = config.levels {
+        let levels = u8::try_from(levels).unwrap_or(u8::MAX);
+        read = read.with_levels(Levels::new(levels).map_err(invalid)?);
+    }
+    if let Some(space) = space {
+        read = read.with_space(space);
+    }
+    if let Some(model) = config.model {
+        read = read.with_model(model);
+    }
+    if let Some(lists) = config.lists {
+        read = read.with_lists(lists);
+    }
+    Ok(read)
+}
+
+/// Reads a text field.
+pub(crate) fn text_field(message: &proto::TextField) -> Result<TextField, Status> {
+    let language = match &*message.language {
+        "" => Language::None,
+        code => code.parse().map_err(invalid)?,
+    };
+    let Some((first, others)) = message.paths.split_first() else {
+        return Err(Status::invalid_argument("text field has no paths: expected at least one"));
+    };
+    let mut field = TextField::new(first, language).map_err(invalid)?;
+    for path in others {
+        field = field.and(path).map_err(invalid)?;
+    }
+    Ok(if message.drop_stop_words { field.without_stop_words() } else { field })
+}
+
+/// Reads the id of an embedding space.
+pub(crate) fn space(space: Option<&str>) -> Result<Option<EmbeddingSpaceId>, Status> {
+    space.map(|text| text.parse().map_err(invalid)).transpose()
+}
+
+fn dense_format(number: i32) -> Result<DenseFormat, Status> {
+    match proto::DenseFormat::try_from(number) {
+        Ok(proto::DenseFormat::Unspecified | proto::DenseFormat::F32) => Ok(DenseFormat::F32),
+        Ok(proto::DenseFormat::F16) => Ok(DenseFormat::F16),
+        Ok(proto::DenseFormat::I8) => Ok(DenseFormat::I8),
+        Err(_) => Err(Status::invalid_argument(format!(
+            "unknown dense format {number}: expected f32, f16 or i8"
+        ))),
+    }
+}
+
+fn metric(number: i32) -> Result<Metric, Status> {
+    match proto::Metric::try_from(number) {
+        Ok(proto::Metric::Cosine) => Ok(Metric::Cosine),
+        Ok(proto::Metric::Dot) => Ok(Metric::Dot),
+        Ok(proto::Metric::L2) => Ok(Metric::L2),
+        Ok(proto::Metric::Unspecified) => {
+            Err(Status::invalid_argument("metric is missing: expected cosine, dot or l2"))
+        }
+        Err(_) => Err(Status::invalid_argument(format!(
+            "unknown metric {number}: expected cosine, dot or l2"
+        ))),
+    }
+}
+
+pub(super) fn config_message(config: &engine::CollectionConfig) -> proto::CollectionConfig {
+    let text_fields = config.texts().iter().map(text_field_message).collect();
+    let sparse_field =
+        |field: &SparseFieldConfig| proto::SparseFieldConfig { name: field.name.clone() };
+    let sparse_fields = config.sparse().iter().map(sparse_field).collect();
+    let mut fields = config.fields().iter().map(field_message);
+    let Some(first) = fields.next() else {
+        return proto::CollectionConfig { text_fields, sparse_fields, ..Default::default() };
+    };
+    proto::CollectionConfig {
+        dims: first.dims,
+        metric: first.metric,
+        levels: first.levels,
+        space: first.space,
+        model: first.model,
+        dense: first.dense,
+        lists: first.lists,
+        field: Some(first.name),
+        other_fields: fields.collect(),
+        text_fields,
+        sparse_fields,
+    }
+}
+
+fn field_message(config: &FieldConfig) -> proto::FieldConfig {
+    let metric = match config.metric {
+        Metric::Cosine => proto::Metric::Cosine,
+        Metric::Dot => proto::Metric::Dot,
+        Metric::L2 => proto::Metric::L2,
+        // A metric the protocol cannot name yet.
+        _ => proto::Metric::Unspecified,
+    };
+    let dense = match config.dense {
+        DenseFormat::F32 => proto::DenseFormat::F32,
+        DenseFormat::F16 => proto::DenseFormat::F16,
+        DenseFormat::I8 => proto::DenseFormat::I8,
+        // A format the protocol cannot name yet.
+        _ => proto::DenseFormat::Unspecified,
+    };
+    proto::FieldConfig {
+        name: config.name.clone(),
+        dims: small(config.dims),
+        metric: metric.into(),
+        levels: Some(u32::from(config.levels.get())),
+        space: config.space.map(|space| space.to_string()),
+        model: config.model.clone(),
+        dense: dense.into(),
+        lists: config.lists,
+    }
+}
+
+fn text_field_message(field: &TextField) -> proto::TextField {
+    proto::TextField {
+        paths: field.paths.iter().map(ToString::to_string).collect(),
+        language: field.language.to_string(),
+        drop_stop_words: field.drop_stop_words,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_round_trips() {
+        let space = EmbeddingSpaceId::from_bytes(*b"0123456789abcdef");
+        for metric in [Metric::Cosine, Metric::Dot, Metric::L2] {
+            let text = FieldConfig::new("text", 384, metric)
+                .with_levels(Levels::ONE)
+                .with_space(space)
+                .with_dense(DenseFormat::F16)
+                .with_lists(77)
+                .with_model("mini");
+            let image = FieldConfig::new("image", 7, Metric::Dot);
+            let words = TextField::new("title", Language::English).unwrap().and("body").unwrap();
+            let words = words.without_stop_words();
+            let sparse = SparseFieldConfig::new("splade");
+            let config = engine::CollectionConfig::of(text)
+                .with_field(image)
+                .with_sparse(sparse.clone())
+                .with_text(words.clone());
+            assert_eq!(sparse_fields(&config_message(&config)), [sparse]);
+            let texts = &config_message(&config).text_fields;
+            assert_eq!(text_field(&texts[0]).unwrap(), words);
+            let read = |message: proto::FieldConfig| {
+                let space = super::space(message.space.as_deref()).unwrap();
+                let dims = message.dims as usize;
+                field_config(message, dims, space).unwrap()
+            };
+            let fields = field_messages(config_message(&config)).into_iter().map(read);
+            assert_eq!(fields.collect::<Vec<_>>(), config.fields());
+        }
+    }
+
+    #[test]
+    fn a_configuration_of_sparse_fields_only_has_no_other_members() {
+        let sparse = SparseFieldConfig::new("splade");
+        let config = engine::CollectionConfig::of_sparse(sparse.clone());
+        let message = config_message(&config);
+        assert_eq!(sparse_fields(&message), [sparse]);
+        assert!(field_messages(message.clone()).is_empty());
+        let with_dense = proto::CollectionConfig { dims: 3, ..message };
+        assert_eq!(field_messages(with_dense).len(), 1);
+        // Without any field it is the first one that says what is missing.
+        assert_eq!(field_messages(proto::CollectionConfig::default()).len(), 1);
+    }
+
+    #[test]
+    fn levels_that_do_not_fit_a_byte_are_refused() {
+        let config = proto::FieldConfig {
+            metric: proto::Metric::Dot.into(),
+            levels: Some(258),
+            ..Default::default()
+        };
+        let status = field_config(config, 2, None).unwrap_err();
+        assert!(status.message().starts_with("levels out of range"), "{status:?}");
+    }
+
+    #[test]
+    fn an_unknown_dense_format_is_refused_and_none_is_f32() {
+        let config = |dense| proto::FieldConfig {
+            metric: proto::Metric::Dot.into(),
+            dense,
+            ..Default::default()
+        };
+        assert_eq!(field_config(config(0), 2, None).unwrap().dense, DenseFormat::F32);
+        let status = field_config(config(9), 2, None).unwrap_err();
+        assert_eq!(status.message(), "unknown dense format 9: expected f32, f16 or i8");
+    }
+}

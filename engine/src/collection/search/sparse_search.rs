@@ -1,0 +1,303 @@
+//! Searching by a sparse vector, exactly.
+//!
+//! The view is taken in one step, as by every search: the segments with their deleted rows, and the best
+//! of the memtable, which may grow as soon as the lock is released. Then every segment gives its best
+//! rows and all that are as good as the last of these, so that equal scores are told apart by ids and
+//! not by where points happen to lie.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bigrain_index::sparse::{SparseFound, SparseIndex, SparseSearch};
+use bigrain_types::{Offset, SearchParams, SearchStats, SeqNo};
+use rayon::prelude::*;
+use roaring::RoaringBitmap;
+
+use super::{Hit, refuse_diversity};
+use crate::collection::Collection;
+use crate::collection::handle::Shared;
+use crate::collection::matching::live_slots;
+use crate::collection::state::{Frozen, SegmentView, State};
+use crate::field::SparseField;
+use crate::filtering::PreparedFilter;
+use crate::memtable::Memtable;
+use crate::plan::{SearchPlan, SourcePlan};
+use crate::segment::SparseFiles;
+use crate::{Error, ErrorKind, Result, SearchOutput, SparseQuery};
+
+impl Collection {
+    /// Returns the points of largest dot product with a sparse query, largest first, those of equal
+    /// scores by their ids: `limit` of them, or all that match. A point matches if its vector in the
+    /// field shares a dimension with the query, whatever the product is, and the point matches the
+    /// filter and reaches the score threshold. Scores are exact. Of the parameters, limit, score
+    /// threshold, payload and explain count here.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for a field that the collection does not have; `FailedPrecondition` for one that is
+    /// dense, or where none is sparse; `InvalidArgument` for diverse results; `Cancelled`; `Corruption`
+    /// when a stored block fails its check, which names the file.
+    pub fn search_sparse(
+        &self,
+        query: &SparseQuery,
+        params: &SearchParams,
+    ) -> Result<SearchOutput> {
+        let shared = &*self.0;
+        shared.run("search", || {
+            let search = SparseVectorSearch::prepare(shared, query, *params)?;
+            shared.retried(|| search.run())
+        })
+    }
+}
+
+/// One search by a sparse vector, its query checked.
+pub(super) struct SparseVectorSearch<'a> {
+    shared: &'a Shared,
+    params: SearchParams,
+    query: &'a SparseQuery,
+    field: Arc<SparseField>,
+    filter: Option<PreparedFilter>,
+    /// The time it took to prepare it.
+    prepared: Duration,
+}
+
+/// What a search looks at, taken in one step.
+struct View {
+    segments: Vec<(SegmentView, Arc<SparseFiles>)>,
+    frozen: Option<Frozen>,
+    /// The memtable's best, scored already.
+    active: Vec<Hit>,
+    active_plan: SourcePlan,
+    seq: SeqNo,
+}
+
+/// A segment that has vectors of the field.
+struct Source {
+    view: SegmentView,
+    files: Arc<SparseFiles>,
+    /// What matches the filter, if there is one.
+    matching: Option<RoaringBitmap>,
+}
+
+/// Which rows of a source are searched.
+struct Passing<'a> {
+    /// What matches the filter and is alive, if there is a filter.
+    matching: Option<&'a RoaringBitmap>,
+    dead: &'a RoaringBitmap,
+}
+
+/// What came of a source.
+#[derive(Default)]
+struct Searched {
+    found: SparseFound,
+    lists: u64,
+    /// How it was searched, for people.
+    index: String,
+}
+
+impl Passing<'_> {
+    fn skips(&self, row: u32) -> bool {
+        match self.matching {
+            Some(matching) => !matching.contains(row),
+            None => self.dead.contains(row),
+        }
+    }
+}
+
+impl<'a> SparseVectorSearch<'a> {
+    pub fn prepare(
+        shared: &'a Shared,
+        query: &'a SparseQuery,
+        params: SearchParams,
+    ) -> Result<Self> {
+        let started = Instant::now();
+        refuse_diversity(&params)?;
+        let field = Arc::clone(shared.fields().named_sparse(query.field.as_deref())?);
+        let filter = query.filter.as_ref().map(PreparedFilter::new).transpose()?;
+        let prepared = started.elapsed();
+        Ok(Self { shared, params, query, field, filter, prepared })
+    }
+
+    /// Returns the results, or nothing when a result was deleted while it was being fetched.
+    pub fn run(&self) -> Result<Option<SearchOutput>> {
+        let mut stats = SearchStats::default();
+        stats.times.prepare = self.prepared;
+        let View { segments, frozen, active, active_plan, seq } = self.view(&mut stats)?;
+        stats.segments = segments.len() as u64;
+        let started = Instant::now();
+        let Some(sources) = self.filtered(segments, seq)? else { return Ok(None) };
+        stats.times.filter = started.elapsed();
+
+        let started = Instant::now();
+        let mut memtables = vec![active_plan];
+        let mut hits = active;
+        if let Some(frozen) = &frozen {
+            let (of_frozen, plan) = self.in_memtable(&frozen.table, &frozen.dead, &mut stats)?;
+            hits.extend(of_frozen);
+            memtables.insert(0, plan);
+        }
+        let searched = self.in_segments(&sources)?;
+        for (source, searched) in sources.iter().zip(&searched) {
+            searched.count(&mut stats);
+            for row in &searched.found.rows {
+                let id = source.view.segment.ids.get(Offset(row.offset))?;
+                hits.push(Hit { similarity: row.score, id });
+            }
+        }
+        hits.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then_with(|| a.id.cmp(&b.id)));
+        hits.truncate(self.params.limit());
+        stats.times.candidates += started.elapsed();
+
+        let started = Instant::now();
+        let scored = hits.into_iter().map(|hit| (hit.id, hit.similarity)).collect();
+        let points = self.shared.results(scored, &self.params, seq)?;
+        stats.times.payload = started.elapsed();
+        let plan = self.params.explain().then(|| self.plan(&sources, searched, memtables));
+        Ok(points.map(|points| SearchOutput { points, stats, plan }))
+    }
+
+    fn view(&self, stats: &mut SearchStats) -> Result<View> {
+        let state: &State = &self.shared.state.read();
+        if state.fields.get_sparse(self.field.id).is_none() {
+            let reason = format!("field {:?} was dropped", self.field.name);
+            return Err(Error::new(ErrorKind::NotFound, reason));
+        }
+        let with_file = |view: &SegmentView| {
+            let files = Arc::clone(view.segment.sparse(self.field.id)?);
+            Some((view.clone(), files))
+        };
+        let started = Instant::now();
+        let (active, active_plan) = self.in_memtable(&state.active, state.active.dead(), stats)?;
+        stats.times.candidates += started.elapsed();
+        Ok(View {
+            segments: state.segments.iter().filter_map(with_file).collect(),
+            frozen: state.frozen.clone(),
+            active,
+            active_plan,
+            seq: state.seq,
+        })
+    }
+
+    /// Finds what matches the filter; nothing when a point was replaced while its payload was read.
+    fn filtered(
+        &self,
+        segments: Vec<(SegmentView, Arc<SparseFiles>)>,
+        seq: SeqNo,
+    ) -> Result<Option<Vec<Source>>> {
+        let mut sources = Vec::with_capacity(segments.len());
+        for (view, files) in segments {
+            self.query.cancel.check()?;
+            let matching = match &self.filter {
+                None => None,
+                Some(filter) => {
+                    let (segment, deleted) = (&view.segment, &view.deleted);
+                    let rows = self.shared.matching_rows(segment, deleted, filter, seq)?;
+                    let Some(rows) = rows else { return Ok(None) };
+                    Some(rows)
+                }
+            };
+            sources.push(Source { view, files, matching });
+        }
+        Ok(Some(sources))
+    }
+
+    /// Returns the best points of a memtable.
+    fn in_memtable(
+        &self,
+        table: &Memtable,
+        dead: &RoaringBitmap,
+        stats: &mut SearchStats,
+    ) -> Result<(Vec<Hit>, SourcePlan)> {
+        let matching = self.filter.as_ref().map(|filter| live_slots(table, dead, filter));
+        let vectors = table.sparse(self.field.id);
+        let searched = match vectors {
+            Some(vectors) => {
+                self.search(vectors, &Passing { matching: matching.as_ref(), dead })?
+            }
+            None => Searched::default(),
+        };
+        searched.count(stats);
+        let hit = |row: &bigrain_kernels::Scored| Hit {
+            similarity: row.score,
+            id: table.id(row.offset).clone(),
+        };
+        let hits = searched.found.rows.iter().map(hit).collect();
+        let rows = vectors.map(|vectors| vectors.rows().numbers()).unwrap_or_default();
+        let plan = SourcePlan {
+            source: "memtable".into(),
+            index: searched.index,
+            reads: None,
+            filter: matching.map(|slots| format!("{} match, by their payloads", slots.len())),
+            rows: rows.len() as u64,
+            deleted: if self.params.explain() {
+                rows.iter().filter(|slot| dead.contains(**slot)).count() as u64
+            } else {
+                0
+            },
+        };
+        Ok((hits, plan))
+    }
+
+    /// Searches all segments.
+    fn in_segments(&self, sources: &[Source]) -> Result<Vec<Searched>> {
+        let search = |source: &Source| {
+            let passing =
+                Passing { matching: source.matching.as_ref(), dead: &source.view.deleted };
+            self.search(&source.files.reader, &passing)
+        };
+        let all = || sources.par_iter().map(search).collect();
+        self.shared.resources.threads.run(all)
+    }
+
+    /// Searches one source: by its lists, or row by row where so few match that this is less work.
+    fn search(&self, index: &impl SparseIndex, passing: &Passing<'_>) -> Result<Searched> {
+        self.query.cancel.check()?;
+        let (limit, cancel) = (self.params.limit(), &self.query.cancel);
+        let floor = self.params.score_threshold().unwrap_or(f32::NEG_INFINITY);
+        let search = SparseSearch::new(index, self.query.vector.view())?;
+        let (lists, components) = (search.lists() as u64, search.components());
+        let few = passing.matching.filter(|rows| search.is_more_work_than_rows(rows.len()));
+        let found = match few {
+            Some(rows) => search.best_of(rows, limit, floor, cancel)?,
+            None => search.best(limit, floor, |row| passing.skips(row), cancel)?,
+        };
+        let index = match few {
+            Some(_) => "rows scored one by one, because few match".to_owned(),
+            None => format!("{lists} inverted lists of {components} components"),
+        };
+        Ok(Searched { found, lists, index })
+    }
+
+    fn plan(
+        &self,
+        sources: &[Source],
+        searched: Vec<Searched>,
+        memtables: Vec<SourcePlan>,
+    ) -> SearchPlan {
+        let segment = |(source, searched): (&Source, Searched)| SourcePlan {
+            source: format!("segment {}", source.view.segment.id),
+            index: searched.index,
+            reads: None,
+            filter: source.matching.as_ref().map(|rows| format!("{} match", rows.len())),
+            rows: source.files.reader.vectors(),
+            deleted: source.view.deleted.len(),
+        };
+        SearchPlan {
+            method: format!("exact dot products of {} dimensions", self.query.vector.len()),
+            field: self.field.name.to_string(),
+            levels: 0,
+            query_bits: 0,
+            max_candidates: 0,
+            sources: sources.iter().zip(searched).map(segment).chain(memtables).collect(),
+            parts: Vec::new(),
+        }
+    }
+}
+
+impl Searched {
+    fn count(&self, stats: &mut SearchStats) {
+        stats.lists += self.lists;
+        stats.components += self.found.components;
+        stats.rows_read += self.found.scored;
+    }
+}

@@ -1,0 +1,123 @@
+//! `bigrain build --code`: a folder of code becomes a collection.
+
+use std::path::Path;
+
+use anyhow::Context;
+use bigrain_encoders::sea::CodeEncoder;
+use bigrain_engine::{Collection, CollectionConfig, Engine};
+
+use crate::cmd::field_spec::FieldSpec;
+use crate::code::{CodeFiles, CodeReport, Index};
+use crate::footprint::Footprint;
+use crate::model::Model;
+use crate::progress::Progress;
+use crate::session::{Session, find_collection};
+use crate::{human, table};
+
+/// Flags of `bigrain build` that mean nothing to code.
+pub(super) const CODE_CONFLICTS: [&str; 15] = [
+    "input",
+    "metric",
+    "fields",
+    "sparse",
+    "texts",
+    "format",
+    "id_field",
+    "text_field",
+    "title_field",
+    "vector_field",
+    "vectors_field",
+    "drop_text",
+    "first_id",
+    "skip_bad",
+    "rewrite",
+];
+
+/// What is asked.
+pub(super) struct CodeRequest<'a> {
+    /// The folder of code.
+    pub(super) folder: &'a Path,
+    /// The collection's name.
+    pub(super) name: &'a str,
+    /// The shape of its field, if it is new.
+    pub(super) field: FieldSpec,
+    /// The model's folder, if it was named.
+    pub(super) model: Option<&'a Path>,
+    /// Whether the result is written as JSON.
+    pub(super) json: bool,
+}
+
+pub(super) fn run(request: &CodeRequest<'_>, session: &mut Session<'_>) -> anyhow::Result<()> {
+    let found = CodeFiles::list(request.folder, &session.cancel)?;
+    let engine = session.create_or_open(&session.data_dir())?;
+    let (collection, model) = request.open(&engine, session.threads)?;
+    let bytes = found.files.iter().map(|file| file.bytes).sum();
+    let mut progress = Progress::new(request.name, bytes);
+    let encoder = CodeEncoder::new(model.shared_encoder());
+    let index = Index { collection: &collection, encoder: &encoder, cancel: &session.cancel };
+    let (report, ended) = index.run(found, &mut progress);
+    progress.finish();
+    if ended.is_ok() {
+        collection.flush()?;
+        collection.settle()?;
+    }
+    request.write_report(session, &collection, &report)?;
+    ended.with_context(|| {
+        let files = human::counted(report.encoded, "file of this run is", "files of this run are");
+        format!("build {:?} ({files} stored; the same command goes on after that)", request.name)
+    })
+}
+
+impl CodeRequest<'_> {
+    fn open(&self, engine: &Engine, threads: usize) -> anyhow::Result<(Collection, Model)> {
+        if let Some(collection) = find_collection(engine, self.name)? {
+            let config = collection.config();
+            self.field.check(config.field(None)?, &format!("collection {:?}", self.name))?;
+            let model = Model::open_for(&collection, None, self.model, threads)?;
+            return Ok((collection, model));
+        }
+        let model = Model::open_or_default(self.model, threads)?;
+        let field = self.field.config(Some(model.encoder().dims()))?;
+        let field = field.with_space(model.encoder().space()).with_model(model.name());
+        let collection = engine.create_collection(self.name, CollectionConfig::of(field))?;
+        Ok((collection, model))
+    }
+
+    fn write_report(
+        &self,
+        session: &mut Session<'_>,
+        collection: &Collection,
+        report: &CodeReport,
+    ) -> anyhow::Result<()> {
+        let footprint = Footprint::of(&collection.info());
+        if self.json {
+            return session.write_json(&serde_json::json!({
+                "collection": collection.name(),
+                "report": report,
+                "footprint": footprint,
+            }));
+        }
+        let points = format!("{} ({})", human::count(footprint.points), report.points_line());
+        let facts = table::facts([
+            ("collection", format!("{} in {}", collection.name(), session.data_dir().display())),
+            ("files", report.files_line()),
+            ("points", points),
+            ("speed", report.speed_line()),
+            ("codes in memory", footprint.describe(footprint.code_bytes)),
+            ("segments on disk", footprint.describe(footprint.disk_bytes)),
+        ]);
+        writeln!(session.out, "{}", facts.trim_fmt())?;
+        for file in &report.skipped_files {
+            writeln!(session.out, "skipped {file}")?;
+        }
+        let unlisted = report.skipped - report.skipped_files.len() as u64;
+        if unlisted > 0 {
+            writeln!(
+                session.out,
+                "skipped {}",
+                human::counted(unlisted, "more file", "more files")
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,20 @@
+//! `bigrain search`: a question in, a table out; or many in, and a line of JSON for each.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `args.rs` | the command line, and what a person sees |
+//! | `question.rs` | one question, and the query it becomes |
+//! | `batch.rs` | many questions of a file |
+
+mod args;
+mod batch;
+mod question;
+
+pub use args::{SearchArgs, run};
+
+use bigrain_engine::{Filter, FilterError};
+
+/// Reads a filter that was given as an argument.
+pub(super) fn read_filter(json: &str) -> Result<Filter, FilterError> {
+    Filter::from_json(json.as_bytes())
+}

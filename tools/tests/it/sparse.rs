@@ -1,0 +1,107 @@
+//! Sparse vectors, from the command line.
+
+use serde_json::Value;
+
+use crate::desk::Desk;
+
+const ROWS: &str = r#"{"id": "a", "text": "wings", "n": 1, "vectors": {"splade": {"indices": [7, 1996], "values": [0.5, 2]}}}
+{"id": "b", "text": "heat in slabs", "n": 2, "vectors": {"splade": {"indices": [1996], "values": [1.5]}}}
+{"id": "c", "text": "nothing", "n": 3, "vectors": {"splade": {"indices": [], "values": []}}}
+{"id": "d", "text": "cold", "n": 4, "vectors": {"splade": {"indices": [40], "values": [-1]}}}
+"#;
+
+fn desk() -> Desk {
+    let desk = Desk::new();
+    desk.write("rows.jsonl", ROWS);
+    desk
+}
+
+fn scored(found: &Value) -> Vec<(&str, f64)> {
+    let points = found["points"].as_array().unwrap();
+    let scored = |point: &'_ Value| point["score"].as_f64().unwrap();
+    points.iter().map(|point| (point["id"].as_str().unwrap(), scored(point))).collect()
+}
+
+#[test]
+fn sparse_vectors_are_built_searched_and_inspected_without_a_model() {
+    let desk = desk();
+    desk.succeed("build rows.jsonl -c rows --bm25 text:en");
+    let query = r#"{"indices":[1996,7],"values":[1,1]}"#;
+    let found = desk.json(&format!("search --sparse {query} --json"));
+    assert_eq!(scored(&found), [("a", 2.5), ("b", 1.5)]);
+    let filter = r#"{"field":"n","gt":1}"#;
+    let line = format!("search --sparse {query} --sparse-field splade --filter {filter} --json");
+    assert_eq!(scored(&desk.json(&line)), [("b", 1.5)]);
+    let out = desk.succeed(&format!("search --sparse {query} --explain"));
+    assert!(out.contains("exact dot products of 2 dimensions in splade"), "{out}");
+    assert!(out.contains("3 components added up"), "{out}");
+    let none = desk.succeed(r#"search --sparse {"indices":[3],"values":[1]}"#);
+    assert!(none.contains("no point of \"rows\" matches"), "{none}");
+
+    let line = format!("search heat --sparse {query} --hybrid rrf --sparse-weight 0.5");
+    let found = desk.json(&format!("{line} --text-weight 0.5 --json"));
+    assert_eq!(scored(&found)[0].0, "b");
+
+    let out = desk.succeed("inspect");
+    for expected in ["sparse vectors", "sparse field", "splade", "sparse.splade"] {
+        assert!(out.contains(expected), "{expected}: {out}");
+    }
+    let inspected = desk.json("inspect --json");
+    let sparse = &inspected["collections"][0]["sparse"][0];
+    assert_eq!((&sparse["vectors"], &sparse["components"]), (&3.into(), &4.into()));
+
+    let again = desk.json("build rows.jsonl -c rows --json");
+    assert_eq!(again["report"]["unchanged"], 4);
+    desk.succeed("build rows.jsonl -c rows --sparse other");
+    assert!(desk.succeed("inspect").contains("other"));
+}
+
+#[test]
+fn what_an_export_of_sparse_vectors_says_comes_back() {
+    let desk = desk();
+    desk.succeed("build rows.jsonl -c rows");
+    for name in ["points.jsonl", "points.parquet"] {
+        desk.succeed(&format!("export rows --to {name}"));
+        let collection = name.replace('.', "-");
+        let report = desk.json(&format!("import {name} --collection {collection} --json"));
+        assert_eq!(report["points"], 4);
+        let out = desk.succeed(&format!("export {collection} --to {collection}.jsonl"));
+        assert!(out.contains('4'), "{out}");
+    }
+    let text = |name: &str| std::fs::read_to_string(desk.path(name)).unwrap();
+    assert_eq!(text("points.jsonl"), text("points-jsonl.jsonl"));
+    assert_eq!(text("points.jsonl"), text("points-parquet.jsonl"));
+    let first = r#"{"id":"a","vectors":{"splade":{"indices":[7,1996],"values":[0.5,2.0]}},"payload":{"n":1,"text":"wings"}}"#;
+    assert_eq!(text("points.jsonl").lines().next().unwrap(), first);
+}
+
+#[test]
+fn what_is_no_sparse_query_or_row_is_refused() {
+    let desk = desk();
+    desk.succeed("build rows.jsonl -c rows --bm25 text:en");
+    for (line, expected) in [
+        (r#"search --sparse {"indices":[1,1],"values":[1,2]}"#, "dimension 1 twice"),
+        (r#"search --sparse {"indices":[1]}"#, "missing field"),
+        (r#"search a --sparse {"indices":[1],"values":[1]} --words-only"#, "cannot be used"),
+        (r#"search --sparse {"indices":[1],"values":[1]} --hybrid rrf"#, "--sparse-weight W"),
+        (
+            r#"search --sparse {"indices":[1],"values":[1]} --hybrid rrf --sparse-weight 0.7 --text-weight 0.4"#,
+            "add up to 1.1",
+        ),
+        ("search", "required"),
+    ] {
+        let output = desk.run(line);
+        let (_, error) = crate::desk::texts(&output);
+        assert_eq!(output.status.code(), Some(2), "{line}: {error}");
+        assert!(error.contains(expected), "{line}: {error}");
+    }
+    let bad = r#"{"id": "e", "vectors": {"splade": {"indices": [1], "values": [1, 2]}}}"#;
+    desk.write("bad.jsonl", bad);
+    let error = desk.fail("build bad.jsonl -c rows", 1);
+    assert!(error.contains("bad.jsonl line 1: field \"vectors.splade\""), "{error}");
+    desk.write("bad.jsonl", r#"{"id": "e", "vector": [1, 2]}"#);
+    let error = desk.fail("build bad.jsonl -c rows", 1);
+    assert!(error.contains("sparse fields only"), "{error}");
+    let error = desk.fail("tune -c rows", 1);
+    assert!(error.contains("sparse fields only"), "{error}");
+}
