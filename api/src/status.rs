@@ -51,6 +51,7 @@ pub(crate) fn from_encoder(error: &EncodeError) -> Status {
         | EncodeError::TextTooLong { .. }
         | EncodeError::Tokenize { .. } => Code::InvalidArgument,
         EncodeError::Cancelled(_) => Code::Cancelled,
+        EncodeError::NoAttention => Code::FailedPrecondition,
         _ => Code::Internal,
     };
     let text = with_causes(error);

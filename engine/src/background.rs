@@ -26,7 +26,6 @@ use std::time::{Duration, Instant};
 use bigrain_types::Cancel;
 use parking_lot::{Condvar, Mutex};
 
-use crate::threads::give_way;
 use crate::{Error, Result};
 
 /// Something with work to be done in the background.
@@ -95,10 +94,7 @@ impl Background {
                 (Arc::clone(&background.appointments), background.cancel.clone());
             let worker = std::thread::Builder::new()
                 .name(format!("bigrain-chores-{index}"))
-                .spawn(move || {
-                    give_way();
-                    appointments.work(&cancel);
-                })
+                .spawn(move || appointments.work(&cancel))
                 .map_err(Error::no_threads)?;
             background.workers.push(worker);
         }

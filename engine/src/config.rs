@@ -82,9 +82,10 @@ fn half_of_the_cores() -> usize {
 }
 
 impl EngineConfig {
-    /// Returns what the store may take for itself.
+    /// Returns what the store may take for itself: while one write buffer is written out, another one
+    /// is filled.
     pub(crate) fn store_bytes(&self) -> u64 {
-        self.block_cache_bytes + self.write_buffer_bytes
+        self.block_cache_bytes + 2 * self.write_buffer_bytes
     }
 
     /// Checks every value.
@@ -118,7 +119,7 @@ impl EngineConfig {
         if let Some(budget) = self.memory_budget_bytes.filter(|&budget| budget <= least) {
             return Err(Error::invalid(format!(
                 "memory_budget_bytes out of range: expected more than {least} (block_cache_bytes and \
-                 write_buffer_bytes), got {budget}"
+                 twice write_buffer_bytes), got {budget}"
             )));
         }
         if self.flush_bytes < MIN_FLUSH_BYTES {

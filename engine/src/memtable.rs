@@ -160,6 +160,11 @@ impl Memtable {
         self.columns.iter().find(|column| column.field().id == field)
     }
 
+    /// Returns about how much memory the payloads take.
+    pub fn payload_bytes(&self) -> u64 {
+        self.payload_bytes as u64
+    }
+
     /// Returns the vectors of a sparse field, by slot.
     pub fn sparse(&self, field: FieldId) -> Option<&SparseTable> {
         let column = self.sparse.iter().find(|column| column.field.id == field);

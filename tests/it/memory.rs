@@ -67,7 +67,7 @@ fn an_account_returns_to_nothing_when_its_collection_goes() {
     let folder = tempfile::tempdir().unwrap();
     let engine = Engine::open(folder.path(), config(64 * MIB)).unwrap();
     let empty = engine.memory();
-    assert_eq!(empty.used(), 2 * MIB);
+    assert_eq!(empty.used(), 3 * MIB);
     let shape = CollectionConfig::new(DIMS, Metric::Dot);
     let collection = engine.create_collection("c", shape).unwrap();
     let points = (0..300).map(|id| Point::new(id, vec![id as f32; DIMS]));
@@ -84,7 +84,7 @@ fn an_account_returns_to_nothing_when_its_collection_goes() {
 #[test]
 fn a_budget_that_the_caches_fill_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let error = Engine::open(folder.path(), config(2 * MIB)).unwrap_err();
+    let error = Engine::open(folder.path(), config(3 * MIB)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     assert!(error.to_string().contains("memory_budget_bytes"), "{error}");
 }

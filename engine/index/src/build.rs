@@ -30,7 +30,7 @@ const CHUNK: usize = 1024;
 /// Rows of the sample for each list.
 const SAMPLE_PER_LIST: usize = 40;
 
-/// The sample takes at most this many bytes.
+/// The sample takes at most this many bytes where nothing else was said.
 pub const MAX_SAMPLE_BYTES: usize = 1 << 29;
 
 /// From so many dimensions on, scanning the signs first saves more than it costs.
@@ -64,6 +64,9 @@ pub struct BuildParams {
     pub lists: Option<u32>,
     /// Where randomness begins.
     pub seed: u64,
+    /// The bytes of rows that centroids are trained on, at most; without it [`MAX_SAMPLE_BYTES`]. A row
+    /// for each list is taken in any case.
+    pub sample_bytes: Option<usize>,
 }
 
 /// The index of a segment, in memory, ready to be written.
@@ -96,7 +99,8 @@ pub fn build(
     let by_distance = binarizer.for_centroids(Metric::L2)?;
     let count = params.lists.map_or_else(|| default_lists(rows.len()), |lists| lists as usize);
     let lists = count.clamp(1, rows.len().max(1));
-    let sample = pick_sample(rows, binarizer, lists, params.seed);
+    let sample_bytes = params.sample_bytes.unwrap_or(MAX_SAMPLE_BYTES);
+    let sample = pick_sample(rows, binarizer, lists, (params.seed, sample_bytes));
     let training = KMeans::new(lists, params.seed);
     let heard = |done, of| rows.trained(done, of);
     let trained = train(&rotated(rows, binarizer, &sample)?, &by_distance, &training, &heard);
@@ -118,8 +122,13 @@ pub fn build(
 }
 
 /// Returns which rows the centroids are trained on, rising.
-fn pick_sample(rows: &dyn Rows, binarizer: &Binarizer, lists: usize, seed: u64) -> Vec<usize> {
-    let fitting = (MAX_SAMPLE_BYTES / (4 * binarizer.layout().dims())).max(lists);
+fn pick_sample(
+    rows: &dyn Rows,
+    binarizer: &Binarizer,
+    lists: usize,
+    (seed, sample_bytes): (u64, usize),
+) -> Vec<usize> {
+    let fitting = (sample_bytes / (4 * binarizer.layout().dims())).max(lists);
     let count = (lists * SAMPLE_PER_LIST).min(fitting).min(rows.len());
     pick(rows.len(), count, &mut ChaCha8Rng::seed_from_u64(seed))
 }

@@ -13,8 +13,8 @@ use crate::schema::WrittenSchema;
 use crate::terms::document_terms;
 use crate::{LexicalError, archive};
 
-/// By this tantivy sizes its first hash table; the table grows as it must.
-const TABLE_BUDGET_BYTES: usize = 15_000_000;
+/// By this tantivy sizes its first hash table, a third of it; the table grows as it must.
+const TABLE_BUDGET_BYTES: usize = 3_000_000;
 
 /// tantivy names its files by a random id; here one that is always the same stands in its place, so
 /// that the same rows give the same bytes.

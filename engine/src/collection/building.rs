@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use bigrain_index::build::MAX_SAMPLE_BYTES;
 use bigrain_index::sparse;
 use bigrain_storage::{FileRow, SegmentRow, fs};
 use bigrain_types::{SegmentId, SeqNo};
@@ -12,13 +11,18 @@ use super::handle::Shared;
 use crate::Result;
 use crate::error::Doing;
 use crate::field::Field;
-use crate::segment::{BuiltSegment, Segment, SegmentInput, SegmentParams, build_segment};
+use crate::segment::{
+    BuildMemory, BuiltSegment, Segment, SegmentInput, SegmentParams, build_segment,
+};
 
 /// Bytes of a code's factors while it is built.
 const CODE_FACTORS: u64 = 32;
 
 /// Bytes for each point while its segment is built: its place in the order, both ways, and its id.
 const POINT_BYTES: u64 = 64;
+
+/// Bytes of the table of terms that an index of payloads begins with.
+const LEXICAL_TABLE: u64 = 1 << 20;
 
 /// Bytes for each point while a sparse field is written: where its row ends.
 const ROW_END_BYTES: u64 = 8;
@@ -53,18 +57,25 @@ impl Shared {
     }
 
     /// Returns about how much memory building a segment takes: twice the codes of its largest
-    /// field and a sample of the rows, or the lists of a sparse field as far as they are put in order
-    /// together; and what maps points to offsets.
-    pub fn build_bytes(&self, points: usize) -> u64 {
+    /// field, a sample and a window of its rows, or the lists of a sparse field as far as they are put
+    /// in order together; what maps points to offsets; and terms, which take about `lexical` bytes.
+    pub fn build_bytes(&self, points: usize, lexical: u64) -> u64 {
         let points = points as u64;
+        let memory = self.build_memory();
         let fields = self.fields();
         let of_field = |field: &Arc<Field>| {
             let code = field.binarizer.layout().bytes() as u64 + CODE_FACTORS;
-            let sample = (points * 4 * field.config.dims as u64).min(MAX_SAMPLE_BYTES as u64);
-            2 * points * code + sample
+            let rows = points * 4 * field.config.dims as u64;
+            let sample = rows.min(memory.sample_bytes as u64);
+            2 * points * code + sample.max(rows.min(memory.window_bytes as u64))
         };
         let of_sparse = fields.sparse().map(|_| sparse::BUILD_BYTES + points * ROW_END_BYTES);
-        fields.iter().map(of_field).chain(of_sparse).max().unwrap_or(0) + points * POINT_BYTES
+        let largest = fields.iter().map(of_field).chain(of_sparse).max().unwrap_or(0);
+        largest + points * POINT_BYTES + lexical + LEXICAL_TABLE
+    }
+
+    fn build_memory(&self) -> BuildMemory {
+        BuildMemory::within(self.resources.limits.memory_budget_bytes)
     }
 
     fn build_in<I: SegmentInput>(
@@ -78,7 +89,9 @@ impl Shared {
         let fields: Vec<_> = all.iter().cloned().collect();
         let sparse: Vec<_> = all.sparse().cloned().collect();
         let texts: Vec<_> = all.texts().iter().map(|text| text.config.clone()).collect();
-        let params = SegmentParams { fields: &fields, sparse: &sparse, texts: &texts, seed: id.0 };
+        let (seed, memory) = (id.0, self.build_memory());
+        let params =
+            SegmentParams { fields: &fields, sparse: &sparse, texts: &texts, seed, memory };
         let built = build_segment(&**directory, folder, input, &params, &self.resources.builders);
         let BuiltSegment { order, fields } = built.doing(|| format!("build segment {id}"))?;
         let segment = Segment::open(&**directory, folder, id, &fields)

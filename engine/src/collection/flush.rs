@@ -152,7 +152,7 @@ impl Shared {
         let work = self.chores.flushing.begin(progress_of(&frozen, &self.fields()));
         let input = FrozenRows::new(&frozen, &work);
         // A flush frees more than it takes, so it is never refused; but others must know.
-        let bytes = self.build_bytes(input.slots.len());
+        let bytes = self.build_bytes(input.slots.len(), frozen.table.payload_bytes());
         let _charge = self.resources.memory.charge(Purpose::Builds, bytes);
         let new = NewSegment { id, seq: frozen.table.newest() };
         let built = if input.slots.is_empty() { None } else { Some(self.build(&input, &new)?) };

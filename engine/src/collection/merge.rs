@@ -28,6 +28,10 @@ use crate::{Error, ErrorKind, Result};
 /// After this time there may be memory for a merge.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
+/// So many times the bytes of an index of payloads are in memory while it is made: posting lists as they
+/// grow, the finished files, and the one file that they become.
+const TERM_COPIES: u64 = 3;
+
 /// Chooses what to merge next among the segments of a collection, for segments of limited rows.
 pub(super) type Choose = fn(&[SegmentSize], u64) -> Option<Vec<SegmentId>>;
 
@@ -62,7 +66,7 @@ impl Shared {
             self.note_change();
             return Ok(true);
         }
-        let bytes = self.build_bytes(input.len());
+        let bytes = self.build_bytes(input.len(), input.lexical_bytes() * TERM_COPIES);
         self.resources.filters.make_room(bytes);
         let Some(_charge) = self.resources.memory.try_charge(Purpose::Builds, bytes) else {
             let reason = format!("no memory to merge: {bytes} bytes do not fit the budget");
@@ -171,6 +175,11 @@ impl<'a> MergeInput<'a> {
     /// Returns about how many bytes its files will have.
     fn disk_bytes(&self) -> u64 {
         self.sources.iter().map(Source::disk_bytes).sum()
+    }
+
+    /// Returns the bytes of the indexes of payloads that it reads.
+    fn lexical_bytes(&self) -> u64 {
+        self.sources.iter().map(|source| source.segment.lexical.file().body_bytes()).sum()
     }
 
     /// Returns where a point lies.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use bigrain_index::build::{BuildParams, BuiltIndex, Rows, build};
+use bigrain_index::build::{BuildParams, BuiltIndex, MAX_SAMPLE_BYTES, Rows, build};
 use bigrain_index::{IndexError, codes, dense::DenseWriter, ids, lists, order, sparse};
 use bigrain_lexical::LexicalWriter;
 use bigrain_storage::{Directory, FileKind};
@@ -17,9 +17,28 @@ use crate::threads::Threads;
 /// Payloads that are asked for together.
 const PAYLOAD_BATCH: usize = 1024;
 
-/// Dense rows that are put in order in memory: within so many bytes rows are read in the order in
-/// which they lie, which for a merge is the order of its files.
-const WINDOW_BYTES: usize = 16 << 20;
+/// What a build may take beside codes and terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BuildMemory {
+    /// Rows that centroids are trained on.
+    pub sample_bytes: usize,
+    /// Dense rows that are put in order in memory: within so many bytes rows are read in the order in
+    /// which they lie, which for a merge is the order of its files.
+    pub window_bytes: usize,
+}
+
+impl BuildMemory {
+    /// Returns what suits a memory budget.
+    pub fn within(budget: Option<u64>) -> Self {
+        const WINDOW_BYTES: usize = 16 << 20;
+        const LEAST: usize = 1 << 20;
+        let part = |of: u64, most: usize| {
+            let part = budget.map(|budget| usize::try_from(budget / of).unwrap_or(usize::MAX));
+            part.map_or(most, |part| part.clamp(LEAST, most))
+        };
+        Self { sample_bytes: part(8, MAX_SAMPLE_BYTES), window_bytes: part(32, WINDOW_BYTES) }
+    }
+}
 
 /// How to build a segment.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +51,8 @@ pub(crate) struct SegmentParams<'a> {
     pub texts: &'a [TextField],
     /// Where randomness begins.
     pub seed: u64,
+    /// What it may take beside codes and terms.
+    pub memory: BuildMemory,
 }
 
 /// What was written.
@@ -71,11 +92,13 @@ pub(crate) fn build_segment<I: SegmentInput>(
         if rows.is_empty() {
             continue;
         }
-        let index = BuildParams { lists: field.config.lists, seed: params.seed };
+        let (lists, memory) = (field.config.lists, params.memory);
+        let sample_bytes = Some(memory.sample_bytes);
+        let index = BuildParams { lists, seed: params.seed, sample_bytes };
         let built = threads.run(|| build(&rows, &field.binarizer, &index))?;
         let files = FieldWriter { directory, folder, field };
         files.write_index(&built)?;
-        files.write_dense(&rows, &built.order)?;
+        files.write_dense(&rows, &built.order, memory.window_bytes)?;
         let points = rows.points();
         let points: Vec<u32> = built.order.iter().map(|&row| points[row as usize]).collect();
         if written.fields.dense.is_empty() {
@@ -157,13 +180,18 @@ impl FieldWriter<'_> {
         lists::write(directory, &self.path(FileKind::Lists), space, built)
     }
 
-    fn write_dense(&self, rows: &dyn Rows, order: &[u32]) -> Result<(), IndexError> {
+    fn write_dense(
+        &self,
+        rows: &dyn Rows,
+        order: &[u32],
+        window_bytes: usize,
+    ) -> Result<(), IndexError> {
         let path = self.path(FileKind::Dense);
         let (count, config) = (rows.len() as u64, &self.field.config);
         let mut writer =
             DenseWriter::create(self.directory, &path, count, config.dims, config.dense)?;
         let dims = config.dims;
-        let rows_at_once = (WINDOW_BYTES / (4 * dims)).clamp(1, order.len().max(1));
+        let rows_at_once = (window_bytes / (4 * dims)).clamp(1, order.len().max(1));
         let mut window = vec![0.0; rows_at_once * dims];
         for order in order.chunks(rows_at_once) {
             let mut reads: Vec<(u32, usize)> = order.iter().copied().zip(0..).collect();
@@ -268,7 +296,8 @@ mod tests {
     fn build(directory: &RamDirectory, threads: usize, input: &Points) -> Segment {
         let threads = Threads::start(threads).unwrap();
         let (fields, sparse) = &fields();
-        let params = SegmentParams { fields, sparse, texts: &[], seed: 3 };
+        let memory = BuildMemory::within(None);
+        let params = SegmentParams { fields, sparse, texts: &[], seed: 3, memory };
         let folder = Path::new("");
         let built = build_segment(directory, folder, input, &params, &threads).unwrap();
         let segment = Segment::open(directory, folder, SegmentId(1), &built.fields).unwrap();

@@ -28,7 +28,7 @@ mod input;
 mod reader;
 mod sparse_files;
 
-pub(crate) use builder::{BuiltSegment, SegmentParams, build_segment};
+pub(crate) use builder::{BuildMemory, BuiltSegment, SegmentParams, build_segment};
 pub(crate) use field_files::{FieldFiles, Placement};
 pub(crate) use input::SegmentInput;
 pub(crate) use reader::{Segment, SegmentFields};

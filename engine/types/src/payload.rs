@@ -126,22 +126,39 @@ fn is_deeper_than(value: &Value, depth: usize) -> bool {
     }
 }
 
-/// What an entry of a map takes beside its name and value, with the room that nodes keep free.
-const MEMBER_BYTES: usize = 48;
+/// A map keeps its members in nodes of eleven; one alone may have any number of them, several are half
+/// full at least.
+const NODE_MEMBERS: usize = 11;
+const LEAST_MEMBERS: usize = 6;
 
 fn members_bytes(members: &Map<String, Value>) -> usize {
-    let member = |(name, value): (&String, &Value)| MEMBER_BYTES + name.len() + value_bytes(value);
-    members.iter().map(member).sum()
+    let nodes = match members.len() {
+        0 => 0,
+        1..=NODE_MEMBERS => 1,
+        more => more.div_ceil(LEAST_MEMBERS),
+    };
+    let node = NODE_MEMBERS * (size_of::<String>() + size_of::<Value>()) + ALLOCATION_BYTES;
+    let member = |(name, value): (&String, &Value)| allocated(name.len()) + heap_bytes(value);
+    nodes * node + members.iter().map(member).sum::<usize>()
 }
 
-fn value_bytes(value: &Value) -> usize {
-    let heap = match value {
+/// What a value takes beside itself.
+fn heap_bytes(value: &Value) -> usize {
+    match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-        Value::String(text) => text.len(),
-        Value::Array(values) => values.iter().map(value_bytes).sum(),
+        Value::String(text) => allocated(text.len()),
+        Value::Array(values) => {
+            allocated(size_of_val(&**values)) + values.iter().map(heap_bytes).sum::<usize>()
+        }
         Value::Object(members) => members_bytes(members),
-    };
-    size_of::<Value>() + heap
+    }
+}
+
+/// What an allocator adds to what it is asked for, and rounds up to.
+const ALLOCATION_BYTES: usize = 16;
+
+fn allocated(bytes: usize) -> usize {
+    if bytes == 0 { 0 } else { bytes.next_multiple_of(ALLOCATION_BYTES) + ALLOCATION_BYTES }
 }
 
 impl From<Map<String, Value>> for Payload {
@@ -164,6 +181,15 @@ mod tests {
         assert_eq!(Payload::from_json(&deepest.to_json().unwrap()).unwrap(), deepest);
         let error = nested(MAX_PAYLOAD_DEPTH).to_json().unwrap_err();
         assert!(matches!(error, PayloadError::TooDeep), "{error}");
+    }
+
+    #[test]
+    fn memory_counts_nodes_and_allocations() {
+        let small = Payload::new().with("n", 1).memory_bytes();
+        assert!((500..800).contains(&small), "{small}: a node of a map is some six hundred bytes");
+        let with_text = Payload::new().with("n", "x".repeat(1000)).memory_bytes();
+        assert!((small + 1000..small + 1040).contains(&with_text), "{with_text}");
+        assert_eq!(Payload::new().memory_bytes(), 0);
     }
 
     #[test]

@@ -9,7 +9,10 @@ use crate::data::Clustered;
 fn built(rows: &Clustered, metric: Metric, lists: Option<u32>, threads: usize) -> BuiltIndex {
     let binarizer = Binarizer::new_rotation(rows.dims, Levels::TWO, metric, 3).unwrap();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    pool.install(|| build(rows, &binarizer, &BuildParams { lists, seed: 5 })).unwrap()
+    pool.install(|| {
+        build(rows, &binarizer, &BuildParams { lists, seed: 5, ..BuildParams::default() })
+    })
+    .unwrap()
 }
 
 #[test]

@@ -29,7 +29,12 @@ fn an_index_comes_back_from_its_files() {
         let levels = Levels::new(levels).unwrap();
         let data = Clustered::new(rows, 65, Metric::L2, 1);
         let binarizer = Binarizer::new_rotation(65, levels, Metric::L2, 3).unwrap();
-        let built = build(&data, &binarizer, &BuildParams { lists: Some(9), seed: 1 }).unwrap();
+        let built = build(
+            &data,
+            &binarizer,
+            &BuildParams { lists: Some(9), seed: 1, ..BuildParams::default() },
+        )
+        .unwrap();
         let directory = RamDirectory::new();
         write(&directory, &built);
 
@@ -66,7 +71,12 @@ fn codes_take_no_more_memory_than_promised() {
 fn lists_that_contradict_themselves_are_refused() {
     let data = Clustered::new(100, 20, Metric::L2, 1);
     let binarizer = Binarizer::new_rotation(20, Levels::ONE, Metric::L2, 3).unwrap();
-    let built = build(&data, &binarizer, &BuildParams { lists: Some(4), seed: 1 }).unwrap();
+    let built = build(
+        &data,
+        &binarizer,
+        &BuildParams { lists: Some(4), seed: 1, ..BuildParams::default() },
+    )
+    .unwrap();
     let header = |rows: u32, lists: u32, dims: u32, entries: u32, starts: &[u32]| {
         let directory = RamDirectory::new();
         write(&directory, &built);

@@ -20,6 +20,13 @@ pub struct TextTable {
     bytes: usize,
 }
 
+/// What a word takes beside its letters: its entry in a table that is three quarters full, and three
+/// allocations, of which two have room for four rows.
+const WORD_BYTES: usize = size_of::<(String, Postings)>() * 4 / 3 + 96;
+
+/// What one more row takes, in arrays that are three quarters full.
+const POSTING_BYTES: usize = 2 * size_of::<u32>() * 4 / 3;
+
 /// The rows that have one word.
 #[derive(Debug, Default)]
 struct Postings {
@@ -67,14 +74,14 @@ impl TextTable {
         analyzer.words_of(payload, &mut |word| {
             words += 1;
             let Some(found) = postings.get_mut(word) else {
-                *bytes += word.len() + size_of::<(String, Postings)>() + 2 * size_of::<u32>();
+                *bytes += word.len() + WORD_BYTES;
                 postings.insert(word.to_owned(), Postings { rows: vec![row], counts: vec![1] });
                 return;
             };
             match (found.rows.last(), found.counts.last_mut()) {
                 (Some(&last), Some(count)) if last == row => *count += 1,
                 _ => {
-                    *bytes += 2 * size_of::<u32>();
+                    *bytes += POSTING_BYTES;
                     found.rows.push(row);
                     found.counts.push(1);
                 }

@@ -79,21 +79,23 @@ pub(super) fn run(args: &CheckArgs, session: &mut Session<'_>) -> anyhow::Result
     for mode in [SamplingMode::Proportional, softmax(1.0), softmax(0.1), softmax(0.02)] {
         let sets = documents.ids.iter().zip(&contrasts);
         let sets = sets.map(|(id, contrast)| sampler(mode).sample(&id.to_string(), contrast));
+        let sets: Vec<_> = sets.collect();
         let method = format!("B-PROP, {mode}");
-        rows.push(documents.row(method, sets.collect(), encoder, session)?);
+        rows.push(documents.row(method, &sets, encoder, session)?);
     }
     let background = unigrams.background();
     let sampler = sampler(SamplingMode::Proportional);
     let of_documents = || documents.ids.iter().map(PointId::to_string).zip(&documents.texts);
-    let sets = of_documents().map(|(id, text)| background.sample(&id, text, &sampler)).collect();
-    rows.push(documents.row("PROP, unigram".to_owned(), sets, encoder, session)?);
+    let sets = of_documents().map(|(id, text)| background.sample(&id, text, &sampler));
+    let sets: Vec<_> = sets.collect();
+    rows.push(documents.row("PROP, unigram".to_owned(), &sets, encoder, session)?);
     let sets = of_documents().map(|(id, text)| {
         let words: BTreeSet<String> = unigram_words(text).collect();
         sampler.sample_evenly(&id, words)
     });
     rows.push(documents.row(
         "random words of the document".to_owned(),
-        sets.collect(),
+        &sets.collect::<Vec<_>>(),
         encoder,
         session,
     )?);
@@ -130,7 +132,7 @@ impl Documents {
     fn row(
         &self,
         method: String,
-        sets: Vec<Vec<SampledPair>>,
+        sets: &[Vec<SampledPair>],
         encoder: &dyn TextEncoder,
         session: &Session<'_>,
     ) -> anyhow::Result<Row> {

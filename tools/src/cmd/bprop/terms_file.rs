@@ -142,7 +142,7 @@ fn write_batch(
     // A document without a text gives a line without words, so that lines can be counted.
     let text = |record: &Record| match &record.content {
         Content::Text(text) if !text.trim().is_empty() => Some(text.clone()),
-        _ => None,
+        Content::Text(_) | Content::Vector(_) | Content::Named { .. } => None,
     };
     let texts: Vec<Option<String>> = batch.iter().map(text).collect();
     let present: Vec<&str> = texts.iter().flatten().map(String::as_str).collect();
