@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo bench -p bigrain-benches --bench long_text -- --tokens 2048 --threads 2 --texts 4
+//! cargo bench -p bigrain-benches --bench long_text -- --tokens 32768 --layers 2 --rounds 1
 //! ```
 //!
 //! A model of the shape of the published M2-BERT ones (12 layers of 768 channels) for texts of
@@ -23,7 +24,6 @@ use std::time::Instant;
 use bigrain_encoders::{EncodeOptions, OpenOptions, Runtime, SentenceEncoder, TextEncoder};
 
 const CHANNELS: usize = 768;
-const LAYERS: usize = 12;
 const WIDE: usize = 3_072;
 const BLOCKS: usize = 4;
 const ORDER: usize = 128;
@@ -43,7 +43,7 @@ enum Fill {
 
 type Tensor = (String, Vec<usize>, Fill);
 
-fn tensors(tokens: usize) -> Vec<Tensor> {
+fn tensors(tokens: usize, layers: usize) -> Vec<Tensor> {
     let mut tensors: Vec<Tensor> = Vec::new();
     let mut put = |name: String, shape: &[usize], fill| tensors.push((name, shape.to_vec(), fill));
     let weight = Fill::Random(0.035);
@@ -52,7 +52,7 @@ fn tensors(tokens: usize) -> Vec<Tensor> {
     put("embeddings.token_type_embeddings.weight".into(), &[2, CHANNELS], weight);
     put("embeddings.LayerNorm.weight".into(), &[CHANNELS], Fill::Constant(1.0));
     put("embeddings.LayerNorm.bias".into(), &[CHANNELS], Fill::Constant(0.0));
-    for layer in 0..LAYERS {
+    for layer in 0..layers {
         let layer = format!("encoder.layer.{layer}");
         let mut put =
             |name: &str, shape: &[usize], fill| put(format!("{layer}.{name}"), shape, fill);
@@ -92,10 +92,10 @@ fn tensors(tokens: usize) -> Vec<Tensor> {
 }
 
 /// Writes a model folder, tensor by tensor, so that it is never held in memory.
-fn write_model(folder: &Path, tokens: usize) -> std::io::Result<()> {
+fn write_model(folder: &Path, tokens: usize, layers: usize) -> std::io::Result<()> {
     let config = format!(
         r#"{{"model_type": "m2_bert", "vocab_size": {VOCABULARY}, "hidden_size": {CHANNELS},
-            "num_hidden_layers": {LAYERS}, "intermediate_size": {WIDE}, "hidden_act": "gelu",
+            "num_hidden_layers": {layers}, "intermediate_size": {WIDE}, "hidden_act": "gelu",
             "max_position_embeddings": {tokens}, "long_conv_l_max": {tokens},
             "hyena_filter_order": {ORDER}, "hyena_emb_dim": {INPUTS},
             "monarch_mlp_nblocks": {BLOCKS}}}"#
@@ -107,7 +107,7 @@ fn write_model(folder: &Path, tokens: usize) -> std::io::Result<()> {
     }
     fs::write(folder.join("vocab.txt"), vocabulary)?;
 
-    let tensors = tensors(tokens);
+    let tensors = tensors(tokens, layers);
     let (mut entries, mut end) = (Vec::new(), 0);
     for (name, shape, _) in &tensors {
         let start = end;
@@ -159,17 +159,18 @@ fn argument(name: &str, default: usize) -> Result<usize, Box<dyn Error>> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let tokens = argument("--tokens", 2_048)?;
+    let layers = argument("--layers", 12)?;
     let threads = argument("--threads", 2)?;
     let texts = argument("--texts", 1)?;
     let rounds = argument("--rounds", 3)?;
 
     let folder = tempfile::tempdir()?;
-    write_model(folder.path(), tokens)?;
+    write_model(folder.path(), tokens, layers)?;
     let start = Instant::now();
     let encoder =
         SentenceEncoder::open(folder.path(), &OpenOptions::default(), Runtime::new(threads)?)?;
     println!(
-        "{LAYERS} layers of {CHANNELS} channels, {tokens} tokens, {threads} threads: opened in \
+        "{layers} layers of {CHANNELS} channels, {tokens} tokens, {threads} threads: opened in \
          {:.1} s, {} MB resident (peak {} MB)",
         start.elapsed().as_secs_f64(),
         megabytes(resident("VmRSS")),
