@@ -104,7 +104,7 @@ fn missing_and_mis_shaped_filters_are_named() {
     folder
         .write("config.json", config.replace("\"long_conv_l_max\": 64", "\"long_conv_l_max\": 32"));
     let error = folder.refusal();
-    assert!(error.contains("pos_emb.z: expected shape [1, 32, 5], got [1, 64, 5]"), "{error}");
+    assert!(error.contains("pos_emb.z: expected [1, 32, 5], got [1, 64, 5]"), "{error}");
 }
 
 #[test]
