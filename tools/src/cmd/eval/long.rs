@@ -38,7 +38,7 @@ pub struct LongArgs {
     #[arg(long, requires = "corpus", conflicts_with_all = ["oversampling", "hybrid"])]
     long: bool,
     /// Words of a chunk
-    #[arg(long, value_name = "N", requires = "long", default_value = "150")]
+    #[arg(long, value_name = "N", requires = "long", default_value = "100")]
     chunk_words: NonZeroUsize,
 }
 
