@@ -118,9 +118,11 @@ impl VectorSearch<'_> {
     }
 
     /// The recall that a filtered search aims at. What was calibrated for all rows holds for a part of
-    /// them roughly, so half of what the target gives up is kept.
+    /// them roughly, and least where what matches lies far from the query, so no more than a quarter of
+    /// what the target gives up is given up here.
     fn filtered_target(&self) -> f32 {
-        f32::midpoint(self.params.target_recall(), 1.0)
+        let target = self.params.target_recall();
+        target + 0.75 * (1.0 - target)
     }
 
     /// Returns how many lists to probe where a share of the rows near the query matches: as many as
