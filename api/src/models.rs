@@ -179,7 +179,7 @@ impl Model {
         kind: TextKind,
         cancel: &Cancel,
     ) -> Result<Embeddings, Status> {
-        let options = EncodeOptions { kind, cancel: cancel.clone() };
+        let options = EncodeOptions { kind, cancel: cancel.clone(), ..EncodeOptions::default() };
         let lane = if kind == TextKind::Query { Lane::Query } else { Lane::Bulk };
         let ticket = self.service.submit(texts, lane, &options);
         let embeddings = ticket.and_then(bigrain_encoders::Ticket::wait);

@@ -51,6 +51,7 @@ pub(crate) fn from_encoder(error: &EncodeError) -> Status {
         | EncodeError::TextTooLong { .. }
         | EncodeError::Tokenize { .. } => Code::InvalidArgument,
         EncodeError::Cancelled(_) => Code::Cancelled,
+        EncodeError::NoAttention => Code::FailedPrecondition,
         _ => Code::Internal,
     };
     let text = with_causes(error);
@@ -66,7 +67,7 @@ pub(crate) fn from_encoder_service(error: &ServiceError) -> Status {
         ServiceError::Encode(error) => from_encoder(error),
         ServiceError::Full(full) => Status::resource_exhausted(full.to_string()),
         ServiceError::Closed => Status::unavailable(error.to_string()),
-        _ => {
+        ServiceError::Panicked | _ => {
             tracing::error!(%error, "encoding failed");
             Status::internal(error.to_string())
         }

@@ -4,6 +4,7 @@ use bigrain_types::{Cancel, Cancelled, EmbeddingSpaceId};
 use thiserror::Error;
 
 use crate::embeddings::Embeddings;
+use crate::progress::EncodeProgress;
 use crate::tokenize::TokenizerError;
 
 /// The longest text, in bytes of UTF-8. Longer ones are refused rather than tokenized: a model
@@ -41,6 +42,21 @@ pub trait TextEncoder: Send + Sync {
     /// nothing is returned.
     fn encode(&self, texts: &[&str], options: &EncodeOptions) -> Result<Embeddings, EncodeError>;
 
+    /// Says how much the first token of each text attends, in the last layer, to each word: the mean
+    /// over heads of the attention to the word's first piece. Words come in their order, as they
+    /// stand in the text.
+    ///
+    /// # Errors
+    ///
+    /// As [`TextEncoder::encode`], whose prompts are left out, and [`EncodeError::NoAttention`] for an encoder without it.
+    fn word_attention(
+        &self,
+        _texts: &[&str],
+        _options: &EncodeOptions,
+    ) -> Result<Vec<Vec<WordAttention>>, EncodeError> {
+        Err(EncodeError::NoAttention)
+    }
+
     /// Encodes one query.
     ///
     /// # Errors
@@ -57,8 +73,20 @@ pub trait TextEncoder: Send + Sync {
 pub struct EncodeOptions {
     /// Whether the texts are documents or queries. Default: documents.
     pub kind: TextKind,
-    /// Stops the work between two batches. Default: a flag nobody has raised.
+    /// Stops the work between two batches, or sooner where a batch takes seconds. Default: a flag
+    /// nobody has raised.
     pub cancel: Cancel,
+    /// Hears how far the work has come. Default: nobody does.
+    pub progress: EncodeProgress,
+}
+
+/// A word of a text, and how much is attended to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WordAttention {
+    /// The word, as it stands in the text.
+    pub word: String,
+    /// A share of 1.
+    pub attention: f32,
 }
 
 /// What a text is for; some models put a different prefix before each kind.
@@ -99,6 +127,9 @@ pub enum EncodeError {
         #[source]
         source: TokenizerError,
     },
+    /// An encoder that was asked what it attends to, and has no attention.
+    #[error("the encoder has no attention: expected a model of the BERT family")]
+    NoAttention,
     /// The caller gave up.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
@@ -115,6 +146,7 @@ impl EncodeError {
             Self::Tokenize { position, source } => {
                 Self::Tokenize { position: of(position), source }
             }
+            Self::NoAttention => Self::NoAttention,
             Self::Cancelled(cancelled) => Self::Cancelled(cancelled),
         }
     }

@@ -26,15 +26,18 @@
 //! downloaded, and nothing of the folder is touched once the encoder is open.
 
 mod architecture;
+pub mod b_prop;
 mod batch;
 mod bert;
 mod cross;
 mod embeddings;
 mod encoder;
 mod inspect;
+mod m2_bert;
 mod model_dir;
 mod nn;
 mod pooling;
+mod progress;
 mod projection;
 mod quantize;
 mod runtime;
@@ -50,10 +53,14 @@ pub use architecture::{Architecture, ModelConfigError};
 pub use bert::BertConfig;
 pub use cross::{CrossEncoder, CrossOptions, CrossScorer, ScoreActivation, ScoreError};
 pub use embeddings::{Embeddings, EncodeStats};
-pub use encoder::{EncodeError, EncodeOptions, MAX_TEXT_BYTES, TextEncoder, TextKind};
+pub use encoder::{
+    EncodeError, EncodeOptions, MAX_TEXT_BYTES, TextEncoder, TextKind, WordAttention,
+};
 pub use inspect::{ModelKind, ModelReport};
+pub use m2_bert::{M2BertConfig, PadPolicy};
 pub use model_dir::{DenseActivation, DenseModule, ModelDir, ModelDirError, OpenOptions, Prompts};
 pub use pooling::Pooling;
+pub use progress::EncodeProgress;
 pub use quantize::{CALIBRATION_TEXTS, LayerReport, QuantizeError, QuantizeReport, quantize_model};
 pub use runtime::{MAX_THREADS, Runtime, RuntimeError};
 pub use sentence_encoder::{OpenEncoderError, SentenceEncoder};

@@ -7,15 +7,17 @@ use bigrain_types::{Cancel, EmbeddingSpaceId, normalize};
 use rayon::prelude::*;
 use thiserror::Error;
 
-use crate::architecture::{BuildModelError, Head, ModelConfigError, TextModel};
-use crate::batch::{PackedBatch, Sharing, run_batches};
+use crate::architecture::{BuildModelError, EmbedTexts, Head, ModelConfigError, TextModel};
+use crate::batch::{PackedBatch, Sharing, plan_batches};
 use crate::embeddings::{Embeddings, EncodeStats, TextCount};
-use crate::encoder::{EncodeError, EncodeOptions, TextEncoder, TextKind, check_texts};
+use crate::encoder::{
+    EncodeError, EncodeOptions, TextEncoder, TextKind, WordAttention, check_texts,
+};
 use crate::model_dir::{ModelDir, ModelDirError, OpenOptions};
 use crate::nn::Observations;
 use crate::projection::{BuildProjectionError, Projection};
 use crate::runtime::Runtime;
-use crate::tokenize::{TextTokenizer, TokenIds, TokenizerError};
+use crate::tokenize::{TextTokenizer, TokenIds, TokenizerError, WordIds};
 use crate::weights::{Checkpoint, Tensors, WeightsError};
 
 /// A sentence encoder, opened from a model folder.
@@ -168,30 +170,79 @@ impl SentenceEncoder {
     }
 
     /// Embeds tokenized texts; returns rows in the order of the texts.
-    fn embed(&self, texts: &[TokenIds], cancel: &Cancel) -> Result<Vec<f32>, EncodeError> {
-        let lengths: Vec<usize> =
-            texts.iter().map(|text| self.model.computed_tokens(text.ids.len())).collect();
-        let work = |batch: &[usize], sharing| {
-            let packed = PackedBatch::new(batch.iter().map(|&text| &texts[text].ids[..]));
-            self.embed_batch(&packed, sharing)
+    fn embed(&self, texts: &[TokenIds], options: &EncodeOptions) -> Result<Vec<f32>, EncodeError> {
+        let ids: Vec<&[u32]> = texts.iter().map(|text| &text.ids[..]).collect();
+        let how = EmbedTexts {
+            runtime: &self.runtime,
+            pooling: self.dir.pooling,
+            width: self.dims(),
+            cancel: &options.cancel,
+            progress: &options.progress,
         };
-        Ok(run_batches(&self.runtime, &lengths, self.dims(), cancel, work)?)
-    }
-
-    /// Runs the model on one batch and pools; returns one row a text.
-    fn embed_batch(&self, batch: &PackedBatch, sharing: Sharing) -> Vec<f32> {
-        let mut pooled = self.model.embed(batch, self.dir.pooling, sharing);
+        let mut pooled = self.model.embed_texts(&ids, how)?;
         for layer in &self.dense {
             pooled = layer.apply(&pooled);
         }
         if self.dir.normalize {
             pooled.chunks_exact_mut(self.dims()).for_each(normalize);
         }
-        pooled
+        Ok(pooled)
+    }
+}
+
+impl SentenceEncoder {
+    /// The words of tokenized texts with the attention to each.
+    fn attend(
+        &self,
+        texts: &[(String, WordIds)],
+        cancel: &Cancel,
+    ) -> Result<Vec<Vec<WordAttention>>, EncodeError> {
+        let ids: Vec<&[u32]> = texts.iter().map(|(_, words)| &words.ids[..]).collect();
+        let lengths: Vec<usize> = ids.iter().map(|ids| ids.len()).collect();
+        let plan = plan_batches(&lengths, self.runtime.threads());
+        let mut all = vec![Vec::new(); texts.len()];
+        for batch in &plan.batches {
+            cancel.check()?;
+            let packed = PackedBatch::new(batch.iter().map(|&text| ids[text]));
+            let attention = self
+                .runtime
+                .pool()
+                .install(|| self.model.first_token_attention(&packed, Sharing::Pool))
+                .ok_or(EncodeError::NoAttention)?;
+            for (&text, &start) in batch.iter().zip(packed.bounds()) {
+                let (source, words) = &texts[text];
+                let words = words.words.iter().map(|(token, place)| WordAttention {
+                    word: source.get(place.clone()).unwrap_or_default().to_owned(),
+                    attention: attention[start + token],
+                });
+                all[text] = words.collect();
+            }
+        }
+        Ok(all)
     }
 }
 
 impl TextEncoder for SentenceEncoder {
+    fn word_attention(
+        &self,
+        texts: &[&str],
+        options: &EncodeOptions,
+    ) -> Result<Vec<Vec<WordAttention>>, EncodeError> {
+        check_texts(texts)?;
+        let words = |(position, text): (usize, &&str)| {
+            let text = if self.dir.lowercase { text.to_lowercase() } else { (*text).to_owned() };
+            let words = self.tokenizer.encode_words(&text);
+            words
+                .map(|words| (text, words))
+                .map_err(|source| EncodeError::Tokenize { position, source })
+        };
+        let texts: Vec<(String, WordIds)> = self
+            .runtime
+            .pool()
+            .install(|| texts.par_iter().enumerate().map(words).collect::<Result<_, _>>())?;
+        self.attend(&texts, &options.cancel)
+    }
+
     fn dims(&self) -> usize {
         self.dir.dims()
     }
@@ -219,7 +270,7 @@ impl TextEncoder for SentenceEncoder {
         let start = Instant::now();
         let tokens = self.tokenize(texts, options.kind)?;
         let tokenized = Instant::now();
-        let data = self.embed(&tokens, &options.cancel)?;
+        let data = self.embed(&tokens, options)?;
         let counts: Vec<TextCount> = tokens
             .iter()
             .map(|text| TextCount { tokens: text.ids.len() as u32, truncated: text.truncated })

@@ -27,7 +27,7 @@ fn expected_reads(verify_io: VerifyIo, exact: bool) -> &'static [&'static str] {
         VerifyIo::Uring => &["io_uring"],
         VerifyIo::Pread => &["pool of threads"],
         // As the file lies in memory.
-        _ => &[
+        VerifyIo::Auto | _ => &[
             "map",
             "map where in memory, else io_uring",
             "map where in memory, else pool of threads",

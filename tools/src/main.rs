@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use bigrain_engine::{Cancel, VerifyIo};
 use bigrain_tools::cmd::{
-    backup, build, check, compact, delete, demo, encode, eval, export, facet, import, inspect,
-    model, quantize, recommend, restore, scroll, search, serve, tune, update, verify,
+    backup, bprop, build, check, compact, delete, demo, encode, eval, export, facet, import,
+    inspect, model, quantize, recommend, restore, scroll, search, serve, tune, update, verify,
 };
 use bigrain_tools::session::Session;
 use bigrain_tools::{failure, interrupt};
@@ -35,6 +35,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::BuildArgs),
+    Bprop(bprop::BpropArgs),
     Search(search::SearchArgs),
     Recommend(recommend::RecommendArgs),
     Facet(facet::FacetArgs),
@@ -73,6 +74,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let mut session = Session { data, threads, verify_io, cancel, out: &mut out };
     let result = match &cli.command {
         Command::Build(args) => build::run(args, &mut session),
+        Command::Bprop(args) => bprop::run(args, &mut session),
         Command::Search(args) => search::run(args, &mut session),
         Command::Recommend(args) => recommend::run(args, &mut session),
         Command::Facet(args) => facet::run(args, &mut session),

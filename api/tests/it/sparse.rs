@@ -23,7 +23,7 @@ fn named(vector: SparseVector) -> NamedVector {
 }
 
 fn only(id: u64, vector: SparseVector) -> Point {
-    let payload_json = format!(r#"{{"even": {}}}"#, id % 2 == 0);
+    let payload_json = format!(r#"{{"even": {}}}"#, id.is_multiple_of(2));
     Point { id: Some(num(id)), vectors: vec![named(vector)], payload_json, ..Point::default() }
 }
 

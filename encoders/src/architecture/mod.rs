@@ -12,11 +12,13 @@ mod text_model;
 use serde::Deserialize;
 
 use crate::bert::{BertConfig, BertTextModel};
+use crate::m2_bert::{M2BertConfig, M2BertTextModel, PadPolicy};
+use crate::pooling::Pooling;
 use crate::weights::{TensorSpec, Tensors, WeightsError};
 
 pub use config_error::ModelConfigError;
 pub(crate) use config_error::{check_sizes, range};
-pub(crate) use text_model::{Head, TextModel};
+pub(crate) use text_model::{EmbedTexts, Head, TextModel};
 
 /// The shape of a model, as the `config.json` of its family gives it.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +26,8 @@ pub(crate) use text_model::{Head, TextModel};
 pub enum Architecture {
     /// BERT and its relatives with the same arithmetic.
     Bert(BertConfig),
+    /// M2-BERT, and how far it pads texts.
+    M2Bert(M2BertConfig, PadPolicy),
 }
 
 /// A model that could not be built from its configuration and tensors.
@@ -50,6 +54,11 @@ impl Architecture {
         }
         // The family comes first: another family's file lacks fields, which would say less.
         let kind: Kind = serde_json::from_slice(json)?;
+        // Before BERT, as which some of these models pass themselves off.
+        if M2BertConfig::recognizes(json) {
+            return M2BertConfig::parse(json)
+                .map(|config| Self::M2Bert(config, PadPolicy::default()));
+        }
         if BertConfig::knows(&kind.model_type) {
             return BertConfig::parse(json).map(Self::Bert);
         }
@@ -61,6 +70,7 @@ impl Architecture {
     pub fn family(&self) -> &str {
         match self {
             Self::Bert(config) => &config.model_type,
+            Self::M2Bert(..) => M2BertConfig::MODEL_TYPE,
         }
     }
 
@@ -69,6 +79,7 @@ impl Architecture {
     pub fn hidden_size(&self) -> usize {
         match self {
             Self::Bert(config) => config.hidden_size,
+            Self::M2Bert(config, _) => config.hidden_size,
         }
     }
 
@@ -77,6 +88,7 @@ impl Architecture {
     pub fn vocab_size(&self) -> usize {
         match self {
             Self::Bert(config) => config.vocab_size,
+            Self::M2Bert(config, _) => config.vocab_size,
         }
     }
 
@@ -85,6 +97,23 @@ impl Architecture {
     pub fn max_tokens(&self) -> usize {
         match self {
             Self::Bert(config) => config.max_tokens(),
+            Self::M2Bert(config, _) => config.max_tokens(),
+        }
+    }
+
+    /// The same shape with a caller's padding, where texts are padded at all.
+    pub(crate) fn padded_by(self, pad_policy: PadPolicy) -> Self {
+        match self {
+            Self::Bert(config) => Self::Bert(config),
+            Self::M2Bert(config, _) => Self::M2Bert(config, pad_policy),
+        }
+    }
+
+    /// How rows become a vector where neither folder nor caller says.
+    pub(crate) fn default_pooling(&self) -> Pooling {
+        match self {
+            Self::Bert(_) => Pooling::Mean,
+            Self::M2Bert(..) => Pooling::Pooler,
         }
     }
 
@@ -92,13 +121,15 @@ impl Architecture {
     pub(crate) fn pair_types(&self) -> usize {
         match self {
             Self::Bert(config) => config.pair_types(),
+            Self::M2Bert(..) => 1,
         }
     }
 
-    /// The name of the layer that gives the label of [`Head::Classifier`].
+    /// The name of the layer that gives the label of [`Head::Classifier`]; empty in families without.
     pub(crate) fn label_layer(&self) -> &'static str {
         match self {
             Self::Bert(config) => config.label_layer(),
+            Self::M2Bert(..) => "",
         }
     }
 
@@ -106,6 +137,7 @@ impl Architecture {
     pub(crate) fn tensors(&self, head: Head) -> Vec<TensorSpec> {
         match self {
             Self::Bert(config) => config.tensors(head),
+            Self::M2Bert(config, _) => config.tensors(head),
         }
     }
 
@@ -114,6 +146,7 @@ impl Architecture {
     pub(crate) fn fingerprint(&self) -> String {
         match self {
             Self::Bert(config) => config.fingerprint(),
+            Self::M2Bert(config, pad_policy) => config.fingerprint(*pad_policy),
         }
     }
 
@@ -125,6 +158,10 @@ impl Architecture {
     ) -> Result<Box<dyn TextModel>, BuildModelError> {
         match self {
             Self::Bert(config) => Ok(Box::new(BertTextModel::build(config, tensors, head)?)),
+            Self::M2Bert(config, pad_policy) => {
+                config.check_head(head)?;
+                Ok(Box::new(M2BertTextModel::build(config, *pad_policy, tensors, head)?))
+            }
         }
     }
 }

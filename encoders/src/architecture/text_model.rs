@@ -2,8 +2,12 @@
 
 use std::fmt;
 
-use crate::batch::{PackedBatch, Sharing};
+use bigrain_types::{Cancel, Cancelled};
+
+use crate::batch::{PackedBatch, Sharing, run_batches};
 use crate::pooling::Pooling;
+use crate::progress::EncodeProgress;
+use crate::runtime::Runtime;
 
 /// What a model has above its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +28,21 @@ impl Head {
     }
 }
 
+/// How texts are to be embedded.
+#[derive(Clone, Copy)]
+pub(crate) struct EmbedTexts<'a> {
+    /// The threads to use.
+    pub(crate) runtime: &'a Runtime,
+    /// How rows become a vector.
+    pub(crate) pooling: Pooling,
+    /// Values of a vector.
+    pub(crate) width: usize,
+    /// Stops the work.
+    pub(crate) cancel: &'a Cancel,
+    /// Hears how far it has come.
+    pub(crate) progress: &'a EncodeProgress,
+}
+
 /// A model that is ready to run.
 ///
 /// It is immutable and shared between threads. What it gives for a text does not depend on the
@@ -35,9 +54,26 @@ pub(crate) trait TextModel: Send + Sync + fmt::Debug {
     /// [`Pooling::Pooler`] is for a model that was built with a [`Head`].
     fn embed(&self, batch: &PackedBatch, pooling: Pooling, sharing: Sharing) -> Vec<f32>;
 
-    /// How many tokens the model computes for a text of `tokens`, padding included; batches are
-    /// planned by it.
-    fn computed_tokens(&self, tokens: usize) -> usize {
-        tokens
+    /// How much the first token of each text attends to each token, in the last layer and in the mean
+    /// over heads; one value a token of the batch. `None` in families without attention.
+    fn first_token_attention(&self, _batch: &PackedBatch, _sharing: Sharing) -> Option<Vec<f32>> {
+        None
+    }
+
+    /// Embeds texts, `[texts, width]`, in their order: in packed batches, unless a model makes its
+    /// own. Ids and lengths are as in [`TextModel::embed`].
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] when the caller gave up; then nothing is returned.
+    fn embed_texts(&self, texts: &[&[u32]], how: EmbedTexts<'_>) -> Result<Vec<f32>, Cancelled> {
+        let lengths: Vec<usize> = texts.iter().map(|text| text.len()).collect();
+        let steps = how.progress.steps(texts.len());
+        run_batches(how.runtime, &lengths, how.width, how.cancel, |batch, sharing| {
+            let packed = PackedBatch::new(batch.iter().map(|&text| texts[text]));
+            let rows = self.embed(&packed, how.pooling, sharing);
+            steps.add(batch.len());
+            rows
+        })
     }
 }

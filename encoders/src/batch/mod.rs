@@ -9,5 +9,5 @@ mod plan;
 mod run;
 
 pub(crate) use packed::PackedBatch;
-pub(crate) use plan::Sharing;
+pub(crate) use plan::{Sharing, plan_batches};
 pub(crate) use run::run_batches;

@@ -42,6 +42,8 @@ struct Reference {
     hidden: Option<Vec<f32>>,
     pooled: Option<Vec<f32>>,
     logits: Option<Vec<f32>>,
+    /// `[texts, heads, 31, 31]`, texts padded to as much.
+    attention: Option<Vec<f32>>,
 }
 
 impl Reference {
@@ -81,6 +83,7 @@ fn reference(name: &str) -> Reference {
         hidden: padded_rows.or_else(|| floats("real_rows")),
         pooled: floats("pooler_output"),
         logits: floats("logits"),
+        attention: floats("last_attentions"),
     }
 }
 
@@ -133,6 +136,29 @@ fn labels_of_every_family_equal_the_reference() {
         if let Some(expected) = reference.hidden {
             assert_close(name, &hidden, &expected);
         }
+    }
+}
+
+#[test]
+fn attention_of_the_first_token_equals_the_reference() {
+    for name in ["bert-tiny", "roberta-tiny", "bert-cross-tiny"] {
+        let reference = reference(name);
+        let Some(attention) = &reference.attention else { panic!("{name} has no attention") };
+        let (model, _) = model(name, Head::None);
+        let batch = reference.batch();
+        let mut scratch = BertScratch::default();
+        let got = model.first_token_attention(&batch, Sharing::OneThread, &mut scratch);
+        let of_texts = attention.chunks(attention.len() / reference.ids.len());
+        let mut expected = Vec::new();
+        for (heads, ids) in of_texts.zip(&reference.ids) {
+            let heads: Vec<&[f32]> = heads.chunks(31 * 31).collect();
+            for token in 0..ids.len() {
+                let sum: f32 = heads.iter().map(|head| head[token]).sum();
+                expected.push(sum / heads.len() as f32);
+            }
+        }
+        assert_close(name, &got, &expected);
+        assert!((got[..reference.ids[0].len()].iter().sum::<f32>() - 1.0).abs() < 1e-5);
     }
 }
 

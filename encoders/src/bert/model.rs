@@ -21,7 +21,7 @@ use crate::architecture::{BuildModelError, Head};
 use crate::batch::{PackedBatch, Sharing};
 use crate::nn::{
     AlignedBuffer, Attention, AttentionScratch, FeedForward, FeedForwardScratch, LayerNorm, Linear,
-    PositionBias, TILE_ROWS, dense, gelu_all,
+    PositionBias, TILE_ROWS, dense, first_token_attention, gelu_all,
 };
 use crate::weights::{Tensors, WeightsError};
 
@@ -174,6 +174,19 @@ impl BertModel {
             });
         }
         x
+    }
+
+    /// Returns how much the first token of each text attends to each token in the last layer: the
+    /// mean over heads, one value a token of the batch. Ids and lengths as in [`BertModel::forward`].
+    pub(crate) fn first_token_attention(
+        &self,
+        batch: &PackedBatch,
+        sharing: Sharing,
+        scratch: &mut BertScratch,
+    ) -> Vec<f32> {
+        self.forward(batch, sharing, scratch);
+        // What the last layer's attention read is still there.
+        first_token_attention(&self.attention, &scratch.qkv, batch.bounds())
     }
 
     /// Applies the head's layer to the first rows of texts, `[texts, hidden]`; without one they are

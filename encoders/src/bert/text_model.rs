@@ -42,4 +42,11 @@ impl TextModel for BertTextModel {
         self.scratch.lock().push(scratch);
         if pooling == Pooling::Pooler { self.model.pool(pooled) } else { pooled }
     }
+
+    fn first_token_attention(&self, batch: &PackedBatch, sharing: Sharing) -> Option<Vec<f32>> {
+        let mut scratch = self.scratch.lock().pop().unwrap_or_default();
+        let attention = self.model.first_token_attention(batch, sharing, &mut scratch);
+        self.scratch.lock().push(scratch);
+        Some(attention)
+    }
 }

@@ -147,8 +147,7 @@ impl CrossScorer for CrossEncoder {
         check_texts(passages).map_err(ScoreError::Passage)?;
         cancel.check()?;
         let pairs = self.tokenize(query, passages).map_err(ScoreError::Passage)?;
-        let lengths: Vec<usize> =
-            pairs.iter().map(|pair| self.model.computed_tokens(pair.ids.len())).collect();
+        let lengths: Vec<usize> = pairs.iter().map(|pair| pair.ids.len()).collect();
         let scores = run_batches(&self.runtime, &lengths, 1, cancel, |batch, sharing| {
             let batch = batch.iter().map(|&pair| (&pairs[pair].ids[..], &pairs[pair].types[..]));
             let batch = PackedBatch::with_types(batch);

@@ -16,7 +16,8 @@
 //! ```
 //!
 //! The first says how rows become a vector. The second does not: without `modules.json` rows are
-//! averaged and not normalised, unless [`OpenOptions`] says otherwise.
+//! averaged (of M2-BERT, pooled as its family does it) and not normalised, unless [`OpenOptions`]
+//! says otherwise.
 //!
 //! Which families there are is said in `architecture`.
 
@@ -30,6 +31,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::architecture::Architecture;
+use crate::m2_bert::PadPolicy;
 use crate::pooling::Pooling;
 
 pub use dense::{DenseActivation, DenseModule};
@@ -50,6 +52,9 @@ pub struct OpenOptions {
     /// What is put before texts. A model that was trained with prefixes which its folder does not
     /// state (E5: `query: ` and `passage: `) needs them; they are never guessed.
     pub prompts: Option<Prompts>,
+    /// How far texts are padded by a model that has no attention mask (M2-BERT); part of what the
+    /// model computes. Default: to the longest text it reads.
+    pub pad_policy: PadPolicy,
 }
 
 /// Everything a model folder says, read and checked; its weights are not read yet.
@@ -127,7 +132,8 @@ impl ModelDir {
         let root = path.join(&modules.transformer);
         let config_path = root.join("config.json");
         let architecture = Architecture::parse(&read(&config_path)?)
-            .map_err(|source| ModelDirError::Config { path: config_path, source })?;
+            .map_err(|source| ModelDirError::Config { path: config_path, source })?
+            .padded_by(options.pad_policy);
         let mut sentence = None;
         for name in SENTENCE_CONFIGS {
             if sentence.is_none() {
@@ -145,7 +151,10 @@ impl ModelDir {
         let asked = options.max_tokens.or(sentence.max_seq_length);
         Ok(Self {
             path: root,
-            pooling: options.pooling.unwrap_or(modules.pooling),
+            pooling: options
+                .pooling
+                .or(modules.pooling)
+                .unwrap_or_else(|| architecture.default_pooling()),
             dense: modules.dense,
             normalize: options.normalize.unwrap_or(modules.normalize),
             max_tokens: max_tokens(asked, tokenizer.model_max_length, architecture.max_tokens())?,
@@ -261,6 +270,7 @@ mod tests {
                 query: "query: ".to_owned(),
                 document: "passage: ".to_owned(),
             }),
+            ..OpenOptions::default()
         };
         let dir = open(&files, &options).unwrap();
         assert_eq!((dir.pooling, dir.normalize, dir.max_tokens), (Pooling::Pooler, true, 9));

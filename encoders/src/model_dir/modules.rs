@@ -21,7 +21,8 @@ const POOLINGS: &str = "cls_token, mean_tokens, max_tokens, lasttoken, weightedm
 pub(super) struct Modules {
     /// The folder of the transformer, within the model's.
     pub(super) transformer: PathBuf,
-    pub(super) pooling: Pooling,
+    /// How rows become a vector, where the folder says it.
+    pub(super) pooling: Option<Pooling>,
     /// The file that leaves prompts out of the pooling, if one does.
     without_prompt: Option<PathBuf>,
     pub(super) dense: Vec<DenseModule>,
@@ -36,13 +37,13 @@ struct Module {
 }
 
 impl Modules {
-    /// Reads the modules of a folder, and the files they point to; one without `modules.json`
-    /// averages.
+    /// Reads the modules of a folder, and the files they point to; without `modules.json` there are
+    /// none.
     pub(super) fn read(folder: &Path) -> Result<Self, ModelDirError> {
         let path = folder.join("modules.json");
         let mut modules = Self {
             transformer: PathBuf::new(),
-            pooling: Pooling::Mean,
+            pooling: None,
             without_prompt: None,
             dense: Vec::new(),
             normalize: false,
@@ -86,7 +87,7 @@ impl Modules {
         if let Some(mode) = json.get("pooling_mode").and_then(Value::as_str) {
             modes.push(mode);
         }
-        self.pooling = match modes[..] {
+        self.pooling = Some(match modes[..] {
             ["mean_tokens" | "mean"] => Pooling::Mean,
             ["cls_token" | "cls"] => Pooling::Cls,
             ["max_tokens" | "max"] => Pooling::Max,
@@ -97,7 +98,7 @@ impl Modules {
                 let actual = modes.join(" + ");
                 return Err(ModelDirError::Pooling { path, actual, expected: POOLINGS });
             }
-        };
+        });
         if json.get("include_prompt") == Some(&Value::Bool(false)) {
             self.without_prompt = Some(path);
         }

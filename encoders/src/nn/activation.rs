@@ -2,7 +2,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::approx::{gelu, gelu_tanh};
+use super::approx::{gelu, gelu_tanh, sin};
 
 /// A function of each value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub(crate) enum Activation {
     GeluTanh,
     /// `max(x, 0)`.
     Relu,
+    /// `sin x`.
+    Sine,
 }
 
 impl Activation {
@@ -25,6 +27,7 @@ impl Activation {
             Self::Gelu => gelu(simd, x),
             Self::GeluTanh => gelu_tanh(simd, x),
             Self::Relu => simd.max_f32s(x, simd.splat_f32s(0.0)),
+            Self::Sine => sin(simd, x),
         }
     }
 }

@@ -10,7 +10,7 @@ use pulp::Arch;
 
 use super::activation::{Activation, activate};
 use super::buffer::AlignedBuffer;
-use super::gemm::{Gemm, Rows, Start};
+use super::gemm::Rows;
 use super::linear::Linear;
 use super::packed_linear::PackedLinear;
 
@@ -70,18 +70,12 @@ impl FeedForward {
         scratch: &mut FeedForwardScratch,
     ) {
         let hidden = down.outputs();
-        let count = x.len() / hidden;
-        for (start, width) in down.weight().blocks() {
-            let slice = scratch.part.grow(count * width);
-            up.forward_columns(x, start, width, self.activation, slice);
-            down.weight().arch().dispatch(Gemm {
-                a: Rows { data: slice, stride: width, count },
-                b: down.weight().panels(start, 0, hidden),
-                start: if start == 0 { Start::Bias(down.bias()) } else { Start::Out },
-                activation: Activation::None,
-                out,
-                out_stride: hidden,
-            });
+        let x = Rows { data: x, stride: hidden, count: x.len() / hidden };
+        for (start, width) in down.blocks() {
+            let slice = scratch.part.grow(x.count * width);
+            up.forward_columns(x, start..start + width, self.activation, slice, width);
+            let slice = Rows { data: slice, stride: width, count: x.count };
+            down.forward_block(slice, start, out, hidden);
         }
     }
 }

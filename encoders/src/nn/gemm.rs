@@ -83,6 +83,20 @@ impl PackedMatrix {
         (0..depth).step_by(block).map(move |start| (start, block.min(depth - start)))
     }
 
+    /// Writes `rows · self` to `out`, one row every `out_stride` values.
+    pub(crate) fn multiply(&self, rows: Rows<'_>, out: &mut [f32], out_stride: usize) {
+        for (k_start, _) in self.blocks() {
+            self.arch.dispatch(Gemm {
+                a: Rows { data: rows.data.get(k_start..).unwrap_or_default(), ..rows },
+                b: self.panels(k_start, 0, self.cols),
+                start: if k_start == 0 { Start::Zero } else { Start::Out },
+                activation: Activation::None,
+                out,
+                out_stride,
+            });
+        }
+    }
+
     /// The panels of columns `cols` (which start at a panel) in the block that starts at `k_start`.
     pub(super) fn panels(&self, k_start: usize, col_start: usize, cols: usize) -> Panels<'_> {
         debug_assert!(col_start.is_multiple_of(self.width) && k_start.is_multiple_of(self.block));
@@ -118,13 +132,13 @@ pub(super) enum Start<'a> {
 
 /// The left-hand side: rows of `stride` values, of which the kernel reads the panels' depth.
 #[derive(Clone, Copy)]
-pub(super) struct Rows<'a> {
+pub(crate) struct Rows<'a> {
     /// From the first value of the first row on.
-    pub(super) data: &'a [f32],
+    pub(crate) data: &'a [f32],
     /// From one row to the next.
-    pub(super) stride: usize,
+    pub(crate) stride: usize,
     /// How many rows.
-    pub(super) count: usize,
+    pub(crate) count: usize,
 }
 
 /// One multiplication, to be dispatched: `out = activation(start + a · b)`.

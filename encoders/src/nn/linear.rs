@@ -42,7 +42,7 @@ impl Linear {
     /// Values a row of the input has.
     pub(crate) fn inputs(&self) -> usize {
         match self {
-            Self::F32(layer) | Self::Observed(layer, _) => layer.weight().depth(),
+            Self::F32(layer) | Self::Observed(layer, _) => layer.inputs(),
             Self::Int8(matrix) => matrix.depth(),
         }
     }

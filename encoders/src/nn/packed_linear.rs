@@ -1,5 +1,7 @@
 //! `y = x Wᵀ + b` on packed `f32` weights.
 
+use std::ops::Range;
+
 use pulp::Arch;
 
 use super::activation::Activation;
@@ -27,44 +29,67 @@ impl PackedLinear {
         self.weight.cols()
     }
 
-    pub(super) fn weight(&self) -> &PackedMatrix {
-        &self.weight
-    }
-
-    pub(super) fn bias(&self) -> &[f32] {
-        &self.bias
+    /// Values a row of the input has.
+    pub(crate) fn inputs(&self) -> usize {
+        self.weight.depth()
     }
 
     /// Writes `x Wᵀ + b` for the rows of `x`, `[rows, inputs]`, to `out`, `[rows, outputs]`.
     pub(crate) fn forward(&self, x: &[f32], out: &mut [f32]) {
-        self.forward_columns(x, 0, self.outputs(), Activation::None, out);
+        let inputs = self.inputs();
+        let rows = Rows { data: x, stride: inputs, count: x.len() / inputs };
+        self.forward_columns(rows, 0..self.outputs(), Activation::None, out, self.outputs());
     }
 
-    /// Writes the columns `start..start + width` of the result, activated, to `out`, `[rows, width]`;
-    /// they start at a panel.
-    pub(super) fn forward_columns(
+    /// Writes the columns `columns` of the result, activated, to `out`, one row every `out_stride`
+    /// values; the first column is a multiple of [`MAX_WIDTH`](super::gemm::MAX_WIDTH).
+    pub(crate) fn forward_columns(
         &self,
-        x: &[f32],
-        start: usize,
-        width: usize,
+        x: Rows<'_>,
+        columns: Range<usize>,
         activation: Activation,
         out: &mut [f32],
+        out_stride: usize,
     ) {
-        let inputs = self.weight.depth();
         for (k_start, depth) in self.weight.blocks() {
-            let last = k_start + depth == inputs;
+            let last = k_start + depth == self.weight.depth();
             self.weight.arch().dispatch(Gemm {
-                a: Rows {
-                    data: x.get(k_start..).unwrap_or_default(),
-                    stride: inputs,
-                    count: x.len() / inputs,
+                a: Rows { data: x.data.get(k_start..).unwrap_or_default(), ..x },
+                b: self.weight.panels(k_start, columns.start, columns.len()),
+                start: if k_start == 0 {
+                    Start::Bias(&self.bias[columns.start..])
+                } else {
+                    Start::Out
                 },
-                b: self.weight.panels(k_start, start, width),
-                start: if k_start == 0 { Start::Bias(&self.bias[start..]) } else { Start::Out },
                 activation: if last { activation } else { Activation::None },
                 out,
-                out_stride: width,
+                out_stride,
             });
         }
+    }
+
+    /// Adds to `out` what the inputs from `k_start` on give, one block of the weight deep; the first
+    /// block starts from the bias. `x` holds these inputs alone.
+    pub(crate) fn forward_block(
+        &self,
+        x: Rows<'_>,
+        k_start: usize,
+        out: &mut [f32],
+        out_stride: usize,
+    ) {
+        self.weight.arch().dispatch(Gemm {
+            a: x,
+            b: self.weight.panels(k_start, 0, self.outputs()),
+            start: if k_start == 0 { Start::Bias(&self.bias) } else { Start::Out },
+            activation: Activation::None,
+            out,
+            out_stride,
+        });
+    }
+
+    /// The blocks of inputs [`PackedLinear::forward_block`] takes: where each starts and how wide it
+    /// is.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        self.weight.blocks()
     }
 }

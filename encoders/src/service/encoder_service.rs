@@ -217,7 +217,9 @@ impl Shared {
     /// Answers the requests whose callers gave up.
     pub(super) fn remove_cancelled(&self) {
         let mut state = self.state.lock();
-        let removed = state.queue.remove_cancelled();
+        let mut removed = state.queue.remove_cancelled();
+        // The rest of a request that failed goes the same way.
+        removed.retain(|request| !request.is_answered());
         state.stats.cancelled += removed.len() as u64;
         drop(state);
         removed.iter().for_each(|request| request.fail_cancelled());
@@ -227,8 +229,9 @@ impl Shared {
     fn work(&self) {
         while let Some(batch) = self.next_batch() {
             let start = Instant::now();
-            self.encode(&batch);
+            let outcomes = self.encode(&batch.pieces);
             let busy = start.elapsed();
+            // Before the answers: whoever has one finds it counted.
             let mut state = self.state.lock();
             state.stats.batches += 1;
             for piece in &batch.pieces {
@@ -239,6 +242,9 @@ impl Shared {
             state.stats.waited += batch.waited;
             state.bulk_workers -= usize::from(batch.lane == Lane::Bulk);
             drop(state);
+            for (pieces, outcome) in outcomes {
+                self.answer(pieces, outcome);
+            }
             // Another worker may take bulk work now.
             self.changed.notify_all();
         }
@@ -267,23 +273,14 @@ impl Shared {
         }
     }
 
-    /// Encodes a batch and answers. One request's bad text must not cost the others their answers, so a
-    /// batch that is refused is encoded once more, piece by piece.
-    fn encode(&self, batch: &Batch) {
-        match self.encode_pieces(&batch.pieces) {
-            Ok(embeddings) => self.answer(&batch.pieces, &embeddings),
-            Err(error) => match &batch.pieces[..] {
-                [piece] => piece.request.fail(error.of_piece(piece)),
-                pieces => {
-                    for piece in pieces {
-                        match self.encode_pieces(std::slice::from_ref(piece)) {
-                            Ok(rows) => self.answer(std::slice::from_ref(piece), &rows),
-                            Err(error) => piece.request.fail(error.of_piece(piece)),
-                        }
-                    }
-                }
-            },
+    /// Encodes pieces together. One request's bad text must not cost the others their answers, so pieces
+    /// that are refused together are encoded once more, one by one.
+    fn encode<'a>(&self, pieces: &'a [Piece]) -> Vec<(&'a [Piece], Result<Embeddings, Failure>)> {
+        let together = self.encode_pieces(pieces);
+        if together.is_ok() || pieces.len() == 1 {
+            return vec![(pieces, together)];
         }
+        pieces.chunks(1).map(|piece| (piece, self.encode_pieces(piece))).collect()
     }
 
     fn encode_pieces(&self, pieces: &[Piece]) -> Result<Embeddings, Failure> {
@@ -301,7 +298,15 @@ impl Shared {
         }
     }
 
-    fn answer(&self, pieces: &[Piece], embeddings: &Embeddings) {
+    fn answer(&self, pieces: &[Piece], outcome: Result<Embeddings, Failure>) {
+        let embeddings = match (outcome, pieces) {
+            (Ok(embeddings), _) => embeddings,
+            (Err(failure), [piece]) => return piece.request.fail(failure.of_piece(piece)),
+            // Only single pieces fail; the others were tried one by one.
+            (Err(_), pieces) => {
+                return pieces.iter().for_each(|piece| piece.request.fail(ServiceError::Panicked));
+            }
+        };
         let (dims, total) = (embeddings.dims(), embeddings.stats());
         let mut row = 0;
         for (index, piece) in pieces.iter().enumerate() {

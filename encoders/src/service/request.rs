@@ -128,8 +128,9 @@ impl Request {
         }
     }
 
-    /// Answers with an error, unless there is an answer.
+    /// Answers with an error, unless there is an answer; what still waits of it need not be encoded.
     pub(super) fn fail(&self, error: ServiceError) {
+        self.abandon();
         let mut progress = self.progress.lock();
         if !progress.done {
             self.finish(&mut progress, Err(error));

@@ -3,4 +3,4 @@
 mod tokenizer;
 
 pub use tokenizer::TokenizerError;
-pub(crate) use tokenizer::{PairIds, TextTokenizer, TokenIds};
+pub(crate) use tokenizer::{PairIds, TextTokenizer, TokenIds, WordIds};

@@ -5,6 +5,7 @@
 //! are always replaced: texts are cut at the model's own limit, special tokens included, and never
 //! padded.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -66,6 +67,14 @@ pub(crate) struct TokenIds {
     pub(crate) ids: Vec<u32>,
     /// Whether the text was longer than that.
     pub(crate) truncated: bool,
+}
+
+/// Ids of one text, and its words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WordIds {
+    pub(crate) ids: Vec<u32>,
+    /// The first token of each word, and its bytes in the text.
+    pub(crate) words: Vec<(usize, Range<usize>)>,
 }
 
 /// A tokenizer that cuts at a model's limit and never pads.
@@ -166,6 +175,25 @@ impl TextTokenizer {
             .with_truncation(Some(truncation))
             .map_err(|error| TokenizerError::Text(error.to_string()))?;
         Ok(self)
+    }
+
+    /// Returns the ids of one text as [`TextTokenizer::encode`] does, and its words: the token each
+    /// begins with, and where it stands in the text.
+    pub(crate) fn encode_words(&self, text: &str) -> Result<WordIds, TokenizerError> {
+        let encoding =
+            self.0.encode(text, true).map_err(|error| TokenizerError::Text(error.to_string()))?;
+        let mut words: Vec<(usize, Range<usize>)> = Vec::new();
+        let mut last = None;
+        let tokens = encoding.get_word_ids().iter().zip(encoding.get_offsets());
+        for (token, (&word, &(start, end))) in tokens.enumerate() {
+            match words.last_mut() {
+                Some((_, place)) if word.is_some() && word == last => place.end = end,
+                _ if word.is_some() => words.push((token, start..end)),
+                _ => {}
+            }
+            last = word;
+        }
+        Ok(WordIds { ids: encoding.get_ids().to_vec(), words })
     }
 
     /// Checks that `max_tokens` leave room for a pair.
@@ -271,6 +299,19 @@ mod tests {
         assert_eq!(pair("the the the the the the", "crab").ids, [2, 4, 4, 4, 4, 3, 5, 6, 3]);
         let error = open().for_pairs(4).unwrap_err().to_string();
         assert_eq!(error, "max tokens 4 leaves no room beside 3 special tokens");
+    }
+
+    #[test]
+    fn words_are_found_where_they_stand() {
+        let folder = vocab(&TOKENS);
+        let tokenizer = TextTokenizer::from_vocab(&folder.path().join("vocab.txt"), true).unwrap();
+        let tokenizer = tokenizer.with_limits(7, 8).unwrap();
+        let text = "é The CRABS the the";
+        let words = tokenizer.encode_words(text).unwrap();
+        assert_eq!(words.ids, tokenizer.encode(text).unwrap().ids);
+        let found: Vec<(usize, &str)> =
+            words.words.iter().map(|(token, place)| (*token, &text[place.clone()])).collect();
+        assert_eq!(found, [(1, "é"), (2, "The"), (3, "CRABS")]);
     }
 
     #[test]

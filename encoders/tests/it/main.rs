@@ -8,6 +8,7 @@ mod families;
 mod files;
 mod folders;
 mod inspect;
+mod m2_bert;
 mod minilm;
 mod q4;
 mod quantized;

@@ -70,10 +70,13 @@ fn what_cannot_be_quantized_is_refused() {
     assert!(!fresh.path("int8").try_exists().unwrap());
 }
 
+/// What is done to a tensor's type, shape and bytes.
+type Damage<'a> = &'a dyn Fn(&mut Dtype, &mut Vec<usize>, &mut Vec<u8>);
+
 #[test]
 fn damaged_int8_layers_are_refused_by_name() {
     let layer = "encoder.layer.1.attention.self.key";
-    let cases: [(&str, &dyn Fn(&mut Dtype, &mut Vec<usize>, &mut Vec<u8>), &str); 5] = [
+    let cases: [(&str, Damage<'_>, &str); 5] = [
         (
             "weight_scale",
             &|_, _, data| data[..4].copy_from_slice(&f32::NAN.to_le_bytes()),

@@ -24,14 +24,10 @@ pub fn write_groups(found: &GroupOutput, out: &mut dyn Write) -> io::Result<()> 
             let path = payload.text("path").unwrap_or_default();
             let (line, end) = (number(payload, "line"), number(payload, "end_line"));
             if index == 0 {
-                let name = payload.text("name").unwrap_or_default();
-                let kind = payload.text("kind").unwrap_or_default();
-                writeln!(
-                    out,
-                    "{}. {path}:{line}-{end}  {:.4}  {kind} {name}",
-                    rank + 1,
-                    point.score
-                )?;
+                let what: Vec<&str> =
+                    ["kind", "name"].iter().filter_map(|field| payload.text(field)).collect();
+                let (rank, what) = (rank + 1, what.join(" "));
+                writeln!(out, "{rank}. {path}:{line}-{end}  {:.4}  {what}", point.score)?;
                 if let Some(doc) = payload.text("doc") {
                     writeln!(out, "   {}", crate::human::excerpt(doc, WIDTH))?;
                 }

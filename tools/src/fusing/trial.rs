@@ -49,7 +49,11 @@ impl Trial {
     /// When a search is refused, or the caller stops it.
     pub fn run(searched: Searched<'_>, asked: &Asked, cancel: &Cancel) -> anyhow::Result<Self> {
         let texts: Vec<&str> = asked.queries.iter().map(|query| query.text.as_str()).collect();
-        let options = EncodeOptions { kind: TextKind::Query, cancel: cancel.clone() };
+        let options = EncodeOptions {
+            kind: TextKind::Query,
+            cancel: cancel.clone(),
+            ..EncodeOptions::default()
+        };
         let encoder = searched.encoder;
         let embeddings = encoder.encode(&texts, &options).context("encode the queries")?;
         let mut trial = Self {

@@ -237,7 +237,11 @@ impl Ingest<'_> {
             return Ok(None);
         }
         let started = Instant::now();
-        let options = EncodeOptions { kind: TextKind::Document, cancel: self.cancel.clone() };
+        let options = EncodeOptions {
+            kind: TextKind::Document,
+            cancel: self.cancel.clone(),
+            ..EncodeOptions::default()
+        };
         let embeddings = encoder.encode(&texts, &options).context("encode texts")?;
         report.texts = embeddings.stats().texts;
         report.tokens = embeddings.stats().tokens;

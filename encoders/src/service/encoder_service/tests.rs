@@ -117,6 +117,21 @@ fn requests_that_wait_share_a_batch_and_one_bad_text_costs_no_other() {
 }
 
 #[test]
+fn the_rest_of_a_request_that_failed_is_not_encoded() {
+    let (service, gate) = service(plain());
+    let texts = ["refuse", "b bbbbbb", "c cccccc", "d dddddd", "e eeeeee"];
+    let bad = submit(&service, &texts, Lane::Bulk);
+    assert_eq!(gate.batch(), texts[..3]);
+    let next = submit(&service, &["next"], Lane::Bulk);
+    gate.open();
+    assert_eq!(bad.wait().unwrap_err().to_string(), "text 0 is empty");
+    assert_eq!(gate.batch(), ["next"]);
+    gate.open();
+    next.wait().unwrap();
+    assert_eq!(service.stats().cancelled, 0);
+}
+
+#[test]
 fn a_dropped_ticket_leaves_the_queue_and_a_full_queue_refuses() {
     let (service, gate) = service(ServiceConfig { max_queued_requests: 1, ..plain() });
     let running = submit(&service, &["running"], Lane::Bulk);

@@ -13,6 +13,9 @@ use roaring::RoaringBitmap;
 
 use crate::data::Clustered;
 
+/// Queries of each index: so many that a recall is known to about a hundredth.
+const QUERIES: usize = 200;
+
 const METRICS: [Metric; 3] = [Metric::Cosine, Metric::Dot, Metric::L2];
 
 struct Searched {
@@ -25,7 +28,7 @@ struct Searched {
 
 impl Searched {
     fn new(rows: usize, dims: usize, metric: Metric, levels: Levels, lists: Option<u32>) -> Self {
-        let all = Clustered::new(rows + 40, dims, metric, 11);
+        let all = Clustered::new(rows + QUERIES, dims, metric, 11);
         let (values, queries) = all.values.split_at(rows * dims);
         let rows = Clustered { dims, values: values.to_vec() };
         let queries = Clustered { dims, values: queries.to_vec() };
@@ -99,7 +102,7 @@ fn a_target_is_reached_on_queries_the_build_never_saw() {
                     searched.search(query, 10, effort.probes as usize, effort.epsilon, &none).0
                 });
                 let case = format!("{metric} {levels:?} {target}: {recall} by {effort:?}");
-                assert!(recall > f64::from(target) - 0.05, "{case}");
+                assert!(recall > f64::from(target) - 0.04, "{case}");
                 assert!(effort.probes < 150, "{case}");
             }
         }

@@ -79,10 +79,10 @@ impl VectorSearch<'_> {
         let nearness = Nearness::of(self.field.config.metric);
         let centroids = files.lists.centroids(&lists, nearness)?;
         let ivf = Ivf { codes: &codes, layout: &lists.layout, centroids };
-        let reach = self.reach(&lists);
         if let Some(filtered) = filtered {
             let needed = |share: f64| self.needed_lists(filtered, &lists, share);
-            let needed = Needed { lists: &needed, epsilon: reach.epsilon };
+            let epsilon = self.reach_at(self.filtered_target(), &lists).epsilon;
+            let needed = Needed { lists: &needed, epsilon };
             return Ok(match filtered.method {
                 FilterMethod::ScoreRows => Scanned::default(),
                 FilterMethod::ScanAll | FilterMethod::ScanLists => {
@@ -90,6 +90,7 @@ impl VectorSearch<'_> {
                 }
             });
         }
+        let reach = self.reach(&lists);
         let deleted = files.by_position(&view.deleted)?;
         Ok(if deleted.is_empty() {
             ivf.search(&self.code, scan, reach, |_| false, candidates)
@@ -100,9 +101,13 @@ impl VectorSearch<'_> {
 
     /// Turns what the caller wants into how hard to look in one segment.
     pub fn reach(&self, lists: &ResidentLists) -> Reach {
+        self.reach_at(self.params.target_recall(), lists)
+    }
+
+    fn reach_at(&self, target: f32, lists: &ResidentLists) -> Reach {
         let count = lists.layout.len() as u32;
         let params = self.params;
-        let effort = lists.calibration.effort(params.target_recall(), params.limit(), count);
+        let effort = lists.calibration.effort(target, params.limit(), count);
         let Effort { probes, epsilon, .. } = effort;
         let epsilon = if params.verify() {
             Epsilon { sign: epsilon, full: epsilon }
@@ -112,19 +117,22 @@ impl VectorSearch<'_> {
         Reach { probes: params.probes().unwrap_or(probes as usize), epsilon }
     }
 
+    /// The recall that a filtered search aims at. What was calibrated for all rows holds for a part of
+    /// them roughly, so half of what the target gives up is kept.
+    fn filtered_target(&self) -> f32 {
+        f32::midpoint(self.params.target_recall(), 1.0)
+    }
+
     /// Returns how many lists to probe where a share of the rows near the query matches: as many as
-    /// it takes to find so many more neighbours that this share of them is enough. What was calibrated
-    /// for all rows holds for a part of them roughly, so half of what the target gives up is kept.
+    /// it takes to find so many more neighbours that this share of them is enough.
     fn needed_lists(&self, filtered: &Filtered, lists: &ResidentLists, share: f64) -> usize {
         let count = lists.layout.len();
         if filtered.method == FilterMethod::ScanAll {
             return count;
         }
         let neighbours = (self.params.limit() as f64 / share).ceil() as usize;
-        let effort = |limit| {
-            let target = f32::midpoint(self.params.target_recall(), 1.0);
-            lists.calibration.effort(target, limit, count as u32).probes
-        };
+        let effort =
+            |limit| lists.calibration.effort(self.filtered_target(), limit, count as u32).probes;
         self.params.probes().unwrap_or_else(|| effort(neighbours) as usize)
     }
 

@@ -139,7 +139,9 @@ impl StoreError {
             }
             return Self::DiskFull { operation, path, reason };
         }
-        if error.kind() == rocksdb::ErrorKind::Corruption {
+        // It never asks for a file that its manifest does not name: either may be the damaged one.
+        let is_missing = reason.contains("No such file or directory");
+        if error.kind() == rocksdb::ErrorKind::Corruption && !is_missing {
             // While it opens, RocksDB blames the manifest for what it read at the manifest's word.
             let cause = || reason.split("  The file ").next().unwrap_or_default().to_owned();
             if tables::names_a_table(&reason) {
@@ -149,8 +151,6 @@ impl StoreError {
                 return Self::Damaged { path: table, reason: cause() };
             }
         }
-        // It never asks for a file that its manifest does not name.
-        let is_missing = reason.contains("No such file or directory");
         if is_missing || error.kind() == rocksdb::ErrorKind::Corruption {
             return Self::Damaged { path, reason };
         }

@@ -5,6 +5,7 @@ use clap::Args;
 use super::code::{self, CodeArgs};
 use super::corpus::{self, CorpusArgs};
 use super::hybrid::{self, HybridArgs};
+use super::long::{self, LongArgs};
 use super::vectors::{self, VectorArgs};
 use crate::session::Session;
 
@@ -16,6 +17,8 @@ pub struct EvalArgs {
     corpus: CorpusArgs,
     #[command(flatten)]
     hybrid: HybridArgs,
+    #[command(flatten)]
+    long: LongArgs,
     /// Verify at most this many candidates for each result, 1 to 1000 [default: what suits the
     /// codes]
     #[arg(long, value_name = "X")]
@@ -50,6 +53,9 @@ pub fn run(args: &EvalArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     match args.corpus.folder() {
         Some(folder) if args.hybrid.is_asked() => {
             hybrid::run(folder, &args.hybrid, &args.corpus, args.json, session)
+        }
+        Some(folder) if args.long.is_asked() => {
+            long::run(folder, &args.long, &args.corpus, args.json, session)
         }
         Some(folder) => corpus::run(folder, &args.corpus, common, session),
         None => vectors::run(&args.vectors, common, session),

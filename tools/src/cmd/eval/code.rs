@@ -242,7 +242,11 @@ impl Queries {
             return Ok(Self { vectors: Vec::new(), own });
         }
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let options = EncodeOptions { kind: TextKind::Query, cancel: cancel.clone() };
+        let options = EncodeOptions {
+            kind: TextKind::Query,
+            cancel: cancel.clone(),
+            ..EncodeOptions::default()
+        };
         let encoded = encoder.encode(&texts, &options).context("encode queries")?;
         Ok(Self { vectors: encoded.iter().map(<[f32]>::to_vec).collect(), own })
     }

@@ -246,7 +246,8 @@ fn encode_queries<'a>(
     cancel: &Cancel,
 ) -> anyhow::Result<Vec<(&'a JudgedQuery, Query)>> {
     let texts: Vec<&str> = queries.iter().map(|query| query.text.as_str()).collect();
-    let options = EncodeOptions { kind: TextKind::Query, cancel: cancel.clone() };
+    let options =
+        EncodeOptions { kind: TextKind::Query, cancel: cancel.clone(), ..EncodeOptions::default() };
     let embeddings = encoder.encode(&texts, &options).context("encode the queries")?;
     let query = |vector: &[f32]| Query::new(vector.to_vec()).in_space(encoder.space());
     Ok(queries.iter().zip(embeddings.iter().map(query)).collect())

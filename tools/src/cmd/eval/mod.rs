@@ -5,6 +5,7 @@
 //! | `code.rs` | comments as questions for the functions they stood in |
 //! | `corpus.rs` | texts of a judged test collection: nDCG, recall, MRR |
 //! | `hybrid.rs` | vectors, words and both fused, on such a test collection |
+//! | `long.rs` | long documents: what a model reads of them, their chunks, their words |
 //! | `vectors.rs` | vectors with true neighbours: recall against speed |
 //! | `filters/` | filtered searches of the vectors, by the share of rows that match |
 //! | `ingest.rs` | searches of the vectors while others are written |
@@ -19,6 +20,7 @@ mod filters;
 mod hybrid;
 mod index;
 mod ingest;
+mod long;
 mod report;
 mod test_set;
 mod vectors;
@@ -29,5 +31,6 @@ pub use corpus::{CorpusArgs, Evaluation, EvaluationRow};
 pub use filters::{FilterEvaluation, FilterPoint};
 pub use hybrid::{HybridArgs, HybridEvaluation, PseudoRow};
 pub use ingest::{IngestEvaluation, Phase};
+pub use long::{LongArgs, LongEvaluation, LongRow};
 pub use report::{BuildFigures, VectorEvaluation};
 pub use vectors::VectorArgs;

@@ -80,7 +80,11 @@ impl<'a> Asker<'a> {
         }
         let started = Instant::now();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let options = EncodeOptions { kind: TextKind::Query, cancel: self.cancel.clone() };
+        let options = EncodeOptions {
+            kind: TextKind::Query,
+            cancel: self.cancel.clone(),
+            ..EncodeOptions::default()
+        };
         let encoder = self.model()?.encoder();
         let (encoded, space) = (encoder.encode(&texts, &options), encoder.space());
         let what = if texts.len() == 1 { "encode the query" } else { "encode the queries" };
