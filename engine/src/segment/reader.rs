@@ -193,8 +193,9 @@ impl Segment {
     /// of its files included.
     pub fn memory_bytes(&self) -> u64 {
         let of_field = |files: &Arc<FieldFiles>| files.code_bytes() + files.reader_bytes();
+        let sparse = self.sparse.iter().map(|files| files.file().1.memory_bytes()).sum::<usize>();
         let own = self.ids.file().memory_bytes() + self.lexical.file().memory_bytes();
-        self.fields.iter().map(of_field).sum::<u64>() + own as u64
+        self.fields.iter().map(of_field).sum::<u64>() + (sparse + own) as u64
     }
 
     /// Returns the names and lengths of all files, those of dropped fields included.
