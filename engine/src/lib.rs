@@ -42,6 +42,7 @@ mod group_by;
 mod hybrid_fit;
 mod hybrid_query;
 mod memory;
+mod memory_cache;
 mod memtable;
 mod merge_policy;
 mod moment;
@@ -60,6 +61,7 @@ mod threads;
 mod update;
 mod vector_query;
 mod watch;
+mod word_cache;
 
 pub use bigrain_storage::STORE_VERSION;
 pub use bigrain_types::*;

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use bigrain_storage::CollectionKey;
 use bigrain_types::SegmentId;
-use lru::LruCache;
-use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 
 use super::FilterKey;
-use crate::memory::{Charge, Memory, Purpose};
+use crate::memory::Memory;
+use crate::memory_cache::MemoryCache;
 
 /// What an entry takes beside its rows: its key, and its place in the table and the list.
 const ENTRY_BYTES: u64 = 160;
@@ -17,37 +16,20 @@ const ENTRY_BYTES: u64 = 160;
 /// What each 65,536 offsets of a bitmap take beside what is stored of them.
 const CONTAINER_BYTES: u64 = 48;
 
-/// The part of a cache that one entry may take, so that one filter does not empty it.
-const LARGEST_PART: u64 = 4;
-
-/// Which rows of which segment matched which filter, the least recently used forgotten first: where
-/// there are too many, and where memory is wanted for something that cannot be forgotten.
+/// Which rows of which segment matched which filter.
 ///
 /// Rows that were deleted when a filter was looked up may be missing: they stay deleted.
 #[derive(Debug)]
-pub(crate) struct FilterCache {
-    capacity_bytes: u64,
-    memory: Arc<Memory>,
-    entries: Mutex<Entries>,
-}
+pub(crate) struct FilterCache(MemoryCache<Key, Arc<RoaringBitmap>>);
 
 /// A segment of a collection, and a filter. No key of a collection and no id of a segment is used
 /// twice, so an entry is never that of another segment.
 type Key = (CollectionKey, SegmentId, FilterKey);
 
-#[derive(Debug)]
-struct Entries {
-    rows: LruCache<Key, Arc<RoaringBitmap>>,
-    bytes: u64,
-    charge: Charge,
-}
-
 impl FilterCache {
     /// Returns an empty cache that holds at most `capacity_bytes`.
     pub fn new(capacity_bytes: u64, memory: &Arc<Memory>) -> Self {
-        let charge = memory.charge(Purpose::Caches, 0);
-        let entries = Entries { rows: LruCache::unbounded(), bytes: 0, charge };
-        Self { capacity_bytes, memory: Arc::clone(memory), entries: Mutex::new(entries) }
+        Self(MemoryCache::new(capacity_bytes, memory))
     }
 
     /// Returns the rows of a segment that matched a filter, if they are remembered.
@@ -57,7 +39,7 @@ impl FilterCache {
         segment: SegmentId,
         filter: FilterKey,
     ) -> Option<Arc<RoaringBitmap>> {
-        self.entries.lock().rows.get(&(collection, segment, filter)).map(Arc::clone)
+        self.0.get(&(collection, segment, filter))
     }
 
     /// Remembers the rows of a segment that match a filter, unless they are too many.
@@ -68,37 +50,12 @@ impl FilterCache {
         filter: FilterKey,
         rows: &Arc<RoaringBitmap>,
     ) {
-        let bytes = bytes_of(rows);
-        if bytes > self.capacity_bytes / LARGEST_PART {
-            return;
-        }
-        let mut entries = self.entries.lock();
-        if let Some(old) = entries.rows.put((collection, segment, filter), Arc::clone(rows)) {
-            entries.bytes -= bytes_of(&old);
-        }
-        entries.bytes += bytes;
-        entries.charge.set(entries.bytes);
-        while entries.bytes > self.capacity_bytes || !self.memory.has_room(0) {
-            if !entries.forget_oldest() {
-                break;
-            }
-        }
+        self.0.put((collection, segment, filter), Arc::clone(rows), bytes_of(rows));
     }
 
     /// Forgets rows until there is room in memory for `bytes`, or nothing is left.
     pub fn make_room(&self, bytes: u64) {
-        let mut entries = self.entries.lock();
-        while !self.memory.has_room(bytes) && entries.forget_oldest() {}
-    }
-}
-
-impl Entries {
-    /// Returns whether there was anything to forget.
-    fn forget_oldest(&mut self) -> bool {
-        let Some((_, oldest)) = self.rows.pop_lru() else { return false };
-        self.bytes -= bytes_of(&oldest);
-        self.charge.set(self.bytes);
-        true
+        self.0.make_room(bytes);
     }
 }
 
@@ -113,13 +70,15 @@ mod tests {
 
     use super::super::PreparedFilter;
     use super::*;
+    use crate::memory::Purpose;
 
     #[test]
     fn the_least_recently_used_are_forgotten() {
         let key = PreparedFilter::new(&Filter::new()).unwrap().key();
         let rows = |count: u32| Arc::new(RoaringBitmap::from_iter((0..count).map(|row| row * 2)));
         let one = bytes_of(&rows(1000));
-        let cache = FilterCache::new(5 * one, &Memory::new(None));
+        let memory = Memory::new(None);
+        let cache = FilterCache::new(5 * one, &memory);
         let (collection, put) = (CollectionKey(1), |segment: u64, count: u32| {
             cache.put(CollectionKey(1), SegmentId(segment), key, &rows(count));
         });
@@ -135,7 +94,7 @@ mod tests {
         assert!(has(2) && has(3), "the same entry takes its room once");
         put(6, 100_000);
         assert!(!has(6) && has(2), "too large to be kept");
-        assert_eq!(cache.entries.lock().bytes, 5 * one);
+        assert_eq!(memory.info().caches, 5 * one);
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod analyzer;
 mod best;
 mod bm25;
 mod index;
+mod peaks;
 mod source;
 mod table;
 
@@ -31,5 +32,6 @@ pub(crate) use analyzer::{field_name, tokenizer};
 pub use best::ScoredRow;
 pub use bm25::{Bm25, TextStatistics};
 pub use index::TextIndex;
+pub use peaks::{KeptPeaks, Peaks};
 pub use source::TextSource;
 pub use table::{RowWords, TextTable};
