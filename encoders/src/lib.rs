@@ -30,8 +30,10 @@ pub mod b_prop;
 mod batch;
 mod bert;
 mod cross;
+mod dual;
 mod embeddings;
 mod encoder;
+mod image;
 mod inspect;
 mod m2_bert;
 mod model_dir;
@@ -52,10 +54,12 @@ mod weights;
 pub use architecture::{Architecture, ModelConfigError};
 pub use bert::BertConfig;
 pub use cross::{CrossEncoder, CrossOptions, CrossScorer, ScoreActivation, ScoreError};
+pub use dual::{DualEncoder, Grid, MultiVectorEncoder, TokenMatrix, TokenMatrixError};
 pub use embeddings::{Embeddings, EncodeStats};
 pub use encoder::{
     EncodeError, EncodeOptions, MAX_TEXT_BYTES, TextEncoder, TextKind, WordAttention,
 };
+pub use image::{ImageSize, Pixels};
 pub use inspect::{ModelKind, ModelReport};
 pub use m2_bert::{M2BertConfig, PadPolicy};
 pub use model_dir::{DenseActivation, DenseModule, ModelDir, ModelDirError, OpenOptions, Prompts};
