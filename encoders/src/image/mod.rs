@@ -2,4 +2,5 @@
 
 mod pixels;
 
+pub(crate) use pixels::CHANNELS;
 pub use pixels::{ImageSize, Pixels};
