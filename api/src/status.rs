@@ -49,7 +49,9 @@ pub(crate) fn from_encoder(error: &EncodeError) -> Status {
     let code = match error {
         EncodeError::EmptyText { .. }
         | EncodeError::TextTooLong { .. }
-        | EncodeError::Tokenize { .. } => Code::InvalidArgument,
+        | EncodeError::Tokenize { .. }
+        | EncodeError::ImageSize { .. }
+        | EncodeError::ImageValues { .. } => Code::InvalidArgument,
         EncodeError::Cancelled(_) => Code::Cancelled,
         EncodeError::NoAttention => Code::FailedPrecondition,
         _ => Code::Internal,

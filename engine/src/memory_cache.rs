@@ -50,18 +50,37 @@ impl<K: Hash + Eq, V: Clone> MemoryCache<K, V> {
             entries.bytes -= old;
         }
         entries.bytes += bytes;
-        entries.charge.set(entries.bytes);
-        while entries.bytes > self.capacity_bytes || !self.memory.has_room(0) {
-            if !entries.forget_oldest() {
-                break;
-            }
+        self.shrink(&mut entries);
+    }
+
+    /// Puts another value, with its bytes, in the place of one that is remembered, if `change` wants that and
+    /// the bytes are not too many.
+    pub fn change(&self, key: &K, change: impl FnOnce(&V) -> Option<(V, u64)>) {
+        let mut entries = self.entries.lock();
+        let Some(entry) = entries.values.get_mut(key) else { return };
+        let Some((value, bytes)) = change(&entry.0) else { return };
+        if bytes > self.capacity_bytes / LARGEST_PART {
+            return;
         }
+        let (_, old) = std::mem::replace(entry, (value, bytes));
+        entries.bytes = entries.bytes + bytes - old;
+        self.shrink(&mut entries);
     }
 
     /// Forgets values until there is room in memory for `bytes`, or nothing is left.
     pub fn make_room(&self, bytes: u64) {
         let mut entries = self.entries.lock();
         while !self.memory.has_room(bytes) && entries.forget_oldest() {}
+    }
+
+    /// Forgets what is too much.
+    fn shrink(&self, entries: &mut Entries<K, V>) {
+        entries.charge.set(entries.bytes);
+        while entries.bytes > self.capacity_bytes || !self.memory.has_room(0) {
+            if !entries.forget_oldest() {
+                break;
+            }
+        }
     }
 }
 
