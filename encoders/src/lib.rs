@@ -51,7 +51,9 @@ mod weights;
 
 pub use architecture::{Architecture, ModelConfigError};
 pub use bert::BertConfig;
-pub use cross::{CrossEncoder, CrossOptions, CrossScorer, ScoreActivation, ScoreError};
+pub use cross::{
+    CrossEncoder, CrossOptions, CrossScorer, PropReranker, ScoreActivation, ScoreError,
+};
 pub use embeddings::{Embeddings, EncodeStats};
 pub use encoder::{
     EncodeError, EncodeOptions, MAX_TEXT_BYTES, TextEncoder, TextKind, WordAttention,
