@@ -62,7 +62,9 @@ pub use bert::BertConfig;
 pub use clip::{
     ClipConfig, ClipEncoder, ClipOptions, ClipTextConfig, HiddenAct, TowerConfig, VisionConfig,
 };
-pub use cross::{CrossEncoder, CrossOptions, CrossScorer, ScoreActivation, ScoreError};
+pub use cross::{
+    CrossEncoder, CrossOptions, CrossScorer, PropReranker, ScoreActivation, ScoreError,
+};
 pub use dual::{
     DualEncoder, Grid, Label, LabelSet, MultiVectorEncoder, ScoreMap, ScoreMapError, ScoredLabel,
     TokenLabelSet, TokenMatrix, TokenMatrixError, compose,

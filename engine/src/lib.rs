@@ -82,7 +82,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use facet::{FacetOutput, FacetQuery, FacetValue};
 pub use field::{
     CollectionConfig, DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES, MAX_FIELDS,
-    SparseFieldConfig,
+    SparseFieldConfig, SparseModifier,
 };
 pub use fusion::{Fusion, FusionError, RankedList, fuse};
 pub use group_by::{Group, GroupBy, GroupOutput};
