@@ -35,7 +35,7 @@ pub(crate) enum TokenizerFiles {
 
 impl TokenizerFiles {
     /// Finds them in a folder.
-    pub(super) fn find(folder: &Path) -> Result<Self, ModelDirError> {
+    pub(crate) fn find(folder: &Path) -> Result<Self, ModelDirError> {
         let [json, words, vocab, merges] =
             ["tokenizer.json", "vocab.txt", "vocab.json", "merges.txt"]
                 .map(|name| folder.join(name));
@@ -61,7 +61,7 @@ impl TokenizerFiles {
 }
 
 /// The files of the weights in a folder.
-pub(super) fn weights(folder: &Path) -> Result<Vec<PathBuf>, ModelDirError> {
+pub(crate) fn weights(folder: &Path) -> Result<Vec<PathBuf>, ModelDirError> {
     for name in WEIGHTS {
         let path = folder.join(name);
         if is_there(&path)? {
@@ -112,12 +112,13 @@ fn files_ending_in(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, Mode
     Ok(found)
 }
 
-fn is_there(path: &Path) -> Result<bool, ModelDirError> {
+/// Whether there is something at `path`.
+pub(crate) fn is_there(path: &Path) -> Result<bool, ModelDirError> {
     path.try_exists().map_err(|source| ModelDirError::Io { path: path.to_owned(), source })
 }
 
 /// Reads a file.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, ModelDirError> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ModelDirError> {
     fs::read(path).map_err(|source| ModelDirError::Io { path: path.to_owned(), source })
 }
 
@@ -135,7 +136,7 @@ pub(super) fn read_json_if_there<T: DeserializeOwned>(
 }
 
 /// Reads the JSON in a file's bytes.
-pub(super) fn parse_json<T: DeserializeOwned>(
+pub(crate) fn parse_json<T: DeserializeOwned>(
     path: &Path,
     bytes: &[u8],
 ) -> Result<T, ModelDirError> {
