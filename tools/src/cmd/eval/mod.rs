@@ -6,6 +6,7 @@
 //! | `corpus.rs` | texts of a judged test collection: nDCG, recall, MRR |
 //! | `hybrid.rs` | vectors, words and both fused, on such a test collection |
 //! | `long.rs` | long documents: what a model reads of them, their chunks, their words |
+//! | `pictures.rs` | pictures found by their captions, and captions by their pictures |
 //! | `vectors.rs` | vectors with true neighbours: recall against speed |
 //! | `filters/` | filtered searches of the vectors, by the share of rows that match |
 //! | `ingest.rs` | searches of the vectors while others are written |
@@ -21,6 +22,7 @@ mod hybrid;
 mod index;
 mod ingest;
 mod long;
+mod pictures;
 mod report;
 mod test_set;
 mod vectors;
@@ -32,5 +34,6 @@ pub use filters::{FilterEvaluation, FilterPoint};
 pub use hybrid::{HybridArgs, HybridEvaluation, PseudoRow};
 pub use ingest::{IngestEvaluation, Phase};
 pub use long::{LongArgs, LongEvaluation, LongRow};
+pub use pictures::{PictureArgs, PictureEvaluation};
 pub use report::{BuildFigures, VectorEvaluation};
 pub use vectors::VectorArgs;
