@@ -195,7 +195,6 @@ pub(crate) fn check_texts(texts: &[&str]) -> Result<(), EncodeError> {
 }
 
 /// Refuses the first image that is of another size than the model reads, or is not whole.
-#[cfg_attr(not(test), expect(dead_code, reason = "image towers call it"))]
 pub(crate) fn check_images(images: &[Pixels], expected: ImageSize) -> Result<(), EncodeError> {
     for (position, image) in images.iter().enumerate() {
         let actual = image.size();

@@ -11,19 +11,25 @@ use serde::Deserialize;
 use crate::align::{AlignConfig, AlignEncoder};
 use crate::architecture::ModelConfigError;
 use crate::class_names::ClassNameEncoder;
+use crate::clip::{ClipEncoder, ClipOptions};
 use crate::dual::{DualEncoder, MultiVectorEncoder};
 use crate::embeddings::Embeddings;
 use crate::encoder::{EncodeError, EncodeOptions, TextEncoder};
 use crate::image::{
-    DecodeOptions, ImageFileError, ImageSize, Pixels, PreprocessConfig, Transparency,
-    decode_image_file,
+    DecodeOptions, ImageFileError, ImageSize, Pixels, PreprocessConfig, PreprocessConfigError,
+    Transparency, decode_image_file,
 };
-use crate::model_dir::{ModelDirError, parse_json, read};
+use crate::model_dir::{ModelDirError, is_there, parse_json, read};
 use crate::runtime::Runtime;
 use crate::sentence_encoder::OpenEncoderError;
 
 /// White, which pictures for people are made to lie on.
 const PAPER: Transparency = Transparency::Over([255, 255, 255]);
+
+/// What `config.json` says a CLIP or FILIP model is.
+const CLIP: &str = "clip";
+/// Where open_clip says what a model is.
+const OPEN_CLIP: &str = "open_clip_config.json";
 
 /// A model folder opened for images and texts, with what the model wants done to pictures; clones share
 /// it.
@@ -73,17 +79,27 @@ struct Kind {
     model_type: String,
 }
 
+/// What kind of model a folder says it is of.
+fn kind(path: &Path) -> Result<String, ModelDirError> {
+    if is_there(&path.join(OPEN_CLIP))? {
+        return Ok(CLIP.to_owned());
+    }
+    let config = path.join("config.json");
+    let Kind { model_type } = parse_json(&config, &read(&config)?)?;
+    Ok(model_type)
+}
+
 impl ImageModel {
-    /// Opens the model folder at `path`, to run on `runtime`: ALIGN, or a classifier with a sentence
-    /// encoder ([`ClassNameEncoder`]).
+    /// Opens the model folder at `path`, to run on `runtime`: CLIP or FILIP, ALIGN, or a classifier with a
+    /// sentence encoder ([`ClassNameEncoder`]).
     ///
     /// # Errors
     ///
     /// [`OpenEncoderError`] names the file, field or tensor that is missing or wrong.
     pub fn open(path: &Path, runtime: Runtime) -> Result<Self, OpenEncoderError> {
         let config = path.join("config.json");
-        let Kind { model_type } = parse_json(&config, &read(&config)?)?;
-        match model_type.as_str() {
+        match &*kind(path)? {
+            CLIP => Self::open_clip(path, runtime),
             AlignConfig::MODEL_TYPE => {
                 let encoder = AlignEncoder::open(path, runtime.clone())?;
                 let preprocess = encoder.preprocess().clone();
@@ -96,13 +112,28 @@ impl ImageModel {
                 let decode = DecodeOptions { transparency: PAPER, ..DecodeOptions::default() };
                 Ok(Self { decode, ..Self::of(path, Arc::new(encoder), preprocess, runtime) })
             }
-            _ => {
-                let (field, expected) = ("model_type", "align or class_names");
-                let actual = model_type;
+            other => {
+                let (field, expected) = ("model_type", "clip, align or class_names");
+                let actual = other.to_owned();
                 let source = ModelConfigError::Unsupported { field, actual, expected };
                 Err(ModelDirError::Config { path: config, source }.into())
             }
         }
+    }
+
+    fn open_clip(path: &Path, runtime: Runtime) -> Result<Self, OpenEncoderError> {
+        let encoder = Arc::new(ClipEncoder::open(path, &ClipOptions::default(), runtime.clone())?);
+        let preprocess = match PreprocessConfig::read(path) {
+            Err(PreprocessConfigError::Missing { .. }) if encoder.config().filip.is_some() => {
+                PreprocessConfig::declip()
+            }
+            Err(PreprocessConfigError::Missing { .. }) => {
+                PreprocessConfig::clip(encoder.config().vision.image_size)
+            }
+            read => read?,
+        };
+        let tokens: Arc<dyn MultiVectorEncoder> = Arc::<ClipEncoder>::clone(&encoder);
+        Ok(Self { tokens: Some(tokens), ..Self::of(path, encoder, preprocess, runtime) })
     }
 
     fn of(
@@ -148,11 +179,8 @@ impl ImageModel {
     /// Whether the folder at `path` says that it is of a model for images and texts.
     #[must_use]
     pub fn recognizes(path: &Path) -> bool {
-        let config = path.join("config.json");
-        let kind = read(&config).and_then(|json| parse_json::<Kind>(&config, &json));
-        kind.is_ok_and(|kind| {
-            [AlignConfig::MODEL_TYPE, ClassNameEncoder::MODEL_TYPE].contains(&&*kind.model_type)
-        })
+        let known = [CLIP, AlignConfig::MODEL_TYPE, ClassNameEncoder::MODEL_TYPE];
+        kind(path).is_ok_and(|kind| known.contains(&&*kind))
     }
 
     /// Decodes and prepares a file.

@@ -22,6 +22,9 @@
 //! | run | a family of `architecture` on `nn` | a packed batch → one hidden row a token |
 //! | pool | `pooling` | hidden rows → one vector a text |
 //!
+//! Images and texts meet in one space in `clip` and its neighbours: see [`DualEncoder`],
+//! [`MultiVectorEncoder`] and [`ClipEncoder`].
+//!
 //! Models load from an unmodified sentence-transformers or Hugging Face folder. Nothing is
 //! downloaded, and nothing of the folder is touched once the encoder is open.
 
@@ -31,11 +34,13 @@ pub mod b_prop;
 mod batch;
 mod bert;
 mod class_names;
+mod clip;
 mod cross;
 mod dual;
 mod efficientnet;
 mod embeddings;
 mod encoder;
+mod filip;
 mod image;
 mod image_model;
 mod inspect;
@@ -64,19 +69,29 @@ pub use align::{AlignConfig, AlignEncoder};
 pub use architecture::{Architecture, ModelConfigError};
 pub use bert::BertConfig;
 pub use class_names::{ClassNameEncoder, ClassNamesError};
+pub use clip::{
+    ClipConfig, ClipEncoder, ClipOptions, ClipTextConfig, HiddenAct, TowerConfig, VisionConfig,
+};
 pub use cross::{CrossEncoder, CrossOptions, CrossScorer, ScoreActivation, ScoreError};
-pub use dual::{DualEncoder, Grid, MultiVectorEncoder, TokenMatrix, TokenMatrixError, compose};
+pub use dual::{
+    DualEncoder, Grid, Label, LabelSet, MultiVectorEncoder, ScoreMap, ScoreMapError, ScoredLabel,
+    TokenLabelSet, TokenMatrix, TokenMatrixError, compose,
+};
 pub use embeddings::{Embeddings, EncodeStats};
 pub use encoder::{
     EncodeError, EncodeOptions, MAX_TEXT_BYTES, TextEncoder, TextKind, WordAttention,
 };
+pub use filip::{FilipConfig, ReduceError, TokenReducer, best_rows, late_score};
 pub use image_model::{ImageModel, PreparedImage};
 pub use inspect::{ModelKind, ModelReport};
 pub use m2_bert::{M2BertConfig, PadPolicy};
 pub use model_dir::{DenseActivation, DenseModule, ModelDir, ModelDirError, OpenOptions, Prompts};
 pub use pooling::Pooling;
 pub use progress::EncodeProgress;
-pub use quantize::{CALIBRATION_TEXTS, LayerReport, QuantizeError, QuantizeReport, quantize_model};
+pub use quantize::{
+    CALIBRATION_TEXTS, ClipQuantizeReport, ComparedEmbeddings, LayerReport, QuantizeError,
+    QuantizeReport, quantize_clip, quantize_model,
+};
 pub use runtime::{MAX_THREADS, Runtime, RuntimeError};
 pub use sentence_encoder::{OpenEncoderError, SentenceEncoder};
 pub use service::{
@@ -84,6 +99,6 @@ pub use service::{
     StartServiceError, Ticket,
 };
 pub use throughput::{Throughput, measure_throughput};
-pub use tokenize::TokenizerError;
+pub use tokenize::{TextCleaning, TokenizerError};
 pub use toy::ToyEncoder;
 pub use weights::{TensorMismatch, TorchFileError, WeightsError, WrongShape};

@@ -9,12 +9,12 @@ use rayon::prelude::*;
 
 use super::config::AlignConfig;
 use crate::architecture::{EmbedTexts, Head, TextModel, range};
-use crate::batch::{Sharing, check_images, run_images};
+use crate::batch::{Sharing, run_images};
 use crate::bert::BertTextModel;
 use crate::dual::DualEncoder;
 use crate::efficientnet::{Dialect, Tower, TowerScratch};
 use crate::embeddings::{Embeddings, EncodeStats, TextCount};
-use crate::encoder::{EncodeError, EncodeOptions, check_texts};
+use crate::encoder::{EncodeError, EncodeOptions, check_images, check_texts};
 use crate::image::{ImageSize, Pixels, PreprocessConfig};
 use crate::model_dir::{ModelDirError, TokenizerFiles, read, weights};
 use crate::nn::dense;

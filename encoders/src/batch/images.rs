@@ -7,24 +7,9 @@ use bigrain_types::Cancelled;
 use rayon::prelude::*;
 
 use super::plan::Sharing;
-use crate::encoder::{EncodeError, EncodeOptions};
-use crate::image::{ImageSize, Pixels};
+use crate::encoder::EncodeOptions;
+use crate::image::Pixels;
 use crate::runtime::Runtime;
-
-/// Refuses the first image that is not whole, or of another size than a model reads.
-pub(crate) fn check_images(images: &[Pixels], expected: ImageSize) -> Result<(), EncodeError> {
-    for (position, image) in images.iter().enumerate() {
-        let actual = image.size();
-        if actual != expected {
-            return Err(EncodeError::ImageSize { position, expected, actual });
-        }
-        if !image.is_whole() {
-            let values = image.data.len();
-            return Err(EncodeError::ImageValues { position, size: actual, values });
-        }
-    }
-    Ok(())
-}
 
 /// Calls `work` for each image and returns what it returned, in the order of the images.
 ///

@@ -8,11 +8,11 @@ use parking_lot::Mutex;
 
 use super::config::{PairConfig, PairError};
 use super::error::ClassNamesError;
-use crate::batch::{check_images, run_images};
+use crate::batch::run_images;
 use crate::dual::DualEncoder;
 use crate::efficientnet::{CLASSES, Classifier, ClassifierScratch};
 use crate::embeddings::{Embeddings, EncodeStats};
-use crate::encoder::{EncodeError, EncodeOptions, TextEncoder};
+use crate::encoder::{EncodeError, EncodeOptions, TextEncoder, check_images};
 use crate::image::{ImageSize, Pixels, PreprocessConfig, PreprocessConfigError, ResizeMode};
 use crate::model_dir::{OpenOptions, weights};
 use crate::runtime::Runtime;

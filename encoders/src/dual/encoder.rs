@@ -65,6 +65,9 @@ pub trait MultiVectorEncoder: Send + Sync {
     /// The space the rows lie in.
     fn token_space(&self) -> EmbeddingSpaceId;
 
+    /// What the model multiplies the score of late interaction by before a softmax over labels.
+    fn token_scale(&self) -> f32;
+
     /// Encodes images, in their order: a row for each patch, and the grid they lie in.
     ///
     /// # Errors

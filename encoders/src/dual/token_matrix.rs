@@ -54,6 +54,14 @@ impl TokenMatrix {
         Ok(Self { dims, data, grid: None })
     }
 
+    /// Wraps what a model gives: whole rows, as many as the grid has places.
+    pub(crate) fn from_rows(dims: usize, data: Vec<f32>, grid: Option<Grid>) -> Self {
+        let matrix = Self { dims, data, grid };
+        debug_assert!(matrix.data.len().is_multiple_of(dims));
+        debug_assert!(grid.is_none_or(|grid| grid.height * grid.width == matrix.rows()));
+        matrix
+    }
+
     /// Says how the rows lie in the image.
     ///
     /// # Errors

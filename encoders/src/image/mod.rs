@@ -22,6 +22,7 @@ pub use decode::{
     DecodeOptions, ImageLimits, Transparency, decode_image, decode_image_file, is_image,
 };
 pub use error::{ImageError, ImageFileError};
+pub(crate) use pixels::CHANNELS;
 pub use pixels::{ImageSize, Pixels};
 pub use preprocess_config::{CropRounding, PreprocessConfig, PreprocessConfigError, ResizeMode};
 pub use resample::ResampleFilter;

@@ -17,11 +17,11 @@ pub enum QuantizeError {
     /// The model does not open.
     #[error(transparent)]
     Open(#[from] OpenEncoderError),
-    /// A text to calibrate with is refused.
-    #[error("encode the texts to calibrate with")]
+    /// A text or image to calibrate with is refused.
+    #[error("encode the texts or images to calibrate with")]
     Encode(#[from] EncodeError),
-    /// There are no texts to calibrate with.
-    #[error("no texts to calibrate with")]
+    /// There are no texts, or no images, to calibrate with.
+    #[error("no texts or no images to calibrate with")]
     NoTexts,
     /// No linear layer of the model is in floating point.
     #[error("{path} has no linear layers in floating point: is it quantized already?")]

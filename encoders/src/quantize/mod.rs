@@ -14,6 +14,7 @@
 //! The new folder has its own embedding space, since its weights are other bytes: vectors of the two
 //! models are near each other, but a collection keeps to the one it was built with.
 
+mod clip;
 mod error;
 mod files;
 mod layer;
@@ -30,8 +31,9 @@ use crate::model_dir::OpenOptions;
 use crate::nn::{LayerInputs, Observations};
 use crate::runtime::Runtime;
 use crate::sentence_encoder::SentenceEncoder;
-use crate::weights::{Checkpoint, Tensors};
+use crate::weights::{Checkpoint, TensorSpec, Tensors};
 
+pub use clip::{ClipQuantizeReport, ComparedEmbeddings, quantize_clip};
 pub use error::QuantizeError;
 pub use texts::CALIBRATION_TEXTS;
 
@@ -100,21 +102,9 @@ pub fn quantize_model(
     let weights_path = paths.first().map_or(model, PathBuf::as_path);
     let checkpoint = Checkpoint::open(&paths)?;
     let tensors = checkpoint.tensors()?;
-    let mut writer = files::TensorFile::default();
-    let mut layers = Vec::new();
-    for (names, inputs) in observations.layers() {
-        layers.push(quantize_layer(&tensors, names, &inputs, &mut writer)?);
-    }
-    if layers.is_empty() {
-        return Err(QuantizeError::NoLayers { path: weights_path.to_owned() });
-    }
     let mut specs = dir.architecture.tensors(Head::of(dir.pooling));
     specs.extend(dir.architecture.tensors(Head::Pooler));
-    for spec in specs {
-        if tensors.has(&spec.name) && !writer.has(&spec.name) {
-            writer.add_floats(&spec.name, spec.shape, &tensors.read(&spec.name)?);
-        }
-    }
+    let (writer, layers) = convert(&tensors, weights_path, &observations, specs)?;
     let bytes_before = checkpoint.len_bytes();
     let bytes_after = files::write_folder(model, weights_path, out, &writer)?;
 
@@ -133,6 +123,30 @@ pub fn quantize_model(
         space_before: before.space(),
         space_after: after.space(),
     })
+}
+
+/// Quantises the observed layers, and takes over the other tensors of `specs` that are there;
+/// `weights` names the file in errors.
+fn convert(
+    tensors: &Tensors<'_>,
+    weights: &Path,
+    observations: &Observations,
+    specs: Vec<TensorSpec>,
+) -> Result<(files::TensorFile, Vec<LayerReport>), QuantizeError> {
+    let mut writer = files::TensorFile::default();
+    let mut layers = Vec::new();
+    for (names, inputs) in observations.layers() {
+        layers.push(quantize_layer(tensors, names, &inputs, &mut writer)?);
+    }
+    if layers.is_empty() {
+        return Err(QuantizeError::NoLayers { path: weights.to_owned() });
+    }
+    for spec in specs {
+        if tensors.has(&spec.name) && !writer.has(&spec.name) {
+            writer.add_floats(&spec.name, spec.shape, &tensors.read(&spec.name)?);
+        }
+    }
+    Ok((writer, layers))
 }
 
 /// Quantises the layers `names`, which share their input.
@@ -156,19 +170,20 @@ fn quantize_layer(
     Ok(LayerReport { names, exact_inputs: exact_inputs.len(), error })
 }
 
-/// Divides texts into those to observe and those to compare with; if there are few, all are both.
-fn split<'a>(texts: &[&'a str]) -> Result<(Vec<&'a str>, Vec<&'a str>), QuantizeError> {
-    if texts.is_empty() {
+/// Divides texts or images into those to observe and those to compare with; if there are few, all are
+/// both.
+fn split<T: Clone>(all: &[T]) -> Result<(Vec<T>, Vec<T>), QuantizeError> {
+    if all.is_empty() {
         return Err(QuantizeError::NoTexts);
     }
-    if texts.len() < 2 * COMPARED_ONE_IN {
-        return Ok((texts.to_vec(), texts.to_vec()));
+    if all.len() < 2 * COMPARED_ONE_IN {
+        return Ok((all.to_vec(), all.to_vec()));
     }
-    let numbered = || texts.iter().enumerate();
+    let numbered = || all.iter().enumerate();
     let is_compared = |index: usize| index % COMPARED_ONE_IN == COMPARED_ONE_IN - 1;
     Ok((
-        numbered().filter(|(index, _)| !is_compared(*index)).map(|(_, &text)| text).collect(),
-        numbered().filter(|(index, _)| is_compared(*index)).map(|(_, &text)| text).collect(),
+        numbered().filter(|(index, _)| !is_compared(*index)).map(|(_, one)| one.clone()).collect(),
+        numbered().filter(|(index, _)| is_compared(*index)).map(|(_, one)| one.clone()).collect(),
     ))
 }
 
@@ -202,6 +217,6 @@ mod tests {
         assert_eq!((observed.len(), &compared[..]), (7, &["3", "7"][..]));
         let (observed, compared) = split(&texts[..7]).unwrap();
         assert_eq!(observed, compared);
-        assert!(matches!(split(&[]), Err(QuantizeError::NoTexts)));
+        assert!(matches!(split::<&str>(&[]), Err(QuantizeError::NoTexts)));
     }
 }

@@ -79,7 +79,7 @@ pub(crate) struct WordIds {
 
 /// A tokenizer that cuts at a model's limit and never pads.
 #[derive(Debug)]
-pub(crate) struct TextTokenizer(Tokenizer);
+pub(crate) struct TextTokenizer(pub(super) Tokenizer);
 
 /// Ids of a pair of texts, one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -229,7 +229,8 @@ impl TextTokenizer {
     }
 }
 
-fn open_error(path: &Path, reason: &impl ToString) -> TokenizerError {
+/// A file that is refused as a tokenizer.
+pub(super) fn open_error(path: &Path, reason: &impl ToString) -> TokenizerError {
     TokenizerError::Open { path: path.to_owned(), reason: reason.to_string() }
 }
 

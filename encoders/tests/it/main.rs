@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 mod class_names;
+mod clip;
 mod cross;
 mod families;
 mod files;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use bigrain_index::RowMask;
 use bigrain_storage::CollectionKey;
-use bigrain_types::SegmentId;
+use bigrain_types::{FieldId, SegmentId};
 use lru::LruCache;
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
@@ -35,9 +36,17 @@ pub(crate) struct FilterCache {
 /// twice, so an entry is never that of another segment.
 type Key = (CollectionKey, SegmentId, FilterKey);
 
+/// What is remembered of a filter in a segment.
+#[derive(Debug)]
+struct Entry {
+    rows: Arc<RoaringBitmap>,
+    /// The same rows by their positions in fields whose codes were scanned for them.
+    masks: Vec<(FieldId, Arc<RowMask>)>,
+}
+
 #[derive(Debug)]
 struct Entries {
-    rows: LruCache<Key, Arc<RoaringBitmap>>,
+    by_filter: LruCache<Key, Entry>,
     bytes: u64,
     charge: Charge,
 }
@@ -46,7 +55,7 @@ impl FilterCache {
     /// Returns an empty cache that holds at most `capacity_bytes`.
     pub fn new(capacity_bytes: u64, memory: &Arc<Memory>) -> Self {
         let charge = memory.charge(Purpose::Caches, 0);
-        let entries = Entries { rows: LruCache::unbounded(), bytes: 0, charge };
+        let entries = Entries { by_filter: LruCache::unbounded(), bytes: 0, charge };
         Self { capacity_bytes, memory: Arc::clone(memory), entries: Mutex::new(entries) }
     }
 
@@ -57,7 +66,21 @@ impl FilterCache {
         segment: SegmentId,
         filter: FilterKey,
     ) -> Option<Arc<RoaringBitmap>> {
-        self.entries.lock().rows.get(&(collection, segment, filter)).map(Arc::clone)
+        let mut entries = self.entries.lock();
+        entries.by_filter.get(&(collection, segment, filter)).map(|entry| Arc::clone(&entry.rows))
+    }
+
+    /// Returns those rows as a mask of a field's positions, if that is remembered.
+    pub fn mask(
+        &self,
+        collection: CollectionKey,
+        segment: SegmentId,
+        filter: FilterKey,
+        field: FieldId,
+    ) -> Option<Arc<RowMask>> {
+        let mut entries = self.entries.lock();
+        let entry = entries.by_filter.get(&(collection, segment, filter))?;
+        entry.masks.iter().find(|(of, _)| *of == field).map(|(_, mask)| Arc::clone(mask))
     }
 
     /// Remembers the rows of a segment that match a filter, unless they are too many.
@@ -68,21 +91,40 @@ impl FilterCache {
         filter: FilterKey,
         rows: &Arc<RoaringBitmap>,
     ) {
-        let bytes = bytes_of(rows);
-        if bytes > self.capacity_bytes / LARGEST_PART {
+        let entry = Entry { rows: Arc::clone(rows), masks: Vec::new() };
+        if entry.bytes() > self.capacity_bytes / LARGEST_PART {
             return;
         }
         let mut entries = self.entries.lock();
-        if let Some(old) = entries.rows.put((collection, segment, filter), Arc::clone(rows)) {
-            entries.bytes -= bytes_of(&old);
+        entries.bytes += entry.bytes();
+        if let Some(old) = entries.by_filter.put((collection, segment, filter), entry) {
+            entries.bytes -= old.bytes();
         }
-        entries.bytes += bytes;
-        entries.charge.set(entries.bytes);
-        while entries.bytes > self.capacity_bytes || !self.memory.has_room(0) {
-            if !entries.forget_oldest() {
-                break;
-            }
+        self.shrink(&mut entries);
+    }
+
+    /// Remembers the mask of a field beside the very rows it was made of, if these are remembered.
+    pub fn put_mask(
+        &self,
+        collection: CollectionKey,
+        segment: SegmentId,
+        filter: FilterKey,
+        rows: &Arc<RoaringBitmap>,
+        (field, mask): (FieldId, &Arc<RowMask>),
+    ) {
+        let mut entries = self.entries.lock();
+        let entry = entries.by_filter.get_mut(&(collection, segment, filter));
+        let Some(entry) = entry.filter(|entry| Arc::ptr_eq(&entry.rows, rows)) else { return };
+        let before = entry.bytes();
+        entry.masks.retain(|(of, _)| *of != field);
+        entry.masks.push((field, Arc::clone(mask)));
+        let after = entry.bytes();
+        if after > self.capacity_bytes / LARGEST_PART {
+            entry.masks.pop();
         }
+        let after = entry.bytes();
+        entries.bytes = entries.bytes + after - before;
+        self.shrink(&mut entries);
     }
 
     /// Forgets rows until there is room in memory for `bytes`, or nothing is left.
@@ -90,15 +132,32 @@ impl FilterCache {
         let mut entries = self.entries.lock();
         while !self.memory.has_room(bytes) && entries.forget_oldest() {}
     }
+
+    /// Forgets what is too much.
+    fn shrink(&self, entries: &mut Entries) {
+        entries.charge.set(entries.bytes);
+        while entries.bytes > self.capacity_bytes || !self.memory.has_room(0) {
+            if !entries.forget_oldest() {
+                break;
+            }
+        }
+    }
 }
 
 impl Entries {
     /// Returns whether there was anything to forget.
     fn forget_oldest(&mut self) -> bool {
-        let Some((_, oldest)) = self.rows.pop_lru() else { return false };
-        self.bytes -= bytes_of(&oldest);
+        let Some((_, oldest)) = self.by_filter.pop_lru() else { return false };
+        self.bytes -= oldest.bytes();
         self.charge.set(self.bytes);
         true
+    }
+}
+
+impl Entry {
+    fn bytes(&self) -> u64 {
+        let masks = self.masks.iter().map(|(_, mask)| mask.memory_bytes() as u64);
+        bytes_of(&self.rows) + masks.sum::<u64>()
     }
 }
 
@@ -136,6 +195,30 @@ mod tests {
         put(6, 100_000);
         assert!(!has(6) && has(2), "too large to be kept");
         assert_eq!(cache.entries.lock().bytes, 5 * one);
+    }
+
+    #[test]
+    fn masks_are_remembered_with_the_rows_they_were_made_of() {
+        let key = PreparedFilter::new(&Filter::new()).unwrap().key();
+        let (collection, segment) = (CollectionKey(1), SegmentId(1));
+        let rows = Arc::new(RoaringBitmap::from_iter(0..100));
+        let mask = Arc::new(RowMask::new(200, 0..100));
+        let one = bytes_of(&rows) + mask.memory_bytes() as u64;
+        let cache = FilterCache::new(8 * one, &Memory::new(None));
+        let put = |field| cache.put_mask(collection, segment, key, &rows, (field, &mask));
+        let has = |field| cache.mask(collection, segment, key, field).is_some();
+        put(FieldId(1));
+        assert!(!has(FieldId(1)), "rows are not remembered");
+        cache.put(collection, segment, key, &rows);
+        put(FieldId(1));
+        assert!(has(FieldId(1)) && !has(FieldId(2)));
+        assert_eq!(cache.entries.lock().bytes, one);
+        put(FieldId(1));
+        assert_eq!(cache.entries.lock().bytes, one, "the same mask takes its room once");
+        cache.put(collection, segment, key, &Arc::new((*rows).clone()));
+        put(FieldId(1));
+        assert!(!has(FieldId(1)), "rows that were looked up again may be others");
+        assert_eq!(cache.entries.lock().bytes, bytes_of(&rows));
     }
 
     #[test]

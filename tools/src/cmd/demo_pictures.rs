@@ -9,7 +9,9 @@ use bigrain_engine::{Collection, DEFAULT_FIELD, Engine, Query, SearchParams};
 
 use crate::cmd::build_pictures;
 use crate::cmd::field_spec::FieldSpec;
-use crate::pictures::{DEFAULT_COLLECTION, Page, PictureFiles, PictureModel, PictureReport};
+use crate::pictures::{
+    DEFAULT_COLLECTION, Page, PictureFiles, PictureModel, PictureReport, heat_maps,
+};
 use crate::session::{Session, find_collection};
 use crate::{hits, human, table};
 
@@ -58,14 +60,15 @@ pub(super) fn run(
         let found = collection.search(&query, &SearchParams::new(LIMIT)?)?;
         writeln!(session.out, "\n{question}")?;
         writeln!(session.out, "{}", hits::to_table(&found.points).trim_fmt())?;
-        page.results(question, None, &found.points);
+        let heat = heat_maps(&model, question, &found.points)?;
+        page.results(question, None, &found.points, &heat);
     }
     for file in &asked_with {
         // One that cannot be read was listed above.
         let Ok(vector) = model.encode_file(file, &session.cancel) else { continue };
         let query = Query::new(vector).in_space(model.space());
         let found = collection.search(&query, &SearchParams::new(LIMIT)?)?;
-        page.results("Pictures like this one", Some(file), &found.points);
+        page.results("Pictures like this one", Some(file), &found.points, &[]);
     }
     fs::write(html, page.into_html()).with_context(|| format!("write {}", html.display()))?;
     Ok(writeln!(session.out, "\nThe pictures: {}", html.display())?)

@@ -2,12 +2,14 @@
 
 mod captions;
 mod files;
+mod heat;
 mod index;
 mod model;
 mod page;
 
 pub use captions::{Caption, CaptionSource};
 pub use files::{PictureFile, PictureFiles};
+pub use heat::heat_maps;
 pub use index::{PictureIndex, PictureReport};
 pub use model::{DEFAULT_IMAGE_MODEL, PictureModel};
 pub use page::{Page, PagePicture};

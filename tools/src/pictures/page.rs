@@ -1,6 +1,7 @@
 //! A page that shows pictures, in one file.
 
 use std::fmt::Write as _;
+use std::iter::repeat;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -33,6 +34,8 @@ pub struct PagePicture<'a> {
     pub text: &'a str,
     /// A line below that.
     pub note: &'a str,
+    /// Where in it the text is, as the bytes of a PNG.
+    pub heat: Option<&'a [u8]>,
 }
 
 impl Page {
@@ -51,7 +54,7 @@ impl Page {
     ) {
         let _ = write!(self.body, "<h2>{}</h2>\n<div class=\"row\">\n", escape(heading));
         if let Some(file) = asked {
-            self.picture(PagePicture { file, text: "asked with", note: "" });
+            self.picture(PagePicture { file, text: "asked with", note: "", heat: None });
         }
         for picture in pictures {
             self.picture(picture);
@@ -59,8 +62,14 @@ impl Page {
         self.body.push_str("</div>\n");
     }
 
-    /// Adds a row of what was found.
-    pub fn results(&mut self, heading: &str, asked: Option<&Path>, points: &[ScoredPoint]) {
+    /// Adds a row of what was found, with where in the pictures the text is, if that is known.
+    pub fn results(
+        &mut self,
+        heading: &str,
+        asked: Option<&Path>,
+        points: &[ScoredPoint],
+        heat: &[Option<Vec<u8>>],
+    ) {
         let notes: Vec<String> = points
             .iter()
             .map(|point| {
@@ -68,11 +77,14 @@ impl Page {
                 format!("{:.4} {path}", point.score)
             })
             .collect();
-        let pictures = points.iter().zip(&notes).map(|(point, note)| PagePicture {
-            file: Path::new(point.payload.text("file").unwrap_or_default()),
-            text: point.payload.text("text").unwrap_or_default(),
-            note,
-        });
+        let heat = heat.iter().map(Option::as_deref).chain(repeat(None));
+        let pictures =
+            points.iter().zip(&notes).zip(heat).map(|((point, note), heat)| PagePicture {
+                file: Path::new(point.payload.text("file").unwrap_or_default()),
+                text: point.payload.text("text").unwrap_or_default(),
+                note,
+                heat,
+            });
         self.row(heading, asked, pictures);
     }
 
@@ -82,10 +94,13 @@ impl Page {
             // It may have been moved since it was indexed.
             None => format!("<em>{} cannot be shown</em>", escape(&picture.file.to_string_lossy())),
         };
+        let heat = picture.heat.map_or_else(String::new, |png| {
+            format!("<img alt=\"\" src=\"data:image/png;base64,{}\">", STANDARD.encode(png))
+        });
         let (text, note) = (escape(picture.text), escape(picture.note));
         let _ = writeln!(
             self.body,
-            "<figure>{shown}<figcaption>{text}<br><small>{note}</small></figcaption></figure>"
+            "<figure>{shown}{heat}<figcaption>{text}<br><small>{note}</small></figcaption></figure>"
         );
     }
 
@@ -136,12 +151,18 @@ mod tests {
         let mut page = Page::new("a & b", DecodeOptions::default());
         let gone = folder.path().join("gone.jpg");
         let pictures = [
-            PagePicture { file: &file, text: "<script>\"x\"</script>", note: "0.5" },
-            PagePicture { file: &gone, text: "", note: "" },
+            PagePicture {
+                file: &file,
+                text: "<script>\"x\"</script>",
+                note: "0.5",
+                heat: Some(b"png"),
+            },
+            PagePicture { file: &gone, text: "", note: "", heat: None },
         ];
         page.row("it's", Some(&file), pictures);
         let html = page.into_html();
         assert_eq!(html.matches("src=\"data:image/jpeg;base64,").count(), 2);
+        assert_eq!(html.matches("src=\"data:image/png;base64,cG5n\"").count(), 1);
         assert!(html.contains("a &amp; b") && html.contains("it&#39;s"), "{html}");
         assert!(
             html.contains("&lt;script&gt;&quot;x&quot;") && !html.contains("<script"),

@@ -60,6 +60,17 @@ fn a_folder_of_pictures_is_built_searched_and_shown() {
 }
 
 #[test]
+fn a_model_with_tokens_shows_where_in_the_pictures_a_text_is() {
+    let (desk, _) = desk_with_pictures();
+    let model = test_data("clip-tiny").display().to_string();
+    desk.succeed(&format!("build --images in --image-model {model}"));
+    desk.succeed("search --text cat -n 4 --html out.html");
+    let html = fs::read_to_string(desk.path("out.html")).unwrap();
+    assert_eq!(html.matches("data:image/jpeg").count(), 4);
+    assert_eq!(html.matches("data:image/png").count(), 4);
+}
+
+#[test]
 fn building_pictures_again_encodes_what_changed_and_deletes_what_is_gone() {
     let (desk, model) = desk_with_pictures();
     let build = format!("build --images in --image-model {model} --json");

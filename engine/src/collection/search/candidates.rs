@@ -1,7 +1,7 @@
 //! Candidates of segments: the codes of the nearest lists, with as many lists as the target recall
 //! takes.
 
-use bigrain_index::candidates::ivf::{Ivf, Needed, Reach, Scanned};
+use bigrain_index::candidates::ivf::{Ivf, Needed, Reach, Scanned, Seen};
 use bigrain_index::candidates::list_scan::{Epsilon, ListScan};
 use bigrain_index::lists::{Effort, Nearness, ResidentLists};
 use bigrain_index::{Candidate, Candidates};
@@ -80,8 +80,8 @@ impl VectorSearch<'_> {
         let centroids = files.lists.centroids(&lists, nearness)?;
         let ivf = Ivf { codes: &codes, layout: &lists.layout, centroids };
         if let Some(filtered) = filtered {
-            let needed = |share: f64| self.needed_lists(filtered, &lists, share);
-            let epsilon = self.reach_at(self.filtered_target(), &lists).epsilon;
+            let needed = |seen: Seen| self.needed_lists(filtered, &lists, seen);
+            let epsilon = self.reach_at(self.filtered_target(true), &lists).epsilon;
             let needed = Needed { lists: &needed, epsilon };
             return Ok(match filtered.method {
                 FilterMethod::ScoreRows => Scanned::default(),
@@ -118,24 +118,24 @@ impl VectorSearch<'_> {
     }
 
     /// The recall that a filtered search aims at. What was calibrated for all rows holds for a part of
-    /// them roughly, and least where what matches lies far from the query, so no more than a quarter of
-    /// what the target gives up is given up here.
-    fn filtered_target(&self) -> f32 {
+    /// them roughly, so no more than half of what the target gives up is given up; and no more than a quarter
+    /// where fewer rows match near the query than elsewhere.
+    fn filtered_target(&self, is_rarer: bool) -> f32 {
         let target = self.params.target_recall();
-        target + 0.75 * (1.0 - target)
+        target + if is_rarer { 0.75 } else { 0.5 } * (1.0 - target)
     }
 
     /// Returns how many lists to probe where a share of the rows near the query matches: as many as
     /// it takes to find so many more neighbours that this share of them is enough.
-    fn needed_lists(&self, filtered: &Filtered, lists: &ResidentLists, share: f64) -> usize {
+    fn needed_lists(&self, filtered: &Filtered, lists: &ResidentLists, seen: Seen) -> usize {
         let count = lists.layout.len();
         if filtered.method == FilterMethod::ScanAll {
             return count;
         }
-        let neighbours = (self.params.limit() as f64 / share).ceil() as usize;
-        let effort =
-            |limit| lists.calibration.effort(self.filtered_target(), limit, count as u32).probes;
-        self.params.probes().unwrap_or_else(|| effort(neighbours) as usize)
+        let neighbours = (self.params.limit() as f64 / seen.share).ceil() as usize;
+        let target = self.filtered_target(seen.is_rarer);
+        let effort = || lists.calibration.effort(target, neighbours, count as u32).probes as usize;
+        self.params.probes().unwrap_or_else(effort)
     }
 
     /// About how many codes a search of a segment scans.

@@ -19,7 +19,7 @@ use crate::cmd::hybrid_flags::{HybridFlags, Way};
 use crate::cmd::rerank_flags::RerankFlags;
 use crate::code;
 use crate::failure::Usage;
-use crate::pictures::{Page, PictureModel};
+use crate::pictures::{Page, PictureModel, heat_maps};
 use crate::session::{Session, find_collection, open_collection};
 use crate::{hits, human};
 
@@ -194,7 +194,11 @@ impl SearchArgs {
         let decode = model.map(|model| *model.model().decode()).unwrap_or_default();
         let mut page = Page::new("bigrain search", decode);
         let heading = self.text().unwrap_or("Pictures like this one");
-        page.results(heading, self.image.as_deref(), &found.points);
+        let heat = match (model, self.text()) {
+            (Some(model), Some(text)) => heat_maps(model, text, &found.points)?,
+            _ => Vec::new(),
+        };
+        page.results(heading, self.image.as_deref(), &found.points, &heat);
         fs::write(path, page.into_html()).with_context(|| format!("write {}", path.display()))
     }
 
