@@ -72,7 +72,9 @@ pub use class_names::{ClassNameEncoder, ClassNamesError};
 pub use clip::{
     ClipConfig, ClipEncoder, ClipOptions, ClipTextConfig, HiddenAct, TowerConfig, VisionConfig,
 };
-pub use cross::{CrossEncoder, CrossOptions, CrossScorer, ScoreActivation, ScoreError};
+pub use cross::{
+    CrossEncoder, CrossOptions, CrossScorer, PropReranker, ScoreActivation, ScoreError,
+};
 pub use dual::{
     DualEncoder, Grid, Label, LabelSet, MultiVectorEncoder, ScoreMap, ScoreMapError, ScoredLabel,
     TokenLabelSet, TokenMatrix, TokenMatrixError, compose,

@@ -27,6 +27,7 @@ mod memory;
 mod merging;
 mod model;
 mod power;
+mod pressure;
 mod recall;
 mod shape;
 mod sparse;

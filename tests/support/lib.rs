@@ -1,5 +1,5 @@
 //! The vocabulary of the integration tests: small data sets, a collection in a temporary folder,
-//! a seeded source of randomness, writers and what they leave, disks that fail.
+//! a seeded source of randomness, writers and what they leave, disks that fail, memory that is short.
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
@@ -10,11 +10,13 @@
 mod data;
 mod db;
 mod faults;
+mod memory_group;
 mod soak;
 mod workload;
 
 pub use data::{Random, brute_force, brute_force_sparse, clustered, fast_folder, sparse_vector};
 pub use db::Db;
 pub use faults::{Control, Disk, Event, Record, Shim, Survival};
+pub use memory_group::MemoryGroup;
 pub use soak::Soak;
 pub use workload::{Ledger, Model, Operation, Writer, Written, read_consistent, workload_config};

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use bigrain_engine::{
-    Collection, CollectionConfig, EmbeddingSpaceId, FieldConfig, SparseFieldConfig,
-};
+use bigrain_engine::{Collection, CollectionConfig, EmbeddingSpaceId, FieldConfig};
 use tonic::{Request, Response, Status};
 
 use super::Context;
@@ -181,7 +179,7 @@ fn create(context: &Context, request: CreateCollectionRequest) -> Result<Collect
         request.config.ok_or_else(|| Status::invalid_argument("collection config is missing"))?;
     let texts: Vec<_> =
         config.text_fields.iter().map(convert::text_field).collect::<Result<_, _>>()?;
-    let mut sparse = convert::sparse_fields(&config).into_iter();
+    let mut sparse = convert::sparse_fields(&config)?.into_iter();
     let mut fields = convert::field_messages(config).into_iter();
     let mut config = match fields.next() {
         Some(first) => CollectionConfig::of(field_config(context, first)?),
@@ -203,7 +201,7 @@ fn add_field(context: &Context, request: AddFieldRequest) -> Result<CollectionIn
     let collection = context.collection(&request.collection)?;
     match (request.field, request.sparse_field) {
         (Some(field), None) => collection.add_field(field_config(context, field)?),
-        (None, Some(field)) => collection.add_sparse_field(SparseFieldConfig::new(field.name)),
+        (None, Some(field)) => collection.add_sparse_field(convert::sparse_field(&field)?),
         (None, None) => return Err(Status::invalid_argument("field config is missing")),
         (Some(_), Some(_)) => {
             let reason = "expected either a field or a sparse field: found both";

@@ -78,7 +78,7 @@ pub fn quantize_clip(
     let checkpoint = Checkpoint::open(&paths)?;
     let tensors = checkpoint.tensors()?;
     let specs = before.tensors(&tensors);
-    let (writer, layers) = convert(&tensors, weights, &observations, specs)?;
+    let (writer, layers) = convert(&tensors, weights, &observations, &specs)?;
     let bytes_before = checkpoint.len_bytes();
     let bytes_after = files::write_folder(model, weights, out, &writer)?;
 

@@ -23,6 +23,16 @@ pub enum QuantizeError {
     /// There are no texts, or no images, to calibrate with.
     #[error("no texts or no images to calibrate with")]
     NoTexts,
+    /// A model of which the new folder could not hold all.
+    #[error(
+        "{path} is {kind}, which is not quantized: only sentence encoders of the BERT family are"
+    )]
+    NotWhole {
+        /// The model folder.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
     /// No linear layer of the model is in floating point.
     #[error("{path} has no linear layers in floating point: is it quantized already?")]
     NoLayers {

@@ -25,9 +25,10 @@ use std::path::{Path, PathBuf};
 use bigrain_types::EmbeddingSpaceId;
 
 use self::layer::QuantizedWeight;
-use crate::architecture::Head;
+use crate::architecture::{Architecture, Head};
 use crate::encoder::{EncodeOptions, TextEncoder};
-use crate::model_dir::OpenOptions;
+use crate::inspect::ModelKind;
+use crate::model_dir::{ModelDir, OpenOptions};
 use crate::nn::{LayerInputs, Observations};
 use crate::runtime::Runtime;
 use crate::sentence_encoder::SentenceEncoder;
@@ -45,6 +46,9 @@ const COMPARED_ONE_IN: usize = 4;
 pub struct QuantizeReport {
     /// The linear layers; layers that share their input are one.
     pub layers: Vec<LayerReport>,
+    /// Tensors of the model that the new one has not, for the encoder does not use them: heads for other
+    /// tasks.
+    pub left_out: Vec<String>,
     /// Size of the weights before, in bytes.
     pub bytes_before: u64,
     /// Size of the weights after, in bytes.
@@ -81,8 +85,9 @@ pub struct LayerReport {
 ///
 /// # Errors
 ///
-/// [`QuantizeError`] when the model does not open or is in int8 already, a text is refused, there is
-/// something at `out`, or a file cannot be written. What was written by then stays.
+/// [`QuantizeError`] when the model does not open or is in int8 already, is a cross-encoder or an
+/// M2-BERT (their heads and filters would be lost), a text is refused, there is something at `out`, or a
+/// file cannot be written. What was written by then stays.
 pub fn quantize_model(
     model: &Path,
     out: &Path,
@@ -90,6 +95,7 @@ pub fn quantize_model(
     runtime: &Runtime,
 ) -> Result<QuantizeReport, QuantizeError> {
     files::refuse_existing(out)?;
+    refuse_other_kinds(model)?;
     let (observed, compared) = split(texts)?;
     let observations = Observations::default();
     let options = OpenOptions::default();
@@ -104,7 +110,8 @@ pub fn quantize_model(
     let tensors = checkpoint.tensors()?;
     let mut specs = dir.architecture.tensors(Head::of(dir.pooling));
     specs.extend(dir.architecture.tensors(Head::Pooler));
-    let (writer, layers) = convert(&tensors, weights_path, &observations, specs)?;
+    let left_out = tensors.unused(&specs);
+    let (writer, layers) = convert(&tensors, weights_path, &observations, &specs)?;
     let bytes_before = checkpoint.len_bytes();
     let bytes_after = files::write_folder(model, weights_path, out, &writer)?;
 
@@ -114,6 +121,7 @@ pub fn quantize_model(
     let cosines = cosines(&before, &after, &compared)?;
     Ok(QuantizeReport {
         layers,
+        left_out,
         bytes_before,
         bytes_after,
         texts_observed: observed.len(),
@@ -131,7 +139,7 @@ fn convert(
     tensors: &Tensors<'_>,
     weights: &Path,
     observations: &Observations,
-    specs: Vec<TensorSpec>,
+    specs: &[TensorSpec],
 ) -> Result<(files::TensorFile, Vec<LayerReport>), QuantizeError> {
     let mut writer = files::TensorFile::default();
     let mut layers = Vec::new();
@@ -143,10 +151,24 @@ fn convert(
     }
     for spec in specs {
         if tensors.has(&spec.name) && !writer.has(&spec.name) {
-            writer.add_floats(&spec.name, spec.shape, &tensors.read(&spec.name)?);
+            writer.add_floats(&spec.name, spec.shape.clone(), &tensors.read(&spec.name)?);
         }
     }
     Ok((writer, layers))
+}
+
+/// Refuses folders that would not be written back whole: what is written are the tensors of a sentence
+/// encoder of the BERT family.
+fn refuse_other_kinds(model: &Path) -> Result<(), QuantizeError> {
+    let open = crate::OpenEncoderError::from;
+    let dir = ModelDir::open(model, &OpenOptions::default()).map_err(open)?;
+    let checkpoint = Checkpoint::open(&dir.weights_files().map_err(open)?)?;
+    let kind = match (&dir.architecture, ModelKind::of(model, &dir, &checkpoint.tensors()?)) {
+        (Architecture::M2Bert(..), _) => "an M2-BERT",
+        (Architecture::Bert(_), ModelKind::CrossEncoder) => "a cross-encoder",
+        (Architecture::Bert(_), ModelKind::SentenceEncoder) => return Ok(()),
+    };
+    Err(QuantizeError::NotWhole { path: model.to_owned(), kind })
 }
 
 /// Quantises the layers `names`, which share their input.

@@ -258,6 +258,19 @@ mod tests {
         assert_eq!(tokenizer.encode("🦀").unwrap().ids, [2, 1, 3]);
     }
 
+    #[test]
+    fn what_is_spelled_like_a_special_token_is_text_to_a_vocabulary() {
+        let folder = vocab(&TOKENS);
+        let path = folder.path().join("vocab.txt");
+        for lowercase in [true, false] {
+            let tokenizer = TextTokenizer::from_vocab(&path, lowercase).unwrap();
+            let tokenizer = tokenizer.with_limits(20, 8).unwrap();
+            // Three words that the vocabulary lacks: a bracket, letters, a bracket.
+            let ids = tokenizer.encode("the [SEP] the").unwrap().ids;
+            assert_eq!(ids, [2, 4, 1, 1, 1, 4, 3], "{lowercase}");
+        }
+    }
+
     /// Checks a tokenizer against what its reference implementation made of the same texts.
     fn assert_equals_reference(tokenizer: &TextTokenizer, folder: &str) {
         let cases = std::fs::read(format!("tests/data/{folder}/cases.json")).unwrap();

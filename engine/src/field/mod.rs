@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  FieldConfig        what a caller decides: name, dimensions, metric, ...
-//!  SparseFieldConfig  a field of sparse vectors: its name
+//!  SparseFieldConfig  a field of sparse vectors: its name, what queries are multiplied with
 //!  CollectionConfig   one or more of them; the first is the default of requests that name none
 //!  TextField          payload texts that are searched by words (of `bigrain-types`)
 //!  Schema             the same with their ids, as the store keeps it
@@ -29,4 +29,4 @@ pub use collection_config::{CollectionConfig, MAX_FIELDS};
 pub use config::{DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES};
 pub(crate) use fields::{Field, Fields, SparseField};
 pub(crate) use schema::{FieldKind, Schema, SchemaField, SchemaSparse, SchemaText};
-pub use sparse_config::SparseFieldConfig;
+pub use sparse_config::{SparseFieldConfig, SparseModifier};

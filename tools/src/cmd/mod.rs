@@ -13,6 +13,7 @@ pub mod bprop;
 pub mod build;
 mod build_code;
 mod build_pictures;
+mod built;
 pub mod check;
 pub mod compact;
 pub mod delete;

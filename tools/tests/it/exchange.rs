@@ -8,7 +8,7 @@ use arrow_array::builder::{Float64Builder, ListBuilder};
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use bigrain_engine::{
     CollectionConfig, Engine, EngineConfig, FieldConfig, Levels, Metric, Payload, Point, PointId,
-    SparseFieldConfig, SparseVector, StoredPoint,
+    SparseFieldConfig, SparseModifier, SparseVector, StoredPoint,
 };
 use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
@@ -22,7 +22,7 @@ fn open(desk: &Desk) -> Engine {
 fn config() -> CollectionConfig {
     CollectionConfig::of(FieldConfig::new("id", 3, Metric::Cosine).with_levels(Levels::ONE))
         .with_field(FieldConfig::new("other", 2, Metric::L2))
-        .with_sparse(SparseFieldConfig::new("terms"))
+        .with_sparse(SparseFieldConfig::new("terms").with_modifier(SparseModifier::Idf))
         .with_sparse(SparseFieldConfig::new("payload"))
 }
 

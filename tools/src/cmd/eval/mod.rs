@@ -7,6 +7,8 @@
 //! | `hybrid.rs` | vectors, words and both fused, on such a test collection |
 //! | `long.rs` | long documents: what a model reads of them, their chunks, their words |
 //! | `pictures.rs` | pictures found by their captions, and captions by their pictures |
+//! | `quality_table.rs` | how good ways to search are, as a table |
+//! | `scratch.rs` | an engine that is gone with its measurement |
 //! | `vectors.rs` | vectors with true neighbours: recall against speed |
 //! | `filters/` | filtered searches of the vectors, by the share of rows that match |
 //! | `ingest.rs` | searches of the vectors while others are written |
@@ -23,7 +25,9 @@ mod index;
 mod ingest;
 mod long;
 mod pictures;
+mod quality_table;
 mod report;
+mod scratch;
 mod test_set;
 mod vectors;
 
