@@ -5,12 +5,12 @@ use std::path::Path;
 use anyhow::Context;
 use bigrain_engine::{Collection, Engine};
 
+use crate::cmd::built::Built;
 use crate::cmd::field_spec::FieldSpec;
-use crate::footprint::Footprint;
+use crate::human;
 use crate::pictures::{PictureFiles, PictureIndex, PictureModel, PictureReport};
 use crate::progress::Progress;
 use crate::session::{Session, find_collection};
-use crate::{human, table};
 
 /// What is asked.
 pub(super) struct PicturesRequest<'a> {
@@ -31,7 +31,16 @@ pub(super) fn run(request: &PicturesRequest<'_>, session: &mut Session<'_>) -> a
     let engine = session.create_or_open(&session.data_dir())?;
     let (collection, model) = request.open(&engine, session.threads)?;
     let (report, ended) = index(&collection, &model, found, session);
-    request.write_report(session, &collection, &report)?;
+    let built = Built {
+        files: Some(report.pictures_line()),
+        points: format!("{} written", human::count(report.encoded)),
+        speed: report.speed_line(),
+        remarks: Vec::new(),
+        skipped: &report.skipped_files,
+        skipped_in_all: report.skipped,
+        more: ["more file", "more files"],
+    };
+    built.write(&report, request.json, &collection, session)?;
     ended.with_context(|| {
         let pictures =
             human::counted(report.encoded, "picture of this run is", "pictures of this run are");
@@ -68,39 +77,5 @@ impl PicturesRequest<'_> {
         let model = PictureModel::open_or_default(self.model, threads)?;
         let collection = engine.create_collection(self.name, model.collection(&self.field)?)?;
         Ok((collection, model))
-    }
-
-    fn write_report(
-        &self,
-        session: &mut Session<'_>,
-        collection: &Collection,
-        report: &PictureReport,
-    ) -> anyhow::Result<()> {
-        let footprint = Footprint::of(&collection.info());
-        if self.json {
-            return session.write_json(&serde_json::json!({
-                "collection": collection.name(),
-                "report": report,
-                "footprint": footprint,
-            }));
-        }
-        let facts = table::facts([
-            ("collection", format!("{} in {}", collection.name(), session.data_dir().display())),
-            ("pictures", report.pictures_line()),
-            ("points", human::count(footprint.points)),
-            ("speed", report.speed_line()),
-            ("codes in memory", footprint.describe(footprint.code_bytes)),
-            ("segments on disk", footprint.describe(footprint.disk_bytes)),
-        ]);
-        writeln!(session.out, "{}", facts.trim_fmt())?;
-        for file in &report.skipped_files {
-            writeln!(session.out, "skipped {file}")?;
-        }
-        let unlisted = report.skipped - report.skipped_files.len() as u64;
-        if unlisted > 0 {
-            let unlisted = human::counted(unlisted, "more file", "more files");
-            writeln!(session.out, "skipped {unlisted}")?;
-        }
-        Ok(())
     }
 }
