@@ -3,7 +3,7 @@
 //! glibc gives each thread an *arena* of its own, and takes blocks of up to 32 MiB from it as soon as one as
 //! large has been freed. What is freed in the middle of an arena stays there, and other threads do not get
 //! it: writers, flushes, merges and the store's threads each keep their largest moment. With a budget of 48
-//! MiB and an account of at most 39, a process was seen to have 82 MB for itself, of which 78 lay in arenas.
+//! MiB that its account kept to, a process was seen to have 80 MiB for itself, of which 78 lay in arenas.
 //! Under a budget there are few arenas, large blocks are pages of their own, which go when they are freed,
 //! and what was freed in between is given back after each build.
 //!
