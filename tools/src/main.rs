@@ -150,6 +150,7 @@ mod tests {
             "search q --probes -1",
             "search q --per-group 2",
             "search q --rerank-depth 5",
+            "search q --no-tests",
             "search q --rerank m --diversity 0.5",
             "model inspect",
             "search q --group-by a --diversity 0.5",
