@@ -10,7 +10,7 @@ use bigrain_types::{SegmentId, SeqNo};
 use super::handle::Shared;
 use crate::Result;
 use crate::error::Doing;
-use crate::field::Field;
+use crate::field::{Field, MultiField};
 use crate::segment::{
     BuildMemory, BuiltSegment, Segment, SegmentInput, SegmentParams, build_segment,
 };
@@ -24,8 +24,14 @@ const POINT_BYTES: u64 = 64;
 /// Bytes of the table of terms that an index of payloads begins with.
 const LEXICAL_TABLE: u64 = 1 << 20;
 
-/// Bytes for each point while a sparse field is written: where its row ends.
+/// Bytes for each point while a sparse or multi-vector field is written: where its row ends.
 const ROW_END_BYTES: u64 = 8;
+
+/// Bytes of a merged token's factor, and of its entry in a list.
+const SKETCH_FACTORS: u64 = 12;
+
+/// Bytes of merged tokens that lists are trained on, about.
+const MULTI_SAMPLE: u64 = 16 << 20;
 
 /// What a segment to be is called, and the newest write in it.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +76,15 @@ impl Shared {
             2 * points * code + sample.max(rows.min(memory.window_bytes as u64))
         };
         let of_sparse = fields.sparse().map(|_| sparse::BUILD_BYTES + points * ROW_END_BYTES);
-        let largest = fields.iter().map(of_field).chain(of_sparse).max().unwrap_or(0);
+        // Sketches once as they are made and once put together; lists and what they are trained on.
+        let of_multi = |field: &Arc<MultiField>| {
+            let code = field.binarizer.layout().bytes() as u64 + SKETCH_FACTORS;
+            let merged = points * u64::from(field.config.sketch_tokens);
+            2 * merged * code + points * ROW_END_BYTES + MULTI_SAMPLE
+        };
+        let of_multi = fields.multi().map(of_multi);
+        let of_fields = fields.iter().map(of_field).chain(of_sparse).chain(of_multi);
+        let largest = of_fields.max().unwrap_or(0);
         largest + points * POINT_BYTES + lexical + LEXICAL_TABLE
     }
 
@@ -88,10 +102,11 @@ impl Shared {
         let all = self.fields();
         let fields: Vec<_> = all.iter().cloned().collect();
         let sparse: Vec<_> = all.sparse().cloned().collect();
+        let multi: Vec<_> = all.multi().cloned().collect();
         let texts: Vec<_> = all.texts().iter().map(|text| text.config.clone()).collect();
         let (seed, memory) = (id.0, self.build_memory());
-        let params =
-            SegmentParams { fields: &fields, sparse: &sparse, texts: &texts, seed, memory };
+        let (fields, sparse, multi, texts) = (&fields[..], &sparse[..], &multi[..], &texts[..]);
+        let params = SegmentParams { fields, sparse, multi, texts, seed, memory };
         let built = build_segment(&**directory, folder, input, &params, &self.resources.builders);
         let BuiltSegment { order, fields } = built.doing(|| format!("build segment {id}"))?;
         let segment = Segment::open(&**directory, folder, id, &fields)

@@ -5,4 +5,5 @@
 mod building;
 mod data;
 mod files;
+mod multi;
 mod searching;
