@@ -13,7 +13,7 @@ trap 'rm -f "$log"' EXIT
 started=$(date +%s)
 run() { cargo nextest run --cargo-profile release --locked --profile soak --no-fail-fast "$@" 2>&1 | tee -a "$log"; }
 failed=0
-run -p bigrain-tests -E 'test(/^(crash|power|failing_disk|full_disk|corruption|model|fuzz)::/)' || failed=1
+run -p bigrain-tests -E 'test(/^(crash|power|failing_disk|full_disk|corruption|model|fuzz|pressure)::/)' || failed=1
 # Many collections, and many points, to be opened.
 run -p bigrain-tests --run-ignored only -E 'test(/^start::/)' || failed=1
 run -p bigrain-storage -p bigrain-tools -E 'test(/any_bytes|never_panic|one_flipped_bit/)' || failed=1

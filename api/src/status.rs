@@ -4,6 +4,7 @@
 //! not to the client.
 
 use std::error::Error as StdError;
+use std::time::Duration;
 
 use bigrain_encoders::{EncodeError, ServiceError};
 use bigrain_engine::{Error, ErrorKind};
@@ -37,10 +38,16 @@ pub(crate) fn from_engine(error: Error) -> Status {
         let cause = error.source().map(ToString::to_string);
         tracing::error!(%error, cause, code = ?code, "request failed");
     }
-    let mut status = Status::new(code, error.to_string());
-    if let Some(wait) = error.retry_hint() {
-        status.metadata_mut().insert(RETRY_AFTER_MS, (wait.as_millis() as u64).into());
+    let status = Status::new(code, error.to_string());
+    match error.retry_hint() {
+        Some(wait) => retry_after(status, wait),
+        None => status,
     }
+}
+
+/// Says in a status after what time the same request may succeed.
+fn retry_after(mut status: Status, wait: Duration) -> Status {
+    status.metadata_mut().insert(RETRY_AFTER_MS, (wait.as_millis() as u64).into());
     status
 }
 
@@ -49,7 +56,9 @@ pub(crate) fn from_encoder(error: &EncodeError) -> Status {
     let code = match error {
         EncodeError::EmptyText { .. }
         | EncodeError::TextTooLong { .. }
-        | EncodeError::Tokenize { .. } => Code::InvalidArgument,
+        | EncodeError::Tokenize { .. }
+        | EncodeError::ImageSize { .. }
+        | EncodeError::ImageValues { .. } => Code::InvalidArgument,
         EncodeError::Cancelled(_) => Code::Cancelled,
         EncodeError::NoAttention => Code::FailedPrecondition,
         _ => Code::Internal,
@@ -65,7 +74,9 @@ pub(crate) fn from_encoder(error: &EncodeError) -> Status {
 pub(crate) fn from_encoder_service(error: &ServiceError) -> Status {
     match error {
         ServiceError::Encode(error) => from_encoder(error),
-        ServiceError::Full(full) => Status::resource_exhausted(full.to_string()),
+        ServiceError::Full(full) => {
+            retry_after(Status::resource_exhausted(full.to_string()), full.retry_after)
+        }
         ServiceError::Closed => Status::unavailable(error.to_string()),
         ServiceError::Panicked | _ => {
             tracing::error!(%error, "encoding failed");
@@ -130,11 +141,12 @@ mod tests {
 
     #[test]
     fn a_full_queue_of_texts_says_when_to_try_again() {
-        let retry_after = std::time::Duration::from_millis(1_500);
+        let retry_after = Duration::from_millis(1_500);
         let full = bigrain_encoders::QueueFull { requests: 3, tokens: 70_000, retry_after };
         let status = from_encoder_service(&full.into());
         assert_eq!(status.code(), Code::ResourceExhausted);
         assert!(status.message().ends_with("try again in 1.5s"), "{status:?}");
+        assert_eq!(status.metadata().get(RETRY_AFTER_MS).unwrap(), "1500");
         assert_eq!(from_encoder_service(&ServiceError::Closed).code(), Code::Unavailable);
     }
 

@@ -17,11 +17,11 @@
 #![expect(clippy::print_stdout, reason = "this is the program's output")]
 
 use std::error::Error;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
+use bigrain_benches::{Fill, Tensor, write_tensors};
 use bigrain_encoders::{EncodeOptions, OpenOptions, Runtime, SentenceEncoder, TextEncoder};
 
 const CHANNELS: usize = 768;
@@ -30,19 +30,6 @@ const BLOCKS: usize = 4;
 const ORDER: usize = 128;
 const INPUTS: usize = 5;
 const VOCABULARY: usize = 30_528;
-
-/// What the values of a tensor are.
-#[derive(Clone, Copy)]
-enum Fill {
-    /// Random, up to this far from zero.
-    Random(f32),
-    /// The same everywhere.
-    Constant(f32),
-    /// From the first to the second, evenly.
-    Line(f32, f32),
-}
-
-type Tensor = (String, Vec<usize>, Fill);
 
 fn tensors(tokens: usize, layers: usize) -> Vec<Tensor> {
     let mut tensors: Vec<Tensor> = Vec::new();
@@ -92,7 +79,7 @@ fn tensors(tokens: usize, layers: usize) -> Vec<Tensor> {
     tensors
 }
 
-/// Writes a model folder, tensor by tensor, so that it is never held in memory.
+/// Writes a model folder.
 fn write_model(folder: &Path, tokens: usize, layers: usize) -> std::io::Result<()> {
     let config = format!(
         r#"{{"model_type": "m2_bert", "vocab_size": {VOCABULARY}, "hidden_size": {CHANNELS},
@@ -108,37 +95,7 @@ fn write_model(folder: &Path, tokens: usize, layers: usize) -> std::io::Result<(
     }
     fs::write(folder.join("vocab.txt"), vocabulary)?;
 
-    let tensors = tensors(tokens, layers);
-    let (mut entries, mut end) = (Vec::new(), 0);
-    for (name, shape, _) in &tensors {
-        let start = end;
-        end += shape.iter().product::<usize>() * size_of::<f32>();
-        entries.push(format!(
-            r#""{name}": {{"dtype": "F32", "shape": {shape:?}, "data_offsets": [{start}, {end}]}}"#
-        ));
-    }
-    let mut header = format!("{{{}}}", entries.join(", "));
-    while !header.len().is_multiple_of(8) {
-        header.push(' ');
-    }
-    let mut file = BufWriter::new(File::create(folder.join("model.safetensors"))?);
-    file.write_all(&(header.len() as u64).to_le_bytes())?;
-    file.write_all(header.as_bytes())?;
-    let mut state = 1u32;
-    for (_, shape, fill) in &tensors {
-        let count: usize = shape.iter().product();
-        for at in 0..count {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let random = (state >> 8) as f32 / (1 << 23) as f32 - 1.0;
-            let value = match *fill {
-                Fill::Random(most) => random * most,
-                Fill::Constant(value) => value,
-                Fill::Line(from, to) => from + (to - from) * at as f32 / (count - 1) as f32,
-            };
-            file.write_all(&value.to_le_bytes())?;
-        }
-    }
-    file.flush()
+    write_tensors(&folder.join("model.safetensors"), &tensors(tokens, layers))
 }
 
 /// Bytes of one line of this process's status, or 0 where the system does not say.

@@ -1,1 +1,5 @@
 //! Benchmarks: kernels, search, encode.
+
+mod random_weights;
+
+pub use random_weights::{Fill, Tensor, write_tensors};

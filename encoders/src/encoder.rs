@@ -4,6 +4,7 @@ use bigrain_types::{Cancel, Cancelled, EmbeddingSpaceId};
 use thiserror::Error;
 
 use crate::embeddings::Embeddings;
+use crate::image::{ImageSize, Pixels};
 use crate::progress::EncodeProgress;
 use crate::tokenize::TokenizerError;
 
@@ -127,6 +128,28 @@ pub enum EncodeError {
         #[source]
         source: TokenizerError,
     },
+    /// An image of another size than the model reads.
+    #[error("image {position} has {actual} pixels, the model reads {expected}")]
+    ImageSize {
+        /// Which of the images.
+        position: usize,
+        /// What the model reads.
+        expected: ImageSize,
+        /// Its size.
+        actual: ImageSize,
+    },
+    /// An image with too few or too many values, or with one that is not a finite number.
+    #[error(
+        "image {position} is not whole: {values} values for {size} pixels, or one is not finite"
+    )]
+    ImageValues {
+        /// Which of the images.
+        position: usize,
+        /// Its size.
+        size: ImageSize,
+        /// How many values it has.
+        values: usize,
+    },
     /// An encoder that was asked what it attends to, and has no attention.
     #[error("the encoder has no attention: expected a model of the BERT family")]
     NoAttention,
@@ -145,6 +168,12 @@ impl EncodeError {
             }
             Self::Tokenize { position, source } => {
                 Self::Tokenize { position: of(position), source }
+            }
+            Self::ImageSize { position, expected, actual } => {
+                Self::ImageSize { position: of(position), expected, actual }
+            }
+            Self::ImageValues { position, size, values } => {
+                Self::ImageValues { position: of(position), size, values }
             }
             Self::NoAttention => Self::NoAttention,
             Self::Cancelled(cancelled) => Self::Cancelled(cancelled),
@@ -165,6 +194,21 @@ pub(crate) fn check_texts(texts: &[&str]) -> Result<(), EncodeError> {
     Ok(())
 }
 
+/// Refuses the first image that is of another size than the model reads, or is not whole.
+pub(crate) fn check_images(images: &[Pixels], expected: ImageSize) -> Result<(), EncodeError> {
+    for (position, image) in images.iter().enumerate() {
+        let actual = image.size();
+        if actual != expected {
+            return Err(EncodeError::ImageSize { position, expected, actual });
+        }
+        if !image.is_whole() {
+            let values = image.data.len();
+            return Err(EncodeError::ImageValues { position, size: actual, values });
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,5 +220,19 @@ mod tests {
         let long = "x".repeat(MAX_TEXT_BYTES + 1);
         assert_eq!(refuse(&[&long]), "text 0 has 1048577 bytes, the limit is 1048576");
         assert!(check_texts(&[&long[1..], "🦀"]).is_ok());
+    }
+
+    #[test]
+    fn an_image_of_another_size_is_named() {
+        let size = ImageSize { height: 2, width: 1 };
+        let good = Pixels { data: vec![0.0; 6], height: 2, width: 1 };
+        let wide = Pixels { data: vec![0.0; 6], height: 1, width: 2 };
+        let short = Pixels { data: vec![0.0; 5], ..good.clone() };
+        let refuse = |second: &Pixels| {
+            check_images(&[good.clone(), second.clone()], size).unwrap_err().to_string()
+        };
+        assert!(check_images(&[good.clone(), good.clone()], size).is_ok());
+        assert_eq!(refuse(&wide), "image 1 has 2 x 1 pixels, the model reads 1 x 2");
+        assert!(refuse(&short).starts_with("image 1 is not whole: 5 values for 1 x 2 pixels"));
     }
 }

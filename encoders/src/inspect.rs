@@ -41,6 +41,16 @@ pub enum ModelKind {
     CrossEncoder,
 }
 
+impl ModelKind {
+    /// What the folder at `path` can be opened as.
+    pub(crate) fn of(path: &Path, dir: &ModelDir, tensors: &Tensors<'_>) -> Self {
+        // A folder with poolings is a sentence encoder, whatever is left of a head.
+        let plain = !path.join("modules.json").try_exists().unwrap_or(false);
+        let labels = format!("{}.weight", dir.architecture.label_layer());
+        if plain && tensors.has(&labels) { Self::CrossEncoder } else { Self::SentenceEncoder }
+    }
+}
+
 impl ModelReport {
     /// Looks at the folder at `path`. What is missing is reported rather than refused, as far as
     /// the configuration can be read.
@@ -53,13 +63,10 @@ impl ModelReport {
         let weights = dir.weights_files()?;
         let checkpoint = Checkpoint::open(&weights)?;
         let tensors = checkpoint.tensors()?;
-        // A folder with poolings is a sentence encoder, whatever is left of a head.
-        let plain = !path.join("modules.json").try_exists().unwrap_or(false);
-        let labels = format!("{}.weight", dir.architecture.label_layer());
-        let (kind, head) = if plain && tensors.has(&labels) {
-            (ModelKind::CrossEncoder, Head::Classifier)
-        } else {
-            (ModelKind::SentenceEncoder, Head::of(dir.pooling))
+        let kind = ModelKind::of(path, &dir, &tensors);
+        let head = match kind {
+            ModelKind::CrossEncoder => Head::Classifier,
+            ModelKind::SentenceEncoder => Head::of(dir.pooling),
         };
         let specs = dir.architecture.tensors(head);
         let mismatch = match tensors.check_model(&specs) {

@@ -22,6 +22,9 @@
 //! | run | a family of `architecture` on `nn` | a packed batch → one hidden row a token |
 //! | pool | `pooling` | hidden rows → one vector a text |
 //!
+//! Images and texts meet in one space in `clip` and its neighbours: see [`DualEncoder`],
+//! [`MultiVectorEncoder`] and [`ClipEncoder`].
+//!
 //! Models load from an unmodified sentence-transformers or Hugging Face folder. Nothing is
 //! downloaded, and nothing of the folder is touched once the encoder is open.
 
@@ -29,9 +32,13 @@ mod architecture;
 pub mod b_prop;
 mod batch;
 mod bert;
+mod clip;
 mod cross;
+mod dual;
 mod embeddings;
 mod encoder;
+mod filip;
+mod image;
 mod inspect;
 mod m2_bert;
 mod model_dir;
@@ -49,19 +56,33 @@ mod tokenize;
 mod toy;
 mod weights;
 
+pub use self::image::{ImageSize, Pixels};
 pub use architecture::{Architecture, ModelConfigError};
 pub use bert::BertConfig;
-pub use cross::{CrossEncoder, CrossOptions, CrossScorer, ScoreActivation, ScoreError};
+pub use clip::{
+    ClipConfig, ClipEncoder, ClipOptions, ClipTextConfig, HiddenAct, TowerConfig, VisionConfig,
+};
+pub use cross::{
+    CrossEncoder, CrossOptions, CrossScorer, PropReranker, ScoreActivation, ScoreError,
+};
+pub use dual::{
+    DualEncoder, Grid, Label, LabelSet, MultiVectorEncoder, ScoreMap, ScoreMapError, ScoredLabel,
+    TokenLabelSet, TokenMatrix, TokenMatrixError, compose,
+};
 pub use embeddings::{Embeddings, EncodeStats};
 pub use encoder::{
     EncodeError, EncodeOptions, MAX_TEXT_BYTES, TextEncoder, TextKind, WordAttention,
 };
+pub use filip::{FilipConfig, ReduceError, TokenReducer, best_rows, late_score};
 pub use inspect::{ModelKind, ModelReport};
 pub use m2_bert::{M2BertConfig, PadPolicy};
 pub use model_dir::{DenseActivation, DenseModule, ModelDir, ModelDirError, OpenOptions, Prompts};
 pub use pooling::Pooling;
 pub use progress::EncodeProgress;
-pub use quantize::{CALIBRATION_TEXTS, LayerReport, QuantizeError, QuantizeReport, quantize_model};
+pub use quantize::{
+    CALIBRATION_TEXTS, ClipQuantizeReport, ComparedEmbeddings, LayerReport, QuantizeError,
+    QuantizeReport, quantize_clip, quantize_model,
+};
 pub use runtime::{MAX_THREADS, Runtime, RuntimeError};
 pub use sentence_encoder::{OpenEncoderError, SentenceEncoder};
 pub use service::{
@@ -69,6 +90,6 @@ pub use service::{
     StartServiceError, Ticket,
 };
 pub use throughput::{Throughput, measure_throughput};
-pub use tokenize::TokenizerError;
+pub use tokenize::{TextCleaning, TokenizerError};
 pub use toy::ToyEncoder;
 pub use weights::{TensorMismatch, TorchFileError, WeightsError, WrongShape};

@@ -51,7 +51,8 @@ pub struct EngineConfig {
     /// The store's write buffer, in bytes. Default 32 MiB.
     pub write_buffer_bytes: u64,
     /// Rows that matched filters, kept to answer the same filters again, in bytes at most: where memory
-    /// is short they give way. Default 64 MiB.
+    /// is short they give way. What is known of words that many rows have may take a sixteenth of it
+    /// more. Default 64 MiB.
     pub filter_cache_bytes: u64,
     /// How dense rows reach verification. Default auto: through the map while a file is in memory,
     /// and else by reads of many rows at a time, with io_uring where the system has it.

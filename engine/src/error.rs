@@ -10,7 +10,7 @@ use bigrain_lexical::LexicalError;
 use bigrain_storage::{ArchiveError, DirectoryError, ReadError, StoreError};
 use bigrain_types::{
     Cancelled, FilterError, PayloadError, PointIdError, SearchParamsError, SpaceIdError,
-    VectorError,
+    SparseVectorError, VectorError,
 };
 
 use crate::FusionError;
@@ -140,7 +140,14 @@ macro_rules! invalid_argument {
     };
 }
 
-invalid_argument!(FilterError, PayloadError, PointIdError, SearchParamsError, SpaceIdError);
+invalid_argument!(
+    FilterError,
+    PayloadError,
+    PointIdError,
+    SearchParamsError,
+    SpaceIdError,
+    SparseVectorError
+);
 
 impl From<VectorError> for Error {
     fn from(error: VectorError) -> Self {

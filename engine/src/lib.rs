@@ -42,6 +42,7 @@ mod group_by;
 mod hybrid_fit;
 mod hybrid_query;
 mod memory;
+mod memory_cache;
 mod memtable;
 mod merge_policy;
 mod moment;
@@ -62,6 +63,7 @@ mod threads;
 mod update;
 mod vector_query;
 mod watch;
+mod word_cache;
 
 pub use bigrain_storage::STORE_VERSION;
 pub use bigrain_types::*;
@@ -82,7 +84,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use facet::{FacetOutput, FacetQuery, FacetValue};
 pub use field::{
     CollectionConfig, DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES, MAX_FIELDS,
-    MultiFieldConfig, SparseFieldConfig,
+    MultiFieldConfig, SparseFieldConfig, SparseModifier,
 };
 pub use fusion::{Fusion, FusionError, RankedList, fuse};
 pub use group_by::{Group, GroupBy, GroupOutput};

@@ -22,7 +22,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// What memory is taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// The store's cache and write buffers, and what the cache of filters holds.
+    /// The store's cache and write buffers, and what the caches of filters and words hold.
     Caches,
     /// Recent writes, those on their way to the store included.
     Memtables,
@@ -38,8 +38,8 @@ pub(crate) enum Purpose {
 pub struct MemoryInfo {
     /// The most it may be; nothing where there is no limit.
     pub budget: Option<u64>,
-    /// The store's cache and write buffers, at their largest, and what the cache of filters holds. The
-    /// latter gives way to writes and merges.
+    /// The store's cache and write buffers, at their largest, and what the caches of filters and words hold.
+    /// The latter give way to writes and merges.
     pub caches: u64,
     /// Recent writes, those on their way to the store included.
     pub memtables: u64,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bigrain_index::verify::RowIo;
-use bigrain_storage::{Directory, MmapDirectory, Store, StoreConfig};
+use bigrain_storage::{Directory, MmapDirectory, Store, StoreConfig, heap};
 
 use crate::Result;
 use crate::background::{Appointments, Background};
@@ -12,6 +12,10 @@ use crate::config::EngineConfig;
 use crate::filtering::FilterCache;
 use crate::memory::{Charge, Memory, Purpose};
 use crate::threads::Threads;
+use crate::word_cache::WordCache;
+
+/// What is known of words may take this part of what rows of filters may, beside these.
+const WORDS_PART: u64 = 16;
 
 /// The store, files, threads, caches and limits of an engine.
 #[derive(Debug)]
@@ -24,6 +28,8 @@ pub(crate) struct Resources {
     pub row_io: RowIo,
     /// Rows of segments that matched a filter.
     pub filters: FilterCache,
+    /// What is known of words that many rows of a segment have.
+    pub words: WordCache,
     pub limits: EngineConfig,
     pub memory: Arc<Memory>,
     /// What the store may take for as long as it is open.
@@ -35,6 +41,9 @@ impl Resources {
     /// Opens the store of a data folder and starts threads, those of the background included: they
     /// end when it is dropped.
     pub fn open(data_dir: &Path, limits: EngineConfig) -> Result<(Self, Background)> {
+        if let Some(budget) = limits.memory_budget_bytes {
+            heap::keep_little(budget);
+        }
         let store_config = StoreConfig {
             block_cache_bytes: limits.block_cache_bytes,
             write_buffer_bytes: limits.write_buffer_bytes,
@@ -58,11 +67,25 @@ impl Resources {
             builders,
             row_io,
             filters: FilterCache::new(limits.filter_cache_bytes, &memory),
+            words: WordCache::new(limits.filter_cache_bytes / WORDS_PART, &memory),
             _store: memory.charge(Purpose::Caches, limits.store_bytes()),
             memory,
             appointments: Arc::clone(background.appointments()),
             limits,
         };
         Ok((resources, background))
+    }
+
+    /// Has the caches give way to something of so many bytes, as far as there is no room for it.
+    pub fn make_room(&self, bytes: u64) {
+        self.filters.make_room(bytes);
+        self.words.make_room(bytes);
+    }
+
+    /// Gives back to the system what was freed after something large, where memory has a budget.
+    pub fn give_back_freed(&self) {
+        if self.limits.memory_budget_bytes.is_some() {
+            heap::give_back();
+        }
     }
 }

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use bigrain_binarize::{Binarizer, QueryWidth};
 use bigrain_engine::{
-    Cancel, CollectionConfig, Engine, EngineConfig, ErrorKind, Filter, Levels, Metric,
-    MultiFieldConfig, MultiVector, Offset, PatchGrid, Payload, Point, PointId, SegmentId,
-    SparseFieldConfig, SparseVector,
+    Cancel, CheckReport, CollectionConfig, Engine, EngineConfig, ErrorKind, Filter, FindingKind,
+    Levels, Metric, MultiFieldConfig, MultiVector, Offset, PatchGrid, Payload, Point, PointId,
+    SegmentId, SparseFieldConfig, SparseVector, Watch, check_folder,
 };
 use bigrain_index::Candidates;
 use bigrain_index::candidates::ivf::{Ivf, Reach};
@@ -280,7 +280,9 @@ fn a_collection_of_a_newer_version_is_refused_by_name_and_the_others_serve() {
     batch.put_collection(key, &row);
     store.commit(batch).unwrap();
     drop(store);
+    assert_others_are_checked(&check_folder(db.path(), &mut Watch::new()).unwrap());
     db.reopen();
+    assert_others_are_checked(&db.engine().check(&mut Watch::new()).unwrap());
     assert_eq!(db.nearest(&[1.0, 0.0, 0.0], 1), [PointId::from(1)]);
     for _ in 0..2 {
         let error = db.engine().collection("newer").unwrap_err();
@@ -292,4 +294,16 @@ fn a_collection_of_a_newer_version_is_refused_by_name_and_the_others_serve() {
     db.close();
     let engine = Engine::open(db.path(), EngineConfig::default()).unwrap();
     engine.drop_collection("newer").unwrap();
+}
+
+/// The newer collection is the one thing found, and it is no damage.
+fn assert_others_are_checked(report: &CheckReport) {
+    assert!(!report.is_healthy(), "{report:?}");
+    assert_eq!((report.damage, report.orphans, report.unchecked), (0, 0, 1), "{report:?}");
+    let [finding] = &report.findings[..] else { panic!("{report:?}") };
+    assert_eq!(finding.kind, FindingKind::Unchecked);
+    assert_eq!(finding.collection.as_deref(), Some("newer"));
+    assert!(finding.problem.contains("version 9"), "{finding:?}");
+    let other = report.collections.iter().find(|checked| checked.name != "newer").unwrap();
+    assert_eq!((report.collections.len(), other.points, other.damage), (2, 1, 0), "{report:?}");
 }

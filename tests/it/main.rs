@@ -28,6 +28,7 @@ mod merging;
 mod model;
 mod multi;
 mod power;
+mod pressure;
 mod recall;
 mod shape;
 mod sparse;

@@ -1,8 +1,8 @@
 //! The memory budget: writes wait for room, and nothing else does.
 
 use bigrain_engine::{
-    Collection, CollectionConfig, Engine, EngineConfig, ErrorKind, Levels, Metric, Point, PointId,
-    Query, SearchParams,
+    Collection, CollectionConfig, Engine, EngineConfig, ErrorKind, Language, Levels, Metric,
+    Payload, Point, PointId, Query, SearchParams, TextField, TextQuery,
 };
 use bigrain_tests::Random;
 
@@ -79,6 +79,32 @@ fn an_account_returns_to_nothing_when_its_collection_goes() {
     engine.drop_collection("c").unwrap();
     drop(collection);
     assert_eq!(engine.memory(), empty);
+}
+
+#[test]
+fn what_is_known_of_frequent_words_is_in_the_account() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::open(folder.path(), config(64 * MIB)).unwrap();
+    let shape = CollectionConfig::new(2, Metric::Dot)
+        .with_text(TextField::new("text", Language::None).unwrap());
+    let collection = engine.create_collection("c", shape).unwrap();
+    let text = |id: u64| format!("common {}", "word ".repeat(id as usize % 7));
+    let point = |id: u64| {
+        Point::new(id, vec![1.0, id as f32]).with_payload(Payload::new().with("text", text(id)))
+    };
+    collection.upsert((0..6000).map(point).collect()).unwrap();
+    collection.flush().unwrap();
+    let caches = || engine.memory().caches;
+    let before = caches();
+    let params = SearchParams::new(10).unwrap();
+    let search = |words: &str| collection.search_text(&TextQuery::new(words), &params).unwrap();
+    let first = search("common");
+    let of_one = caches() - before;
+    assert!(of_one > 0, "{:?}", engine.memory());
+    assert_eq!(search("common").points, first.points);
+    assert_eq!(caches() - before, of_one);
+    search("word common");
+    assert!(caches() - before > of_one);
 }
 
 #[test]

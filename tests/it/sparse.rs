@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use bigrain_engine::{
-    CollectionConfig, Engine, EngineConfig, ErrorKind, Filter, Fusion, GroupBy, HybridQuery,
-    Metric, Payload, PayloadUpdate, Point, PointId, Query, RankedList, SearchParams,
-    SparseFieldConfig, SparseQuery, SparseVector, VectorQuery, fuse,
+    CollectionConfig, Engine, EngineConfig, Error, ErrorKind, Example, Filter, Fusion, GroupBy,
+    HybridQuery, Metric, Payload, PayloadUpdate, Point, PointId, Query, RankedList, RecommendQuery,
+    RecommendStrategy, SearchParams, SparseFieldConfig, SparseModifier, SparseQuery, SparseVector,
+    VectorQuery, fuse,
 };
 use bigrain_tests::{Db, Random, brute_force_sparse, fast_folder, sparse_vector};
 
@@ -45,11 +46,34 @@ fn params(limit: usize) -> SearchParams {
     SearchParams::new(limit).unwrap()
 }
 
+/// A field; those called `b` and `d` weigh dimensions.
+fn field(name: &str) -> SparseFieldConfig {
+    let modifier = match name {
+        "b" | "d" => SparseModifier::Idf,
+        _ => SparseModifier::None,
+    };
+    SparseFieldConfig::new(name).with_modifier(modifier)
+}
+
 fn config(fields: &[&str]) -> CollectionConfig {
     let (first, others) = fields.split_first().unwrap();
-    let config = CollectionConfig::of_sparse(SparseFieldConfig::new(*first));
-    let others = others.iter().map(|name| SparseFieldConfig::new(*name));
-    others.fold(config, CollectionConfig::with_sparse)
+    let config = CollectionConfig::of_sparse(field(first));
+    others.iter().map(|name| field(name)).fold(config, CollectionConfig::with_sparse)
+}
+
+/// The query as points of a field are compared with it.
+fn weighed(model: &Model, name: &str, query: &SparseVector) -> SparseVector {
+    if field(name).modifier == SparseModifier::None {
+        return query.clone();
+    }
+    let vectors = model.points.values().filter_map(|stored| stored.sparse.get(name));
+    let vectors: Vec<&SparseVector> = vectors.filter(|vector| !vector.is_empty()).collect();
+    let weigh = |(dimension, value): (u32, f32)| {
+        let with = vectors.iter().filter(|vector| vector.dimensions().contains(&dimension)).count();
+        let (with, without) = (with as f32, (vectors.len() - with) as f32);
+        (dimension, value * (1.0 + (without + 0.5) / (with + 0.5)).ln())
+    };
+    sparse(&query.iter().map(weigh).collect::<Vec<_>>())
 }
 
 #[test]
@@ -162,7 +186,7 @@ fn delete(db: &Db, model: &mut Model, random: &mut Random) {
 
 fn add(db: &Db, model: &mut Model, random: &mut Random) {
     let name = ["a", "b", "c", "d"][random.below(4) as usize];
-    let added = db.collection().add_sparse_field(SparseFieldConfig::new(name));
+    let added = db.collection().add_sparse_field(field(name));
     if model.fields.iter().any(|known| known == name) {
         assert_eq!(added.unwrap_err().kind(), ErrorKind::AlreadyExists);
         return;
@@ -198,6 +222,7 @@ fn search(db: &Db, model: &Model, random: &mut Random) {
     };
     let points = model.points.iter().filter(|(_, stored)| stored.step >= after);
     let points = points.filter_map(|(&id, stored)| Some((id, stored.sparse.get(&field)?)));
+    let vector = weighed(model, &field, &vector);
     let mut expected = brute_force_sparse(points, &vector, limit);
     let mut params = params(limit);
     if random.below(3) == 0 {
@@ -474,4 +499,61 @@ fn components_count_against_memory_and_fill_a_memtable() {
     let info = collection.info().sparse.remove(0);
     assert_eq!((info.vectors, info.components), (80, 80_000));
     assert!(info.disk_bytes > 80_000 * 16);
+}
+
+#[test]
+fn rare_dimensions_count_more_as_points_come_and_go() {
+    let db = Db::temp(config(&["b"]), 100);
+    let point = |id: u64, dimensions: &[u32]| {
+        let vector = dimensions.iter().map(|&dimension| (dimension, 1.0)).collect::<Vec<_>>();
+        let payload = Payload::new().with("even", id.is_multiple_of(2));
+        Point::empty(id).with_sparse("b", sparse(&vector)).with_payload(payload)
+    };
+    let collection = db.collection();
+    collection.upsert(vec![point(1, &[1]), point(2, &[2]), point(3, &[1, 7])]).unwrap();
+    collection.flush().unwrap();
+    collection.upsert(vec![point(4, &[1])]).unwrap();
+    let query = SparseQuery::new(sparse(&[(1, 1.0), (2, 1.0)])).in_field("b");
+    let scores = |query: &SparseQuery| -> Vec<(u64, f32)> {
+        let found = collection.search_sparse(query, &params(9).with_explain(true)).unwrap();
+        println!("{}", found.plan.unwrap());
+        found.points.iter().map(|point| (point.id.as_number().unwrap(), point.score)).collect()
+    };
+    let idf = |with: f32, of: f32| (1.0 + (of - with + 0.5) / (with + 0.5)).ln();
+    let (common, rare) = (idf(3.0, 4.0), idf(1.0, 4.0));
+    assert_eq!(scores(&query), [(2, rare), (1, common), (3, common), (4, common)]);
+    // What a filter leaves out counts all the same.
+    let odd = Filter::from_json(br#"{"field": "even", "eq": false}"#).unwrap();
+    assert_eq!(scores(&query.clone().with_filter(odd)), [(1, common), (3, common)]);
+    // A deleted point does not, in a segment or in memory.
+    collection.delete(&[3.into(), 4.into()]).unwrap();
+    let both = idf(1.0, 2.0);
+    assert_eq!(scores(&query), [(1, both), (2, both)]);
+    assert!(scores(&SparseQuery::new(SparseVector::default())).is_empty());
+}
+
+#[test]
+fn points_like_examples_are_found_in_a_sparse_field() {
+    let db = three();
+    let recommend = |query: &RecommendQuery| {
+        let found = db.collection().recommend(query, &params(9))?;
+        let points = found.points.into_iter();
+        Ok::<_, Error>(points.map(|point| (point.id, point.score)).collect::<Vec<_>>())
+    };
+    let like = RecommendQuery::like(2);
+    let id = PointId::from;
+    assert_eq!(recommend(&like).unwrap(), [(id(4), 1.0), (id(1), -2.0)]);
+    // The only other point shares no dimension with them.
+    let unlike = like.clone().and_like(4).unlike(1);
+    assert!(recommend(&unlike).unwrap().is_empty());
+    let unlike = RecommendQuery::like(4).unlike(1).in_field("s");
+    assert_eq!(recommend(&unlike).unwrap(), [(id(2), 4.0)]);
+    for (query, kind) in [
+        (RecommendQuery::like(77), ErrorKind::NotFound),
+        (RecommendQuery::like(Example::Vector(vec![1.0])), ErrorKind::InvalidArgument),
+        (like.with_strategy(RecommendStrategy::BestScore), ErrorKind::InvalidArgument),
+        (RecommendQuery::like(1).in_field("other"), ErrorKind::NotFound),
+    ] {
+        assert_eq!(recommend(&query).unwrap_err().kind(), kind, "{query:?}");
+    }
 }

@@ -168,6 +168,25 @@ fn fit(vector: f32, text: f32) -> HybridFit {
 }
 
 #[test]
+fn fitted_fusions_come_back_from_a_backup() {
+    let db = Db::temp(config(), 150);
+    db.collection().upsert((0..200).map(point).collect()).unwrap();
+    db.collection().set_hybrid_fit(Some(fit(0.75, 0.25))).unwrap();
+    db.collection().set_named_hybrid_fit("tickets", Some(fit(0.25, 0.75))).unwrap();
+    db.collection().set_named_hybrid_fit("mail", Some(fit(0.5, 0.5))).unwrap();
+    let named = HybridQuery::fitted(Query::new(vec![1.0, 0.5, 0.0]), TextQuery::new("red fox"));
+    let named = named.with_fit("tickets");
+    let params = SearchParams::new(10).unwrap();
+    let expected = db.collection().search_hybrid(&named, &params).unwrap().points;
+    let db = db.restored();
+    assert_eq!(db.collection().hybrid_fit(), Some(fit(0.75, 0.25)));
+    let fits = [("mail", fit(0.5, 0.5)), ("tickets", fit(0.25, 0.75))];
+    let fits = fits.map(|(name, fit)| (name.to_owned(), fit));
+    assert_eq!(db.collection().named_hybrid_fits(), BTreeMap::from(fits));
+    same(&db.collection().search_hybrid(&named, &params).unwrap().points, &expected, "restored");
+}
+
+#[test]
 fn a_fitted_fusion_is_kept_and_goes_with_its_fields() {
     let mut db = Db::temp(config(), 150);
     db.collection().upsert((0..400).map(point).collect()).unwrap();

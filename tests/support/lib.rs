@@ -1,5 +1,5 @@
 //! The vocabulary of the integration tests: small data sets, a collection in a temporary folder,
-//! a seeded source of randomness, writers and what they leave, disks that fail.
+//! a seeded source of randomness, writers and what they leave, disks that fail, memory that is short.
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
@@ -10,6 +10,7 @@
 mod data;
 mod db;
 mod faults;
+mod memory_group;
 mod soak;
 mod workload;
 
@@ -19,5 +20,6 @@ pub use data::{
 };
 pub use db::Db;
 pub use faults::{Control, Disk, Event, Record, Shim, Survival};
+pub use memory_group::MemoryGroup;
 pub use soak::Soak;
 pub use workload::{Ledger, Model, Operation, Writer, Written, read_consistent, workload_config};

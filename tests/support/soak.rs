@@ -46,6 +46,12 @@ impl Soak {
         done < self.count || self.time.is_some_and(|time| self.started.elapsed() < time)
     }
 
+    /// Returns how long to go on, in seconds; nothing in a run that is counted in units.
+    #[must_use]
+    pub fn seconds(&self) -> u64 {
+        self.time.map_or(0, |time| time.as_secs())
+    }
+
     /// Returns how many units to run.
     #[must_use]
     pub fn count(&self) -> u64 {

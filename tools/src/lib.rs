@@ -11,7 +11,7 @@
 //! | [`matrix`], [`machine`], [`plot`] | vectors in memory, what figures were measured on, pictures of them |
 //! | [`beir`], [`ranking`] | retrieval test collections, and how a ranked list is measured |
 //! | [`fusing`] | how results of vectors and words are fused best |
-//! | [`sampling`] | some stored points |
+//! | [`sampling`], [`queries`] | some stored points; texts that are asked, as vectors |
 //! | [`code`] | code of a folder: found, indexed by blocks, made into questions |
 //! | [`functions`], [`rust_sources`] | documented functions in Rust sources |
 //! | [`encode_bench`], [`peer`] | tokens a second, beside another program |
@@ -41,6 +41,7 @@ pub mod model;
 pub mod peer;
 pub mod plot;
 pub mod progress;
+pub mod queries;
 pub mod ranking;
 pub mod rust_sources;
 pub mod sampling;

@@ -5,11 +5,17 @@ use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, pre
 /// Returns a table without frames, whose long cells wrap to the terminal's width.
 #[must_use]
 pub fn plain<const N: usize>(header: [&str; N]) -> Table {
+    titled(&header)
+}
+
+/// As [`plain`], with any number of columns.
+#[must_use]
+pub fn titled(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_preset(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(header.map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
+        .set_header(header.iter().map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
     table
 }
 

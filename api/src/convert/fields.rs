@@ -3,7 +3,7 @@
 use bigrain_engine as engine;
 use bigrain_engine::{
     DenseFormat, EmbeddingSpaceId, FieldConfig, Language, Levels, Metric, MultiFieldConfig,
-    SparseFieldConfig, TextField,
+    SparseFieldConfig, SparseModifier, TextField,
 };
 use tonic::Status;
 
@@ -11,9 +11,32 @@ use super::{invalid, small};
 use crate::proto;
 
 /// Reads the sparse fields of a collection's configuration.
-pub(crate) fn sparse_fields(config: &proto::CollectionConfig) -> Vec<SparseFieldConfig> {
-    let fields = config.sparse_fields.iter();
-    fields.map(|field| SparseFieldConfig::new(&field.name)).collect()
+pub(crate) fn sparse_fields(
+    config: &proto::CollectionConfig,
+) -> Result<Vec<SparseFieldConfig>, Status> {
+    config.sparse_fields.iter().map(sparse_field).collect()
+}
+
+/// Reads a sparse field.
+pub(crate) fn sparse_field(config: &proto::SparseFieldConfig) -> Result<SparseFieldConfig, Status> {
+    let modifier = match proto::SparseModifier::try_from(config.modifier) {
+        Ok(proto::SparseModifier::Unspecified) => SparseModifier::None,
+        Ok(proto::SparseModifier::Idf) => SparseModifier::Idf,
+        Err(_) => {
+            let reason =
+                format!("unknown modifier {} of a sparse field: expected idf", config.modifier);
+            return Err(Status::invalid_argument(reason));
+        }
+    };
+    Ok(SparseFieldConfig::new(&config.name).with_modifier(modifier))
+}
+
+fn sparse_field_message(config: &SparseFieldConfig) -> proto::SparseFieldConfig {
+    let modifier = match config.modifier {
+        SparseModifier::Idf => proto::SparseModifier::Idf,
+        SparseModifier::None | _ => proto::SparseModifier::Unspecified,
+    };
+    proto::SparseFieldConfig { name: config.name.clone(), modifier: modifier.into() }
 }
 
 /// Reads a multi-vector field.
@@ -131,9 +154,7 @@ fn metric(number: i32) -> Result<Metric, Status> {
 
 pub(super) fn config_message(config: &engine::CollectionConfig) -> proto::CollectionConfig {
     let text_fields = config.texts().iter().map(text_field_message).collect();
-    let sparse_field =
-        |field: &SparseFieldConfig| proto::SparseFieldConfig { name: field.name.clone() };
-    let sparse_fields = config.sparse().iter().map(sparse_field).collect();
+    let sparse_fields = config.sparse().iter().map(sparse_field_message).collect();
     let multi_fields = config.multi().iter().map(multi_field_message).collect();
     let mut fields = config.fields().iter().map(field_message);
     let Some(first) = fields.next() else {
@@ -236,7 +257,7 @@ mod tests {
                 .with_sparse(sparse.clone())
                 .with_multi(multi.clone())
                 .with_text(words.clone());
-            assert_eq!(sparse_fields(&config_message(&config)), [sparse]);
+            assert_eq!(sparse_fields(&config_message(&config)).unwrap(), [sparse]);
             assert_eq!(multi_field(&config_message(&config).multi_fields[0]).unwrap(), multi);
             let texts = &config_message(&config).text_fields;
             assert_eq!(text_field(&texts[0]).unwrap(), words);
@@ -252,10 +273,13 @@ mod tests {
 
     #[test]
     fn a_configuration_of_sparse_fields_only_has_no_other_members() {
-        let sparse = SparseFieldConfig::new("splade");
+        let sparse = SparseFieldConfig::new("splade").with_modifier(SparseModifier::Idf);
         let config = engine::CollectionConfig::of_sparse(sparse.clone());
         let message = config_message(&config);
-        assert_eq!(sparse_fields(&message), [sparse]);
+        assert_eq!(sparse_fields(&message).unwrap(), [sparse]);
+        let unknown = proto::SparseFieldConfig { modifier: 7, ..message.sparse_fields[0].clone() };
+        let status = sparse_field(&unknown).unwrap_err();
+        assert_eq!(status.message(), "unknown modifier 7 of a sparse field: expected idf");
         assert!(field_messages(message.clone()).is_empty());
         let with_dense = proto::CollectionConfig { dims: 3, ..message };
         assert_eq!(field_messages(with_dense).len(), 1);

@@ -33,7 +33,7 @@ pub(crate) use answers::{
 pub(crate) use collections::{collection_description, collection_info, hybrid_fit};
 pub(crate) use encoding::{encode_reply, model_info, text_kind};
 pub(crate) use fields::{
-    field_config, field_messages, multi_field, space, sparse_fields, text_field,
+    field_config, field_messages, multi_field, space, sparse_field, sparse_fields, text_field,
 };
 pub(crate) use ids::{id_message, point_id, point_ids};
 pub(crate) use points::{

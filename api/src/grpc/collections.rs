@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use bigrain_engine::{
-    Collection, CollectionConfig, EmbeddingSpaceId, FieldConfig, SparseFieldConfig,
-};
+use bigrain_engine::{Collection, CollectionConfig, EmbeddingSpaceId, FieldConfig};
 use tonic::{Request, Response, Status};
 
 use super::Context;
@@ -183,7 +181,7 @@ fn create(context: &Context, request: CreateCollectionRequest) -> Result<Collect
         config.text_fields.iter().map(convert::text_field).collect::<Result<_, _>>()?;
     let multi = config.multi_fields.iter().map(convert::multi_field);
     let mut multi = multi.collect::<Result<Vec<_>, _>>()?.into_iter();
-    let mut sparse = convert::sparse_fields(&config).into_iter();
+    let mut sparse = convert::sparse_fields(&config)?.into_iter();
     let mut fields = convert::field_messages(config).into_iter();
     let mut config = match (fields.next(), sparse.next()) {
         (Some(first), next) => {
@@ -210,9 +208,7 @@ fn add_field(context: &Context, request: AddFieldRequest) -> Result<CollectionIn
     let collection = context.collection(&request.collection)?;
     match (request.field, request.sparse_field, request.multi_field) {
         (Some(field), None, None) => collection.add_field(field_config(context, field)?),
-        (None, Some(field), None) => {
-            collection.add_sparse_field(SparseFieldConfig::new(field.name))
-        }
+        (None, Some(field), None) => collection.add_sparse_field(convert::sparse_field(&field)?),
         (None, None, Some(field)) => collection.add_multi_field(convert::multi_field(&field)?),
         (None, None, None) => return Err(Status::invalid_argument("field config is missing")),
         (Some(_), Some(_), None) => {

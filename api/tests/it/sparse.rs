@@ -7,7 +7,7 @@ use bigrain_api::proto::{
     AddFieldRequest, CollectionConfig, DropFieldRequest, GetCollectionRequest, GetRequest,
     HybridPart, HybridSparse, HybridVector, Metric, NamedVector, Point, PointId,
     SearchBatchRequest, SearchGroupsRequest, SearchHybridRequest, SearchOptions, SearchReply,
-    SearchRequest, SparseFieldConfig, SparseVector, UpdateVectorsRequest,
+    SearchRequest, SparseFieldConfig, SparseModifier, SparseVector, UpdateVectorsRequest,
 };
 use tonic::Code;
 
@@ -28,7 +28,7 @@ fn only(id: u64, vector: SparseVector) -> Point {
 }
 
 fn splade() -> SparseFieldConfig {
-    SparseFieldConfig { name: "splade".to_owned() }
+    SparseFieldConfig { name: "splade".to_owned(), ..Default::default() }
 }
 
 fn search(vector: SparseVector) -> SearchRequest {
@@ -58,6 +58,23 @@ async fn three(config: CollectionConfig) -> TestServer {
 
 fn only_sparse() -> CollectionConfig {
     CollectionConfig { sparse_fields: vec![splade()], ..CollectionConfig::default() }
+}
+
+#[tokio::test]
+async fn rare_dimensions_count_more_where_the_field_says_so() {
+    let idf = SparseFieldConfig { modifier: SparseModifier::Idf.into(), ..splade() };
+    let config = CollectionConfig { sparse_fields: vec![idf.clone()], ..only_sparse() };
+    let server = three(config).await;
+    let get = GetCollectionRequest { name: "docs".to_owned() };
+    let info = server.collections().get(get).await.unwrap().into_inner().collection.unwrap();
+    assert_eq!(info.config.unwrap().sparse_fields, [idf]);
+    let query = search(sparse(&[(9, 1.0), (30_000, 1.0)]));
+    let reply = server.search().search(query).await.unwrap().into_inner();
+    let idf = |with: f32| (1.0 + (3.0 - with + 0.5) / (with + 0.5)).ln();
+    let expected = [(num(3), 4.0 * idf(1.0) - idf(2.0)), (num(1), 2.0 * idf(2.0))];
+    for ((id, score), (expected_id, expected)) in scored(&reply).into_iter().zip(expected) {
+        assert!(id == expected_id && (score - expected).abs() < 1e-5, "{reply:?}");
+    }
 }
 
 #[tokio::test]

@@ -51,6 +51,7 @@ impl Architecture {
         struct Kind {
             #[serde(default)]
             model_type: String,
+            type_vocab_size: Option<usize>,
         }
         // The family comes first: another family's file lacks fields, which would say less.
         let kind: Kind = serde_json::from_slice(json)?;
@@ -59,7 +60,9 @@ impl Architecture {
             return M2BertConfig::parse(json)
                 .map(|config| Self::M2Bert(config, PadPolicy::default()));
         }
-        if BertConfig::knows(&kind.model_type) {
+        // Files from before families had names, PROP's among them; RoBERTa's then had one type.
+        let unnamed_bert = kind.model_type.is_empty() && kind.type_vocab_size == Some(2);
+        if unnamed_bert || BertConfig::knows(&kind.model_type) {
             return BertConfig::parse(json).map(Self::Bert);
         }
         Err(ModelConfigError::ModelType(kind.model_type))
@@ -174,7 +177,7 @@ mod tests {
     fn the_family_is_named_before_the_fields_it_lacks() {
         let error = Architecture::parse(br#"{"model_type": "t5"}"#).unwrap_err().to_string();
         assert!(error.starts_with("model type \"t5\" is not supported: expected bert"), "{error}");
-        let error = Architecture::parse(b"{}").unwrap_err().to_string();
+        let error = Architecture::parse(br#"{"type_vocab_size": 1}"#).unwrap_err().to_string();
         assert!(error.starts_with("model type \"\" is not supported"), "{error}");
         assert!(Architecture::parse(b"[").is_err());
     }

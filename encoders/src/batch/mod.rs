@@ -2,12 +2,14 @@
 //!
 //! Texts are sorted by length and cut into batches by tokens ([`plan_batches`]); a batch holds the
 //! tokens of its texts one after the other, without padding ([`PackedBatch`]). [`run_batches`] takes
-//! them through a model.
+//! them through a model, which works on their rows in blocks ([`RowBlocks`]).
 
+mod blocks;
 mod packed;
 mod plan;
 mod run;
 
+pub(crate) use blocks::RowBlocks;
 pub(crate) use packed::PackedBatch;
 pub(crate) use plan::{Sharing, plan_batches};
-pub(crate) use run::run_batches;
+pub(crate) use run::{run_batches, run_each};

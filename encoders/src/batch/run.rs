@@ -19,20 +19,50 @@ pub(crate) fn run_batches(
     cancel: &Cancel,
     work: impl Fn(&[usize], Sharing) -> Vec<f32> + Sync,
 ) -> Result<Vec<f32>, Cancelled> {
-    let plan = plan_batches(lengths, runtime.threads());
-    let run = |batch: &Vec<usize>| -> Result<Vec<f32>, Cancelled> {
-        cancel.check()?;
-        Ok(work(batch, plan.sharing))
-    };
-    let parts: Vec<Vec<f32>> = runtime.pool().install(|| match plan.sharing {
-        Sharing::Pool => plan.batches.iter().map(run).collect::<Result<_, _>>(),
-        Sharing::OneThread => plan.batches.par_iter().with_max_len(1).map(run).collect(),
-    })?;
     let mut data = vec![0.0; lengths.len() * width];
-    for (batch, part) in plan.batches.iter().zip(&parts) {
+    for (batch, part) in run_plan(runtime, lengths, cancel, work)? {
         for (&text, values) in batch.iter().zip(part.chunks_exact(width)) {
             data[text * width..][..width].copy_from_slice(values);
         }
     }
     Ok(data)
+}
+
+/// As [`run_batches`], for results of any kind: `work` returns one a text.
+pub(crate) fn run_each<T: Send + Default>(
+    runtime: &Runtime,
+    lengths: &[usize],
+    cancel: &Cancel,
+    work: impl Fn(&[usize], Sharing) -> Vec<T> + Sync,
+) -> Result<Vec<T>, Cancelled> {
+    let mut results: Vec<T> = Vec::new();
+    results.resize_with(lengths.len(), T::default);
+    for (batch, part) in run_plan(runtime, lengths, cancel, work)? {
+        for (&text, result) in batch.iter().zip(part) {
+            results[text] = result;
+        }
+    }
+    Ok(results)
+}
+
+/// The texts of a batch, with what was made of them.
+type BatchResults<T> = (Vec<usize>, Vec<T>);
+
+/// The texts of each planned batch, with what `work` returned for them.
+fn run_plan<T: Send>(
+    runtime: &Runtime,
+    lengths: &[usize],
+    cancel: &Cancel,
+    work: impl Fn(&[usize], Sharing) -> Vec<T> + Sync,
+) -> Result<Vec<BatchResults<T>>, Cancelled> {
+    let plan = plan_batches(lengths, runtime.threads());
+    let run = |batch: Vec<usize>| -> Result<BatchResults<T>, Cancelled> {
+        cancel.check()?;
+        let results = work(&batch, plan.sharing);
+        Ok((batch, results))
+    };
+    runtime.pool().install(|| match plan.sharing {
+        Sharing::Pool => plan.batches.into_iter().map(run).collect(),
+        Sharing::OneThread => plan.batches.into_par_iter().with_max_len(1).map(run).collect(),
+    })
 }

@@ -17,7 +17,8 @@ const ELECTRA_EMBEDDING: usize = 128;
 /// the model computes are ignored.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct BertConfig {
-    /// `bert`, or one of its relatives.
+    /// `bert`, or one of its relatives. Default: `bert`.
+    #[serde(default = "bert")]
     pub model_type: String,
     /// Rows of the word table.
     pub vocab_size: usize,
@@ -56,6 +57,10 @@ pub struct BertConfig {
     /// Buckets of distances in MPNet's attention; only 32 are supported. Default: 32.
     #[serde(default = "default_buckets")]
     pub relative_attention_num_buckets: usize,
+}
+
+fn bert() -> String {
+    "bert".to_owned()
 }
 
 fn two() -> usize {

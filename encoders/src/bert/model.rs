@@ -13,22 +13,16 @@
 
 use bigrain_kernels::Int8Rows;
 use pulp::Arch;
-use rayon::prelude::*;
 
 use super::config::BertConfig;
 use super::family::{self, Family, HeadActivation};
 use crate::architecture::{BuildModelError, Head};
-use crate::batch::{PackedBatch, Sharing};
+use crate::batch::{PackedBatch, RowBlocks, Sharing};
 use crate::nn::{
     AlignedBuffer, Attention, AttentionScratch, FeedForward, FeedForwardScratch, LayerNorm, Linear,
-    PositionBias, TILE_ROWS, dense, first_token_attention, gelu_all,
+    PositionBias, dense, first_token_attention, gelu_all,
 };
 use crate::weights::{Tensors, WeightsError};
-
-/// Rows of a block: a multiple of the kernel's tile. Enough that a panel of weights, once in the
-/// first-level cache, is used for many rows; few enough that the activations between two
-/// multiplications stay near.
-const BLOCK_ROWS: usize = 32 * TILE_ROWS;
 
 /// A BERT-family model, ready to run.
 #[derive(Debug)]
@@ -124,6 +118,7 @@ impl BertModel {
                 heads: config.num_attention_heads,
                 head_dims: config.hidden_size / config.num_attention_heads,
                 bias: builder.position_bias()?,
+                causal: false,
             },
             layers,
             first_row,
@@ -144,8 +139,8 @@ impl BertModel {
         let x = x.grow(tokens * hidden);
         let qkv = qkv.grow(tokens * 3 * hidden);
         let context = context.grow(tokens * hidden);
-        let shape = Blocks::new(tokens, sharing);
-        blocks.resize_with(blocks.len().max(shape.count), BlockScratch::default);
+        let shape = RowBlocks::new(tokens, sharing);
+        blocks.resize_with(blocks.len().max(shape.count()), BlockScratch::default);
 
         self.embed(batch, (embedded, quantized), x);
         if let Some(first) = self.layers.first() {
@@ -247,65 +242,6 @@ impl Layer {
         self.output_norm.add_and_normalize(x, sum);
         self.feed_forward.forward(x, sum, &mut scratch.feed_forward);
         self.feed_forward_norm.add_and_normalize(x, sum);
-    }
-}
-
-/// How the rows of a batch are divided.
-#[derive(Clone, Copy, Debug)]
-struct Blocks {
-    sharing: Sharing,
-    rows: usize,
-    count: usize,
-    tokens: usize,
-}
-
-impl Blocks {
-    fn new(tokens: usize, sharing: Sharing) -> Self {
-        let rows = match sharing {
-            Sharing::OneThread => BLOCK_ROWS,
-            Sharing::Pool => {
-                let share = tokens.div_ceil(rayon::current_num_threads());
-                share.next_multiple_of(TILE_ROWS).clamp(TILE_ROWS, BLOCK_ROWS)
-            }
-        };
-        Self { sharing, rows, count: tokens.div_ceil(rows), tokens }
-    }
-
-    /// The same rows in one block, if one thread does them all.
-    fn undivided(self) -> Self {
-        match self.sharing {
-            Sharing::OneThread => Self { rows: self.tokens.max(1), count: 1, ..self },
-            Sharing::Pool => self,
-        }
-    }
-
-    /// Calls `work(first row, rows of a, rows of b, scratch)` for each block; `a` and `b` come with
-    /// their columns.
-    fn for_each(
-        self,
-        (a, a_cols): (&mut [f32], usize),
-        (b, b_cols): (&mut [f32], usize),
-        scratch: &mut [BlockScratch],
-        work: impl Fn(usize, &mut [f32], &mut [f32], &mut BlockScratch) + Sync,
-    ) {
-        let rows = self.rows;
-        match self.sharing {
-            Sharing::OneThread => {
-                // One scratch for all: it stays in the cache.
-                let Some(scratch) = scratch.first_mut() else { return };
-                let blocks = a.chunks_mut(rows * a_cols).zip(b.chunks_mut(rows * b_cols));
-                for (index, (a, b)) in blocks.enumerate() {
-                    work(index * rows, a, b, scratch);
-                }
-            }
-            Sharing::Pool => {
-                a.par_chunks_mut(rows * a_cols)
-                    .zip(b.par_chunks_mut(rows * b_cols))
-                    .zip(scratch)
-                    .enumerate()
-                    .for_each(|(index, ((a, b), scratch))| work(index * rows, a, b, scratch));
-            }
-        }
     }
 }
 

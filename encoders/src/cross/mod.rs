@@ -5,8 +5,10 @@
 
 mod config;
 mod encoder;
+mod prop;
 mod scorer;
 
 pub use config::ScoreActivation;
 pub use encoder::{CrossEncoder, CrossOptions};
+pub use prop::PropReranker;
 pub use scorer::{CrossScorer, ScoreError};

@@ -74,7 +74,7 @@ impl M2BertModel {
         tensors: &Tensors<'_>,
         head: Head,
     ) -> Result<Self, WeightsError> {
-        tensors.check(&config.tensors(head))?;
+        tensors.check_model(&config.tensors(head))?;
         let arch = Arch::new();
         let channels = config.hidden_size;
         let layers = (0..config.num_hidden_layers)

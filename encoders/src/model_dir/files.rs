@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::error::ModelDirError;
 
 /// Names of weights, in the order of preference; an index names the shards it is followed by.
-const WEIGHTS: [&str; 7] = [
+const WEIGHTS: [&str; 9] = [
     "model.safetensors",
     "model.safetensors.index.json",
     "pytorch_model.bin",
@@ -20,6 +20,8 @@ const WEIGHTS: [&str; 7] = [
     "model.bin",
     "model.pt",
     "pytorch_model.pt",
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.bin",
 ];
 
 /// The files a tokenizer is made from.
@@ -61,7 +63,7 @@ impl TokenizerFiles {
 }
 
 /// The files of the weights in a folder.
-pub(super) fn weights(folder: &Path) -> Result<Vec<PathBuf>, ModelDirError> {
+pub(crate) fn weights(folder: &Path) -> Result<Vec<PathBuf>, ModelDirError> {
     for name in WEIGHTS {
         let path = folder.join(name);
         if is_there(&path)? {
@@ -69,12 +71,12 @@ pub(super) fn weights(folder: &Path) -> Result<Vec<PathBuf>, ModelDirError> {
         }
     }
     // Checkpoints are published under names of their own, too.
-    let own = files_ending_in(folder, &["safetensors", "pt", "bin"])?;
+    let own = files_ending_in(folder, &["safetensors", "pt", "pth", "tar", "bin"])?;
     if own.len() == 1 {
         return Ok(own);
     }
     let expected = "model.safetensors, pytorch_model.bin, model.bin, an index of shards, or a \
-                    single file that ends in .safetensors, .pt or .bin";
+                    single file that ends in .safetensors, .pt, .pth, .tar or .bin";
     Err(ModelDirError::MissingFile { path: folder.to_owned(), expected })
 }
 
@@ -112,12 +114,13 @@ fn files_ending_in(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, Mode
     Ok(found)
 }
 
-fn is_there(path: &Path) -> Result<bool, ModelDirError> {
+/// Whether there is something at `path`.
+pub(crate) fn is_there(path: &Path) -> Result<bool, ModelDirError> {
     path.try_exists().map_err(|source| ModelDirError::Io { path: path.to_owned(), source })
 }
 
 /// Reads a file.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, ModelDirError> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ModelDirError> {
     fs::read(path).map_err(|source| ModelDirError::Io { path: path.to_owned(), source })
 }
 

@@ -37,7 +37,8 @@ use crate::pooling::Pooling;
 pub use dense::{DenseActivation, DenseModule};
 pub use error::ModelDirError;
 pub(crate) use files::TokenizerFiles;
-use files::{read, read_json_if_there};
+use files::read_json_if_there;
+pub(crate) use files::{is_there, read, weights};
 use modules::{Modules, PromptConfig};
 
 /// What a caller decides rather than the folder. Default: the folder decides.
@@ -195,7 +196,7 @@ impl ModelDir {
     /// [`ModelDirError::MissingFile`] when none of those that would do is there, and other
     /// [`ModelDirError`] when an index of shards is refused.
     pub fn weights_files(&self) -> Result<Vec<PathBuf>, ModelDirError> {
-        files::weights(&self.path)
+        weights(&self.path)
     }
 }
 

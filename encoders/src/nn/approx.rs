@@ -123,6 +123,14 @@ pub(super) fn gelu_tanh<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.div_f32s(x, simd.add_f32s(power, simd.splat_f32s(1.0)))
 }
 
+/// Returns `x σ(1.702 x)`, as `x / (1 + 2^(-1.702 x log2 e))`.
+#[inline(always)]
+pub(super) fn quick_gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    const SCALE: f32 = -1.702 * std::f32::consts::LOG2_E;
+    let power = exp2(simd, simd.mul_f32s(x, simd.splat_f32s(SCALE)));
+    simd.div_f32s(x, simd.add_f32s(power, simd.splat_f32s(1.0)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,8 @@
 //! For one head of one text: `softmax(Q Kᵀ / √d) V`. Keys and values of the head are packed into
 //! panels once, then six query rows at a time go through both multiplications: their scores (six
 //! rows, one column a key) stay in the first-level cache between them. No score of one text with
-//! another is ever computed, so there is no mask.
+//! another is ever computed, so there is no mask for that; causal attention leaves out the keys behind
+//! its query.
 
 use std::ops::Range;
 
@@ -29,6 +30,8 @@ pub(crate) struct Attention {
     pub(crate) head_dims: usize,
     /// Added to scores before they are divided by `√head_dims`.
     pub(crate) bias: Option<PositionBias>,
+    /// Whether a token attends to none that comes after it.
+    pub(crate) causal: bool,
 }
 
 /// Panels and scores of the head that is being worked on.
@@ -117,9 +120,10 @@ impl WithSimd for TextPass<'_> {
                 }
                 .with_simd(simd);
                 let mut inverse = [0.0; TILE_ROWS];
-                for (row, inverse) in scores.chunks_exact_mut(padded).zip(&mut inverse).take(count)
-                {
-                    *inverse = 1.0 / softmax_numerators(simd, row, length, dims);
+                let rows = scores.chunks_exact_mut(padded).zip(&mut inverse).take(count);
+                for (query, (row, inverse)) in (first..).zip(rows) {
+                    let seen = if self.shape.causal { query + 1 } else { length };
+                    *inverse = 1.0 / softmax_numerators(simd, row, seen, dims);
                 }
                 let out = &mut self.out[tile * TILE_ROWS * hidden + head * dims..];
                 Gemm {
@@ -236,7 +240,7 @@ mod tests {
 
     use super::*;
 
-    fn reference(qkv: &[f32], hidden: usize, heads: usize) -> Vec<f32> {
+    fn reference(qkv: &[f32], hidden: usize, heads: usize, causal: bool) -> Vec<f32> {
         let dims = hidden / heads;
         let rows: Vec<&[f32]> = qkv.chunks(3 * hidden).collect();
         let mut out = vec![0.0; rows.len() * hidden];
@@ -246,7 +250,8 @@ mod tests {
             };
             for (i, row) in rows.iter().enumerate() {
                 let query: Vec<f64> = part(row, 0);
-                let weights: Vec<f64> = rows
+                let seen = if causal { &rows[..=i] } else { &rows[..] };
+                let weights: Vec<f64> = seen
                     .iter()
                     .map(|other| {
                         let key: Vec<f64> = part(other, 1);
@@ -255,7 +260,7 @@ mod tests {
                     })
                     .collect();
                 let total: f64 = weights.iter().sum();
-                for (weight, other) in weights.iter().zip(&rows) {
+                for (weight, other) in weights.iter().zip(seen) {
                     for (d, value) in part(other, 2).into_iter().enumerate() {
                         let value: f64 = value;
                         out[i * hidden + head * dims + d] += (weight / total * value) as f32;
@@ -274,6 +279,7 @@ mod tests {
             dims in 1usize..40,
             heads in 1usize..4,
             cut in any::<prop::sample::Index>(),
+            causal in any::<bool>(),
         ) {
             let hidden = heads * dims;
             let bounds: Vec<usize> = std::iter::once(0)
@@ -284,15 +290,15 @@ mod tests {
                 (0..tokens * 3 * hidden).map(|i| (i as f32 * 0.618).sin() * 2.0).collect();
             let cut = cut.index(tokens + 1);
             for arch in [Arch::new(), Arch::Scalar] {
-                let attention = Attention { arch, heads, head_dims: dims, bias: None };
+                let attention = Attention { arch, heads, head_dims: dims, bias: None, causal };
                 let mut scratch = AttentionScratch::default();
                 let mut out = vec![f32::NAN; tokens * hidden];
                 let (front, back) = out.split_at_mut(cut * hidden);
                 attention.forward(&qkv, &bounds, 0..cut, front, &mut scratch);
                 attention.forward(&qkv, &bounds, cut..tokens, back, &mut scratch);
                 for text in bounds.windows(2) {
-                    let expected =
-                        reference(&qkv[text[0] * 3 * hidden..text[1] * 3 * hidden], hidden, heads);
+                    let rows = &qkv[text[0] * 3 * hidden..text[1] * 3 * hidden];
+                    let expected = reference(rows, hidden, heads, causal);
                     for (x, y) in out[text[0] * hidden..text[1] * hidden].iter().zip(&expected) {
                         prop_assert!((x - y).abs() < 5e-6, "{} {}", x, y);
                     }

@@ -17,12 +17,22 @@ pub enum QuantizeError {
     /// The model does not open.
     #[error(transparent)]
     Open(#[from] OpenEncoderError),
-    /// A text to calibrate with is refused.
-    #[error("encode the texts to calibrate with")]
+    /// A text or image to calibrate with is refused.
+    #[error("encode the texts or images to calibrate with")]
     Encode(#[from] EncodeError),
-    /// There are no texts to calibrate with.
-    #[error("no texts to calibrate with")]
+    /// There are no texts, or no images, to calibrate with.
+    #[error("no texts or no images to calibrate with")]
     NoTexts,
+    /// A model of which the new folder could not hold all.
+    #[error(
+        "{path} is {kind}, which is not quantized: only sentence encoders of the BERT family are"
+    )]
+    NotWhole {
+        /// The model folder.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
     /// No linear layer of the model is in floating point.
     #[error("{path} has no linear layers in floating point: is it quantized already?")]
     NoLayers {

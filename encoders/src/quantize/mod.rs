@@ -14,6 +14,7 @@
 //! The new folder has its own embedding space, since its weights are other bytes: vectors of the two
 //! models are near each other, but a collection keeps to the one it was built with.
 
+mod clip;
 mod error;
 mod files;
 mod layer;
@@ -24,14 +25,16 @@ use std::path::{Path, PathBuf};
 use bigrain_types::EmbeddingSpaceId;
 
 use self::layer::QuantizedWeight;
-use crate::architecture::Head;
+use crate::architecture::{Architecture, Head};
 use crate::encoder::{EncodeOptions, TextEncoder};
-use crate::model_dir::OpenOptions;
+use crate::inspect::ModelKind;
+use crate::model_dir::{ModelDir, OpenOptions};
 use crate::nn::{LayerInputs, Observations};
 use crate::runtime::Runtime;
 use crate::sentence_encoder::SentenceEncoder;
-use crate::weights::{Checkpoint, Tensors};
+use crate::weights::{Checkpoint, TensorSpec, Tensors};
 
+pub use clip::{ClipQuantizeReport, ComparedEmbeddings, quantize_clip};
 pub use error::QuantizeError;
 pub use texts::CALIBRATION_TEXTS;
 
@@ -43,6 +46,9 @@ const COMPARED_ONE_IN: usize = 4;
 pub struct QuantizeReport {
     /// The linear layers; layers that share their input are one.
     pub layers: Vec<LayerReport>,
+    /// Tensors of the model that the new one has not, for the encoder does not use them: heads for other
+    /// tasks.
+    pub left_out: Vec<String>,
     /// Size of the weights before, in bytes.
     pub bytes_before: u64,
     /// Size of the weights after, in bytes.
@@ -79,8 +85,9 @@ pub struct LayerReport {
 ///
 /// # Errors
 ///
-/// [`QuantizeError`] when the model does not open or is in int8 already, a text is refused, there is
-/// something at `out`, or a file cannot be written. What was written by then stays.
+/// [`QuantizeError`] when the model does not open or is in int8 already, is a cross-encoder or an
+/// M2-BERT (their heads and filters would be lost), a text is refused, there is something at `out`, or a
+/// file cannot be written. What was written by then stays.
 pub fn quantize_model(
     model: &Path,
     out: &Path,
@@ -88,6 +95,7 @@ pub fn quantize_model(
     runtime: &Runtime,
 ) -> Result<QuantizeReport, QuantizeError> {
     files::refuse_existing(out)?;
+    refuse_other_kinds(model)?;
     let (observed, compared) = split(texts)?;
     let observations = Observations::default();
     let options = OpenOptions::default();
@@ -100,21 +108,10 @@ pub fn quantize_model(
     let weights_path = paths.first().map_or(model, PathBuf::as_path);
     let checkpoint = Checkpoint::open(&paths)?;
     let tensors = checkpoint.tensors()?;
-    let mut writer = files::TensorFile::default();
-    let mut layers = Vec::new();
-    for (names, inputs) in observations.layers() {
-        layers.push(quantize_layer(&tensors, names, &inputs, &mut writer)?);
-    }
-    if layers.is_empty() {
-        return Err(QuantizeError::NoLayers { path: weights_path.to_owned() });
-    }
     let mut specs = dir.architecture.tensors(Head::of(dir.pooling));
     specs.extend(dir.architecture.tensors(Head::Pooler));
-    for spec in specs {
-        if tensors.has(&spec.name) && !writer.has(&spec.name) {
-            writer.add_floats(&spec.name, spec.shape, &tensors.read(&spec.name)?);
-        }
-    }
+    let left_out = tensors.unused(&specs);
+    let (writer, layers) = convert(&tensors, weights_path, &observations, &specs)?;
     let bytes_before = checkpoint.len_bytes();
     let bytes_after = files::write_folder(model, weights_path, out, &writer)?;
 
@@ -124,6 +121,7 @@ pub fn quantize_model(
     let cosines = cosines(&before, &after, &compared)?;
     Ok(QuantizeReport {
         layers,
+        left_out,
         bytes_before,
         bytes_after,
         texts_observed: observed.len(),
@@ -133,6 +131,44 @@ pub fn quantize_model(
         space_before: before.space(),
         space_after: after.space(),
     })
+}
+
+/// Quantises the observed layers, and takes over the other tensors of `specs` that are there;
+/// `weights` names the file in errors.
+fn convert(
+    tensors: &Tensors<'_>,
+    weights: &Path,
+    observations: &Observations,
+    specs: &[TensorSpec],
+) -> Result<(files::TensorFile, Vec<LayerReport>), QuantizeError> {
+    let mut writer = files::TensorFile::default();
+    let mut layers = Vec::new();
+    for (names, inputs) in observations.layers() {
+        layers.push(quantize_layer(tensors, names, &inputs, &mut writer)?);
+    }
+    if layers.is_empty() {
+        return Err(QuantizeError::NoLayers { path: weights.to_owned() });
+    }
+    for spec in specs {
+        if tensors.has(&spec.name) && !writer.has(&spec.name) {
+            writer.add_floats(&spec.name, spec.shape.clone(), &tensors.read(&spec.name)?);
+        }
+    }
+    Ok((writer, layers))
+}
+
+/// Refuses folders that would not be written back whole: what is written are the tensors of a sentence
+/// encoder of the BERT family.
+fn refuse_other_kinds(model: &Path) -> Result<(), QuantizeError> {
+    let open = crate::OpenEncoderError::from;
+    let dir = ModelDir::open(model, &OpenOptions::default()).map_err(open)?;
+    let checkpoint = Checkpoint::open(&dir.weights_files().map_err(open)?)?;
+    let kind = match (&dir.architecture, ModelKind::of(model, &dir, &checkpoint.tensors()?)) {
+        (Architecture::M2Bert(..), _) => "an M2-BERT",
+        (Architecture::Bert(_), ModelKind::CrossEncoder) => "a cross-encoder",
+        (Architecture::Bert(_), ModelKind::SentenceEncoder) => return Ok(()),
+    };
+    Err(QuantizeError::NotWhole { path: model.to_owned(), kind })
 }
 
 /// Quantises the layers `names`, which share their input.
@@ -156,19 +192,20 @@ fn quantize_layer(
     Ok(LayerReport { names, exact_inputs: exact_inputs.len(), error })
 }
 
-/// Divides texts into those to observe and those to compare with; if there are few, all are both.
-fn split<'a>(texts: &[&'a str]) -> Result<(Vec<&'a str>, Vec<&'a str>), QuantizeError> {
-    if texts.is_empty() {
+/// Divides texts or images into those to observe and those to compare with; if there are few, all are
+/// both.
+fn split<T: Clone>(all: &[T]) -> Result<(Vec<T>, Vec<T>), QuantizeError> {
+    if all.is_empty() {
         return Err(QuantizeError::NoTexts);
     }
-    if texts.len() < 2 * COMPARED_ONE_IN {
-        return Ok((texts.to_vec(), texts.to_vec()));
+    if all.len() < 2 * COMPARED_ONE_IN {
+        return Ok((all.to_vec(), all.to_vec()));
     }
-    let numbered = || texts.iter().enumerate();
+    let numbered = || all.iter().enumerate();
     let is_compared = |index: usize| index % COMPARED_ONE_IN == COMPARED_ONE_IN - 1;
     Ok((
-        numbered().filter(|(index, _)| !is_compared(*index)).map(|(_, &text)| text).collect(),
-        numbered().filter(|(index, _)| is_compared(*index)).map(|(_, &text)| text).collect(),
+        numbered().filter(|(index, _)| !is_compared(*index)).map(|(_, one)| one.clone()).collect(),
+        numbered().filter(|(index, _)| is_compared(*index)).map(|(_, one)| one.clone()).collect(),
     ))
 }
 
@@ -202,6 +239,6 @@ mod tests {
         assert_eq!((observed.len(), &compared[..]), (7, &["3", "7"][..]));
         let (observed, compared) = split(&texts[..7]).unwrap();
         assert_eq!(observed, compared);
-        assert!(matches!(split(&[]), Err(QuantizeError::NoTexts)));
+        assert!(matches!(split::<&str>(&[]), Err(QuantizeError::NoTexts)));
     }
 }

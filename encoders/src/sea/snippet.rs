@@ -39,6 +39,9 @@ pub struct Snippet {
     pub doc: String,
     /// Where it lies.
     pub span: Span,
+    /// Whether its syntax says that it is a test, or belongs to one: in Rust what is marked `#[test]` or
+    /// `#[cfg(test)]`, and all that is in it.
+    pub is_test: bool,
 }
 
 /// What a snippet is.
@@ -85,6 +88,17 @@ struct Item {
     name: String,
     doc: String,
     bytes: Range<usize>,
+    is_test: bool,
+}
+
+/// What stands right before an item and belongs to it.
+struct Lead {
+    /// Where that begins.
+    start: usize,
+    /// Comments, last first.
+    comments: Vec<Range<usize>>,
+    /// Whether an attribute marks a test.
+    is_test: bool,
 }
 
 impl SourceFile<'_> {
@@ -92,7 +106,8 @@ impl SourceFile<'_> {
     #[must_use]
     pub fn whole(&self) -> Snippet {
         let span = self.span(0..self.text().len());
-        Snippet { kind: SnippetKind::Rest, name: String::new(), doc: String::new(), span }
+        let (name, doc) = (String::new(), String::new());
+        Snippet { kind: SnippetKind::Rest, name, doc, span, is_test: false }
     }
 
     /// Returns the snippets, in their order; the whole text, if nothing in it is found.
@@ -130,7 +145,11 @@ impl SourceFile<'_> {
             }
             around.push(index);
         }
-        let rests = self.rests(&covered);
+        let mut rests = self.rests(&covered);
+        for rest in &mut rests {
+            let middle = rest.span.bytes.start.midpoint(rest.span.bytes.end);
+            rest.is_test = items.iter().any(|item| item.is_test && item.bytes.contains(&middle));
+        }
         if found.is_empty() && rests.is_empty() {
             return if self.text().trim().is_empty() { Vec::new() } else { vec![self.whole()] };
         }
@@ -149,7 +168,13 @@ impl SourceFile<'_> {
             Role::Function => SnippetKind::Function,
             Role::Type | Role::Container | Role::Skip => SnippetKind::Type,
         };
-        Snippet { kind, name: names.join(separator), doc: item.doc.clone(), span: self.span(bytes) }
+        Snippet {
+            kind,
+            name: names.join(separator),
+            doc: item.doc.clone(),
+            span: self.span(bytes),
+            is_test: item.is_test || around.iter().any(|outer| outer.is_test),
+        }
     }
 
     /// Returns what no item covers.
@@ -206,7 +231,7 @@ impl SourceFile<'_> {
             None => name.split_whitespace().collect::<Vec<_>>().join(" "),
         };
         let outer = if role == Role::Skip { node } else { wrapper(node) };
-        let (start, comments) = self.lead(outer, role);
+        let Lead { start, comments, is_test } = self.lead(outer, role);
         let doc = match docstring(&node) {
             Some(string) => comment_text(self.slice(string.byte_range())),
             None => comments
@@ -223,20 +248,21 @@ impl SourceFile<'_> {
             name,
             doc,
             bytes: start..outer.end_byte(),
+            is_test,
         }
     }
 
-    /// Returns where an item starts with the comments and attributes right before it, and these
-    /// comments, last first.
-    fn lead(&self, node: Node<'_>, role: Role) -> (usize, Vec<Range<usize>>) {
-        let (mut start, mut comments) = (self.line_start(node.start_byte()), Vec::new());
+    /// Returns the comments and attributes right before an item.
+    fn lead(&self, node: Node<'_>, role: Role) -> Lead {
+        let start = self.line_start(node.start_byte());
+        let mut lead = Lead { start, comments: Vec::new(), is_test: false };
         if role == Role::Skip {
-            return (start, comments);
+            return lead;
         }
         let mut before = node.prev_sibling();
         while let Some(sibling) = before {
             let is_lead = is_comment(&sibling) || sibling.kind() == "attribute_item";
-            let between = self.slice(sibling.end_byte().min(start)..start);
+            let between = self.slice(sibling.end_byte().min(lead.start)..lead.start);
             let at = self.line_start(sibling.start_byte());
             let own_line = self.slice(at..sibling.start_byte()).trim().is_empty();
             if !is_lead
@@ -247,12 +273,14 @@ impl SourceFile<'_> {
                 break;
             }
             if is_comment(&sibling) {
-                comments.push(sibling.byte_range());
+                lead.comments.push(sibling.byte_range());
+            } else {
+                lead.is_test |= marks_test(self.slice(sibling.byte_range()));
             }
-            start = at;
+            lead.start = at;
             before = sibling.prev_sibling();
         }
-        (start, comments)
+        lead
     }
 
     /// Moves a byte to the start of its line if only blanks are between.
@@ -260,6 +288,21 @@ impl SourceFile<'_> {
         let start = self.lines().start(self.lines().row(byte));
         let blank = self.slice(start..byte).bytes().all(|byte| byte == b' ' || byte == b'\t');
         if blank { start } else { byte }
+    }
+}
+
+/// Whether a Rust attribute marks a test: `#[test]`, one of the same name elsewhere (`#[tokio::test]`), or a
+/// condition that asks for tests.
+fn marks_test(attribute: &str) -> bool {
+    let inner = attribute.trim_start_matches("#[").trim_end_matches(']');
+    let (path, arguments) = inner.split_once('(').unwrap_or((inner, ""));
+    match path.trim().rsplit("::").next() {
+        Some("test") => true,
+        Some("cfg") => {
+            let mut words = arguments.split(|c: char| !c.is_alphanumeric() && c != '_');
+            !arguments.contains("not(") && words.any(|word| word == "test")
+        }
+        Some(_) | None => false,
     }
 }
 
@@ -337,6 +380,31 @@ mod tests {
             "method T::b 17-17".to_owned(),
         ];
         assert_eq!(shown(Language::Rust, code), expected);
+    }
+
+    #[test]
+    fn what_rust_marks_as_a_test_is_one_with_all_that_is_in_it() {
+        let table = format!("const TABLE: [u8; 99] = [{}];\n", "1, ".repeat(99));
+        let code = format!(
+            "fn a() {{}}\n#[cfg(not(test))]\nfn b() {{}}\n#[tokio::test(flavor = \"x\")]\nasync fn c() {{}}\n\
+             {table}#[cfg(all(test, unix))]\nmod tests {{\n    use super::*;\n    {table}    struct S {{ x: u8 }}\n    \
+             impl S {{ fn m() {{}} }}\n    /// Says d.\n    #[test]\n    fn d() {{}}\n}}\n#[cfg(feature = \"latest\")]\nfn e() {{}}\n"
+        );
+        let found = SourceFile::new(&code, Some(Language::Rust)).snippets();
+        let found: Vec<(&str, bool)> =
+            found.iter().map(|snippet| (snippet.name.as_str(), snippet.is_test)).collect();
+        let expected = [
+            ("a", false),
+            ("b", false),
+            ("c", true),
+            ("", false),
+            ("", true),
+            ("tests::S", true),
+            ("tests::S::m", true),
+            ("tests::d", true),
+            ("e", false),
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! From a text to token ids.
 
+mod cleaning;
+mod clip;
 mod tokenizer;
 
+pub use cleaning::TextCleaning;
+pub(crate) use clip::{ClipTokenizer, ClipVocabulary};
 pub use tokenizer::TokenizerError;
 pub(crate) use tokenizer::{PairIds, TextTokenizer, TokenIds, WordIds};

@@ -79,7 +79,7 @@ pub(crate) struct WordIds {
 
 /// A tokenizer that cuts at a model's limit and never pads.
 #[derive(Debug)]
-pub(crate) struct TextTokenizer(Tokenizer);
+pub(crate) struct TextTokenizer(pub(super) Tokenizer);
 
 /// Ids of a pair of texts, one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -229,7 +229,8 @@ impl TextTokenizer {
     }
 }
 
-fn open_error(path: &Path, reason: &impl ToString) -> TokenizerError {
+/// A file that is refused as a tokenizer.
+pub(super) fn open_error(path: &Path, reason: &impl ToString) -> TokenizerError {
     TokenizerError::Open { path: path.to_owned(), reason: reason.to_string() }
 }
 
@@ -255,6 +256,19 @@ mod tests {
         let short = tokenizer.encode("crabs").unwrap();
         assert_eq!(short, TokenIds { ids: vec![2, 5, 6, 7, 3], truncated: false });
         assert_eq!(tokenizer.encode("🦀").unwrap().ids, [2, 1, 3]);
+    }
+
+    #[test]
+    fn what_is_spelled_like_a_special_token_is_text_to_a_vocabulary() {
+        let folder = vocab(&TOKENS);
+        let path = folder.path().join("vocab.txt");
+        for lowercase in [true, false] {
+            let tokenizer = TextTokenizer::from_vocab(&path, lowercase).unwrap();
+            let tokenizer = tokenizer.with_limits(20, 8).unwrap();
+            // Three words that the vocabulary lacks: a bracket, letters, a bracket.
+            let ids = tokenizer.encode("the [SEP] the").unwrap().ids;
+            assert_eq!(ids, [2, 4, 1, 1, 1, 4, 3], "{lowercase}");
+        }
     }
 
     /// Checks a tokenizer against what its reference implementation made of the same texts.

@@ -19,7 +19,8 @@ const PREFIXES: [&str; 14] = [
     "_orig_mod.",
 ];
 
-/// The name without wrappers' prefixes, and with today's names for the parameters of a layer norm.
+/// The name without wrappers' prefixes, and with today's names for the parameters of a layer norm and
+/// those every other layer has for the stacked layer of torch's attention.
 pub(super) fn bare_name(name: &str) -> String {
     let mut bare = name;
     while let Some(rest) = PREFIXES.iter().find_map(|prefix| bare.strip_prefix(prefix)) {
@@ -29,7 +30,10 @@ pub(super) fn bare_name(name: &str) -> String {
     if let Some(part @ ("weight" | "bias")) = bare.strip_prefix("cls.") {
         return format!("classifier.{part}");
     }
-    bare.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+    bare.replace("LayerNorm.gamma", "LayerNorm.weight")
+        .replace("LayerNorm.beta", "LayerNorm.bias")
+        .replace("attn.in_proj_weight", "attn.in_proj.weight")
+        .replace("attn.in_proj_bias", "attn.in_proj.bias")
 }
 
 #[cfg(test)]
@@ -47,6 +51,7 @@ mod tests {
             ("electra.embeddings_project.weight", "embeddings_project.weight"),
             ("distilbert.transformer.layer.0.ffn.lin1.bias", "transformer.layer.0.ffn.lin1.bias"),
             ("embeddings.LayerNorm.gamma", "embeddings.LayerNorm.weight"),
+            ("module.visual.attn.in_proj_weight", "visual.attn.in_proj.weight"),
             ("classifier.bert.x", "classifier.bert.x"),
             ("cls.weight", "classifier.weight"),
             ("cls.predictions.bias", "cls.predictions.bias"),

@@ -130,6 +130,22 @@ impl<'a> Tensors<'a> {
         self.find(name).is_some()
     }
 
+    /// Reads the one value of a tensor of shape `[]` or `[1]`; `None` if there is no such tensor.
+    pub(crate) fn scalar(&self, name: &str) -> Result<Option<f32>, WeightsError> {
+        if !self.has(name) {
+            return Ok(None);
+        }
+        match self.read(name)?[..] {
+            [value] => Ok(Some(value)),
+            _ => {
+                let actual = self.stored(name).map_or(Vec::new(), |tensor| tensor.shape().to_vec());
+                let wrong = WrongShape { name: name.to_owned(), expected: vec![1], actual };
+                Err(self
+                    .mismatch(TensorMismatch { wrong_shape: vec![wrong], ..Default::default() }))
+            }
+        }
+    }
+
     /// What a tensor is stored as, in small letters.
     pub(crate) fn dtype_name(&self, name: &str) -> Option<String> {
         Some(match self.find(name)? {
@@ -216,7 +232,7 @@ impl<'a> Tensors<'a> {
     }
 
     /// A tensor that is not there.
-    pub(super) fn missing(&self, name: &str) -> WeightsError {
+    pub(crate) fn missing(&self, name: &str) -> WeightsError {
         let missing = vec![name.to_owned()];
         self.mismatch(TensorMismatch { missing, ..Default::default() })
     }

@@ -1,7 +1,8 @@
 //! Cross-encoders opened from folders.
 
 use bigrain_encoders::{
-    CrossEncoder, CrossOptions, CrossScorer, Runtime, ScoreActivation, ScoreError,
+    CrossEncoder, CrossOptions, CrossScorer, ModelKind, ModelReport, PropReranker, Runtime,
+    ScoreActivation, ScoreError,
 };
 use bigrain_types::Cancel;
 
@@ -88,6 +89,57 @@ fn a_sentence_encoder_is_no_cross_encoder() {
     let error = error.unwrap_err().to_string();
     assert!(
         error.contains("lacks 2 tensors the model needs: classifier.weight, classifier.bias"),
+        "{error}"
+    );
+}
+
+/// The golden cross-encoder as PROP's training code writes one: no family in its configuration, its scorer
+/// called `cls` beside the head of masked words, norms with the names of their time. `keep` says which
+/// tensors stay, by these names.
+fn prop_folder(keep: impl Fn(&str) -> bool) -> ModelFolder {
+    let folder = ModelFolder::new("bert-cross-tiny");
+    let config = std::fs::read(folder.path("config.json")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    config.as_object_mut().unwrap().retain(|field, _| field != "model_type");
+    folder.write("config.json", config.to_string());
+    folder.rewrite(|name, dtype, shape, data| {
+        let name = match name {
+            "bert.embeddings.position_ids" => "cls.predictions.bias".to_owned(),
+            name => name
+                .replace("classifier.", "cls.")
+                .replace("LayerNorm.weight", "LayerNorm.gamma")
+                .replace("LayerNorm.bias", "LayerNorm.beta"),
+        };
+        keep(&name).then(|| (name, dtype, shape.to_vec(), data.to_vec()))
+    });
+    folder
+}
+
+#[test]
+fn a_prop_checkpoint_scores_as_the_model_it_is() {
+    let plain = open(&ModelFolder::new("bert-cross-tiny"), &CrossOptions::default());
+    let folder = prop_folder(|_| true);
+    let prop: PropReranker = open(&folder, &CrossOptions::default());
+    let passages = ["abc", "a longer passage", "z"];
+    let scores = score(&prop, "a query", &passages);
+    assert_eq!(scores, score(&plain, "a query", &passages));
+    assert!(scores[0] != scores[2]);
+    let report = ModelReport::read(folder.root()).unwrap();
+    assert_eq!(report.kind, ModelKind::CrossEncoder);
+    assert_eq!(report.unused, ["cls.predictions.bias"]);
+}
+
+#[test]
+fn what_a_prop_checkpoint_lacks_is_named_with_what_it_has_instead() {
+    let folder = prop_folder(|name| name != "cls.weight" && !name.ends_with("1.output.dense.bias"));
+    let opened =
+        PropReranker::open(folder.root(), &CrossOptions::default(), Runtime::new(1).unwrap());
+    let error = opened.unwrap_err().to_string();
+    assert!(
+        error.ends_with(
+            "lacks 2 tensors the model needs: encoder.layer.1.output.dense.bias, \
+             classifier.weight; it has 1 tensors the model does not use: cls.predictions.bias"
+        ),
         "{error}"
     );
 }

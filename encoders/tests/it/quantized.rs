@@ -70,6 +70,22 @@ fn what_cannot_be_quantized_is_refused() {
     assert!(!fresh.path("int8").try_exists().unwrap());
 }
 
+#[test]
+fn what_would_not_be_written_back_whole_is_refused_and_heads_left_out_are_named() {
+    for (golden, kind) in [
+        ("m2bert-tiny", "an M2-BERT"),
+        ("bert-cross-tiny", "a cross-encoder"),
+        ("electra-cross-tiny", "a cross-encoder"),
+    ] {
+        let folder = ModelFolder::new(golden);
+        let error = quantize(&folder, CALIBRATION_TEXTS).unwrap_err().to_string();
+        assert!(error.contains(&format!("is {kind}, which is not quantized")), "{error}");
+        assert!(!folder.path("int8").try_exists().unwrap());
+    }
+    let (_, report, _) = quantized("bert-tiny");
+    assert_eq!(report.left_out, ["embeddings.position_ids"]);
+}
+
 /// What is done to a tensor's type, shape and bytes.
 type Damage<'a> = &'a dyn Fn(&mut Dtype, &mut Vec<usize>, &mut Vec<u8>);
 

@@ -21,7 +21,7 @@ use crate::candidates::ivf::Ivf;
 use crate::codes::{CodesBuilder, ResidentCodes};
 use crate::lists::{
     Calibration, KMeans, ListLayout, Measured, NearestCentroid, Nearness, OwnedCentroids,
-    default_lists, pick, train,
+    default_lists, pick, probe_bytes, train,
 };
 
 /// Rows encoded by one task. Fixed, so that the work is cut alike for any number of threads.
@@ -69,6 +69,36 @@ pub struct BuildParams {
     pub sample_bytes: Option<usize>,
 }
 
+impl BuildParams {
+    /// Returns about how much memory [`build`] takes at most for so many rows: the centroids, and beside
+    /// them the sample, or twice the codes, or the codes and what is measured.
+    #[must_use]
+    pub fn memory_bytes(&self, rows: usize, binarizer: &Binarizer) -> u64 {
+        let layout = binarizer.layout();
+        let row_bytes = 4 * layout.dims();
+        let lists = self.lists_of(rows);
+        let centroids = lists * (row_bytes + CodesBuilder::bytes_per_code(layout));
+        let sample = self.sample_rows(rows, row_bytes) * row_bytes;
+        // In two stages the rows of one part are there twice.
+        let parts = if lists > KMeans::new(lists, 0).flat_lists { sample } else { 0 };
+        let codes = rows * CodesBuilder::bytes_per_code(layout);
+        let measured = rows * layout.bytes() + probe_bytes(lists) as usize;
+        (centroids + (sample + parts).max(codes).max(measured)) as u64
+    }
+
+    fn lists_of(&self, rows: usize) -> usize {
+        let count = self.lists.map_or_else(|| default_lists(rows), |lists| lists as usize);
+        count.clamp(1, rows.max(1))
+    }
+
+    /// Returns how many rows centroids are trained on.
+    fn sample_rows(&self, rows: usize, row_bytes: usize) -> usize {
+        let lists = self.lists_of(rows);
+        let fitting = self.sample_bytes.unwrap_or(MAX_SAMPLE_BYTES) / row_bytes;
+        (lists * SAMPLE_PER_LIST).min(fitting.max(lists)).min(rows)
+    }
+}
+
 /// The index of a segment, in memory, ready to be written.
 #[derive(Debug)]
 pub struct BuiltIndex {
@@ -97,10 +127,9 @@ pub fn build(
     params: &BuildParams,
 ) -> Result<BuiltIndex, IndexError> {
     let by_distance = binarizer.for_centroids(Metric::L2)?;
-    let count = params.lists.map_or_else(|| default_lists(rows.len()), |lists| lists as usize);
-    let lists = count.clamp(1, rows.len().max(1));
-    let sample_bytes = params.sample_bytes.unwrap_or(MAX_SAMPLE_BYTES);
-    let sample = pick_sample(rows, binarizer, lists, (params.seed, sample_bytes));
+    let lists = params.lists_of(rows.len());
+    let count = params.sample_rows(rows.len(), 4 * binarizer.layout().dims());
+    let sample = pick(rows.len(), count, &mut ChaCha8Rng::seed_from_u64(params.seed));
     let training = KMeans::new(lists, params.seed);
     let heard = |done, of| rows.trained(done, of);
     let trained = train(&rotated(rows, binarizer, &sample)?, &by_distance, &training, &heard);
@@ -119,18 +148,6 @@ pub fn build(
     let measured = Measured { ivf, rows, order: &order, binarizer, trained_on: &sample };
     let calibration = measured.calibrate(params.seed.wrapping_add(1))?;
     Ok(BuiltIndex { order, layout, centroids, codes, calibration })
-}
-
-/// Returns which rows the centroids are trained on, rising.
-fn pick_sample(
-    rows: &dyn Rows,
-    binarizer: &Binarizer,
-    lists: usize,
-    (seed, sample_bytes): (u64, usize),
-) -> Vec<usize> {
-    let fitting = (sample_bytes / (4 * binarizer.layout().dims())).max(lists);
-    let count = (lists * SAMPLE_PER_LIST).min(fitting).min(rows.len());
-    pick(rows.len(), count, &mut ChaCha8Rng::seed_from_u64(seed))
 }
 
 /// Returns some rows, rotated.
@@ -164,6 +181,7 @@ fn encode(
             let mut nearest = NearestCentroid::new(centroids, by_distance);
             let (mut lists, mut codes) =
                 (Vec::with_capacity(end - start), CodesBuilder::new(layout));
+            codes.reserve(end - start);
             let (mut rotated, mut code) = (vec![0.0; layout.dims()], vec![0; layout.words()]);
             let mut scratch = EncodeScratch::default();
             for at in start..end {
@@ -179,6 +197,7 @@ fn encode(
         .collect();
     let mut lists = Vec::with_capacity(rows.len());
     let mut codes = CodesBuilder::new(layout);
+    codes.reserve(rows.len());
     for (chunk_lists, chunk_codes) in chunks? {
         lists.extend(chunk_lists);
         codes.append(chunk_codes);

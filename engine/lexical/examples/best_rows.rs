@@ -9,14 +9,15 @@
 //! once for the first time, and then in five rounds that take turns between the two ways; results are
 //! compared, down to the bits of their scores.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bigrain_lexical::text::{
-    Analyzer, Bm25, QueryWords, ScoredRow, TextIndex, TextSource, TextStatistics,
+    Analyzer, Bm25, KeptPeaks, Peaks, QueryWords, ScoredRow, TextIndex, TextSource, TextStatistics,
 };
 use bigrain_lexical::{LexicalReader, LexicalWriter};
 use bigrain_storage::RamDirectory;
@@ -64,7 +65,7 @@ fn index(
     path: &Path,
     field: &TextField,
     rows: usize,
-) -> Result<std::sync::Arc<TextIndex>, Box<dyn Error>> {
+) -> Result<Arc<TextIndex>, Box<dyn Error>> {
     let directory = RamDirectory::new();
     let mut writer = LexicalWriter::new(std::slice::from_ref(field))?;
     for (row, line) in (0_u64..).zip(fs::read_to_string(path)?.lines().take(rows)) {
@@ -144,7 +145,23 @@ fn skipping(
     bm25: &Bm25,
     limit: usize,
 ) -> Result<Vec<ScoredRow>, Box<dyn Error>> {
-    Ok(index.best(bm25, limit, |_| true)?)
+    Ok(index.best(bm25, limit, |_| true, &KEPT)?)
+}
+
+/// What is known of the words of the one index.
+struct Kept(LazyLock<Mutex<HashMap<String, Arc<Peaks>>>>);
+
+static KEPT: Kept = Kept(LazyLock::new(Mutex::default));
+
+impl KeptPeaks for Kept {
+    fn get(&self, word: &str) -> Option<Arc<Peaks>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(word).map(Arc::clone)
+    }
+
+    fn put(&self, word: &str, peaks: &Arc<Peaks>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.insert(word.to_owned(), Arc::clone(peaks));
+    }
 }
 
 /// Returns microseconds.

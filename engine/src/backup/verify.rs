@@ -66,7 +66,7 @@ fn check_planned(
 
 /// Makes the first finding an error.
 pub(super) fn refuse_damage(findings: &Findings) -> Result<()> {
-    let damage = |finding: &&Finding| finding.kind == FindingKind::Damage;
+    let damage = |finding: &&Finding| finding.kind != FindingKind::Orphan;
     let Some(first) = findings.list.iter().find(damage) else { return Ok(()) };
     let mut reason = match &first.collection {
         Some(name) => format!("collection {name:?}: {}", first.problem),

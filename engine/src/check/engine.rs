@@ -5,7 +5,7 @@ use crate::collection::{Collection, CollectionState};
 use crate::field::{Fields, Schema};
 use crate::moment::{Held, Moment};
 use crate::watch::Watch;
-use crate::{Engine, ErrorKind, Result};
+use crate::{Engine, Error, ErrorKind, Result};
 
 /// Checks the collections of an engine, each at one moment.
 pub(crate) fn check_engine(engine: &Engine, watch: &mut Watch<'_>) -> Result<CheckReport> {
@@ -14,18 +14,18 @@ pub(crate) fn check_engine(engine: &Engine, watch: &mut Watch<'_>) -> Result<Che
     for status in engine.collections() {
         findings.of(Some(&status.name));
         if let CollectionState::Quarantined(reason) = &status.state {
-            findings.damage(format!("quarantined: {reason}"));
-            reports.push(broken(status.name));
+            let reason = format!("quarantined: {reason}");
+            let kind = engine.collection(&status.name).err().map(|error| error.kind());
+            let kind = kind.filter(|kind| *kind == ErrorKind::FailedPrecondition);
+            let error = Error::new(kind.unwrap_or(ErrorKind::Corruption), reason);
+            reports.push(findings.broken(status.name, error)?);
             continue;
         }
         // One that was dropped meanwhile is none of ours any more.
         let Ok(collection) = engine.collection(&status.name) else { continue };
         match check_open(engine, &collection, &mut findings, watch) {
-            Err(error) if error.kind() == ErrorKind::Corruption => {
-                findings.of(Some(&status.name)).damage(error);
-                reports.push(broken(status.name));
-            }
-            report => reports.extend(report?),
+            Err(error) => reports.push(findings.broken(status.name, error)?),
+            Ok(report) => reports.extend(report),
         }
     }
     Ok(CheckReport::new(reports, findings))
@@ -48,8 +48,4 @@ fn check_open(
     let rows = &StoreRows { view: &moment.view, key };
     let subject = Subject { name: &row.name, schema, fields, counts, segments, rows };
     check_collection(&subject, findings, watch).map(Some)
-}
-
-fn broken(name: String) -> CollectionCheck {
-    CollectionCheck { name, damage: 1, ..CollectionCheck::default() }
 }

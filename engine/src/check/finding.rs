@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+use super::CollectionCheck;
+use crate::{Error, ErrorKind, Result};
+
 /// How many findings are kept; the others are only counted.
 pub const MAX_FINDINGS: usize = 1000;
 
@@ -14,6 +17,8 @@ pub enum FindingKind {
     Damage,
     /// Something that nobody needs any more takes room.
     Orphan,
+    /// A collection that a newer program wrote was not looked at: what is there is not known.
+    Unchecked,
 }
 
 /// One thing that a check found.
@@ -34,6 +39,7 @@ pub(crate) struct Findings {
     pub list: Vec<Finding>,
     pub damage: u64,
     pub orphans: u64,
+    pub unchecked: u64,
     collection: Option<String>,
 }
 
@@ -56,6 +62,33 @@ impl Findings {
     pub fn orphan(&mut self, problem: impl ToString) {
         self.orphans += 1;
         self.note(FindingKind::Orphan, problem.to_string());
+    }
+
+    /// Notes a collection that this program cannot check.
+    #[expect(clippy::needless_pass_by_value, reason = "as the others")]
+    pub fn unchecked(&mut self, problem: impl ToString) {
+        self.unchecked += 1;
+        self.note(FindingKind::Unchecked, problem.to_string());
+    }
+
+    /// Notes why a collection could not be checked, if the others can be: it is damaged, or a newer program
+    /// wrote it.
+    ///
+    /// # Errors
+    ///
+    /// Any other error.
+    pub fn broken(&mut self, name: String, error: Error) -> Result<CollectionCheck> {
+        self.of(Some(&name));
+        let mut check = CollectionCheck { name, ..CollectionCheck::default() };
+        if error.kind() == ErrorKind::Corruption {
+            self.damage(error);
+            check.damage = 1;
+        } else if error.kind() == ErrorKind::FailedPrecondition {
+            self.unchecked(error);
+        } else {
+            return Err(error);
+        }
+        Ok(check)
     }
 
     fn note(&mut self, kind: FindingKind, problem: String) {

@@ -51,58 +51,79 @@ pub(crate) fn check_store(
 ) -> Result<Vec<CollectionCheck>> {
     let view = store.view();
     let rows = view.collections()?;
-    let mut opened = Vec::with_capacity(rows.len());
+    let mut stored = Vec::with_capacity(rows.len());
     for (key, row) in rows {
-        let segments = view.segments(key)?;
-        let files = segments.iter().flat_map(|row| &row.files);
-        watch.expect(files.map(|file| file.length).sum());
-        opened.push((key, row, segments));
+        let manifest = Manifest::read(&view, key, &row);
+        if let Ok(manifest) = &manifest {
+            let files = manifest.segments.iter().flat_map(|row| &row.files);
+            watch.expect(files.map(|file| file.length).sum());
+        }
+        stored.push(Stored { key, name: row.name, manifest });
     }
-    orphans(&view, directory, &opened, findings)?;
-    let mut reports = Vec::with_capacity(opened.len());
-    for (key, row, segments) in opened {
-        findings.of(Some(&row.name));
-        let closed = Closed { view: &view, directory, key, row: &row, segments };
-        let report = match closed.check(findings, watch) {
-            Err(error) if error.kind() == ErrorKind::Corruption => {
-                findings.damage(error);
-                CollectionCheck { name: row.name, damage: 1, ..CollectionCheck::default() }
-            }
-            report => report?,
-        };
-        reports.push(report);
+    orphans(&view, directory, &stored, findings)?;
+    let mut reports = Vec::with_capacity(stored.len());
+    for Stored { key, name, manifest } in stored {
+        findings.of(Some(&name));
+        let rows = &StoreRows { view: &view, key };
+        let checked = manifest.and_then(|manifest| {
+            let closed = Closed { directory, rows, name: &name, manifest };
+            closed.check(findings, watch)
+        });
+        reports.push(checked.or_else(|error| findings.broken(name, error))?);
     }
     findings.of(None);
     Ok(reports)
 }
 
+/// A collection of a closed folder.
+struct Stored {
+    key: CollectionKey,
+    name: String,
+    /// What the manifest has of it, or why that cannot be read.
+    manifest: Result<Manifest>,
+}
+
+/// What the manifest has of a collection.
+struct Manifest {
+    schema: Schema,
+    fields: Fields,
+    segments: Vec<SegmentRow>,
+}
+
+impl Manifest {
+    /// What a newer program wrote is refused before anything else of it is read.
+    fn read(view: &ReadView<'_>, key: CollectionKey, row: &CollectionRow) -> Result<Self> {
+        let schema = Schema::from_json(&row.config)?;
+        let fields = Fields::new(&schema)?;
+        Ok(Self { schema, fields, segments: view.segments(key)? })
+    }
+}
+
 /// A collection that nobody has open.
 struct Closed<'a> {
-    view: &'a ReadView<'a>,
     directory: &'a dyn Directory,
-    key: CollectionKey,
-    row: &'a CollectionRow,
-    segments: Vec<SegmentRow>,
+    rows: &'a StoreRows<'a, 'a>,
+    name: &'a str,
+    manifest: Manifest,
 }
 
 impl Closed<'_> {
     fn check(self, findings: &mut Findings, watch: &mut Watch<'_>) -> Result<CollectionCheck> {
         let missing = || Error::new(ErrorKind::Corruption, "store has no counts");
-        let counts = self.view.counts(self.key)?.ok_or_else(missing)?;
-        let schema = Schema::from_json(&self.row.config)?;
-        let fields = Fields::new(&schema)?;
-        let folder = collection_folder(self.key);
-        let mut segments = Vec::with_capacity(self.segments.len());
+        let StoreRows { view, key } = *self.rows;
+        let counts = view.counts(key)?.ok_or_else(missing)?;
+        let Manifest { schema, fields, segments: rows } = self.manifest;
+        let folder = collection_folder(key);
+        let mut segments = Vec::with_capacity(rows.len());
         let before = findings.damage;
-        for row in self.segments {
+        for row in rows {
             let segment = open_segment(self.directory, &folder, &row, &fields);
             let segment = segment.map_err(|error| findings.damage(error)).ok();
             segments.push((row, segment));
         }
         let unopened = findings.damage - before;
-        let rows = &StoreRows { view: self.view, key: self.key };
-        let (name, schema, fields) = (&*self.row.name, &schema, &fields);
-        let subject = Subject { name, schema, fields, counts, segments, rows };
+        let (name, schema, fields) = (self.name, &schema, &fields);
+        let subject = Subject { name, schema, fields, counts, segments, rows: self.rows };
         let mut report = check_collection(&subject, findings, watch)?;
         report.damage += unopened;
         Ok(report)
@@ -127,11 +148,11 @@ pub(crate) fn open_segment(
 fn orphans(
     view: &ReadView<'_>,
     directory: &dyn Directory,
-    known: &[(CollectionKey, CollectionRow, Vec<SegmentRow>)],
+    known: &[Stored],
     findings: &mut Findings,
 ) -> Result<()> {
     for key in view.keys_with_rows()? {
-        if !known.iter().any(|(known, ..)| *known == key) {
+        if !known.iter().any(|known| known.key == key) {
             findings.orphan(format!("store: rows of collection {:08x}, which is gone", key.0));
         }
     }
@@ -143,9 +164,11 @@ fn orphans(
     let root = collections_folder();
     for entry in directory.list(root)? {
         let path = root.join(&entry.name);
-        let known = known.iter().find(|(key, ..)| collection_folder(*key) == path);
-        match known {
-            Some((.., segments)) => segment_orphans(directory, &path, segments, findings)?,
+        let known = known.iter().find(|known| collection_folder(known.key) == path);
+        match known.map(|known| &known.manifest) {
+            Some(Ok(manifest)) => segment_orphans(directory, &path, &manifest.segments, findings)?,
+            // Nobody knows what it needs.
+            Some(Err(_)) => {}
             None => findings.orphan(format!("{}: no collection has this folder", path.display())),
         }
     }

@@ -16,6 +16,8 @@ pub struct CheckReport {
     pub damage: u64,
     /// How many things nobody needs any more.
     pub orphans: u64,
+    /// How many collections a newer program wrote: they were not checked.
+    pub unchecked: u64,
 }
 
 /// What was checked of one collection.
@@ -38,13 +40,13 @@ pub struct CollectionCheck {
 
 impl CheckReport {
     pub(crate) fn new(collections: Vec<CollectionCheck>, findings: Findings) -> Self {
-        let Findings { list, damage, orphans, .. } = findings;
-        Self { collections, findings: list, damage, orphans }
+        let Findings { list, damage, orphans, unchecked, .. } = findings;
+        Self { collections, findings: list, damage, orphans, unchecked }
     }
 
-    /// Whether nothing is lost or wrong. Orphans do no harm.
+    /// Whether everything was checked, and nothing is lost or wrong. Orphans do no harm.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
-        self.damage == 0
+        self.damage == 0 && self.unchecked == 0
     }
 }

@@ -15,23 +15,14 @@ use crate::segment::{
     BuildMemory, BuiltSegment, Segment, SegmentInput, SegmentParams, build_segment,
 };
 
-/// Bytes of a code's factors while it is built.
-const CODE_FACTORS: u64 = 32;
-
 /// Bytes for each point while its segment is built: its place in the order, both ways, and its id.
 const POINT_BYTES: u64 = 64;
 
 /// Bytes of the table of terms that an index of payloads begins with.
 const LEXICAL_TABLE: u64 = 1 << 20;
 
-/// Bytes for each point while a sparse or multi-vector field is written: where its row ends.
+/// Bytes for each point while a sparse field is written: where its row ends.
 const ROW_END_BYTES: u64 = 8;
-
-/// Bytes of a merged token's factor, and of its entry in a list.
-const SKETCH_FACTORS: u64 = 12;
-
-/// Bytes of merged tokens that lists are trained on, about.
-const MULTI_SAMPLE: u64 = 16 << 20;
 
 /// What a segment to be is called, and the newest write in it.
 #[derive(Clone, Copy, Debug)]
@@ -62,30 +53,25 @@ impl Shared {
         })
     }
 
-    /// Returns about how much memory building a segment takes: twice the codes of its largest
-    /// field, a sample and a window of its rows, or the lists of a sparse field as far as they are put
-    /// in order together; what maps points to offsets; and terms, which take about `lexical` bytes.
+    /// Returns about how much memory building a segment takes: what the largest field takes, as its index or
+    /// as a window of its rows, or what a sparse field does, or the terms, which take about `lexical` bytes; and
+    /// what maps points to offsets.
     pub fn build_bytes(&self, points: usize, lexical: u64) -> u64 {
-        let points = points as u64;
         let memory = self.build_memory();
         let fields = self.fields();
         let of_field = |field: &Arc<Field>| {
-            let code = field.binarizer.layout().bytes() as u64 + CODE_FACTORS;
-            let rows = points * 4 * field.config.dims as u64;
-            let sample = rows.min(memory.sample_bytes as u64);
-            2 * points * code + sample.max(rows.min(memory.window_bytes as u64))
+            let index = memory.index(field, 0).memory_bytes(points, &field.binarizer);
+            let rows = points as u64 * 4 * field.config.dims as u64;
+            index.max(rows.min(memory.window_bytes as u64))
         };
-        let of_sparse = fields.sparse().map(|_| sparse::BUILD_BYTES + points * ROW_END_BYTES);
-        // Sketches once as they are made and once put together; lists and what they are trained on.
-        let of_multi = |field: &Arc<MultiField>| {
-            let code = field.binarizer.layout().bytes() as u64 + SKETCH_FACTORS;
-            let merged = points * u64::from(field.config.sketch_tokens);
-            2 * merged * code + points * ROW_END_BYTES + MULTI_SAMPLE
-        };
+        let of_multi = |field: &Arc<MultiField>| field.build(0).memory_bytes(points);
         let of_multi = fields.multi().map(of_multi);
+        let points = points as u64;
+        let of_sparse = fields.sparse().map(|_| sparse::BUILD_BYTES + points * ROW_END_BYTES);
+        let of_terms = lexical + LEXICAL_TABLE;
         let of_fields = fields.iter().map(of_field).chain(of_sparse).chain(of_multi);
-        let largest = of_fields.max().unwrap_or(0);
-        largest + points * POINT_BYTES + lexical + LEXICAL_TABLE
+        let largest = of_fields.chain([of_terms]).max();
+        largest.unwrap_or(0) + points * POINT_BYTES
     }
 
     fn build_memory(&self) -> BuildMemory {

@@ -175,7 +175,8 @@ impl Shared {
             let age = oldest.map(|oldest| oldest.elapsed());
             self.flush_age().is_some_and(|limit| age.is_some_and(|age| age >= limit))
         };
-        let is_short = || !self.resources.memory.has_room(0) && self.is_worth_flushing();
+        let is_short =
+            || !self.resources.memory.has_room(self.flush_bytes()) && self.is_worth_flushing();
         self.is_fuller_than(1) || is_old() || is_short()
     }
 

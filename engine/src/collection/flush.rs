@@ -93,14 +93,14 @@ impl Shared {
     }
 
     /// Refuses further points when flushing keeps failing and the memtable is full, when they do not
-    /// fit the memory budget, and while the disk is full. Returns what they take on their way to the
+    /// fit the memory budget beside the flush that will be due, and while the disk is full. Returns what they take on their way to the
     /// store, beside what stays in the memtable.
     pub fn make_room(&self, bytes: u64) -> Result<Charge> {
         self.make_room_in_memtable()?;
         let memory = &self.resources.memory;
         let on_its_way = bytes.saturating_mul(COPIES);
-        let in_memory = bytes.saturating_add(on_its_way);
-        self.resources.filters.make_room(in_memory);
+        let in_memory = bytes.saturating_add(on_its_way).saturating_add(self.flush_bytes());
+        self.resources.make_room(in_memory);
         if !memory.has_room(in_memory) {
             if self.is_worth_flushing() {
                 let _flush = self.flush.lock();
@@ -112,6 +112,14 @@ impl Shared {
         memory.admit(in_memory)?;
         self.resources.store.admit(bytes)?;
         Ok(memory.charge(Purpose::Memtables, on_its_way))
+    }
+
+    /// Returns about how much memory it takes to flush the memtable as it is.
+    pub fn flush_bytes(&self) -> u64 {
+        let state = self.state.read();
+        let (points, payload_bytes) = (state.active.len(), state.active.payload_bytes());
+        drop(state);
+        self.build_bytes(points, payload_bytes)
     }
 
     /// Whether flushing frees enough memory to be worth a segment, however small.
@@ -156,7 +164,12 @@ impl Shared {
         let _charge = self.resources.memory.charge(Purpose::Builds, bytes);
         let new = NewSegment { id, seq: frozen.table.newest() };
         let built = if input.slots.is_empty() { None } else { Some(self.build(&input, &new)?) };
-        self.commit_flush(built, &input)
+        self.commit_flush(built, &input)?;
+        drop(input);
+        // The memtable goes here, unless a search still reads it.
+        drop(frozen);
+        self.resources.give_back_freed();
+        Ok(())
     }
 
     /// Freezes the memtable, or returns the one that an earlier, failed flush left frozen.

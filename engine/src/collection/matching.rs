@@ -6,13 +6,14 @@
 
 use std::sync::Arc;
 
+use bigrain_index::RowMask;
 use bigrain_storage::ReadView;
-use bigrain_types::{Filter, Offset, Payload, PointId, SeqNo};
+use bigrain_types::{FieldId, Filter, Offset, Payload, PointId, SeqNo};
 use roaring::RoaringBitmap;
 
 use super::Collection;
 use super::handle::Shared;
-use super::state::SegmentView;
+use super::state::{FieldView, SegmentView};
 use crate::filtering::PreparedFilter;
 use crate::memtable::Memtable;
 use crate::segment::Segment;
@@ -141,9 +142,49 @@ impl Shared {
         filter: &PreparedFilter,
         seq: SeqNo,
     ) -> Result<Option<RoaringBitmap>> {
+        let rows = self.rows_with_dead(segment, deleted, filter, seq)?;
+        Ok(rows.map(|rows| &*rows - deleted))
+    }
+
+    /// Returns the same rows as a mask of the positions of a field.
+    pub fn matching_mask(
+        &self,
+        view: &FieldView,
+        field: FieldId,
+        filter: &PreparedFilter,
+        seq: SeqNo,
+    ) -> Result<Option<Arc<RowMask>>> {
+        let FieldView { segment, files, deleted } = view;
+        let cache = &self.resources.filters;
+        let mut mask = match cache.mask(self.key, segment.id, filter.key(), field) {
+            Some(mask) => mask,
+            None => {
+                let rows = self.rows_with_dead(segment, deleted, filter, seq)?;
+                let Some(rows) = rows else { return Ok(None) };
+                let mask = Arc::new(files.mask(&rows)?);
+                cache.put_mask(self.key, segment.id, filter.key(), &rows, (field, &mask));
+                mask
+            }
+        };
+        if !deleted.is_empty() {
+            let positions = deleted.iter().map(|offset| files.position(Offset(offset)));
+            let positions: Result<Vec<_>, _> = positions.collect();
+            Arc::make_mut(&mut mask).remove(positions?.into_iter().flatten());
+        }
+        Ok(Some(mask))
+    }
+
+    /// Returns the rows that match, of which some may be deleted; of the deleted, some may be missing.
+    fn rows_with_dead(
+        &self,
+        segment: &Segment,
+        deleted: &RoaringBitmap,
+        filter: &PreparedFilter,
+        seq: SeqNo,
+    ) -> Result<Option<Arc<RoaringBitmap>>> {
         let cache = &self.resources.filters;
         if let Some(rows) = cache.get(self.key, segment.id, filter.key()) {
-            return Ok(Some(&*rows - deleted));
+            return Ok(Some(rows));
         }
         let selection = segment.lexical.select(filter.filter())?;
         let mut rows = selection.matching;
@@ -165,7 +206,7 @@ impl Shared {
         if is_final {
             cache.put(self.key, segment.id, filter.key(), &rows);
         }
-        Ok(Some(&*rows - deleted))
+        Ok(Some(rows))
     }
 
     /// Returns those of some rows whose payloads match.

@@ -69,7 +69,7 @@ impl Shared {
             return Ok(true);
         }
         let bytes = self.build_bytes(input.len(), input.lexical_bytes() * TERM_COPIES);
-        self.resources.filters.make_room(bytes);
+        self.resources.make_room(bytes);
         let Some(_charge) = self.resources.memory.try_charge(Purpose::Builds, bytes) else {
             let reason = format!("no memory to merge: {bytes} bytes do not fit the budget");
             return Err(Error::new(ErrorKind::ResourceExhausted, reason).retry_after(RETRY_AFTER));
@@ -79,6 +79,7 @@ impl Shared {
         let built = self.build(input, &new)?;
         let rows = built.row.rows;
         self.move_points(built, input)?;
+        self.resources.give_back_freed();
         tracing::info!(collection = %self.name, segment = %new.id, from = input.sources.len(), rows, "merged");
         self.note_change();
         Ok(true)

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  FieldConfig        what a caller decides: name, dimensions, metric, ...
-//!  SparseFieldConfig  a field of sparse vectors: its name
+//!  SparseFieldConfig  a field of sparse vectors: its name, what queries are multiplied with
 //!  MultiFieldConfig   a field of multi-vectors: name, dimensions, metric, ...
 //!  CollectionConfig   one or more of them; the first is the default of requests that name none
 //!  TextField          payload texts that are searched by words (of `bigrain-types`)
@@ -35,4 +35,4 @@ pub(crate) use fields::{Field, Fields, SparseField};
 pub use multi_config::MultiFieldConfig;
 pub(crate) use multi_field::MultiField;
 pub(crate) use schema::{FieldKind, Schema, SchemaField, SchemaMulti, SchemaSparse, SchemaText};
-pub use sparse_config::SparseFieldConfig;
+pub use sparse_config::{SparseFieldConfig, SparseModifier};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bigrain_binarize::Binarizer;
-use bigrain_index::multi::{are_halves, round};
+use bigrain_index::multi::{BuildMulti, are_halves, round};
 use bigrain_types::{
     EmbeddingSpaceId, FieldId, HalfTokens, Levels, Metric, MultiVector, normalize,
 };
@@ -33,6 +33,12 @@ impl MultiField {
                 .map_err(|error| Error::invalid(error.to_string()))?;
         let (file_stem, config) = (file_stem.clone(), config.clone());
         Ok(Self { id: *id, name: config.name.as_str().into(), file_stem, config, binarizer })
+    }
+
+    /// Returns how its files are built.
+    pub fn build(&self, seed: u64) -> BuildMulti<'_> {
+        let sketch_tokens = self.config.sketch_tokens.into();
+        BuildMulti { binarizer: &self.binarizer, sketch_tokens, seed }
     }
 
     /// Brings tokens into the form in which they are stored: each of length one under cosine. One of

@@ -8,11 +8,11 @@ const FEW: u64 = 1000;
 
 /// Below so many matching vectors of a segment all their codes are scanned: little work, and no list
 /// is missed.
-const MODERATE: u64 = 20_000;
+const LITTLE: u64 = 500;
 
-/// Below this share of a segment all codes are scanned too: most blocks of 32 have one at most, and
-/// lists say little where the nearest match is far.
-const SPARSE: f64 = 0.01;
+/// Below this share of a segment all codes are scanned too: lists are probed for a few thousand
+/// neighbours at most, and what was calibrated says nothing beyond.
+const SPARSE: f64 = 0.001;
 
 /// How the vectors of a segment that match a filter are searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl FilterMethod {
         let Matching { total, here, rows, limit, verify } = matching;
         if verify && total <= FEW.max(limit as u64) {
             Self::ScoreRows
-        } else if here < MODERATE || (here as f64) < SPARSE * rows as f64 {
+        } else if here < LITTLE || (here as f64) < SPARSE * rows as f64 {
             Self::ScanAll
         } else {
             Self::ScanLists
@@ -63,7 +63,7 @@ impl fmt::Display for FilterMethod {
             Self::ScoreRows => write!(f, "scored exactly, because there are few in all segments"),
             Self::ScanAll => write!(
                 f,
-                "codes of all scanned, because there are fewer than {MODERATE} or {} %",
+                "codes of all scanned, because there are fewer than {LITTLE} or {} %",
                 100.0 * SPARSE
             ),
             Self::ScanLists => write!(
@@ -88,6 +88,9 @@ mod tests {
         assert_eq!(choose(1001, 10, 1_000_000, 2000, true), FilterMethod::ScoreRows);
         assert_eq!(choose(10, 10, 1_000_000, 10, false), FilterMethod::ScanAll);
         assert_eq!(choose(60_000, 20_000, 60_000, 10, true), FilterMethod::ScanLists);
-        assert_eq!(choose(60_000, 20_000, 3_000_000, 10, true), FilterMethod::ScanAll);
+        assert_eq!(choose(60_000, 499, 60_000, 10, true), FilterMethod::ScanAll);
+        assert_eq!(choose(60_000, 500, 60_000, 10, true), FilterMethod::ScanLists);
+        assert_eq!(choose(60_000, 2_999, 3_000_000, 10, true), FilterMethod::ScanAll);
+        assert_eq!(choose(60_000, 3_000, 3_000_000, 10, true), FilterMethod::ScanLists);
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bigrain_index::build::{BuildParams, BuiltIndex, MAX_SAMPLE_BYTES, Rows, build};
-use bigrain_index::multi::{self, BuildMulti};
+use bigrain_index::multi;
 use bigrain_index::{IndexError, codes, dense::DenseWriter, ids, lists, order, sparse};
 use bigrain_lexical::LexicalWriter;
 use bigrain_storage::{Directory, FileKind};
@@ -38,6 +38,12 @@ impl BuildMemory {
             part.map_or(most, |part| part.clamp(LEAST, most))
         };
         Self { sample_bytes: part(8, MAX_SAMPLE_BYTES), window_bytes: part(32, WINDOW_BYTES) }
+    }
+
+    /// Returns how the index of a field is built.
+    pub fn index(self, field: &Field, seed: u64) -> BuildParams {
+        let (lists, sample_bytes) = (field.config.lists, Some(self.sample_bytes));
+        BuildParams { lists, seed, sample_bytes }
     }
 }
 
@@ -95,15 +101,17 @@ pub(crate) fn build_segment<I: SegmentInput>(
         if rows.is_empty() {
             continue;
         }
-        let (lists, memory) = (field.config.lists, params.memory);
-        let sample_bytes = Some(memory.sample_bytes);
-        let index = BuildParams { lists, seed: params.seed, sample_bytes };
-        let built = threads.run(|| build(&rows, &field.binarizer, &index))?;
         let files = FieldWriter { directory, folder, field };
-        files.write_index(&built)?;
-        files.write_dense(&rows, &built.order, memory.window_bytes)?;
+        let index = params.memory.index(field, params.seed);
+        // The codes go before the next thing takes memory.
+        let order = {
+            let built = threads.run(|| build(&rows, &field.binarizer, &index))?;
+            files.write_index(&built)?;
+            built.order
+        };
+        files.write_dense(&rows, &order, params.memory.window_bytes)?;
         let points = rows.points();
-        let points: Vec<u32> = built.order.iter().map(|&row| points[row as usize]).collect();
+        let points: Vec<u32> = order.iter().map(|&row| points[row as usize]).collect();
         if written.fields.dense.is_empty() {
             (written.order, offsets) = leading_order(points, input.len());
             written.fields.dense.push((Arc::clone(field), Placement::Leading));
@@ -130,11 +138,7 @@ pub(crate) fn build_segment<I: SegmentInput>(
         if !rows.is_empty()? {
             let path = |kind: FileKind| folder.join(kind.file_name(&field.file_stem));
             let (tokens, sketches) = (path(FileKind::Tokens), path(FileKind::Sketches));
-            let build = BuildMulti {
-                binarizer: &field.binarizer,
-                sketch_tokens: field.config.sketch_tokens.into(),
-                seed: params.seed,
-            };
+            let build = field.build(params.seed);
             threads.run(|| multi::write(directory, (&tokens, &sketches), &rows, &build))?;
             written.fields.multi.push(Arc::clone(field));
         }

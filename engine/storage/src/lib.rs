@@ -24,6 +24,7 @@ mod directory;
 mod footer;
 mod format;
 pub mod fs;
+pub mod heap;
 mod scatter;
 mod store;
 

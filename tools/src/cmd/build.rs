@@ -6,24 +6,23 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow, bail};
 use bigrain_engine::{
     Collection, CollectionConfig, DEFAULT_FIELD, DenseFormat, Engine, FieldConfig, Levels, Metric,
-    MultiFieldConfig, MultiVector, SparseFieldConfig, TextField,
+    MultiFieldConfig, MultiVector, SparseFieldConfig, SparseModifier, TextField,
 };
 use clap::Args;
 
 use crate::building::finish_segments;
 use crate::cmd::build_code::{self, CODE_CONFLICTS, CodeRequest};
+use crate::cmd::built::Built;
 use crate::cmd::field_spec::FieldSpec;
 use crate::cmd::flags::parse_levels;
 use crate::code;
 use crate::failure::Usage;
-use crate::footprint::Footprint;
 use crate::human;
 use crate::ingest::{BadRows, Ingest, IngestReport, KnownRows};
 use crate::input::{Content, Fields, Format, Input, InputError, Record};
 use crate::model::Model;
 use crate::progress::Progress;
 use crate::session::{Session, find_collection};
-use crate::table;
 
 /// Bad rows before the first good one, after which the file is taken to be something else.
 const MAX_BAD_START: usize = 10_000;
@@ -68,9 +67,10 @@ pub struct BuildArgs {
     /// not stated is that of the other flags. Added to the collection if it has no such field
     #[arg(long = "field", value_name = "FIELD")]
     fields: Vec<FieldSpec>,
-    /// A field of sparse vectors. Added to the collection if it has no such field
-    #[arg(long, value_name = "NAME")]
-    sparse: Vec<String>,
+    /// A field of sparse vectors: NAME, or NAME:idf to multiply queries by how rare their dimensions
+    /// are. Added to the collection if it has no such field
+    #[arg(long, value_name = "NAME", value_parser = parse_sparse)]
+    sparse: Vec<SparseFieldConfig>,
     /// Payload texts to search by words (BM25), as one text field: PATH[+PATH][:LANGUAGE
     /// [:no-stop-words]], such as title+text:en. Added to the collection if it has no such field
     #[arg(long = "bm25", value_name = "TEXTS", conflicts_with = "drop_text")]
@@ -300,13 +300,13 @@ impl BuildArgs {
 
     /// Returns the sparse fields that were named with flags, and then those of the first row.
     fn sparse_fields(&self, first: &Content) -> Vec<SparseFieldConfig> {
-        let mut names: Vec<&str> = self.sparse.iter().map(String::as_str).collect();
+        let mut fields = self.sparse.clone();
         if let Content::Named { sparse, .. } = first {
-            names.extend(sparse.iter().map(|(name, _)| name.as_str()));
+            fields.extend(sparse.iter().map(|(name, _)| SparseFieldConfig::new(name)));
         }
         let mut seen = HashSet::new();
-        let distinct = names.into_iter().filter(|name| seen.insert(*name));
-        distinct.map(SparseFieldConfig::new).collect()
+        fields.retain(|field| seen.insert(field.name.clone()));
+        fields
     }
 
     /// Returns the multi-vector fields of the first row.
@@ -336,9 +336,19 @@ impl BuildArgs {
                 }
             }
         }
-        for name in &self.sparse {
-            if !config.sparse().iter().any(|field| field.name == *name) {
-                collection.add_sparse_field(SparseFieldConfig::new(name))?;
+        for field in &self.sparse {
+            match config.sparse().iter().find(|has| has.name == field.name) {
+                Some(has) if has == field => {}
+                Some(has) => {
+                    let line = format!(
+                        "sparse field {:?} has modifier {}, {} was asked for",
+                        has.name,
+                        has.modifier.name(),
+                        field.modifier.name()
+                    );
+                    return Err(Usage::new(line).into());
+                }
+                None => collection.add_sparse_field(field.clone())?,
             }
         }
         for text in &self.texts {
@@ -354,6 +364,19 @@ impl BuildArgs {
         }
         Ok(collection)
     }
+}
+
+/// Reads a sparse field that was given as an argument.
+fn parse_sparse(text: &str) -> Result<SparseFieldConfig, String> {
+    let (name, modifier) = match text.split_once(':') {
+        None => (text, SparseModifier::None),
+        Some((name, modifier)) => {
+            let known = SparseModifier::ALL.into_iter().find(|known| known.name() == modifier);
+            let expected = || format!("unknown modifier {modifier:?}: expected idf");
+            (name, known.ok_or_else(expected)?)
+        }
+    };
+    Ok(SparseFieldConfig::new(name).with_modifier(modifier))
 }
 
 /// Returns the dimensions of a row's vector in a named field.
@@ -400,34 +423,19 @@ fn write_report(
     collection: &Collection,
     report: &IngestReport,
 ) -> anyhow::Result<()> {
-    let footprint = Footprint::of(&collection.info());
-    if args.json {
-        return session.write_json(&serde_json::json!({
-            "collection": collection.name(),
-            "report": report,
-            "footprint": footprint,
-        }));
-    }
-    let points = format!("{} ({})", human::count(footprint.points), report.points_line());
-    let facts = table::facts([
-        ("collection", format!("{} in {}", collection.name(), session.data_dir().display())),
-        ("points", points),
-        ("speed", report.speed_line()),
-        ("codes in memory", footprint.describe(footprint.code_bytes)),
-        ("segments on disk", footprint.describe(footprint.disk_bytes)),
-    ]);
-    writeln!(session.out, "{}", facts.trim_fmt())?;
+    let mut remarks = Vec::new();
     if report.truncated > 0 {
         let truncated = human::counted(report.truncated, "text was", "texts were");
-        writeln!(session.out, "{truncated} longer than the model reads")?;
+        remarks.push(format!("{truncated} longer than the model reads"));
     }
-    for row in &report.bad_rows {
-        writeln!(session.out, "skipped {row}")?;
-    }
-    let unlisted = report.bad - report.bad_rows.len() as u64;
-    if unlisted > 0 {
-        let unlisted = human::counted(unlisted, "more bad row", "more bad rows");
-        writeln!(session.out, "skipped {unlisted}")?;
-    }
-    Ok(())
+    let built = Built {
+        files: None,
+        points: report.points_line(),
+        speed: report.speed_line(),
+        remarks,
+        skipped: &report.bad_rows,
+        skipped_in_all: report.bad,
+        more: ["more bad row", "more bad rows"],
+    };
+    built.write(report, args.json, collection, session)
 }

@@ -6,13 +6,13 @@ use anyhow::Context;
 use bigrain_encoders::sea::CodeEncoder;
 use bigrain_engine::{Collection, CollectionConfig, Engine};
 
+use crate::cmd::built::Built;
 use crate::cmd::field_spec::FieldSpec;
 use crate::code::{CodeFiles, CodeReport, Index};
-use crate::footprint::Footprint;
+use crate::human;
 use crate::model::Model;
 use crate::progress::Progress;
 use crate::session::{Session, find_collection};
-use crate::{human, table};
 
 /// Flags of `bigrain build` that mean nothing to code.
 pub(super) const CODE_CONFLICTS: [&str; 15] = [
@@ -89,35 +89,15 @@ impl CodeRequest<'_> {
         collection: &Collection,
         report: &CodeReport,
     ) -> anyhow::Result<()> {
-        let footprint = Footprint::of(&collection.info());
-        if self.json {
-            return session.write_json(&serde_json::json!({
-                "collection": collection.name(),
-                "report": report,
-                "footprint": footprint,
-            }));
-        }
-        let points = format!("{} ({})", human::count(footprint.points), report.points_line());
-        let facts = table::facts([
-            ("collection", format!("{} in {}", collection.name(), session.data_dir().display())),
-            ("files", report.files_line()),
-            ("points", points),
-            ("speed", report.speed_line()),
-            ("codes in memory", footprint.describe(footprint.code_bytes)),
-            ("segments on disk", footprint.describe(footprint.disk_bytes)),
-        ]);
-        writeln!(session.out, "{}", facts.trim_fmt())?;
-        for file in &report.skipped_files {
-            writeln!(session.out, "skipped {file}")?;
-        }
-        let unlisted = report.skipped - report.skipped_files.len() as u64;
-        if unlisted > 0 {
-            writeln!(
-                session.out,
-                "skipped {}",
-                human::counted(unlisted, "more file", "more files")
-            )?;
-        }
-        Ok(())
+        let built = Built {
+            files: Some(report.files_line()),
+            points: report.points_line(),
+            speed: report.speed_line(),
+            remarks: Vec::new(),
+            skipped: &report.skipped_files,
+            skipped_in_all: report.skipped,
+            more: ["more file", "more files"],
+        };
+        built.write(report, self.json, collection, session)
     }
 }

@@ -15,7 +15,8 @@ use crate::{human, table};
 ///
 /// Compares every block of every file with its checksum, reads every row of the store, and checks
 /// that all of it agrees: ids, locations, payloads, counts. Changes nothing. Nobody may have the
-/// folder open. Exits with 1 when anything is damaged; what is left over does no harm.
+/// folder open. Exits with 1 when anything is damaged, or cannot be checked because a newer program wrote
+/// it; what is left over does no harm.
 #[derive(Args, Debug)]
 pub struct CheckArgs {
     /// The data folder [default: the one of --data]
@@ -45,12 +46,15 @@ pub fn run(args: &CheckArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     } else {
         write_report(session, &report)?;
     }
-    match report.damage {
-        0 => Ok(()),
-        damage => {
-            bail!("{} in {}", human::counted(damage, "problem", "problems"), folder.display())
-        }
+    let (damage, unchecked) = (report.damage, report.unchecked);
+    if damage > 0 {
+        bail!("{} in {}", human::counted(damage, "problem", "problems"), folder.display());
     }
+    if unchecked > 0 {
+        let collections = human::counted(unchecked, "collection", "collections");
+        bail!("{collections} of a newer version in {}: not checked", folder.display());
+    }
+    Ok(())
 }
 
 fn write_report(session: &mut Session<'_>, report: &CheckReport) -> anyhow::Result<()> {
@@ -70,12 +74,13 @@ fn write_report(session: &mut Session<'_>, report: &CheckReport) -> anyhow::Resu
     for finding in &report.findings {
         let kind = match finding.kind {
             FindingKind::Damage => "damaged",
+            FindingKind::Unchecked => "not checked",
             FindingKind::Orphan | _ => "left over",
         };
         let collection = finding.collection.as_deref().unwrap_or("folder");
         writeln!(session.out, "{kind}: {collection}: {}", finding.problem)?;
     }
-    let unlisted = report.damage + report.orphans - report.findings.len() as u64;
+    let unlisted = report.damage + report.orphans + report.unchecked - report.findings.len() as u64;
     if unlisted > 0 {
         writeln!(session.out, "and {} more", human::count(unlisted))?;
     }

@@ -3,7 +3,8 @@
 use anyhow::bail;
 use bigrain_engine::{
     CollectionInfo, CollectionState, CollectionStatus, Engine, FieldConfig, FieldInfo, FitEvidence,
-    HybridFit, MultiFieldConfig, MultiFieldInfo, SegmentInfo, SparseFieldInfo,
+    HybridFit, MultiFieldConfig, MultiFieldInfo, SegmentInfo, SparseFieldConfig, SparseFieldInfo,
+    SparseModifier,
 };
 use clap::Args;
 use serde_json::{Value, json};
@@ -106,7 +107,12 @@ fn describe(info: &CollectionInfo) -> comfy_table::Table {
         [only] => facts.extend(shape(only)),
         several => facts.push(("fields", human::count(several.len() as u64))),
     }
-    let sparse: Vec<&str> = info.config.sparse().iter().map(|field| &*field.name).collect();
+    let sparse_name = |field: &SparseFieldConfig| {
+        let modifier = field.modifier;
+        let is_plain = modifier == SparseModifier::None;
+        if is_plain { field.name.clone() } else { format!("{}:{}", field.name, modifier.name()) }
+    };
+    let sparse: Vec<String> = info.config.sparse().iter().map(sparse_name).collect();
     if !sparse.is_empty() {
         facts.push(("sparse vectors", sparse.join(", ")));
     }

@@ -12,6 +12,7 @@ pub mod backup;
 pub mod bprop;
 pub mod build;
 mod build_code;
+mod built;
 pub mod check;
 pub mod compact;
 pub mod delete;

@@ -39,7 +39,7 @@ pub struct QuantizeArgs {
 ///
 /// # Errors
 ///
-/// When the model does not open or is quantised already, a text is refused, or the new folder cannot be
+/// When the model does not open, is quantised already or is no sentence encoder of the BERT family, a text is refused, or the new folder cannot be
 /// written.
 pub fn run(args: &QuantizeArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let own = match &args.calibrate {
@@ -96,6 +96,11 @@ fn write_report(
         ("written to", out.display().to_string()),
     ]);
     writeln!(session.out, "{layers}\n\n{facts}")?;
+    if !report.left_out.is_empty() {
+        let tensors = human::counted(report.left_out.len() as u64, "tensor", "tensors");
+        let names = report.left_out.join(", ");
+        writeln!(session.out, "left out {tensors} that the encoder does not use: {names}")?;
+    }
     Ok(())
 }
 
@@ -111,6 +116,7 @@ fn name(layer: &LayerReport) -> String {
 fn to_json(report: &QuantizeReport) -> Value {
     let layer = |layer: &LayerReport| json!({ "names": layer.names, "exact_inputs": layer.exact_inputs, "error": layer.error });
     json!({
+        "left_out": report.left_out,
         "layers": report.layers.iter().map(layer).collect::<Vec<_>>(),
         "bytes_before": report.bytes_before,
         "bytes_after": report.bytes_after,

@@ -27,6 +27,28 @@ pub struct CodeFile {
     pub bytes: u64,
 }
 
+/// Folders of tests.
+const TEST_FOLDERS: [&str; 5] = ["test", "tests", "__tests__", "spec", "testing"];
+/// How the names of test files begin and end, without what stands behind the last dot.
+const TEST_BEGINNINGS: [&str; 1] = ["test_"];
+const TEST_ENDINGS: [&str; 7] = ["_test", "_tests", "_spec", ".test", ".spec", "Test", "Tests"];
+/// Whole names of test files, likewise.
+const TEST_NAMES: [&str; 4] = ["test", "tests", "conftest", "spec"];
+
+impl CodeFile {
+    /// Whether its path says that it holds tests, by what is usual in the languages there are:
+    /// `tests/a.rs`, `test_a.py`, `a_test.go`, `a.spec.ts`, `ATest.java`.
+    #[must_use]
+    pub fn is_test(&self) -> bool {
+        let (folders, name) = self.name.rsplit_once('/').unwrap_or(("", &self.name));
+        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+        folders.split('/').any(|folder| TEST_FOLDERS.contains(&folder))
+            || TEST_NAMES.contains(&stem)
+            || TEST_BEGINNINGS.iter().any(|beginning| stem.starts_with(beginning))
+            || TEST_ENDINGS.iter().any(|ending| stem.ends_with(ending))
+    }
+}
+
 /// What is in a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CodeFiles {
@@ -138,6 +160,31 @@ mod tests {
         assert_eq!((found.others, found.skipped.len()), (1, 0));
         let one = CodeFiles::list(&folder.path().join("src/a.rs"), &Cancel::new()).unwrap();
         assert_eq!(names(&one), ["a.rs"]);
+    }
+
+    #[test]
+    fn files_of_tests_are_known_by_their_paths() {
+        let is_test = |name: &str| {
+            let (name, path) = (name.to_owned(), PathBuf::new());
+            CodeFile { name, path, language: Language::Python, bytes: 0 }.is_test()
+        };
+        for name in [
+            "tests/it/a.rs",
+            "pkg/test_a.py",
+            "pkg/tests.py",
+            "conftest.py",
+            "a/b_test.go",
+            "web/a.spec.ts",
+            "web/__tests__/a.js",
+            "src/test/java/A.java",
+            "src/ATest.java",
+            "lib/a_spec.rb",
+        ] {
+            assert!(is_test(name), "{name}");
+        }
+        for name in ["src/latest.rs", "contest/a.py", "a/testimony.py", "src/greatest.java"] {
+            assert!(!is_test(name), "{name}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use bigrain_engine::{GroupOutput, Payload};
 use serde_json::{Value, json};
 
+use super::points::is_test;
 use crate::hits;
 
 /// Lines of a block that are shown.
@@ -24,8 +25,11 @@ pub fn write_groups(found: &GroupOutput, out: &mut dyn Write) -> io::Result<()> 
             let path = payload.text("path").unwrap_or_default();
             let (line, end) = (number(payload, "line"), number(payload, "end_line"));
             if index == 0 {
-                let what: Vec<&str> =
+                let mut what: Vec<&str> =
                     ["kind", "name"].iter().filter_map(|field| payload.text(field)).collect();
+                if is_test(payload) {
+                    what.insert(0, "test:");
+                }
                 let (rank, what) = (rank + 1, what.join(" "));
                 writeln!(out, "{rank}. {path}:{line}-{end}  {:.4}  {what}", point.score)?;
                 if let Some(doc) = payload.text("doc") {

@@ -66,6 +66,15 @@ pub struct Index<'a> {
     pub cancel: &'a Cancel,
 }
 
+/// Changes with what is stored of a file, so that files which an older program stored are encoded anew.
+const LAYOUT: &[u8] = b"2";
+
+/// Returns what changes with a file's text, and with what is stored of it.
+fn version_of(text: &str) -> String {
+    let hash = blake3::Hasher::new().update(LAYOUT).update(text.as_bytes()).finalize();
+    hash.to_hex()[..16].to_owned()
+}
+
 /// Files to be encoded together.
 #[derive(Default)]
 struct Batch {
@@ -114,7 +123,7 @@ impl Index<'_> {
                     continue;
                 }
             };
-            let new = blake3::hash(text.as_bytes()).to_hex()[..16].to_owned();
+            let new = version_of(&text);
             if version.as_ref() == Some(&new) {
                 report.unchanged += 1;
                 progress.advance(0, position);
@@ -344,6 +353,21 @@ mod tests {
         assert_eq!(bench.lines_of("a.py#1.1"), None);
         assert_eq!(bench.collection.count(), report.points);
         assert!(report.points > 3, "{report:?}");
+    }
+
+    #[test]
+    fn tests_are_marked_in_the_payload() {
+        let bench = Bench::new();
+        bench
+            .write("a.rs", "fn a() {}\n#[cfg(test)]\nmod tests {\n    #[test]\n    fn b() {}\n}\n");
+        bench.write("test_c.py", "def c():\n    pass\n");
+        bench.built();
+        let marked = |id: &str| {
+            let id = PointId::parse(id).unwrap();
+            bench.collection.get(&[id]).unwrap().remove(0).unwrap().payload.get("test").cloned()
+        };
+        let marks = ["a.rs#0.0", "a.rs#1.0", "test_c.py#0.0"].map(|id| marked(id).unwrap());
+        assert_eq!(marks, [false, true, true]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub use files::{CodeFile, CodeFiles, MAX_FILE_BYTES, read_code};
 pub use hits::{groups_json, write_groups};
 pub use index::{CodeReport, Index};
 pub use pairs::{CodePair, PairOptions, QueryKind, code_pairs};
-pub use points::{GROUP_FIELD, MAX_TEXT_BYTES};
+pub use points::{GROUP_FIELD, MAX_TEXT_BYTES, without_tests};
 
 /// The collection of code, if none is named.
 pub const DEFAULT_COLLECTION: &str = "code";

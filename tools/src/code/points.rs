@@ -15,6 +15,9 @@ pub const GROUP_FIELD: &str = "snippet";
 /// Bytes of a block's text that are stored; the beginning of a long snippet says what it is.
 pub const MAX_TEXT_BYTES: usize = 4 << 10;
 
+/// The payload field that says whether a block is of a test.
+const TEST_FIELD: &str = "test";
+
 /// What the first point of a file says in the field `part`.
 const FIRST_PART: &str = "0.0";
 
@@ -49,6 +52,7 @@ pub(super) fn payload(
         .with(GROUP_FIELD, format!("{}:{}", file.name, snippet.span.first_line))
         .with("text", &block[..block.floor_char_boundary(MAX_TEXT_BYTES)])
         .with("part", format!("{}.{}", part.snippet, part.block))
+        .with(TEST_FIELD, snippet.is_test || file.is_test())
         .with("version", version);
     if !snippet.name.is_empty() {
         payload = payload.with("name", snippet.name.as_str());
@@ -67,6 +71,21 @@ pub(super) fn first_points() -> Result<Filter, FilterError> {
 /// Returns a filter for the points of a file.
 pub(super) fn points_of(file: &str) -> Result<Filter, FilterError> {
     Ok(Filter::new().must(Condition::field("path", FieldTest::equals(file))?))
+}
+
+/// Returns a filter for what is of no test, and matches a filter if there is one.
+///
+/// # Errors
+///
+/// None that a caller can cause.
+pub fn without_tests(filter: Option<Filter>) -> Result<Filter, FilterError> {
+    let is_test = Condition::field(TEST_FIELD, FieldTest::equals(true))?;
+    Ok(filter.unwrap_or_default().must_not(is_test))
+}
+
+/// Whether a block is of a test.
+pub(super) fn is_test(payload: &Payload) -> bool {
+    payload.get(TEST_FIELD).and_then(serde_json::Value::as_bool).unwrap_or_default()
 }
 
 /// Returns a text without blank lines at its ends, so that its first line is the span's.

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use anyhow::Context;
-use bigrain_encoders::{EncodeOptions, TextEncoder, TextKind};
+use bigrain_encoders::TextEncoder;
 use bigrain_engine::{
     Cancel, Collection, PointId, Query, RankedList, SearchOutput, SearchParams, TextQuery, fuse,
 };
@@ -11,6 +11,7 @@ use bigrain_engine::{
 use super::fitting::Fitting;
 use super::{Asked, AskedQuery, Folds, Setting, cross_validated};
 use crate::progress::Progress;
+use crate::queries::encode_queries;
 use crate::ranking::Quality;
 
 /// Results of each search that are fused.
@@ -48,22 +49,17 @@ impl Trial {
     ///
     /// When a search is refused, or the caller stops it.
     pub fn run(searched: Searched<'_>, asked: &Asked, cancel: &Cancel) -> anyhow::Result<Self> {
-        let texts: Vec<&str> = asked.queries.iter().map(|query| query.text.as_str()).collect();
-        let options = EncodeOptions {
-            kind: TextKind::Query,
-            cancel: cancel.clone(),
-            ..EncodeOptions::default()
-        };
-        let encoder = searched.encoder;
-        let embeddings = encoder.encode(&texts, &options).context("encode the queries")?;
+        let texts = asked.queries.iter().map(|query| query.text.as_str());
+        let embeddings = encode_queries(texts, searched.encoder, cancel)?;
+        let queries = asked.queries.len();
         let mut trial = Self {
             source: asked.source.clone(),
             settings: Setting::all(),
-            qualities: Vec::with_capacity(texts.len()),
-            vector: Vec::with_capacity(texts.len()),
-            text: Vec::with_capacity(texts.len()),
+            qualities: Vec::with_capacity(queries),
+            vector: Vec::with_capacity(queries),
+            text: Vec::with_capacity(queries),
         };
-        let mut progress = Progress::counting("fit", "queries", texts.len() as u64);
+        let mut progress = Progress::counting("fit", "queries", queries as u64);
         for (query, vector) in asked.queries.iter().zip(embeddings.iter()) {
             cancel.check()?;
             let lists = searched.both(query, vector)?;

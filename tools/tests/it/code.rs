@@ -62,6 +62,18 @@ fn a_question_about_the_end_of_a_function_finds_its_lines() {
         desk.json(r#"search --code --json --filter {"field":"language","eq":"rust"} connection"#);
     assert_eq!(rust["snippets"].as_array().unwrap().len(), 1);
 
+    // A test that says the same is found beside the code, and left out when asked.
+    let test = "#[test]\nfn takes() { assert!(take().is_idle_connection()) }\n";
+    let code = fs::read_to_string(desk.path("code/src/pool.rs")).unwrap();
+    desk.write("code/src/pool.rs", format!("{code}{test}"));
+    desk.succeed(&build);
+    let search = r#"search --code --filter {"field":"language","eq":"rust"} idle+connection"#;
+    let shown = desk.succeed(search);
+    assert!(shown.contains("function take\n") && shown.contains("test: function takes"), "{shown}");
+    let shown = desk.succeed(&format!("{search} --no-tests"));
+    assert!(shown.contains("function take\n") && !shown.contains("takes"), "{shown}");
+    assert!(desk.fail("search --no-tests a", 2).contains("--code"));
+
     fs::remove_file(desk.path("code/src/pool.rs")).unwrap();
     let again = desk.json(&format!("{build} --json"));
     let report = &again["report"];

@@ -8,7 +8,8 @@ use arrow_array::builder::{Float64Builder, ListBuilder};
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use bigrain_engine::{
     CollectionConfig, Engine, EngineConfig, FieldConfig, Levels, Metric, MultiFieldConfig,
-    MultiVector, PatchGrid, Payload, Point, PointId, SparseFieldConfig, SparseVector, StoredPoint,
+    MultiVector, PatchGrid, Payload, Point, PointId, SparseFieldConfig, SparseModifier,
+    SparseVector, StoredPoint,
 };
 use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
@@ -22,7 +23,7 @@ fn open(desk: &Desk) -> Engine {
 fn config() -> CollectionConfig {
     CollectionConfig::of(FieldConfig::new("id", 3, Metric::Cosine).with_levels(Levels::ONE))
         .with_field(FieldConfig::new("other", 2, Metric::L2))
-        .with_sparse(SparseFieldConfig::new("terms"))
+        .with_sparse(SparseFieldConfig::new("terms").with_modifier(SparseModifier::Idf))
         .with_sparse(SparseFieldConfig::new("payload"))
         .with_multi(MultiFieldConfig::new("tokens", 3, Metric::Cosine))
         .with_multi(MultiFieldConfig::new("id_is_number", 2, Metric::Dot))

@@ -52,8 +52,26 @@ fn sparse_vectors_are_built_searched_and_inspected_without_a_model() {
 
     let again = desk.json("build rows.jsonl -c rows --json");
     assert_eq!(again["report"]["unchanged"], 4);
-    desk.succeed("build rows.jsonl -c rows --sparse other");
-    assert!(desk.succeed("inspect").contains("other"));
+    desk.succeed("build rows.jsonl -c rows --sparse other:idf");
+    assert!(desk.succeed("inspect").contains("splade, other:idf"));
+    let error = desk.fail("build rows.jsonl -c rows --sparse splade:idf", 2);
+    assert!(error.contains("\"splade\" has modifier none, idf was asked for"), "{error}");
+    let error = desk.fail("build rows.jsonl -c rows --sparse more:tf", 2);
+    assert!(error.contains("unknown modifier \"tf\": expected idf"), "{error}");
+}
+
+#[test]
+fn a_rare_dimension_counts_more_where_the_field_says_so() {
+    let desk = desk();
+    desk.succeed("build rows.jsonl -c rows --sparse splade:idf");
+    let query = r#"{"indices":[1996,40],"values":[1,-1]}"#;
+    let found = desk.json(&format!("search --sparse {query} --json --explain"));
+    let idf = |with: f64| (1.0 + (3.0 - with + 0.5) / (with + 0.5)).ln();
+    let expected = [("d", idf(1.0)), ("a", 2.0 * idf(2.0)), ("b", 1.5 * idf(2.0))];
+    for ((id, score), (expected_id, expected)) in scored(&found).into_iter().zip(expected) {
+        assert!(id == expected_id && (score - expected).abs() < 1e-6, "{found}");
+    }
+    assert!(found["plan"]["method"].as_str().unwrap().contains("weighed by idf"), "{found}");
 }
 
 #[test]

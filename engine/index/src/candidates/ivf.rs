@@ -32,16 +32,34 @@ pub struct Reach {
 /// How hard to look for rows of a mask in one segment.
 #[derive(Clone, Copy)]
 pub struct Needed<'a> {
-    /// Lists to probe where this share of the rows near the query is in the mask: above 0 and at
-    /// most 1.
-    pub lists: &'a dyn Fn(f64) -> usize,
+    /// Lists to probe for what was seen near the query.
+    pub lists: &'a dyn Fn(Seen) -> usize,
     /// Deviations that bounds cover.
     pub epsilon: Epsilon,
 }
 
-impl Needed<'_> {
-    fn lists(&self, share: f64) -> usize {
-        (self.lists)(share)
+/// What a mask looks like near the query.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Seen {
+    /// The share of rows that are in the mask: above 0 and at most 1.
+    pub share: f64,
+    /// Whether that is less than in the whole segment, by more than chance explains.
+    pub is_rarer: bool,
+}
+
+/// Standard deviations by which the rows of a mask near the query may fall short of what its share of the
+/// segment lets expect before they count as rarer.
+const CHANCE: f64 = 2.0;
+
+impl Seen {
+    /// Judges `passed` of `seen` rows that are in a mask, of which `everywhere` of all rows are.
+    fn new(everywhere: f64, passed: u64, seen: u64) -> Self {
+        let expected = everywhere * seen as f64;
+        let is_rarer = (passed as f64) < expected - CHANCE * expected.sqrt();
+        // None of so many is less than one of so many, but not nothing.
+        let share = passed.max(1) as f64 / seen.max(1) as f64;
+        // What chance explains says nothing about the rows that were not seen.
+        Self { share: if is_rarer { share } else { share.max(everywhere).min(1.0) }, is_rarer }
     }
 }
 
@@ -95,11 +113,12 @@ impl Ivf<'_> {
     /// Offers the rows of a mask, from the lists nearest to the query on.
     ///
     /// Which rows are in the mask may have to do with where they lie: near the query there may be
-    /// many or none. So lists are probed in rounds, each of which doubles them, until three things
-    /// hold. As many lists were probed as the share of the mask among the rows seen asks for
-    /// (`needed`); as many rows were found as results are wanted; and the last round found nothing
-    /// that is surely better than what was there. The last matters where the nearest rows of the mask
-    /// are far from the query: there all lists are about as far, and their order says little.
+    /// many or none. So lists are probed in rounds, each of which doubles them, until as many were
+    /// probed as what was seen asks for (`needed`), and as many rows were found as results are wanted.
+    ///
+    /// Where the mask is rarer near the query than elsewhere, all lists that have any of it are about as far,
+    /// and what was calibrated says little. From then on only those lists are probed, as many and until
+    /// a round finds nothing that is surely better than what was there.
     pub fn search_masked(
         &self,
         query: &QueryCode,
@@ -108,40 +127,46 @@ impl Ivf<'_> {
         needed: &Needed<'_>,
         candidates: &mut Candidates,
     ) -> Scanned {
-        let count = self.layout.len();
-        let mut scanned = Scanned::default();
-        let (mut seen, mut passed) = (0, 0);
         let everywhere = mask.len() as f64 / mask.rows().max(1) as f64;
-        let mut wanted = needed.lists(everywhere).clamp(1, count);
+        let mut near = Seen { share: everywhere, is_rarer: false };
+        let (mut seen, mut passed) = (0, 0);
+        let mut scanned = Scanned::default();
         let mut done = RoaringBitmap::new();
+        let mut more = (needed.lists)(near).clamp(1, self.layout.len());
         loop {
             let before = candidates.threshold();
-            let nearest = self.centroids.nearest(query, scan, wanted);
-            let fresh = nearest.into_iter().filter(|probe| !done.contains(probe.list));
-            let fresh: Vec<(Probe, u64)> =
-                fresh.map(|probe| (probe, mask.count(&self.layout.rows(probe.list)))).collect();
-            for (probe, inside) in &fresh {
-                let rows = self.layout.rows(probe.list);
+            let inside = |list| mask.count(&self.layout.rows(list));
+            let eligible = |list| !done.contains(list) && !(near.is_rarer && inside(list) == 0);
+            let fresh = self.centroids.nearest_among(query, scan, more, eligible);
+            for (at, probe) in fresh.iter().enumerate() {
+                if let Some(next) = fresh.get(at + 1) {
+                    ListScan::fetch_ahead(self.codes, &self.layout.rows(next.list));
+                }
+                let (rows, inside) = (self.layout.rows(probe.list), inside(probe.list));
                 seen += rows.len() as u64;
                 passed += inside;
-                if *inside > 0 {
+                if inside > 0 {
                     let terms = self.terms_of(query, probe, needed.epsilon);
-                    scanned += Scanned { lists: 1, codes: *inside };
+                    scanned += Scanned { lists: 1, codes: inside };
                     scan.scan_masked(self.codes, &terms, rows, mask, candidates);
                 }
             }
             // Once the whole mask was scanned, lists without any of it are left.
-            if wanted >= count || passed == mask.len() {
+            if fresh.is_empty() || passed == mask.len() {
                 return scanned;
             }
-            let share = passed as f64 / seen.max(1) as f64;
-            let enough = passed > 0 && wanted >= needed.lists(share);
-            let settled = !done.is_empty() && candidates.threshold() <= before;
-            if enough && settled && candidates.has_enough() {
+            done.extend(fresh.iter().map(|probe| probe.list));
+            let settled = if near.is_rarer {
+                candidates.threshold() <= before
+            } else {
+                near = Seen::new(everywhere, passed, seen);
+                !near.is_rarer
+            };
+            let probed = done.len() as usize;
+            if settled && probed >= (needed.lists)(near) && candidates.has_enough() {
                 return scanned;
             }
-            done.extend(fresh.iter().map(|(probe, _)| probe.list));
-            wanted = (2 * wanted).min(count);
+            more = probed;
         }
     }
 

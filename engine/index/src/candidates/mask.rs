@@ -24,6 +24,22 @@ impl RowMask {
         Self { words, rows, len }
     }
 
+    /// Takes rows out of the set; those that are not in it are left out.
+    pub fn remove(&mut self, named: impl IntoIterator<Item = u32>) {
+        for row in named.into_iter().map(|row| row as usize).filter(|&row| row < self.rows) {
+            let word = &mut self.words[row / BLOCK_ROWS];
+            let bit = 1 << (row % BLOCK_ROWS);
+            self.len -= u64::from(*word & bit != 0);
+            *word &= !bit;
+        }
+    }
+
+    /// Returns how much memory it takes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.words.capacity() * size_of::<u32>()
+    }
+
     /// Returns how many rows are in the set.
     #[must_use]
     pub fn len(&self) -> u64 {
@@ -107,8 +123,12 @@ mod tests {
             named in prop::collection::btree_set(0..220_u32, 0..60),
             start in 0..210_u32,
             length in 0..210_u32,
+            removed in prop::collection::vec(0..220_u32, 0..60),
         ) {
-            let mask = RowMask::new(rows, named.iter().copied());
+            let mut mask = RowMask::new(rows, named.iter().copied().chain(removed.iter().copied()));
+            mask.remove(removed.iter().copied());
+            let named: BTreeSet<u32> =
+                named.into_iter().filter(|row| !removed.contains(row)).collect();
             let range = start..start + length;
             let inside = |row: &u32| (*row as usize) < rows;
             let expected: BTreeSet<u32> =

@@ -6,6 +6,9 @@ use bigrain_kernels::{BLOCK_ROWS, block_bytes, pack_blocks};
 use super::ResidentCodes;
 use super::large::Large;
 
+/// Blocks that are packed together.
+const PACKED_BLOCKS: usize = 32;
+
 /// Codes as they come from a binarizer, in any order, on their way to [`ResidentCodes`].
 #[derive(Clone, Debug)]
 pub struct CodesBuilder {
@@ -19,6 +22,20 @@ impl CodesBuilder {
     #[must_use]
     pub fn new(layout: CodeLayout) -> Self {
         Self { layout, planes: vec![Vec::new(); layout.levels().count()], factors: Vec::new() }
+    }
+
+    /// Makes room for so many more codes, and no more than that.
+    pub fn reserve(&mut self, codes: usize) {
+        let words = codes * self.layout.words_per_plane();
+        self.planes.iter_mut().for_each(|plane| plane.reserve_exact(words));
+        self.factors.reserve_exact(codes);
+    }
+
+    /// Returns about how many bytes a code takes until codes are whole, where it is there twice.
+    #[must_use]
+    pub fn bytes_per_code(layout: &CodeLayout) -> usize {
+        let whole = size_of::<f32>() + 5 * size_of::<u16>();
+        2 * (layout.bytes() + size_of::<CodeFactors>()) + whole
     }
 
     /// Appends one code, its levels one after the other.
@@ -51,9 +68,15 @@ impl CodesBuilder {
         let blocks = order.len().div_ceil(BLOCK_ROWS);
         let in_blocks = |plane: Vec<u64>| {
             let row = |at: u32| &plane[at as usize * words..(at as usize + 1) * words];
-            let rows: Vec<u64> = order.iter().flat_map(|&at| row(at)).copied().collect();
-            let mut packed = Large::zeroed(blocks * block_bytes(layout.dims()));
-            pack_blocks(&rows, words, &mut packed);
+            let bytes = block_bytes(layout.dims());
+            let mut packed = Large::zeroed(blocks * bytes);
+            let mut rows = Vec::with_capacity(PACKED_BLOCKS * BLOCK_ROWS * words);
+            let parts = packed.chunks_mut(PACKED_BLOCKS * bytes);
+            for (part, order) in parts.zip(order.chunks(PACKED_BLOCKS * BLOCK_ROWS)) {
+                rows.clear();
+                order.iter().for_each(|&at| rows.extend_from_slice(row(at)));
+                pack_blocks(&rows, words, part);
+            }
             packed
         };
         let mut codes = ResidentCodes {

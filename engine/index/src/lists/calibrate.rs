@@ -1,6 +1,8 @@
 //! Measuring a segment: how many probes and how wide bounds each recall takes.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 use bigrain_binarize::{Binarizer, QueryCode, QueryWidth};
 use rand_chacha::ChaCha8Rng;
@@ -63,15 +65,48 @@ pub(crate) struct Measured<'a> {
     pub trained_on: &'a [usize],
 }
 
-/// A row taken as a query, with its true neighbours.
+/// A row taken as a query, with its true neighbours. The row itself is read again when bounds are measured: 512
+/// rows are megabytes where rows are long.
 struct Probe {
     offset: u32,
-    vector: Vec<f32>,
-    code: QueryCode,
     /// Similarities and offsets, nearest first, without the row itself.
     neighbours: Vec<(f32, u32)>,
     /// For each list, how many are nearer.
     ranks: Vec<u32>,
+}
+
+/// A row taken as a query.
+struct RowQuery<'a> {
+    offset: u32,
+    vector: Cow<'a, [f32]>,
+    code: QueryCode,
+    /// Similarities of the rows that were read for it: the next search reads nearly the same, and what was
+    /// read may be on disk only.
+    read: RefCell<HashMap<u32, f32>>,
+}
+
+/// One way to search that is measured.
+#[derive(Clone, Copy)]
+struct Case {
+    limit: usize,
+    lists: usize,
+    epsilon: f32,
+}
+
+/// What a case finds for some probes.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    found: u64,
+    wanted: u64,
+    /// Rows verified.
+    rows: u64,
+}
+
+/// Returns the bytes of the probes of a segment of so many lists.
+pub(crate) fn probe_bytes(lists: usize) -> u64 {
+    let of_lists = lists * size_of::<u32>();
+    let of_neighbours = LIMITS[LIMITS.len() - 1] * size_of::<(f32, u32)>();
+    (QUERIES * (of_lists + of_neighbours + size_of::<Probe>())) as u64
 }
 
 impl Measured<'_> {
@@ -83,9 +118,20 @@ impl Measured<'_> {
         let probes: Result<Vec<Option<Probe>>, IndexError> =
             self.pick(seed).into_par_iter().map(|offset| self.probe(offset)).collect();
         let probes: Vec<Probe> = probes?.into_iter().flatten().collect();
+        let limits: Vec<usize> =
+            LIMITS.into_iter().filter(|limit| limit * 2 < self.order.len()).collect();
+        let by_lists: Vec<Vec<ByLists>> =
+            limits.iter().map(|&limit| self.measure_lists(&probes, limit)).collect();
+        let mut cases = Vec::new();
+        for (&limit, by_lists) in limits.iter().zip(&by_lists) {
+            let lists = first_above(by_lists, PROBED_SHARE).map_or(1, |by_lists| by_lists.lists);
+            cases.extend(EPSILONS.map(|epsilon| Case { limit, lists, epsilon }));
+        }
+        let by_epsilon = self.measure_bounds(&probes, &cases)?;
         let mut entries = Vec::new();
-        for limit in LIMITS.into_iter().filter(|limit| limit * 2 < self.order.len()) {
-            entries.extend(self.efforts(&probes, limit)?);
+        let of_limits = limits.iter().zip(&by_lists).zip(by_epsilon.chunks(EPSILONS.len()));
+        for ((&limit, by_lists), by_epsilon) in of_limits {
+            entries.extend(self.efforts(limit, by_lists, by_epsilon));
         }
         Ok(Calibration::new(entries).unwrap_or_default())
     }
@@ -107,15 +153,21 @@ impl Measured<'_> {
     }
 
     fn probe(&self, offset: u32) -> Result<Option<Probe>, IndexError> {
-        let vector = self.row(offset)?.into_owned();
-        let width = QueryWidth::DEFAULT;
-        let Ok(code) = self.binarizer.prepare_query(&vector, width) else { return Ok(None) };
+        let Some(query) = self.query(offset)? else { return Ok(None) };
         let most = LIMITS[LIMITS.len() - 1];
         let lists = self.ivf.layout.len();
-        let ranks = self.ranks(&code);
-        let mut probe = Probe { offset, vector, code, neighbours: Vec::new(), ranks };
-        probe.neighbours = self.find(&probe, lists, TRUTH_EPSILON, most)?.0;
-        Ok(Some(probe))
+        let ranks = self.ranks(&query.code);
+        let truth = Case { limit: most, lists, epsilon: TRUTH_EPSILON };
+        let neighbours = self.find(&query, truth)?.0;
+        Ok(Some(Probe { offset, neighbours, ranks }))
+    }
+
+    /// Returns a row as a query; nothing for one that cannot be a query.
+    fn query(&self, offset: u32) -> Result<Option<RowQuery<'_>>, IndexError> {
+        let vector = self.row(offset)?;
+        let code = self.binarizer.prepare_query(&vector, QueryWidth::DEFAULT).ok();
+        let read = RefCell::default();
+        Ok(code.map(|code| RowQuery { offset, vector, code, read }))
     }
 
     /// Returns for each list how many are nearer to a query.
@@ -129,42 +181,38 @@ impl Measured<'_> {
         ranks
     }
 
-    /// Searches for a probe's neighbours; returns them as [`Probe`] does, with the number of rows
+    /// Searches for a row's neighbours; returns them as [`Probe`] does, with the number of rows
     /// verified.
     fn find(
         &self,
-        probe: &Probe,
-        probes: usize,
-        epsilon: f32,
-        limit: usize,
+        query: &RowQuery<'_>,
+        Case { limit, lists, epsilon }: Case,
     ) -> Result<(Vec<(f32, u32)>, u64), IndexError> {
-        let itself = |offset| offset == probe.offset;
+        let itself = |offset| offset == query.offset;
         let mut candidates = Candidates::new(limit, limit.max(100) * 100);
-        let mut scan = ListScan::new(&probe.code);
-        let reach = Reach { probes, epsilon: Epsilon { sign: epsilon, full: epsilon } };
-        self.ivf.search(&probe.code, &mut scan, reach, itself, &mut candidates);
+        let mut scan = ListScan::new(&query.code);
+        let reach = Reach { probes: lists, epsilon: Epsilon { sign: epsilon, full: epsilon } };
+        self.ivf.search(&query.code, &mut scan, reach, itself, &mut candidates);
         let candidates = candidates.into_sorted();
         let metric = self.binarizer.metric();
         let verified = verify(&candidates, limit, |candidate| {
+            if let Some(&similarity) = query.read.borrow().get(&candidate.offset) {
+                return Ok(similarity);
+            }
             let row = self.row(candidate.offset)?;
-            Ok::<_, IndexError>(similarity(metric, &probe.vector, &row))
+            let similarity = similarity(metric, &query.vector, &row);
+            query.read.borrow_mut().insert(candidate.offset, similarity);
+            Ok::<_, IndexError>(similarity)
         })?;
         let found = |&(similarity, at): &(f32, usize)| (similarity, candidates[at].offset);
         Ok((verified.best.iter().map(found).collect(), verified.rows))
     }
 
-    fn efforts(&self, probes: &[Probe], limit: usize) -> Result<Vec<Effort>, IndexError> {
-        let by_lists = self.measure_lists(probes, limit);
-        let typical = first_above(&by_lists, PROBED_SHARE).map_or(1, |by_lists| by_lists.lists);
-        let by_epsilon: Result<Vec<ByEpsilon>, IndexError> = EPSILONS
-            .iter()
-            .map(|&epsilon| self.measure_bounds(probes, limit, typical, epsilon))
-            .collect();
-        let by_epsilon = by_epsilon?;
+    fn efforts(&self, limit: usize, by_lists: &[ByLists], by_epsilon: &[ByEpsilon]) -> Vec<Effort> {
         let dims = self.binarizer.layout().dims() as f64;
         let effort = |target: f32| {
             let pairs = by_epsilon.iter().filter_map(|bounds| {
-                let found = first_above(&by_lists, f64::from(target) / bounds.recall)?;
+                let found = first_above(by_lists, f64::from(target) / bounds.recall)?;
                 let lists = found.lists as f64 * cost::LIST;
                 let codes = found.codes * (cost::CODE + dims * cost::CODE_DIM);
                 let rows = bounds.rows * (cost::ROW + dims * cost::ROW_DIM);
@@ -173,7 +221,7 @@ impl Measured<'_> {
             let (_, probes, epsilon) = pairs.min_by(|a, b| a.0.total_cmp(&b.0))?;
             Some(Effort { recall: target, limit: limit as u32, probes, epsilon })
         };
-        Ok(TARGETS.into_iter().filter_map(effort).collect())
+        TARGETS.into_iter().filter_map(effort).collect()
     }
 
     /// Measures what the nearest lists hold, for rising numbers of them.
@@ -203,35 +251,50 @@ impl Measured<'_> {
         by_lists
     }
 
-    /// Measures what bounds of a width find of the neighbours in the nearest `lists` lists; what the codes
-    /// of centroids misjudge is lost here too.
+    /// Measures what each case finds of the neighbours in its nearest lists; what the codes of centroids
+    /// misjudge is lost here too. All cases of a probe are measured together, so that its rows are read once.
     fn measure_bounds(
         &self,
         probes: &[Probe],
-        limit: usize,
-        lists: usize,
-        epsilon: f32,
-    ) -> Result<ByEpsilon, IndexError> {
-        let (found, wanted, rows) = probes
-            .par_iter()
-            .map(|probe| {
-                let within = |&&(_, offset): &&(f32, u32)| {
-                    (probe.ranks[self.ivf.layout.list_of(offset) as usize] as usize) < lists
-                };
-                let wanted = probe.neighbours.iter().take(limit).filter(within);
-                let (wanted, least) = wanted
-                    .fold((0, f32::NAN), |(count, _), &(similarity, _)| (count + 1, similarity));
-                let (found, rows) = self.find(probe, lists, epsilon, limit)?;
-                // Equals of a neighbour are as good: rows that are there twice are common.
-                let found = found.iter().filter(|&&(similarity, _)| similarity >= least).count();
-                Ok::<_, IndexError>((found.min(wanted) as u64, wanted as u64, rows))
-            })
-            .try_reduce(|| (0, 0, 0), |a, b| Ok((a.0 + b.0, a.1 + b.1, a.2 + b.2)))?;
-        Ok(ByEpsilon {
-            epsilon,
-            recall: found as f64 / wanted.max(1) as f64,
-            rows: rows as f64 / probes.len().max(1) as f64,
-        })
+        cases: &[Case],
+    ) -> Result<Vec<ByEpsilon>, IndexError> {
+        let none = || vec![Tally::default(); cases.len()];
+        let tallies = probes.par_iter().map(|probe| self.tally(probe, cases)).try_reduce(
+            none,
+            |mut sums, tallies| {
+                for (sum, tally) in sums.iter_mut().zip(tallies) {
+                    sum.found += tally.found;
+                    sum.wanted += tally.wanted;
+                    sum.rows += tally.rows;
+                }
+                Ok(sums)
+            },
+        )?;
+        let by_epsilon = |(case, tally): (&Case, Tally)| ByEpsilon {
+            epsilon: case.epsilon,
+            recall: tally.found as f64 / tally.wanted.max(1) as f64,
+            rows: tally.rows as f64 / probes.len().max(1) as f64,
+        };
+        Ok(cases.iter().zip(tallies).map(by_epsilon).collect())
+    }
+
+    fn tally(&self, probe: &Probe, cases: &[Case]) -> Result<Vec<Tally>, IndexError> {
+        let Some(query) = self.query(probe.offset)? else {
+            return Ok(vec![Tally::default(); cases.len()]);
+        };
+        let tally = |&case: &Case| {
+            let within = |&&(_, offset): &&(f32, u32)| {
+                (probe.ranks[self.ivf.layout.list_of(offset) as usize] as usize) < case.lists
+            };
+            let wanted = probe.neighbours.iter().take(case.limit).filter(within);
+            let (wanted, least) = wanted
+                .fold((0_u64, f32::NAN), |(count, _), &(similarity, _)| (count + 1, similarity));
+            let (found, rows) = self.find(&query, case)?;
+            // Equals of a neighbour are as good: rows that are there twice are common.
+            let found = found.iter().filter(|&&(similarity, _)| similarity >= least).count() as u64;
+            Ok::<_, IndexError>(Tally { found: found.min(wanted), wanted, rows })
+        };
+        cases.iter().map(tally).collect()
     }
 
     fn row(&self, offset: u32) -> Result<Cow<'_, [f32]>, IndexError> {

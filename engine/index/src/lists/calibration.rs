@@ -83,31 +83,55 @@ impl Calibration {
         &self.entries
     }
 
+    /// Returns the efforts for a target recall in a segment of `lists` lists. A target above all that was
+    /// reached gets every list.
+    #[must_use]
+    pub fn at(&self, target: f32, lists: u32) -> TargetEfforts {
+        let of_limit = |entries: &[Effort]| {
+            let reached = entries.iter().find(|entry| entry.recall >= target).copied();
+            let all = |best: &Effort| {
+                let epsilon = best.epsilon.max(WIDEST);
+                Effort { probes: lists, epsilon, ..*best }
+            };
+            reached.or_else(|| entries.last().map(all))
+        };
+        let by_limit = self.entries.chunk_by(|a, b| a.limit == b.limit);
+        TargetEfforts { efforts: by_limit.filter_map(of_limit).collect(), lists }
+    }
+
     /// Returns the effort for a target recall of `limit` results in a segment of `lists` lists.
-    ///
-    /// Between two limits that were measured, probes grow with a power of the limit; past the
-    /// largest with its root. A target above all that was reached gets every list.
     #[must_use]
     pub fn effort(&self, target: f32, limit: usize, lists: u32) -> Effort {
-        let of = |limit: u32| -> Option<Effort> {
-            let entries = self.entries.iter().filter(|entry| entry.limit == limit);
-            let best = entries.clone().next_back()?;
-            let all = Effort { probes: lists, epsilon: best.epsilon.max(WIDEST), ..*best };
-            Some(entries.into_iter().find(|entry| entry.recall >= target).copied().unwrap_or(all))
-        };
-        let below = self.entries.iter().map(|entry| entry.limit).filter(|&l| l as usize <= limit);
-        let above = self.entries.iter().map(|entry| entry.limit).filter(|&l| l as usize >= limit);
-        let (below, above) = (below.max().and_then(of), above.min().and_then(of));
+        self.at(target, lists).effort(limit)
+    }
+}
+
+/// The efforts for one target recall.
+#[derive(Clone, Debug)]
+pub struct TargetEfforts {
+    /// One for each limit that was measured, by limit.
+    efforts: Vec<Effort>,
+    /// Lists of the segment.
+    lists: u32,
+}
+
+impl TargetEfforts {
+    /// Returns the effort for `limit` results. Between two limits that were measured, probes grow with a
+    /// power of the limit; past the largest with its root.
+    #[must_use]
+    pub fn effort(&self, limit: usize) -> Effort {
+        let below = self.efforts.iter().rfind(|effort| effort.limit as usize <= limit);
+        let above = self.efforts.iter().find(|effort| effort.limit as usize >= limit);
         match (below, above) {
-            (None, None) => Effort::uncalibrated(lists),
-            (None, Some(only)) => only,
+            (None, None) => Effort::uncalibrated(self.lists),
+            (None, Some(only)) => *only,
             (Some(only), None) => {
                 let growth = (limit as f32 / only.limit as f32).sqrt();
                 let probes = (only.probes as f32 * growth).ceil() as u32;
-                Effort { probes: probes.min(lists), ..only }
+                Effort { probes: probes.min(self.lists), ..*only }
             }
-            (Some(low), Some(high)) if low.limit == high.limit => low,
-            (Some(low), Some(high)) => between(low, high, limit),
+            (Some(low), Some(high)) if low.limit == high.limit => *low,
+            (Some(low), Some(high)) => between(*low, *high, limit),
         }
     }
 }

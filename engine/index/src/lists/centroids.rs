@@ -76,15 +76,29 @@ impl Centroids<'_> {
     }
 
     /// Returns the nearest `wanted` lists, nearest first; all of them when there are fewer.
+    #[must_use]
+    pub fn nearest(&self, query: &QueryCode, scan: &mut ListScan, wanted: usize) -> Vec<Probe> {
+        self.nearest_among(query, scan, wanted, |_| true)
+    }
+
+    /// Returns the nearest `wanted` of the lists that are `eligible`, nearest first; all of them when there
+    /// are fewer.
     ///
     /// Codes say which centroids are worth comparing; those are compared exactly. `scan` holds the
     /// table of `query`.
     #[must_use]
-    pub fn nearest(&self, query: &QueryCode, scan: &mut ListScan, wanted: usize) -> Vec<Probe> {
+    pub fn nearest_among(
+        &self,
+        query: &QueryCode,
+        scan: &mut ListScan,
+        wanted: usize,
+        eligible: impl Fn(u32) -> bool,
+    ) -> Vec<Probe> {
         let mut probes: Vec<Probe> = if self.len() <= 2 * compared(wanted) {
-            (0..self.len() as u32).map(|list| self.probe(query, list)).collect()
+            let lists = (0..self.len() as u32).filter(|list| eligible(*list));
+            lists.map(|list| self.probe(query, list)).collect()
         } else {
-            self.nearest_by_codes(query, scan, wanted)
+            self.nearest_by_codes(query, scan, wanted, eligible)
         };
         let order =
             |a: &Probe, b: &Probe| b.nearness.total_cmp(&a.nearness).then(a.list.cmp(&b.list));
@@ -102,12 +116,18 @@ impl Centroids<'_> {
         query: &QueryCode,
         scan: &mut ListScan,
         wanted: usize,
+        eligible: impl Fn(u32) -> bool,
     ) -> Vec<Probe> {
         let (mean, norm_squared) = self.mean;
         let terms = query.terms_about(dot(query.rotated(), mean), norm_squared);
         let mut similarities = Vec::with_capacity(self.len() + BLOCK_ROWS);
         scan.similarities(self.codes, &terms, &mut similarities);
-        let threshold = about_nth_largest(&similarities, compared(wanted));
+        for (list, similarity) in (0..).zip(&mut similarities[..self.len()]) {
+            if !eligible(list) {
+                *similarity = f32::NEG_INFINITY;
+            }
+        }
+        let threshold = about_nth_largest(&similarities, compared(wanted)).max(f32::MIN);
         let mut promising = Vec::with_capacity(2 * compared(wanted));
         for (list, &similarity) in (0..).zip(&similarities) {
             if similarity >= threshold {

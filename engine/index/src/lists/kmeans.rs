@@ -193,16 +193,20 @@ impl<'a> Clustering<'a> {
             self.move_to_means(&assigned);
         } else {
             for _ in 0..self.iterations {
-                let assigned = assign(self.sample, self.dims, &self.encoded(), self.binarizer);
+                let encoded = self.take_encoded();
+                let assigned = assign(self.sample, self.dims, &encoded, self.binarizer);
+                (self.centroids, self.penalties) = (encoded.vectors, encoded.penalties);
                 self.move_to_means(&assigned);
                 heard(assigned.len());
             }
         }
-        self.encoded()
+        self.take_encoded()
     }
 
-    fn encoded(&self) -> OwnedCentroids {
-        let (centroids, penalties) = (self.centroids.clone(), self.penalties.clone());
+    /// Moves the centroids out, which are there once.
+    fn take_encoded(&mut self) -> OwnedCentroids {
+        let centroids = std::mem::take(&mut self.centroids);
+        let penalties = std::mem::take(&mut self.penalties);
         OwnedCentroids::new(centroids, penalties, self.binarizer, Nearness::Distance)
     }
 

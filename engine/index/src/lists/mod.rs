@@ -23,8 +23,8 @@ mod file;
 mod kmeans;
 mod layout;
 
-pub(crate) use calibrate::Measured;
-pub use calibration::{Calibration, Effort};
+pub(crate) use calibrate::{Measured, probe_bytes};
+pub use calibration::{Calibration, Effort, TargetEfforts};
 pub use centroids::{Centroids, Nearness, OwnedCentroids, Probe};
 pub use file::{ListsReader, ResidentLists, write};
 pub use kmeans::{KMeans, NearestCentroid, pick, train};

@@ -36,6 +36,12 @@ const MIN_LISTED: usize = 4096;
 /// Merged tokens of the sample for each list.
 const SAMPLE_PER_LIST: usize = 40;
 
+/// Bytes of a merged token's factor as it is made, and of its entry in a list.
+const FACTOR_BYTES: u64 = 12;
+
+/// Bytes of where a point's record ends.
+const END_BYTES: u64 = 8;
+
 /// Points that are queries when efforts are measured, and tokens of each at most.
 const QUERIES: usize = 32;
 const QUERY_TOKENS: usize = 8;
@@ -74,9 +80,31 @@ pub struct BuildMulti<'a> {
     pub seed: u64,
 }
 
+impl BuildMulti<'_> {
+    /// Returns about how much memory it takes to write so many points: the sketches, once as they are
+    /// made and once put together, where records end, and, where there are lists, a sample of merged
+    /// tokens that they are trained on.
+    #[must_use]
+    pub fn memory_bytes(&self, points: usize) -> u64 {
+        let layout = self.binarizer.layout();
+        let merged = (points * self.sketch_tokens) as u64;
+        let codes = 2 * merged * (layout.bytes() as u64 + FACTOR_BYTES);
+        let sample = self.lists(points) * (SAMPLE_PER_LIST + 1) * layout.dims() * size_of::<f32>();
+        codes + points as u64 * END_BYTES + 2 * sample as u64
+    }
+
+    /// Returns how many lists suit so many points.
+    fn lists(&self, points: usize) -> usize {
+        if points < MIN_LISTED {
+            return 0;
+        }
+        ((points * self.sketch_tokens) as f64).sqrt() as usize / 2
+    }
+}
+
 /// Writes both files of a field. Runs on the current thread pool.
 ///
-/// Memory: the sketches, twice, 8 bytes a point, and a sample of merged tokens.
+/// Memory: [`BuildMulti::memory_bytes`].
 ///
 /// # Errors
 ///
@@ -152,11 +180,10 @@ impl<S: MultiSource> Build<'_, S> {
         present: &[usize],
         by_distance: &Binarizer,
     ) -> Result<Option<OwnedCentroids>, IndexError> {
-        if present.len() < MIN_LISTED {
+        let (lists, per_point) = (self.params.lists(present.len()), self.params.sketch_tokens);
+        if lists == 0 {
             return Ok(None);
         }
-        let per_point = self.params.sketch_tokens;
-        let lists = ((present.len() * per_point) as f64).sqrt() as usize / 2;
         let count = (lists * SAMPLE_PER_LIST).div_ceil(per_point).min(present.len());
         let seed = self.params.seed;
         let picked = pick(present.len(), count, &mut ChaCha8Rng::seed_from_u64(seed));

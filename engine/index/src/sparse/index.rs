@@ -19,6 +19,16 @@ pub trait SparseIndex {
     ///
     /// [`IndexError`] when a file cannot be read or contradicts itself.
     fn row(&self, offset: u32) -> Result<Option<SparseView<'_>>, IndexError>;
+
+    /// Returns the number of rows with a vector.
+    fn vectors(&self) -> u64;
+
+    /// Whether a row has a vector.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError`] when a file cannot be read or contradicts itself.
+    fn has_row(&self, offset: u32) -> Result<bool, IndexError>;
 }
 
 /// The rows that use one dimension.

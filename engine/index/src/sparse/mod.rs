@@ -22,6 +22,7 @@
 //!  SparseRows    rows in memory            SparseSource   what the file is written from
 //!  SparseTable   rows and lists in memory  SparseReader   the file
 //!  SparseIndex   either of the last two    SparseSearch   the best rows of one
+//!  SparseStatistics   how often the dimensions of a query are used
 //! ```
 
 mod best_rows;
@@ -30,6 +31,7 @@ mod layout;
 mod reader;
 mod rows;
 mod search;
+mod statistics;
 mod table;
 mod window;
 mod writer;
@@ -38,5 +40,6 @@ pub use index::{InvertedList, SparseIndex, ValueBounds};
 pub use reader::SparseReader;
 pub use rows::SparseRows;
 pub use search::{SparseFound, SparseSearch};
+pub use statistics::SparseStatistics;
 pub use table::SparseTable;
 pub use writer::{BUILD_BYTES, SparseSource, write};

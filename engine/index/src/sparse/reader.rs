@@ -80,10 +80,7 @@ impl SparseReader {
     /// [`IndexError`] past the last row, or when bytes fail a check or are no vector.
     pub fn vector(&self, offset: Offset) -> Result<Option<SparseView<'_>>, IndexError> {
         let Offset(offset) = offset;
-        if offset >= self.layout.rows {
-            return Err(self.malformed(format!("row {offset} of {}", self.layout.rows)));
-        }
-        let range = self.range(Section::RowEnds, u64::from(offset))?;
+        let range = self.row_range(offset)?;
         if range.is_empty() {
             return Ok(None);
         }
@@ -91,6 +88,14 @@ impl SparseReader {
         SparseView::new(dimensions, values)
             .map(Some)
             .map_err(|error| self.malformed(format!("row {offset}: {error}")))
+    }
+
+    /// Returns where the components of a row lie.
+    fn row_range(&self, offset: u32) -> Result<Range<u64>, IndexError> {
+        if offset >= self.layout.rows {
+            return Err(self.malformed(format!("row {offset} of {}", self.layout.rows)));
+        }
+        self.range(Section::RowEnds, u64::from(offset))
     }
 
     /// Returns the list at a place of the dimensions.
@@ -155,5 +160,13 @@ impl SparseIndex for SparseReader {
 
     fn row(&self, offset: u32) -> Result<Option<SparseView<'_>>, IndexError> {
         self.vector(Offset(offset))
+    }
+
+    fn vectors(&self) -> u64 {
+        self.vectors()
+    }
+
+    fn has_row(&self, offset: u32) -> Result<bool, IndexError> {
+        Ok(!self.row_range(offset)?.is_empty())
     }
 }

@@ -73,4 +73,12 @@ impl SparseIndex for SparseTable {
     fn row(&self, offset: u32) -> Result<Option<SparseView<'_>>, IndexError> {
         Ok(self.rows.row(offset))
     }
+
+    fn vectors(&self) -> u64 {
+        self.rows.len() as u64
+    }
+
+    fn has_row(&self, offset: u32) -> Result<bool, IndexError> {
+        Ok(self.rows.row(offset).is_some())
+    }
 }

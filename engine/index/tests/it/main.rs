@@ -5,5 +5,6 @@
 mod building;
 mod data;
 mod files;
+mod memory;
 mod multi;
 mod searching;

@@ -1,7 +1,7 @@
 //! The best rows of a segment, without scoring those that cannot be among them: MaxScore (Turtle and
 //! Flood, 1995), a window of rows at a time.
 //!
-//! What a word can add to any row at most is known ([`Peaks`]). Once there are as many rows as are
+//! What a word can add to any row at most is known ([`Peaks`](super::Peaks)). Once there are as many rows as are
 //! wanted, words of so little weight that all of them together cannot lift a row to the last of these
 //! only decide between rows that the others bring up:
 //!
@@ -16,7 +16,7 @@
 //! it ([`SLACK`]).
 
 use super::bm25::{Bm25, WeighedWord};
-use super::{TextIndex, TextSource};
+use super::{KeptPeaks, TextIndex, TextSource};
 use crate::LexicalError;
 use crate::dictionary::Cursor;
 
@@ -78,7 +78,8 @@ struct RowOfWindow {
 
 impl TextIndex {
     /// Returns the `limit` best of the rows that are in, in no order, and all that score as much as the
-    /// last of these, with the scores of [`Bm25::scores`]: rows that have a word of the query.
+    /// last of these, with the scores of [`Bm25::scores`]: rows that have a word of the query. What is
+    /// known of words is taken from `kept`, and put there.
     ///
     /// # Errors
     ///
@@ -88,6 +89,7 @@ impl TextIndex {
         bm25: &Bm25,
         limit: usize,
         is_in: impl Fn(u32) -> bool,
+        kept: &dyn KeptPeaks,
     ) -> Result<Vec<ScoredRow>, LexicalError> {
         let mut best = Best { limit, rows: Vec::new(), threshold: 0.0 };
         if bm25.words().len() > MAX_WORDS || self.longest(bm25)? < SHORT {
@@ -95,7 +97,7 @@ impl TextIndex {
             let found = (0..).zip(scores).filter(|&(row, score)| score > 0.0 && is_in(row));
             found.for_each(|(row, score)| best.push(row, score));
         } else {
-            self.skim(self.lists(bm25)?, bm25, &mut best, is_in)?;
+            self.skim(self.lists(bm25, kept)?, bm25, &mut best, is_in)?;
         }
         best.prune();
         Ok(best.rows)
@@ -111,7 +113,7 @@ impl TextIndex {
     }
 
     /// Opens the posting lists of the query's words, those of the smallest bounds first.
-    fn lists(&self, bm25: &Bm25) -> Result<Vec<List<'_>>, LexicalError> {
+    fn lists(&self, bm25: &Bm25, kept: &dyn KeptPeaks) -> Result<Vec<List<'_>>, LexicalError> {
         let mut lists = Vec::new();
         for &WeighedWord { ref word, weight } in bm25.words() {
             let Some(postings) = self.cursor(word)? else { continue };
@@ -119,7 +121,7 @@ impl TextIndex {
             let bound = if u64::from(postings.len()) < SHORT {
                 weight
             } else {
-                self.peaks(word)?.bound(bm25, weight)
+                self.peaks(word, kept)?.bound(bm25, weight)
             };
             let column = lists.len();
             lists.push(List { postings, at: 0, weight, bound, column });
@@ -273,39 +275,5 @@ impl Best {
         self.threshold = last.1;
         let threshold = self.threshold;
         self.rows.retain(|row| row.1 >= threshold);
-    }
-}
-
-/// What a word's rows are like where it counts most: of each length the most often that a row has it,
-/// but for lengths at which a shorter row has it as often. Whatever the statistics of a query, the row
-/// that the word adds most to is among these.
-#[derive(Debug)]
-pub(super) struct Peaks(Vec<(u8, u32)>);
-
-impl Peaks {
-    /// Goes through a posting list.
-    pub fn of(index: &TextIndex, word: &str) -> Result<Self, LexicalError> {
-        let mut most = [0_u32; 256];
-        index.each_posting(word, &mut |rows, counts| {
-            for (&row, &count) in rows.iter().zip(counts) {
-                let most = &mut most[index.length(row) as usize];
-                *most = count.max(*most);
-            }
-        })?;
-        let mut peaks = Vec::new();
-        let mut highest = 0;
-        for (length, count) in (0_u8..=u8::MAX).zip(most) {
-            if count > highest {
-                highest = count;
-                peaks.push((length, count));
-            }
-        }
-        Ok(Self(peaks))
-    }
-
-    /// Returns what the word adds to a row at most.
-    fn bound(&self, bm25: &Bm25, weight: f32) -> f32 {
-        let parts = self.0.iter().map(|&(length, count)| bm25.part(weight, length, count));
-        parts.fold(0.0, f32::max)
     }
 }

@@ -134,8 +134,9 @@ impl Bm25 {
     }
 }
 
-/// Returns how much a word tells that so many of all rows have.
-fn idf(rows: u64, documents: u64) -> f32 {
+/// Returns how much a word, or a dimension of sparse vectors, tells that so many of all rows have: above 0.
+#[must_use]
+pub fn idf(rows: u64, documents: u64) -> f32 {
     let others = documents.saturating_sub(rows) as f32;
     (1.0 + (others + 0.5) / (rows as f32 + 0.5)).ln()
 }

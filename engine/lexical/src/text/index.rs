@@ -1,21 +1,15 @@
 //! The words of a segment's rows.
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use tantivy::SegmentReader;
 use tantivy::fieldnorm::FieldNormReader;
 use tantivy::schema::{Field, IndexRecordOption};
 
 use super::TextSource;
-use super::best::Peaks;
 use super::source::words_in;
 use crate::LexicalError;
 use crate::dictionary::{Cursor, Dictionary, guarded};
-
-/// Words that are remembered of each segment; few have so many rows that it matters.
-const MAX_PEAKS: usize = 512;
 
 /// The words of a segment's rows, in one field.
 pub struct TextIndex {
@@ -23,8 +17,6 @@ pub struct TextIndex {
     lengths: FieldNormReader,
     documents: u64,
     tokens: u64,
-    /// What is known of words that many rows have.
-    peaks: Mutex<HashMap<String, Arc<Peaks>>>,
 }
 
 impl TextIndex {
@@ -47,27 +39,12 @@ impl TextIndex {
             documents += u64::from(length > 0);
             tokens += u64::from(length);
         }
-        Ok(Self { words, lengths, documents, tokens, peaks: Mutex::default() })
+        Ok(Self { words, lengths, documents, tokens })
     }
 
     /// Opens the posting list of a word; none if no row has it.
     pub(super) fn cursor(&self, word: &str) -> Result<Option<Cursor<'_>>, LexicalError> {
         self.words.find(word.as_bytes())?.map(|info| self.words.cursor(&info)).transpose()
-    }
-
-    /// Returns where a word counts most; the first who asks goes through its rows.
-    pub(super) fn peaks(&self, word: &str) -> Result<Arc<Peaks>, LexicalError> {
-        let kept = || self.peaks.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(peaks) = kept().get(word) {
-            return Ok(Arc::clone(peaks));
-        }
-        let peaks = Arc::new(Peaks::of(self, word)?);
-        let mut kept = kept();
-        if kept.len() >= MAX_PEAKS {
-            kept.clear();
-        }
-        kept.insert(word.to_owned(), Arc::clone(&peaks));
-        Ok(peaks)
     }
 }
 

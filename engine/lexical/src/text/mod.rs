@@ -23,13 +23,15 @@ mod analyzer;
 mod best;
 mod bm25;
 mod index;
+mod peaks;
 mod source;
 mod table;
 
 pub use analyzer::{Analyzer, QueryWords};
 pub(crate) use analyzer::{field_name, tokenizer};
 pub use best::ScoredRow;
-pub use bm25::{Bm25, TextStatistics};
+pub use bm25::{Bm25, TextStatistics, idf};
 pub use index::TextIndex;
+pub use peaks::{KeptPeaks, Peaks};
 pub use source::TextSource;
 pub use table::{RowWords, TextTable};

@@ -68,7 +68,7 @@ proptest! {
             let scores = bm25.scores(&*index).unwrap();
             prop_assert_eq!(&scores, &bm25.scores(&table).unwrap());
             let is_in = |row: u32| !dead.contains(row);
-            let mut found = index.best(&bm25, 5, is_in).unwrap();
+            let mut found = index.best(&bm25, 5, is_in, &()).unwrap();
             found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
             prop_assert_eq!(found, best_of(&scores, 5, is_in));
         }
@@ -138,7 +138,7 @@ fn the_best_rows_are_those_of_the_scores_of_all() {
                 ];
                 for is_in in among {
                     for limit in [1, 10, 300, 30_000] {
-                        let mut found = index.best(&bm25, limit, is_in).unwrap();
+                        let mut found = index.best(&bm25, limit, is_in, &()).unwrap();
                         found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
                         assert_eq!(found, best_of(&scores, limit, is_in), "{query:?} {limit}");
                     }

@@ -1,9 +1,9 @@
 //! Candidates of segments: the codes of the nearest lists, with as many lists as the target recall
 //! takes.
 
-use bigrain_index::candidates::ivf::{Ivf, Needed, Reach, Scanned};
+use bigrain_index::candidates::ivf::{Ivf, Needed, Reach, Scanned, Seen};
 use bigrain_index::candidates::list_scan::{Epsilon, ListScan};
-use bigrain_index::lists::{Effort, Nearness, ResidentLists};
+use bigrain_index::lists::{Effort, Nearness, ResidentLists, TargetEfforts};
 use bigrain_index::{Candidate, Candidates};
 use bigrain_types::SearchStats;
 use rayon::prelude::*;
@@ -73,6 +73,9 @@ impl VectorSearch<'_> {
         candidates: &mut Candidates,
     ) -> Result<Scanned> {
         self.query.cancel.check()?;
+        if filtered.is_some_and(|filtered| filtered.method == FilterMethod::ScoreRows) {
+            return Ok(Scanned::default());
+        }
         let files = &view.files;
         let codes = files.codes.resident()?;
         let lists = files.lists.resident()?;
@@ -80,15 +83,17 @@ impl VectorSearch<'_> {
         let centroids = files.lists.centroids(&lists, nearness)?;
         let ivf = Ivf { codes: &codes, layout: &lists.layout, centroids };
         if let Some(filtered) = filtered {
-            let needed = |share: f64| self.needed_lists(filtered, &lists, share);
-            let epsilon = self.reach_at(self.filtered_target(), &lists).epsilon;
+            let count = lists.layout.len();
+            let efforts = [false, true]
+                .map(|is_rarer| lists.calibration.at(self.filtered_target(is_rarer), count as u32));
+            let all = filtered.method == FilterMethod::ScanAll;
+            let needed = |seen: Seen| {
+                let efforts = &efforts[usize::from(seen.is_rarer)];
+                if all { count } else { self.needed_lists(efforts, seen.share) }
+            };
+            let epsilon = self.epsilon(efforts[1].effort(self.params.limit()));
             let needed = Needed { lists: &needed, epsilon };
-            return Ok(match filtered.method {
-                FilterMethod::ScoreRows => Scanned::default(),
-                FilterMethod::ScanAll | FilterMethod::ScanLists => {
-                    ivf.search_masked(&self.code, scan, &filtered.mask, &needed, candidates)
-                }
-            });
+            return Ok(ivf.search_masked(&self.code, scan, &filtered.mask, &needed, candidates));
         }
         let reach = self.reach(&lists);
         let deleted = files.by_position(&view.deleted)?;
@@ -101,41 +106,35 @@ impl VectorSearch<'_> {
 
     /// Turns what the caller wants into how hard to look in one segment.
     pub fn reach(&self, lists: &ResidentLists) -> Reach {
-        self.reach_at(self.params.target_recall(), lists)
+        let params = self.params;
+        let count = lists.layout.len() as u32;
+        let effort = lists.calibration.effort(params.target_recall(), params.limit(), count);
+        let probes = params.probes().unwrap_or(effort.probes as usize);
+        Reach { probes, epsilon: self.epsilon(effort) }
     }
 
-    fn reach_at(&self, target: f32, lists: &ResidentLists) -> Reach {
-        let count = lists.layout.len() as u32;
-        let params = self.params;
-        let effort = lists.calibration.effort(target, params.limit(), count);
-        let Effort { probes, epsilon, .. } = effort;
-        let epsilon = if params.verify() {
-            Epsilon { sign: epsilon, full: epsilon }
+    /// How wide the bounds of an effort are.
+    fn epsilon(&self, effort: Effort) -> Epsilon {
+        if self.params.verify() {
+            Epsilon { sign: effort.epsilon, full: effort.epsilon }
         } else {
             Epsilon { sign: SIGN_EPSILON, full: 0.0 }
-        };
-        Reach { probes: params.probes().unwrap_or(probes as usize), epsilon }
+        }
     }
 
     /// The recall that a filtered search aims at. What was calibrated for all rows holds for a part of
-    /// them roughly, and least where what matches lies far from the query, so no more than a quarter of
-    /// what the target gives up is given up here.
-    fn filtered_target(&self) -> f32 {
+    /// them roughly, so no more than half of what the target gives up is given up; and no more than a quarter
+    /// where fewer rows match near the query than elsewhere.
+    fn filtered_target(&self, is_rarer: bool) -> f32 {
         let target = self.params.target_recall();
-        target + 0.75 * (1.0 - target)
+        target + if is_rarer { 0.75 } else { 0.5 } * (1.0 - target)
     }
 
     /// Returns how many lists to probe where a share of the rows near the query matches: as many as
     /// it takes to find so many more neighbours that this share of them is enough.
-    fn needed_lists(&self, filtered: &Filtered, lists: &ResidentLists, share: f64) -> usize {
-        let count = lists.layout.len();
-        if filtered.method == FilterMethod::ScanAll {
-            return count;
-        }
+    fn needed_lists(&self, efforts: &TargetEfforts, share: f64) -> usize {
         let neighbours = (self.params.limit() as f64 / share).ceil() as usize;
-        let effort =
-            |limit| lists.calibration.effort(self.filtered_target(), limit, count as u32).probes;
-        self.params.probes().unwrap_or_else(|| effort(neighbours) as usize)
+        self.params.probes().unwrap_or_else(|| efforts.effort(neighbours).probes as usize)
     }
 
     /// About how many codes a search of a segment scans.

@@ -1,5 +1,6 @@
 //! The part of a field that matches a filter, and how it is searched.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bigrain_index::{Candidate, RowMask};
@@ -13,7 +14,7 @@ use crate::filtering::{FilterMethod, Matching};
 /// The vectors of a segment that match, by position, and how they are searched.
 #[derive(Debug)]
 pub(super) struct Filtered {
-    pub mask: RowMask,
+    pub mask: Arc<RowMask>,
     pub method: FilterMethod,
 }
 
@@ -31,11 +32,11 @@ impl VectorSearch<'_> {
         let mut masks = Vec::with_capacity(segments.len());
         for view in segments {
             self.query.cancel.check()?;
-            let rows = self.shared.matching_rows(&view.segment, &view.deleted, filter, seq)?;
-            let Some(rows) = rows else { return Ok(None) };
-            masks.push(view.files.mask(&rows)?);
+            let mask = self.shared.matching_mask(view, self.field.id, filter, seq)?;
+            let Some(mask) = mask else { return Ok(None) };
+            masks.push(mask);
         }
-        let total = masks.iter().map(RowMask::len).sum();
+        let total = masks.iter().map(|mask| mask.len()).sum();
         let filtered = masks.into_iter().map(|mask| {
             let method = FilterMethod::choose(Matching {
                 total,

@@ -6,6 +6,8 @@
 //! of them, which no negative example pushes back, score at least as well as all of these last ones;
 //! and until then the searches go deeper.
 
+mod sparse;
+
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -33,13 +35,14 @@ const DEEPER: usize = 4;
 
 impl Collection {
     /// Returns the points that are like the positive examples and unlike the negative ones, best first;
-    /// examples that are points are not among them.
+    /// examples that are points are not among them. In a sparse field examples are points, and are
+    /// averaged.
     ///
     /// # Errors
     ///
     /// `NotFound` for an example that does not exist, which is named; `FailedPrecondition` for one that
     /// has no vector in the field; `InvalidArgument` for more than [`MAX_EXAMPLES`], or for diverse
-    /// results by the best score; and as [`search`](Self::search).
+    /// results by the best score; for what a sparse field does not do; and as [`search`](Self::search).
     pub fn recommend(&self, query: &RecommendQuery, params: &SearchParams) -> Result<SearchOutput> {
         let shared = &*self.0;
         shared.run("recommend from", || {
@@ -50,6 +53,9 @@ impl Collection {
             }
             if query.strategy == RecommendStrategy::BestScore {
                 refuse_diversity(params)?;
+            }
+            if let Some(field) = sparse::field_of(&shared.fields(), query) {
+                return shared.retried(|| sparse::search(shared, query, &field, params));
             }
             shared.retried(|| {
                 let seq = shared.state.read().seq;
@@ -85,9 +91,7 @@ impl<'a> Examples<'a> {
         let vectors = |examples: &[Example]| vectors(shared, &field, examples);
         let Some(positive) = vectors(&query.positive)? else { return Ok(None) };
         let Some(negative) = vectors(&query.negative)? else { return Ok(None) };
-        let ids: BTreeSet<PointId> = ids(&query.positive).chain(ids(&query.negative)).collect();
-        let filter = query.filter.clone().unwrap_or_default().must_not(Condition::Ids(ids));
-        Ok(Some(Self { shared, query, field, filter, positive, negative }))
+        Ok(Some(Self { shared, query, field, filter: among_others(query), positive, negative }))
     }
 
     /// Searches for the points near a vector that are not examples.
@@ -133,6 +137,12 @@ fn vectors(shared: &Shared, field: &Field, examples: &[Example]) -> Result<Optio
         }
     }
     Ok(Some(vectors))
+}
+
+/// Returns a filter for all points but those that are examples, if they match the query's.
+fn among_others(query: &RecommendQuery) -> Filter {
+    let ids: BTreeSet<PointId> = ids(&query.positive).chain(ids(&query.negative)).collect();
+    query.filter.clone().unwrap_or_default().must_not(Condition::Ids(ids))
 }
 
 fn ids(examples: &[Example]) -> impl Iterator<Item = PointId> + '_ {

@@ -4,21 +4,28 @@
 //! of the memtable, which may grow as soon as the lock is released. Then every segment gives its best
 //! rows and all that are as good as the last of these, so that equal scores are told apart by ids and
 //! not by where points happen to lie.
+//!
+//! Where the field weighs dimensions by how rare they are, nothing can be scored before it is counted
+//! everywhere. Then the view holds, in place of the memtable's best, the lists of the query's dimensions
+//! (`weighing`), and all sources are searched with the query that the counts give.
+
+mod weighing;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bigrain_index::sparse::{SparseFound, SparseIndex, SparseSearch};
-use bigrain_types::{Offset, SearchParams, SearchStats, SeqNo};
+use bigrain_types::{Offset, SearchParams, SearchStats, SeqNo, SparseVector};
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
+use self::weighing::{Active, Weighed};
 use super::{Hit, refuse_diversity};
 use crate::collection::Collection;
 use crate::collection::handle::Shared;
 use crate::collection::matching::live_slots;
 use crate::collection::state::{Frozen, SegmentView, State};
-use crate::field::SparseField;
+use crate::field::{SparseField, SparseModifier};
 use crate::filtering::PreparedFilter;
 use crate::memtable::Memtable;
 use crate::plan::{SearchPlan, SourcePlan};
@@ -29,7 +36,9 @@ impl Collection {
     /// Returns the points of largest dot product with a sparse query, largest first, those of equal
     /// scores by their ids: `limit` of them, or all that match. A point matches if its vector in the
     /// field shares a dimension with the query, whatever the product is, and the point matches the
-    /// filter and reaches the score threshold. Scores are exact. Of the parameters, limit, score
+    /// filter and reaches the score threshold. Scores are exact. Where the field says
+    /// so ([`SparseModifier`](crate::SparseModifier)), the query's values are multiplied by how rare their
+    /// dimensions are among all live points. Of the parameters, limit, score
     /// threshold, payload and explain count here.
     ///
     /// # Errors
@@ -65,8 +74,7 @@ pub(super) struct SparseVectorSearch<'a> {
 struct View {
     segments: Vec<(SegmentView, Arc<SparseFiles>)>,
     frozen: Option<Frozen>,
-    /// The memtable's best, scored already.
-    active: Vec<Hit>,
+    active: Active,
     active_plan: SourcePlan,
     seq: SeqNo,
 }
@@ -129,14 +137,15 @@ impl<'a> SparseVectorSearch<'a> {
         stats.times.filter = started.elapsed();
 
         let started = Instant::now();
+        let query = self.weigh(&active, frozen.as_ref(), &sources)?;
         let mut memtables = vec![active_plan];
-        let mut hits = active;
-        if let Some(frozen) = &frozen {
-            let (of_frozen, plan) = self.in_memtable(&frozen.table, &frozen.dead, &mut stats)?;
+        let mut hits = self.in_active(active, &query, &mut memtables[0], &mut stats)?;
+        if let Some(Frozen { table, dead, .. }) = &frozen {
+            let (of_frozen, plan) = self.in_memtable(table, dead, &query.vector, &mut stats)?;
             hits.extend(of_frozen);
             memtables.insert(0, plan);
         }
-        let searched = self.in_segments(&sources)?;
+        let searched = self.in_segments(&sources, &query.vector)?;
         for (source, searched) in sources.iter().zip(&searched) {
             searched.count(&mut stats);
             for row in &searched.found.rows {
@@ -152,7 +161,7 @@ impl<'a> SparseVectorSearch<'a> {
         let scored = hits.into_iter().map(|hit| (hit.id, hit.similarity)).collect();
         let points = self.shared.results(scored, &self.params, seq)?;
         stats.times.payload = started.elapsed();
-        let plan = self.params.explain().then(|| self.plan(&sources, searched, memtables));
+        let plan = self.params.explain().then(|| self.plan(&query, &sources, searched, memtables));
         Ok(points.map(|points| SearchOutput { points, stats, plan }))
     }
 
@@ -167,7 +176,14 @@ impl<'a> SparseVectorSearch<'a> {
             Some((view.clone(), files))
         };
         let started = Instant::now();
-        let (active, active_plan) = self.in_memtable(&state.active, state.active.dead(), stats)?;
+        let (table, dead) = (&state.active, state.active.dead());
+        let (active, active_plan) = match self.field.config.modifier {
+            SparseModifier::None => {
+                let (hits, plan) = self.in_memtable(table, dead, &self.query.vector, stats)?;
+                (Active::Scored(hits), plan)
+            }
+            SparseModifier::Idf => self.hold(table, dead)?,
+        };
         stats.times.candidates += started.elapsed();
         Ok(View {
             segments: state.segments.iter().filter_map(with_file).collect(),
@@ -199,13 +215,13 @@ impl<'a> SparseVectorSearch<'a> {
         &self,
         table: &Memtable,
         dead: &RoaringBitmap,
+        query: &SparseVector,
         stats: &mut SearchStats,
     ) -> Result<(Vec<Hit>, SourcePlan)> {
         let matching = self.filter.as_ref().map(|filter| live_slots(table, dead, filter));
-        let vectors = table.sparse(self.field.id);
-        let searched = match vectors {
+        let searched = match table.sparse(self.field.id) {
             Some(vectors) => {
-                self.search(vectors, &Passing { matching: matching.as_ref(), dead })?
+                self.search(vectors, query, &Passing { matching: matching.as_ref(), dead })?
             }
             None => Searched::default(),
         };
@@ -215,10 +231,22 @@ impl<'a> SparseVectorSearch<'a> {
             id: table.id(row.offset).clone(),
         };
         let hits = searched.found.rows.iter().map(hit).collect();
+        let plan = self.memtable_plan(table, dead, matching.as_ref());
+        Ok((hits, SourcePlan { index: searched.index, ..plan }))
+    }
+
+    /// Returns the plan of a memtable, but for how it is searched.
+    fn memtable_plan(
+        &self,
+        table: &Memtable,
+        dead: &RoaringBitmap,
+        matching: Option<&RoaringBitmap>,
+    ) -> SourcePlan {
+        let vectors = table.sparse(self.field.id);
         let rows = vectors.map(|vectors| vectors.rows().numbers()).unwrap_or_default();
-        let plan = SourcePlan {
+        SourcePlan {
             source: "memtable".into(),
-            index: searched.index,
+            index: String::new(),
             reads: None,
             filter: matching.map(|slots| format!("{} match, by their payloads", slots.len())),
             rows: rows.len() as u64,
@@ -227,27 +255,31 @@ impl<'a> SparseVectorSearch<'a> {
             } else {
                 0
             },
-        };
-        Ok((hits, plan))
+        }
     }
 
     /// Searches all segments.
-    fn in_segments(&self, sources: &[Source]) -> Result<Vec<Searched>> {
+    fn in_segments(&self, sources: &[Source], query: &SparseVector) -> Result<Vec<Searched>> {
         let search = |source: &Source| {
             let passing =
                 Passing { matching: source.matching.as_ref(), dead: &source.view.deleted };
-            self.search(&source.files.reader, &passing)
+            self.search(&source.files.reader, query, &passing)
         };
         let all = || sources.par_iter().map(search).collect();
         self.shared.resources.threads.run(all)
     }
 
     /// Searches one source: by its lists, or row by row where so few match that this is less work.
-    fn search(&self, index: &impl SparseIndex, passing: &Passing<'_>) -> Result<Searched> {
+    fn search(
+        &self,
+        index: &impl SparseIndex,
+        query: &SparseVector,
+        passing: &Passing<'_>,
+    ) -> Result<Searched> {
         self.query.cancel.check()?;
         let (limit, cancel) = (self.params.limit(), &self.query.cancel);
         let floor = self.params.score_threshold().unwrap_or(f32::NEG_INFINITY);
-        let search = SparseSearch::new(index, self.query.vector.view())?;
+        let search = SparseSearch::new(index, query.view())?;
         let (lists, components) = (search.lists() as u64, search.components());
         let few = passing.matching.filter(|rows| search.is_more_work_than_rows(rows.len()));
         let found = match few {
@@ -263,6 +295,7 @@ impl<'a> SparseVectorSearch<'a> {
 
     fn plan(
         &self,
+        query: &Weighed,
         sources: &[Source],
         searched: Vec<Searched>,
         memtables: Vec<SourcePlan>,
@@ -276,7 +309,7 @@ impl<'a> SparseVectorSearch<'a> {
             deleted: source.view.deleted.len(),
         };
         SearchPlan {
-            method: format!("exact dot products of {} dimensions", self.query.vector.len()),
+            method: query.describe(),
             field: self.field.name.to_string(),
             levels: 0,
             query_bits: 0,

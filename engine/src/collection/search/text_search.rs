@@ -24,6 +24,7 @@ use crate::filtering::PreparedFilter;
 use crate::memtable::Memtable;
 use crate::plan::{SearchPlan, SourcePlan};
 use crate::text_query::MAX_QUERY_WORDS;
+use crate::word_cache::{SegmentWords, TextKey};
 use crate::{Error, ErrorKind, Result, SearchOutput, TextQuery};
 
 impl Collection {
@@ -227,9 +228,13 @@ impl<'a> TextSearch<'a> {
     /// Returns the best rows of all segments, in no order: `limit`, and all that score as much as the
     /// last of these.
     fn best_of(&self, sources: &[Indexed], bm25: &Bm25) -> Result<Vec<Row>> {
+        let (cache, collection) = (&self.shared.resources.words, self.shared.key);
+        let field = TextKey::new(&self.field)?;
         let best = |(source, indexed): (usize, &Indexed)| {
             self.query.cancel.check()?;
-            indexed.best(source, bm25, self.params.limit())
+            let segment = indexed.view.segment.id;
+            let kept = SegmentWords { cache, collection, segment, field };
+            indexed.best(source, bm25, self.params.limit(), &kept)
         };
         let all = || sources.par_iter().enumerate().map(best).collect::<Result<Vec<Vec<Row>>>>();
         let mut rows = self.shared.resources.threads.run(all)?.concat();
@@ -269,12 +274,18 @@ impl<'a> TextSearch<'a> {
 impl Indexed {
     /// Returns the best live rows that match and have a word of the query, in no order: `limit`, and
     /// all that score as much as the last of these.
-    fn best(&self, source: usize, bm25: &Bm25, limit: usize) -> Result<Vec<Row>> {
+    fn best(
+        &self,
+        source: usize,
+        bm25: &Bm25,
+        limit: usize,
+        kept: &SegmentWords<'_>,
+    ) -> Result<Vec<Row>> {
         let is_in = |offset: u32| match &self.matching {
             Some(matching) => matching.contains(offset),
             None => !self.view.deleted.contains(offset),
         };
-        let rows = self.index.best(bm25, limit, is_in)?.into_iter();
+        let rows = self.index.best(bm25, limit, is_in, kept)?.into_iter();
         Ok(rows.map(|(offset, score)| Row { score, source, offset }).collect())
     }
 }

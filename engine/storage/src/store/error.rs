@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::StoreConfigError;
 use super::reserve::is_out_of_space;
-use super::{StoreConfigError, tables};
-use crate::format::STORE_FOLDER;
 
 /// A refusal of the store.
 #[derive(Debug, Error)]
@@ -128,7 +127,8 @@ impl StoreError {
         Self::Io { operation, path, source }
     }
 
-    /// Sorts an error of RocksDB, which tells kinds apart by the start of its message.
+    /// Sorts an error of RocksDB, which tells kinds apart by the start of its message. Where tables were
+    /// read, [`tables::named`](super::tables::named) says which one is damaged.
     pub(super) fn rocks(operation: &'static str, path: &Path, error: &rocksdb::Error) -> Self {
         let (path, reason) = (path.to_owned(), error.to_string());
         // RocksDB keeps the cause of an I/O error in its text only.
@@ -140,20 +140,14 @@ impl StoreError {
             return Self::DiskFull { operation, path, reason };
         }
         // It never asks for a file that its manifest does not name: either may be the damaged one.
-        let is_missing = reason.contains("No such file or directory");
-        if error.kind() == rocksdb::ErrorKind::Corruption && !is_missing {
-            // While it opens, RocksDB blames the manifest for what it read at the manifest's word.
-            let cause = || reason.split("  The file ").next().unwrap_or_default().to_owned();
-            if tables::names_a_table(&reason) {
-                return Self::Damaged { path, reason: cause() };
-            }
-            if let Some(table) = tables::find_damaged(&path.join(STORE_FOLDER)) {
-                return Self::Damaged { path: table, reason: cause() };
-            }
-        }
-        if is_missing || error.kind() == rocksdb::ErrorKind::Corruption {
+        if is_missing(&reason) || error.kind() == rocksdb::ErrorKind::Corruption {
             return Self::Damaged { path, reason };
         }
         Self::Backend { operation, path, reason }
     }
+}
+
+/// Whether a message of RocksDB speaks of a file that is not there.
+pub(super) fn is_missing(reason: &str) -> bool {
+    reason.contains("No such file or directory")
 }

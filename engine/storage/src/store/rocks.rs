@@ -12,7 +12,7 @@ use super::folder_lock::FolderLock;
 use super::keys::{CollectionKey, Family, Key, KeyRange};
 use super::reserve::Reserve;
 use super::rows::{CollectionRow, CountsRow};
-use super::{ReadView, StoreConfig, StoreError, log, settings};
+use super::{ReadView, StoreConfig, StoreError, log, settings, tables};
 use crate::format::{OLDEST_STORE_VERSION, STORE_FOLDER, STORE_VERSION};
 use crate::fs;
 
@@ -90,8 +90,9 @@ impl Store {
         let cache =
             Cache::new_lru_cache(usize::try_from(config.block_cache_bytes).unwrap_or(usize::MAX));
         let families = settings::families(config, &cache);
-        let db = DB::open_cf_descriptors(&settings::database(config), &path, families)
-            .map_err(|error| StoreError::rocks("open store", folder, &error))?;
+        let db = DB::open_cf_descriptors(&settings::database(config), &path, families).map_err(
+            |error| tables::named(StoreError::rocks("open store", folder, &error), folder),
+        )?;
         // RocksDB fsyncs its own folder; that the folder exists is for us to make durable.
         fs::fsync_folder(folder).map_err(|error| StoreError::io("fsync folder", folder, error))?;
         reserve.after_open().map_err(measure)?;
@@ -128,8 +129,9 @@ impl Store {
             Cache::new_lru_cache(usize::try_from(config.block_cache_bytes).unwrap_or(usize::MAX));
         let families = settings::families(config, &cache);
         let options = settings::looking(config);
-        let db = DB::open_cf_descriptors_read_only(&options, &path, families, false)
-            .map_err(|error| StoreError::rocks("open store", folder, &error))?;
+        let db = DB::open_cf_descriptors_read_only(&options, &path, families, false).map_err(
+            |error| tables::named(StoreError::rocks("open store", folder, &error), folder),
+        )?;
         let store = Self {
             db,
             cache,
@@ -207,7 +209,8 @@ impl Store {
         }
         let writes = self.write_batch(&operations)?;
         let Err(error) = self.db.write_opt(writes, &settings::synced()) else { return Ok(()) };
-        let error = StoreError::rocks("commit", &self.folder, &error);
+        // What failed may be a compaction before it, which reads.
+        let error = self.failed_reading("commit", &error);
         if !matches!(error, StoreError::DiskFull { .. }) {
             self.poisoned.store(true, Ordering::Release);
             return Err(error);
@@ -239,7 +242,7 @@ impl Store {
         let get = |key: &Key| {
             let row =
                 self.db.get_cf_opt(self.family(key.family)?, &key.bytes, &settings::checked());
-            row.map_err(|error| StoreError::rocks("read", &self.folder, &error))
+            row.map_err(|error| self.failed_reading("read", &error))
         };
         for operation in operations {
             let holds = match operation {
@@ -326,7 +329,7 @@ impl Store {
     pub fn compact(&self, collection: CollectionKey) -> Result<(), StoreError> {
         for family in Family::ALL {
             let flushed = self.db.flush_cf(self.family(family)?);
-            flushed.map_err(|error| StoreError::rocks("compact", &self.folder, &error))?;
+            flushed.map_err(|error| self.failed_reading("compact", &error))?;
         }
         for family in Family::OF_COLLECTIONS {
             let KeyRange { prefix, end, .. } = KeyRange::collection(family, collection);
@@ -363,6 +366,15 @@ impl Store {
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Returns what RocksDB refused where it reads tables, with the name of the damaged one.
+    pub(super) fn failed_reading(
+        &self,
+        operation: &'static str,
+        error: &rocksdb::Error,
+    ) -> StoreError {
+        tables::named(StoreError::rocks(operation, &self.folder, error), &self.folder)
     }
 
     pub(super) fn db(&self) -> &DB {

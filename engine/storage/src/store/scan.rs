@@ -61,7 +61,7 @@ impl Iterator for Scan<'_> {
             }
             Err(error) => {
                 self.failed = true;
-                Some(Err(StoreError::rocks("read", self.store.folder(), &error)))
+                Some(Err(self.store.failed_reading("read", &error)))
             }
         }
     }

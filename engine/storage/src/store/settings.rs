@@ -27,6 +27,10 @@ pub(super) fn database(config: &StoreConfig) -> Options {
     // Opening reads the manifest, not the files.
     options.set_skip_stats_update_on_db_open(true);
     options.set_bytes_per_sync(MIB as u64);
+    // What a compaction reads ahead and writes at once; RocksDB's own, unless buffers are small.
+    let part = size(buffer_bytes(config)) / 8;
+    options.set_compaction_readahead_size(part.min(2 * MIB));
+    options.set_writable_file_max_buffer_size(part.min(MIB) as u64);
     options.set_log_level(LogLevel::Warn);
     options.set_max_log_file_size(4 * MIB);
     options.set_keep_log_file_num(4);

@@ -10,20 +10,42 @@ use std::path::{Path, PathBuf};
 
 use rocksdb::{DB, InfoLogger, LogLevel, Options};
 
+use super::StoreError;
+use super::error::is_missing;
+use crate::format::STORE_FOLDER;
+
 /// What the names of tables end with, behind a dot.
 const TABLE: &str = "sst";
 
 /// Where RocksDB puts tables that it cannot read when it repairs a folder.
 const LOST: &str = "lost";
 
+/// Has an error of reading name the damaged table, where it is damage and RocksDB has not named one: reads
+/// tables until one fails. `folder` is the data folder.
+pub(super) fn named(error: StoreError, folder: &Path) -> StoreError {
+    let StoreError::Damaged { path, reason } = error else { return error };
+    if is_missing(&reason) || path != folder {
+        return StoreError::Damaged { path, reason };
+    }
+    // While it opens, RocksDB blames the manifest for what it read at the manifest's word.
+    let cause = || reason.split("  The file ").next().unwrap_or_default().to_owned();
+    if names_a_table(&reason) {
+        return StoreError::Damaged { path, reason: cause() };
+    }
+    match find_damaged(&folder.join(STORE_FOLDER)) {
+        Some(table) => StoreError::Damaged { path: table, reason: cause() },
+        None => StoreError::Damaged { path, reason },
+    }
+}
+
 /// Whether a message of RocksDB has the name of a table.
-pub(super) fn names_a_table(message: &str) -> bool {
+fn names_a_table(message: &str) -> bool {
     message.contains(&format!(".{TABLE}"))
 }
 
 /// Returns the first table of RocksDB's folder that RocksDB cannot read from end to end, if there is
 /// one and this can be found out. Reads all tables before it; changes nothing in the folder.
-pub(super) fn find_damaged(folder: &Path) -> Option<PathBuf> {
+fn find_damaged(folder: &Path) -> Option<PathBuf> {
     tables(folder).ok()?.into_iter().find(|table| is_damaged(table).unwrap_or(false))
 }
 

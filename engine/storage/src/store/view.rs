@@ -277,7 +277,7 @@ impl<'s> ReadView<'s> {
     }
 
     fn failed(&self, error: &rocksdb::Error) -> StoreError {
-        StoreError::rocks("read", self.store.folder(), error)
+        self.store.failed_reading("read", error)
     }
 }
 

@@ -16,7 +16,7 @@ use anyhow::{Context, bail};
 use bigrain_encoders::sea::{
     Aggregator, CodeBlocks, CodeEncoder, PieceKind, SourceFile, SplitOptions,
 };
-use bigrain_encoders::{EncodeOptions, TextEncoder, TextKind};
+use bigrain_encoders::{EncodeOptions, TextEncoder};
 use bigrain_engine::Cancel;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -25,6 +25,7 @@ use crate::code::{CodePair, PairOptions, QueryKind, code_pairs};
 use crate::failure::Usage;
 use crate::model::Model;
 use crate::progress::Progress;
+use crate::queries::encode_queries;
 use crate::session::Session;
 use crate::{human, table};
 
@@ -241,13 +242,7 @@ impl Queries {
         if texts.is_empty() {
             return Ok(Self { vectors: Vec::new(), own });
         }
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let options = EncodeOptions {
-            kind: TextKind::Query,
-            cancel: cancel.clone(),
-            ..EncodeOptions::default()
-        };
-        let encoded = encoder.encode(&texts, &options).context("encode queries")?;
+        let encoded = encode_queries(texts.iter().map(String::as_str), encoder, cancel)?;
         Ok(Self { vectors: encoded.iter().map(<[f32]>::to_vec).collect(), own })
     }
 

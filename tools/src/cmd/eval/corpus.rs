@@ -3,25 +3,25 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use bigrain_encoders::{EncodeOptions, TextEncoder, TextKind};
+use bigrain_encoders::TextEncoder;
 use bigrain_engine::{
-    Cancel, Collection, CollectionConfig, Engine, EngineConfig, Levels, Metric, Query,
-    SearchParams, SearchStats,
+    Cancel, Collection, CollectionConfig, Engine, Levels, Metric, Query, SearchParams, SearchStats,
 };
 use clap::Args;
 use serde::Serialize;
 
 use super::args::Common;
+use super::quality_table::{MRR_10, NDCG_10, QualityTable, RECALL_10, RECALL_100};
+use super::scratch::Scratch;
 use crate::beir::{Beir, JudgedQuery};
 use crate::footprint::Footprint;
 use crate::human;
 use crate::ingest::{BadRows, Ingest, IngestReport, KnownRows};
 use crate::model::Model;
 use crate::progress::Progress;
+use crate::queries::encode_queries;
 use crate::ranking::Quality;
 use crate::session::Session;
-use crate::table;
 
 /// As many results as the deepest measure, Recall@100, looks at.
 const LIMIT: usize = 100;
@@ -51,6 +51,16 @@ impl CorpusArgs {
     /// Opens the model.
     pub(super) fn open_model(&self, threads: usize) -> anyhow::Result<Model> {
         Model::open_or_default(self.model.as_deref(), threads)
+    }
+
+    /// Opens the test collection in a folder, and the model.
+    pub(super) fn open(
+        &self,
+        folder: &Path,
+        session: &Session<'_>,
+    ) -> anyhow::Result<(Beir, Model)> {
+        let beir = Beir::open(folder)?;
+        Ok((beir, self.open_model(session.threads)?))
     }
 }
 
@@ -101,13 +111,10 @@ pub(super) fn run(
     session: &mut Session<'_>,
 ) -> anyhow::Result<()> {
     let corpus = folder.display().to_string();
-    let beir = Beir::open(folder)?;
-    let model = args.open_model(session.threads)?;
+    let (beir, model) = args.open(folder, session)?;
     let params = params(common.oversampling)?;
-    let folder = tempfile::tempdir().context("create a temporary folder")?;
-    let config = EngineConfig { background_threads: 0, ..session.engine_config() };
-    let engine = Engine::open(folder.path(), config)?;
-    let index = Index::build(&engine, &beir, model.encoder(), &session.cancel)?;
+    let scratch = Scratch::open(session)?;
+    let index = Index::build(&scratch.engine, &beir, model.encoder(), &session.cancel)?;
     let evaluation = Evaluation {
         corpus,
         model: model.name().to_owned(),
@@ -178,7 +185,11 @@ impl Index {
         params: SearchParams,
         cancel: &Cancel,
     ) -> anyhow::Result<Vec<EvaluationRow>> {
-        let queries = encode_queries(beir.queries(), encoder, cancel)?;
+        let texts = beir.queries().iter().map(|query| query.text.as_str());
+        let embeddings = encode_queries(texts, encoder, cancel)?;
+        let query = |vector: &[f32]| Query::new(vector.to_vec()).in_space(encoder.space());
+        let queries: Vec<(&JudgedQuery, Query)> =
+            beir.queries().iter().zip(embeddings.iter().map(query)).collect();
         let mut rows = Vec::new();
         if let Some(collection) = self.collections.last() {
             let raw = (encoder.dims() * size_of::<f32>()) as f64;
@@ -240,19 +251,6 @@ impl Pass {
     }
 }
 
-fn encode_queries<'a>(
-    queries: &'a [JudgedQuery],
-    encoder: &dyn TextEncoder,
-    cancel: &Cancel,
-) -> anyhow::Result<Vec<(&'a JudgedQuery, Query)>> {
-    let texts: Vec<&str> = queries.iter().map(|query| query.text.as_str()).collect();
-    let options =
-        EncodeOptions { kind: TextKind::Query, cancel: cancel.clone(), ..EncodeOptions::default() };
-    let embeddings = encoder.encode(&texts, &options).context("encode the queries")?;
-    let query = |vector: &[f32]| Query::new(vector.to_vec()).in_space(encoder.space());
-    Ok(queries.iter().zip(embeddings.iter().map(query)).collect())
-}
-
 fn write_table(
     session: &mut Session<'_>,
     evaluation: &Evaluation,
@@ -270,30 +268,13 @@ fn write_table(
         evaluation.model,
         report.speed_line(),
     )?;
-    let mut table = table::plain([
-        "search",
-        "nDCG@10",
-        "Recall@10",
-        "Recall@100",
-        "MRR@10",
-        "B/vector",
-        "rows read/query",
-        "queries/s",
-    ]);
+    let measures = [NDCG_10, RECALL_10, RECALL_100, MRR_10];
+    let mut table = QualityTable::new(&measures, &["B/vector", "rows read/query", "queries/s"]);
     for row in &evaluation.rows {
-        table.add_row([
-            row.method.clone(),
-            format!("{:.4}", row.quality.ndcg_10),
-            format!("{:.4}", row.quality.recall_10),
-            format!("{:.4}", row.quality.recall_100),
-            format!("{:.4}", row.quality.mrr_10),
-            format!("{:.0}", row.bytes_per_vector),
-            format!("{:.0}", row.rows_read_per_query),
-            format!("{:.0}", row.queries_per_second),
-        ]);
+        let more = [row.bytes_per_vector, row.rows_read_per_query, row.queries_per_second];
+        table.add(&row.method, &row.quality, more.map(|value| format!("{value:.0}")));
     }
-    table::align_right(&mut table, &[1, 2, 3, 4, 5, 6, 7]);
-    writeln!(session.out, "{}", table.trim_fmt())?;
+    writeln!(session.out, "{}", table.text())?;
     for bad in &report.bad_rows {
         writeln!(session.out, "skipped {bad}")?;
     }

@@ -3,15 +3,15 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use anyhow::Context;
 use bigrain_encoders::TextEncoder;
 use bigrain_engine::{
-    Cancel, Collection, CollectionConfig, DEFAULT_FIELD, Engine, EngineConfig, Metric, TextField,
+    Cancel, Collection, CollectionConfig, DEFAULT_FIELD, Engine, Metric, TextField,
 };
 use clap::Args;
 use serde::Serialize;
 
 use super::corpus::CorpusArgs;
+use super::scratch::Scratch;
 use crate::beir::Beir;
 use crate::fusing::pseudo::PseudoQuery;
 use crate::fusing::{Asked, Fitting, FittingRow, Interval, Searched, Setting, Trial};
@@ -83,12 +83,9 @@ pub(super) fn run(
     json: bool,
     session: &mut Session<'_>,
 ) -> anyhow::Result<()> {
-    let beir = Beir::open(folder)?;
-    let model = corpus.open_model(session.threads)?;
-    let data = tempfile::tempdir().context("create a temporary folder")?;
-    let config = EngineConfig { background_threads: 0, ..session.engine_config() };
-    let engine = Engine::open(data.path(), config)?;
-    let collection = build(&engine, &beir, model.encoder(), &args.bm25, &session.cancel)?;
+    let (beir, model) = corpus.open(folder, session)?;
+    let scratch = Scratch::open(session)?;
+    let collection = build(&scratch.engine, &beir, model.encoder(), &args.bm25, &session.cancel)?;
     let text_field = args.bm25.name();
     let searched = Searched {
         collection: &collection,

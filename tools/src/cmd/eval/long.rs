@@ -8,22 +8,24 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use anyhow::Context;
-use bigrain_encoders::{EncodeOptions, EncodeStats, TextEncoder, TextKind};
+use bigrain_encoders::{EncodeOptions, EncodeStats, TextEncoder};
 use bigrain_engine::{
-    Cancel, Collection, CollectionConfig, Engine, EngineConfig, Metric, Payload, Point, PointId,
-    SearchParams, TextField, TextQuery, normalize,
+    Cancel, Collection, CollectionConfig, Metric, Payload, Point, PointId, SearchParams, TextField,
+    TextQuery, normalize,
 };
 use clap::Args;
 use serde::Serialize;
 
 use super::corpus::CorpusArgs;
+use super::quality_table::{MRR_10, NDCG_10, QualityTable, RECALL_10};
+use super::scratch::Scratch;
 use crate::beir::{Beir, JudgedQuery};
 use crate::human;
 use crate::input::Content;
 use crate::progress::Progress;
+use crate::queries::encode_queries;
 use crate::ranking::Quality;
 use crate::session::Session;
-use crate::table;
 
 /// As many results as are judged.
 const LIMIT: usize = 10;
@@ -94,12 +96,13 @@ pub(super) fn run(
     json: bool,
     session: &mut Session<'_>,
 ) -> anyhow::Result<()> {
-    let beir = Beir::open(folder)?;
-    let model = corpus.open_model(session.threads)?;
+    let (beir, model) = corpus.open(folder, session)?;
     let encoder = model.encoder();
     let documents = Documents::read(&beir)?;
     let vectors = documents.encode(encoder, args.chunk_words.get(), &session.cancel)?;
-    let queries = encode_queries(beir.queries(), encoder, &session.cancel)?;
+    let texts = beir.queries().iter().map(|query| query.text.as_str());
+    let queries = encode_queries(texts, encoder, &session.cancel)?;
+    let queries: Vec<Vec<f32>> = queries.iter().map(unit).collect();
     let mut rows = vectors.rows(&documents.ids, encoder.dims(), beir.queries(), &queries)?;
     rows.push(documents.by_words(beir.queries(), session)?);
     let evaluation = LongEvaluation {
@@ -189,18 +192,12 @@ impl Documents {
 
     /// Searches by words, in an index of its own.
     fn by_words(&self, queries: &[JudgedQuery], session: &Session<'_>) -> anyhow::Result<LongRow> {
-        let data = tempfile::tempdir().context("create a temporary folder")?;
-        let config = EngineConfig {
-            threads: session.threads,
-            background_threads: 0,
-            ..EngineConfig::default()
-        };
-        let engine = Engine::open(data.path(), config)?;
+        let scratch = Scratch::open(session)?;
         let field: TextField = "text:en".parse()?;
         let name = field.name();
         // A collection has vectors; no query looks at these.
         let config = CollectionConfig::new(1, Metric::Dot).with_text(field);
-        let collection = engine.create_collection("words", config)?;
+        let collection = scratch.engine.create_collection("words", config)?;
         for (id, text) in self.ids.iter().zip(&self.texts) {
             session.cancel.check()?;
             let payload = Payload::new().with("text", text.as_str());
@@ -277,18 +274,6 @@ fn quality<'a>(
     quality.context("a query without anything relevant cannot be judged")
 }
 
-fn encode_queries(
-    queries: &[JudgedQuery],
-    encoder: &dyn TextEncoder,
-    cancel: &Cancel,
-) -> anyhow::Result<Vec<Vec<f32>>> {
-    let texts: Vec<&str> = queries.iter().map(|query| query.text.as_str()).collect();
-    let options =
-        EncodeOptions { kind: TextKind::Query, cancel: cancel.clone(), ..EncodeOptions::default() };
-    let embeddings = encoder.encode(&texts, &options).context("encode the queries")?;
-    Ok(embeddings.iter().map(unit).collect())
-}
-
 fn unit(vector: &[f32]) -> Vec<f32> {
     let mut vector = vector.to_vec();
     normalize(&mut vector);
@@ -315,30 +300,15 @@ fn write_table(session: &mut Session<'_>, evaluation: &LongEvaluation) -> anyhow
         evaluation.model,
         human::count(evaluation.max_tokens as u64),
     )?;
-    let mut table = table::plain([
-        "search",
-        "nDCG@10",
-        "Recall@10",
-        "MRR@10",
-        "texts",
-        "truncated",
-        "tokens read",
-        "seconds",
-    ]);
+    let more = ["texts", "truncated", "tokens read", "seconds"];
+    let measures = [NDCG_10, RECALL_10, MRR_10];
+    let mut table = QualityTable::new(&measures, &more);
     for row in &evaluation.rows {
-        table.add_row([
-            row.method.clone(),
-            format!("{:.4}", row.quality.ndcg_10),
-            format!("{:.4}", row.quality.recall_10),
-            format!("{:.4}", row.quality.mrr_10),
-            human::count(row.texts),
-            human::count(row.truncated),
-            human::count(row.tokens),
-            format!("{:.0}", row.seconds),
-        ]);
+        let [texts, truncated, tokens] = [row.texts, row.truncated, row.tokens].map(human::count);
+        let more = [texts, truncated, tokens, format!("{:.0}", row.seconds)];
+        table.add(&row.method, &row.quality, more);
     }
-    table::align_right(&mut table, &[1, 2, 3, 4, 5, 6, 7]);
-    writeln!(session.out, "{}", table.trim_fmt())?;
+    writeln!(session.out, "{}", table.text())?;
     Ok(())
 }
 

@@ -6,6 +6,8 @@
 //! | `corpus.rs` | texts of a judged test collection: nDCG, recall, MRR |
 //! | `hybrid.rs` | vectors, words and both fused, on such a test collection |
 //! | `long.rs` | long documents: what a model reads of them, their chunks, their words |
+//! | `quality_table.rs` | how good ways to search are, as a table |
+//! | `scratch.rs` | an engine that is gone with its measurement |
 //! | `vectors.rs` | vectors with true neighbours: recall against speed |
 //! | `filters/` | filtered searches of the vectors, by the share of rows that match |
 //! | `ingest.rs` | searches of the vectors while others are written |
@@ -21,7 +23,9 @@ mod hybrid;
 mod index;
 mod ingest;
 mod long;
+mod quality_table;
 mod report;
+mod scratch;
 mod test_set;
 mod vectors;
 

@@ -71,6 +71,9 @@ pub struct SearchArgs {
     /// Blocks of each function or type
     #[arg(long, value_name = "N", default_value_t = 3, requires = "code")]
     blocks: usize,
+    /// Leave tests out: what Rust marks as a test, and files that are called or lie as tests do
+    #[arg(long, requires = "code")]
+    no_tests: bool,
     /// Show the plan
     #[arg(long)]
     explain: bool,
@@ -104,7 +107,10 @@ pub fn run(args: &SearchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     if let Some(path) = &args.batch {
         return batch::run(path, args, &way, &collection, session);
     }
-    let (text, filter) = (args.query.clone(), args.filter.clone());
+    let (text, mut filter) = (args.query.clone(), args.filter.clone());
+    if args.no_tests {
+        filter = Some(code::without_tests(filter)?);
+    }
     let mut question = Question { text, filter, sparse, ..Question::default() };
     let mut asker = Asker::new(args, &way, &collection, session);
     let encode = asker.encode(std::iter::once(&mut question))?;
