@@ -61,11 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn index(
-    path: &Path,
-    field: &TextField,
-    rows: usize,
-) -> Result<Arc<TextIndex>, Box<dyn Error>> {
+fn index(path: &Path, field: &TextField, rows: usize) -> Result<Arc<TextIndex>, Box<dyn Error>> {
     let directory = RamDirectory::new();
     let mut writer = LexicalWriter::new(std::slice::from_ref(field))?;
     for (row, line) in (0_u64..).zip(fs::read_to_string(path)?.lines().take(rows)) {

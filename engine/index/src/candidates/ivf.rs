@@ -136,7 +136,8 @@ impl Ivf<'_> {
         loop {
             let before = candidates.threshold();
             let inside = |list| mask.count(&self.layout.rows(list));
-            let eligible = |list| !done.contains(list) && !(near.is_rarer && inside(list) == 0);
+            let is_pointless = |list| done.contains(list) || (near.is_rarer && inside(list) == 0);
+            let eligible = |list| !is_pointless(list);
             let fresh = self.centroids.nearest_among(query, scan, more, eligible);
             for (at, probe) in fresh.iter().enumerate() {
                 if let Some(next) = fresh.get(at + 1) {
