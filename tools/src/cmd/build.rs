@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow, bail};
 use bigrain_engine::{
     Collection, CollectionConfig, DEFAULT_FIELD, DenseFormat, Engine, FieldConfig, Levels, Metric,
-    SparseFieldConfig, SparseModifier, TextField,
+    MultiFieldConfig, MultiVector, SparseFieldConfig, SparseModifier, TextField,
 };
 use clap::Args;
 
@@ -241,14 +241,18 @@ impl BuildArgs {
         }
         let mut sparse = self.sparse_fields(first).into_iter();
         let mut fields = fields.into_iter();
-        let config = match fields.next() {
-            Some(leading) => CollectionConfig::of(leading),
-            None => {
-                CollectionConfig::of_sparse(sparse.next().context("the first row has no vector")?)
+        let mut multi = self.multi_fields(first).into_iter();
+        let config = match (fields.next(), sparse.next()) {
+            (Some(leading), None) => CollectionConfig::of(leading),
+            (Some(leading), Some(next)) => CollectionConfig::of(leading).with_sparse(next),
+            (None, Some(first)) => CollectionConfig::of_sparse(first),
+            (None, None) => {
+                CollectionConfig::of_multi(multi.next().context("the first row has no vector")?)
             }
         };
         let config = fields.fold(config, CollectionConfig::with_field);
         let config = sparse.fold(config, CollectionConfig::with_sparse);
+        let config = multi.fold(config, CollectionConfig::with_multi);
         let texts = self.texts.iter().cloned();
         let config = texts.fold(config, CollectionConfig::with_text);
         let collection = engine.create_collection(name, config)?;
@@ -321,6 +325,16 @@ impl BuildArgs {
         let mut seen = HashSet::new();
         fields.retain(|field| seen.insert(field.name.clone()));
         fields
+    }
+
+    /// Returns the multi-vector fields of the first row.
+    fn multi_fields(&self, first: &Content) -> Vec<MultiFieldConfig> {
+        let Content::Named { multi, .. } = first else { return Vec::new() };
+        let metric = self.metric.unwrap_or(Metric::Cosine);
+        let field = |(name, vector): &(String, MultiVector)| {
+            MultiFieldConfig::new(name, vector.dims(), metric)
+        };
+        multi.iter().map(field).collect()
     }
 
     /// Adds the fields that flags name and the collection does not have; refuses flags that ask for
