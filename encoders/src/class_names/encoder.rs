@@ -10,7 +10,7 @@ use super::config::{PairConfig, PairError};
 use super::error::ClassNamesError;
 use crate::batch::run_images;
 use crate::dual::DualEncoder;
-use crate::efficientnet::{CLASSES, Classifier, ClassifierScratch};
+use crate::efficientnet::{Classifier, ClassifierScratch};
 use crate::embeddings::{Embeddings, EncodeStats};
 use crate::encoder::{EncodeError, EncodeOptions, TextEncoder, check_images};
 use crate::image::{ImageSize, Pixels, PreprocessConfig, PreprocessConfigError, ResizeMode};
@@ -171,6 +171,7 @@ impl DualEncoder for ClassNameEncoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::efficientnet::CLASSES;
 
     #[test]
     fn probabilities_are_powers_of_logits_over_their_sum() {

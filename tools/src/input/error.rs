@@ -220,6 +220,7 @@ impl InputError {
             | Problem::UnknownField { .. }
             | Problem::FieldVector { .. }
             | Problem::SparseVector { .. }
+            | Problem::MultiVector { .. }
             | Problem::NoDenseField
             | Problem::BothVectors(..)
             | Problem::EmptyText
