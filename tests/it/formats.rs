@@ -210,7 +210,7 @@ fn multi_rows() -> Vec<Option<MultiVector>> {
         let values = (0..tokens * 24).map(|_| (random.below(64) as f32 - 31.5) / 32.0).collect();
         let vector = MultiVector::new(24, values).unwrap();
         let grid = PatchGrid { height: 1, width: tokens as u8 };
-        let vector = if row % 2 == 0 { vector.with_grid(grid).unwrap() } else { vector };
+        let vector = if row.is_multiple_of(2) { vector.with_grid(grid).unwrap() } else { vector };
         (row % 3 != 1).then_some(vector)
     };
     (0..40).map(&mut row).collect()
