@@ -61,14 +61,14 @@ impl PictureIndex<'_> {
         let started = Instant::now();
         let mut report = PictureReport { others: found.others, ..PictureReport::default() };
         found.skipped.into_iter().for_each(|file| report.skip(file));
-        let ended = self.files(found.files, &mut report, progress);
+        let ended = self.files(&found.files, &mut report, progress);
         report.elapsed = started.elapsed();
         (report, ended)
     }
 
     fn files(
         &self,
-        files: Vec<PictureFile>,
+        files: &[PictureFile],
         report: &mut PictureReport,
         progress: &mut Progress,
     ) -> anyhow::Result<()> {
