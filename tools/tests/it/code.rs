@@ -72,7 +72,6 @@ fn a_question_about_the_end_of_a_function_finds_its_lines() {
     assert!(shown.contains("function take\n") && shown.contains("test: function takes"), "{shown}");
     let shown = desk.succeed(&format!("{search} --no-tests"));
     assert!(shown.contains("function take\n") && !shown.contains("takes"), "{shown}");
-    assert!(desk.fail("search --no-tests a", 2).contains("--code"));
 
     fs::remove_file(desk.path("code/src/pool.rs")).unwrap();
     let again = desk.json(&format!("{build} --json"));
