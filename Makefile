@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .ONESHELL:
 ENV := . scripts/env.sh
 
-.PHONY: demo test soak bench bench-data bench-peers bench-codes bench-filters bench-cold bench-encode bench-code serve deny help
+.PHONY: demo demo-pictures test soak bench bench-data bench-peers bench-codes bench-filters bench-cold bench-encode bench-code serve deny help
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -15,6 +15,12 @@ demo: ## index the documented functions of this build's own sources and ask six 
 	echo "building bigrain (the first build compiles RocksDB: about 20 minutes on 2 cores)" >&2
 	cargo build --release --locked -p bigrain-tools
 	"$$CARGO_TARGET_DIR/release/bigrain" demo
+
+demo-pictures: ## index captioned pictures of a package, and write what is found to pictures.html
+	@scripts/setup.sh images
+	$(ENV)
+	cargo build --release --locked -p bigrain-tools
+	"$$CARGO_TARGET_DIR/release/bigrain" demo --images "$$BIGRAIN_PICTURES" --html pictures.html
 
 test: ## everything CI checks: format, lints, tests, doc tests, docs
 	@scripts/setup.sh test

@@ -6,6 +6,9 @@
 export BIGRAIN_CACHE="${BIGRAIN_CACHE:-$HOME/.cache/bigrain}"
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$BIGRAIN_CACHE/target}"
 export BIGRAIN_MODEL="${BIGRAIN_MODEL:-$BIGRAIN_CACHE/models/all-MiniLM-L6-v2}"
+# A classifier of pictures beside the model for texts; `scripts/setup.sh images` fetches it and pictures.
+export BIGRAIN_IMAGE_MODEL="${BIGRAIN_IMAGE_MODEL:-$BIGRAIN_CACHE/models/efficientnet-lite0-minilm}"
+export BIGRAIN_PICTURES="${BIGRAIN_PICTURES:-$BIGRAIN_CACHE/pictures/stamps}"
 # Only tests use this one; `scripts/setup.sh test` fetches it.
 export BIGRAIN_Q4_MODEL="${BIGRAIN_Q4_MODEL:-$BIGRAIN_CACHE/models/paraphrase-MiniLM-L3-v2-q4}"
 # RocksDB's bindings are generated with libclang, which does not know gcc's own headers.

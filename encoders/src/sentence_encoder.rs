@@ -9,10 +9,12 @@ use thiserror::Error;
 
 use crate::architecture::{BuildModelError, EmbedTexts, Head, ModelConfigError, TextModel};
 use crate::batch::{PackedBatch, Sharing, plan_batches};
+use crate::class_names::ClassNamesError;
 use crate::embeddings::{Embeddings, EncodeStats, TextCount};
 use crate::encoder::{
     EncodeError, EncodeOptions, TextEncoder, TextKind, WordAttention, check_texts,
 };
+use crate::image::PreprocessConfigError;
 use crate::model_dir::{ModelDir, ModelDirError, OpenOptions};
 use crate::nn::Observations;
 use crate::projection::{BuildProjectionError, Projection};
@@ -48,6 +50,12 @@ pub enum OpenEncoderError {
     /// The weights are refused.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// What a folder says about preparing images is refused.
+    #[error(transparent)]
+    Preprocess(#[from] PreprocessConfigError),
+    /// The names of a classifier's classes are refused, or could not be encoded.
+    #[error(transparent)]
+    ClassNames(#[from] ClassNamesError),
 }
 
 impl From<BuildModelError> for OpenEncoderError {

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use bigrain_index::sparse::SparseRows;
-use bigrain_types::{FieldId, Payload, PointId, SparseVector};
+use bigrain_types::{FieldId, HalfTokens, Payload, PointId, SparseVector};
 
 use crate::column::Column;
 use crate::field::Fields;
+use crate::multi_column::MultiColumn;
 use crate::sparse_column::SparseColumn;
 
 /// Points of one write: checked, normalised, encoded.
@@ -19,6 +20,8 @@ pub(crate) struct EncodedPoints {
     pub columns: Vec<Column>,
     /// The same for sparse fields.
     pub sparse: Vec<SparseColumn<SparseRows>>,
+    /// The same for multi-vector fields.
+    pub multi: Vec<MultiColumn>,
     expected: usize,
 }
 
@@ -27,7 +30,8 @@ impl EncodedPoints {
     pub fn new(fields: &Fields) -> Self {
         let columns = fields.iter().map(|field| Column::new(field.clone())).collect();
         let sparse = fields.sparse().map(SparseColumn::new).collect();
-        Self { ids: Vec::new(), payloads: Vec::new(), columns, sparse, expected: 0 }
+        let multi = fields.multi().map(MultiColumn::new).collect();
+        Self { ids: Vec::new(), payloads: Vec::new(), columns, sparse, multi, expected: 0 }
     }
 
     /// Adds a point, whose vectors are pushed into the columns with [`EncodedPoints::len`] as their
@@ -77,11 +81,17 @@ impl EncodedPoints {
         column.map(|column| &mut column.vectors)
     }
 
+    /// Returns the column of a multi-vector field, if the batch was started with it.
+    pub fn multi_mut(&mut self, field: FieldId) -> Option<&mut MultiColumn> {
+        self.multi.iter_mut().find(|column| column.field.id == field)
+    }
+
     /// Encodes what has been pushed into the columns.
     #[must_use]
     pub fn encoded(mut self) -> Self {
         self.columns.retain(|column| !column.is_empty());
         self.sparse.retain(|column| !column.vectors.is_empty());
+        self.multi.retain(|column| !column.is_empty());
         self.columns.iter_mut().for_each(Column::encode);
         self
     }
@@ -91,7 +101,8 @@ impl EncodedPoints {
         let columns: usize = self.columns.iter().map(Column::memory_bytes).sum();
         // A memtable keeps lists beside the rows.
         let sparse = self.sparse.iter().map(|column| 2 * column.vectors.memory_bytes());
-        (columns + sparse.sum::<usize>() + self.ids.len() * size_of::<PointId>() * 2) as u64
+        let multi: usize = self.multi.iter().map(MultiColumn::memory_bytes).sum();
+        (columns + sparse.sum::<usize>() + multi + self.ids.len() * size_of::<PointId>() * 2) as u64
     }
 
     /// Returns the sparse vectors of the point at a position, in the order of the fields.
@@ -99,6 +110,14 @@ impl EncodedPoints {
         self.sparse.iter().filter_map(move |column| {
             let vector = column.vectors.row(position as u32)?;
             Some((column.field.id, vector.into()))
+        })
+    }
+
+    /// Returns the multi-vectors of the point at a position, in the order of the fields.
+    pub fn multi_vectors(&self, position: usize) -> impl Iterator<Item = (FieldId, HalfTokens)> {
+        self.multi.iter().filter_map(move |column| {
+            let tokens = column.tokens(position as u32)?;
+            Some((column.field.id, HalfTokens::clone(tokens)))
         })
     }
 

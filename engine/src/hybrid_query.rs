@@ -2,7 +2,9 @@
 
 use bigrain_types::Filter;
 
-use crate::{Error, ErrorKind, Fusion, HybridFit, Query, Result, SparseQuery, TextQuery};
+use crate::{
+    Error, ErrorKind, Fusion, HybridFit, MultiQuery, Query, Result, SparseQuery, TextQuery,
+};
 
 /// Several searches of one collection, and how their results become one list.
 ///
@@ -41,6 +43,7 @@ pub struct HybridQuery {
 pub(crate) enum HybridPart {
     Vector(Query),
     Sparse(SparseQuery),
+    Multi(MultiQuery),
     Text(TextQuery),
 }
 
@@ -59,6 +62,7 @@ impl HybridPart {
         match self {
             Self::Vector(query) => &mut query.filter,
             Self::Sparse(query) => &mut query.filter,
+            Self::Multi(query) => &mut query.filter,
             Self::Text(query) => &mut query.filter,
         }
     }
@@ -103,6 +107,13 @@ impl HybridQuery {
     #[must_use]
     pub fn with_sparse(mut self, query: SparseQuery, weight: f32) -> Self {
         self.parts.push((HybridPart::Sparse(query), weight));
+        self
+    }
+
+    /// Adds a search by a multi-vector, and how much it counts.
+    #[must_use]
+    pub fn with_multi(mut self, query: MultiQuery, weight: f32) -> Self {
+        self.parts.push((HybridPart::Multi(query), weight));
         self
     }
 

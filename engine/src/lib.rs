@@ -46,6 +46,8 @@ mod memory_cache;
 mod memtable;
 mod merge_policy;
 mod moment;
+mod multi_column;
+mod multi_query;
 mod plan;
 mod point;
 mod query_builders;
@@ -71,7 +73,7 @@ pub use backup::{BackupContents, BackupFormat, SavedCollection, restore, verify}
 pub use check::{CheckReport, CollectionCheck, Finding, FindingKind, MAX_FINDINGS, check_folder};
 pub use collection::{
     Collection, CollectionInfo, CollectionState, CollectionStatus, FieldInfo, FlushInfo, MergeInfo,
-    SegmentInfo, SparseFieldInfo,
+    MultiFieldInfo, SegmentInfo, SparseFieldInfo,
 };
 pub use condition::{Condition, Conditions};
 pub use config::{EngineConfig, MAX_COLLECTION_NAME_BYTES, MAX_POINTS_PER_BATCH};
@@ -82,17 +84,19 @@ pub use error::{Error, ErrorKind, Result};
 pub use facet::{FacetOutput, FacetQuery, FacetValue};
 pub use field::{
     CollectionConfig, DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES, MAX_FIELDS,
-    SparseFieldConfig, SparseModifier,
+    MultiFieldConfig, SparseFieldConfig, SparseModifier,
 };
 pub use fusion::{Fusion, FusionError, RankedList, fuse};
 pub use group_by::{Group, GroupBy, GroupOutput};
 pub use hybrid_fit::{FitEvidence, FittedPart, HybridFit};
 pub use hybrid_query::HybridQuery;
 pub use memory::MemoryInfo;
+pub use multi_query::MultiQuery;
 pub use plan::{SearchPlan, SourcePlan};
 pub use point::{
-    DeleteOutput, MatchingPoints, Point, PointVector, Query, ScoredPoint, SearchOutput,
-    SparsePointVector, StoredPoint, StoredSparseVector, StoredVector, UpsertOutput,
+    DeleteOutput, MatchingPoints, MultiPointVector, Point, PointVector, Query, ScoredPoint,
+    SearchOutput, SparsePointVector, StoredMultiVector, StoredPoint, StoredSparseVector,
+    StoredVector, UpsertOutput,
 };
 pub use recommend_query::{Example, MAX_EXAMPLES, RecommendQuery, RecommendStrategy};
 pub use scroll::{OrderBy, ScrollPage, ScrollParams};

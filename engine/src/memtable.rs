@@ -16,8 +16,9 @@ use roaring::RoaringBitmap;
 
 use crate::column::Column;
 use crate::encoded_points::EncodedPoints;
-use crate::field::{Field, Fields, SparseField};
+use crate::field::{Field, Fields, MultiField, SparseField};
 use crate::filtering::{PreparedFilter, SlotFilters};
+use crate::multi_column::MultiColumn;
 use crate::slot_texts::SlotTexts;
 use crate::sparse_column::SparseColumn;
 
@@ -28,6 +29,8 @@ pub(crate) struct Memtable {
     columns: Vec<Column>,
     /// One per sparse field, in the order of the fields.
     sparse: Vec<SparseColumn<SparseTable>>,
+    /// One per multi-vector field, in the order of the fields.
+    multi: Vec<MultiColumn>,
     ids: Vec<PointId>,
     /// One per slot.
     payloads: Vec<Arc<Payload>>,
@@ -46,6 +49,7 @@ impl Memtable {
         Self {
             columns: fields.iter().map(|field| Column::new(Arc::clone(field))).collect(),
             sparse: fields.sparse().map(SparseColumn::new).collect(),
+            multi: fields.multi().map(MultiColumn::new).collect(),
             ids: Vec::new(),
             payloads: Vec::new(),
             filters: SlotFilters::default(),
@@ -85,6 +89,11 @@ impl Memtable {
                 column.append(new, base);
             }
         }
+        for column in &mut self.multi {
+            if let Some(new) = points.multi.iter().find(|new| new.field.id == column.field.id) {
+                column.append(new, base);
+            }
+        }
     }
 
     /// Makes room for the vectors of another field; no point has one yet.
@@ -97,10 +106,16 @@ impl Memtable {
         self.sparse.push(SparseColumn::new(field));
     }
 
+    /// Makes room for the vectors of another multi-vector field; no point has one yet.
+    pub fn add_multi_field(&mut self, field: &Arc<MultiField>) {
+        self.multi.push(MultiColumn::new(field));
+    }
+
     /// Forgets the vectors of a field.
     pub fn drop_field(&mut self, field: FieldId) {
         self.columns.retain(|column| column.field().id != field);
         self.sparse.retain(|column| column.field.id != field);
+        self.multi.retain(|column| column.field.id != field);
     }
 
     /// Marks a point dead, if it is here.
@@ -171,14 +186,21 @@ impl Memtable {
         column.map(|column| &column.vectors)
     }
 
+    /// Returns the vectors of a multi-vector field.
+    pub fn multi(&self, field: FieldId) -> Option<&MultiColumn> {
+        self.multi.iter().find(|column| column.field.id == field)
+    }
+
     /// Returns about how much memory the points take.
     pub fn memory_bytes(&self) -> usize {
         let payload = size_of::<Arc<Payload>>() + size_of::<Payload>();
         let per_slot = size_of::<PointId>() * 2 + size_of::<u32>() + 1 + payload;
         let columns: usize = self.columns.iter().map(Column::memory_bytes).sum();
         let sparse: usize = self.sparse.iter().map(|column| column.vectors.memory_bytes()).sum();
+        let multi: usize = self.multi.iter().map(MultiColumn::memory_bytes).sum();
         columns
             + sparse
+            + multi
             + self.ids.len() * per_slot
             + self.id_bytes * 2
             + self.payload_bytes

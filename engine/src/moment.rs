@@ -99,6 +99,7 @@ impl HeldSegment {
             segment.id == row.id
                 && present.dense.iter().all(|(field, _)| segment.field(field.id).is_some())
                 && present.sparse.iter().all(|field| segment.sparse(field.id).is_some())
+                && present.multi.iter().all(|field| segment.multi(field.id).is_some())
         };
         let segment = Arc::new(open.iter().find(is_whole)?.with_only(fields));
         let names: Vec<String> = segment.files().into_iter().map(|(name, _)| name).collect();

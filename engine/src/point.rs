@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bigrain_types::{
-    Cancel, EmbeddingSpaceId, Filter, Payload, PointId, SearchStats, SeqNo, SparseVector,
+    Cancel, EmbeddingSpaceId, Filter, MultiVector, Payload, PointId, SearchStats, SeqNo,
+    SparseVector,
 };
 
 use crate::SearchPlan;
@@ -21,8 +22,11 @@ use crate::query_builders::query_builders;
 /// // A sparse one beside it:
 /// let sparse = bigrain_engine::SparseVector::new(vec![7, 30_000], vec![0.5, 1.5])?;
 /// let three = Point::new(3, vec![0.6, 0.8]).with_sparse("splade", sparse);
-/// # let _ = (one, two, three);
-/// # Ok::<(), bigrain_engine::SparseVectorError>(())
+/// // A vector for each token of a text, or patch of an image:
+/// let tokens = bigrain_engine::MultiVector::from_tokens(&[[0.6, 0.8], [1.0, 0.0]])?;
+/// let four = Point::new(4, vec![0.6, 0.8]).with_multi("tokens", tokens);
+/// # let _ = (one, two, three, four);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point {
@@ -32,6 +36,8 @@ pub struct Point {
     pub vectors: Vec<PointVector>,
     /// One vector for each sparse field that the point has one in.
     pub sparse: Vec<SparsePointVector>,
+    /// One for each multi-vector field that the point has one in.
+    pub multi: Vec<MultiPointVector>,
     /// Attributes to store with it.
     pub payload: Payload,
 }
@@ -56,6 +62,17 @@ pub struct SparsePointVector {
     pub vector: SparseVector,
 }
 
+/// A multi-vector to store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MultiPointVector {
+    /// Which field it belongs to.
+    pub field: String,
+    /// A vector for each token; components are rounded to halves.
+    pub vector: MultiVector,
+    /// Which embedding space made it, if the caller knows.
+    pub space: Option<EmbeddingSpaceId>,
+}
+
 impl Point {
     /// Returns a point with a vector in the collection's first field and without attributes.
     #[must_use]
@@ -67,7 +84,8 @@ impl Point {
     /// Returns a point without vectors and attributes, to be given at least one vector.
     #[must_use]
     pub fn empty(id: impl Into<PointId>) -> Self {
-        Self { id: id.into(), vectors: Vec::new(), sparse: Vec::new(), payload: Payload::new() }
+        let (vectors, sparse, multi) = (Vec::new(), Vec::new(), Vec::new());
+        Self { id: id.into(), vectors, sparse, multi, payload: Payload::new() }
     }
 
     /// Adds a vector in a field.
@@ -81,6 +99,13 @@ impl Point {
     #[must_use]
     pub fn with_sparse(mut self, field: impl Into<String>, vector: SparseVector) -> Self {
         self.sparse.push(SparsePointVector { field: field.into(), vector });
+        self
+    }
+
+    /// Adds a vector for each token in a multi-vector field.
+    #[must_use]
+    pub fn with_multi(mut self, field: impl Into<String>, vector: MultiVector) -> Self {
+        self.multi.push(MultiPointVector { field: field.into(), vector, space: None });
         self
     }
 
@@ -143,6 +168,8 @@ pub struct StoredPoint {
     pub vectors: Vec<StoredVector>,
     /// Its sparse vectors, in the order of the collection's fields.
     pub sparse: Vec<StoredSparseVector>,
+    /// Its multi-vectors, in the order of the collection's fields.
+    pub multi: Vec<StoredMultiVector>,
     /// Its attributes.
     pub payload: Payload,
     /// The write that stored it.
@@ -155,6 +182,14 @@ impl StoredPoint {
     #[must_use]
     pub fn sparse(&self, field: &str) -> Option<&SparseVector> {
         let found = self.sparse.iter().find(|vector| &*vector.field == field);
+        found.map(|vector| &vector.vector)
+    }
+
+    /// Returns the multi-vector in a field; none where the point has none, or the collection no such
+    /// field.
+    #[must_use]
+    pub fn multi(&self, field: &str) -> Option<&MultiVector> {
+        let found = self.multi.iter().find(|vector| &*vector.field == field);
         found.map(|vector| &vector.vector)
     }
 
@@ -183,6 +218,15 @@ pub struct StoredSparseVector {
     pub field: Arc<str>,
     /// Its components.
     pub vector: SparseVector,
+}
+
+/// A multi-vector as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredMultiVector {
+    /// The field it belongs to.
+    pub field: Arc<str>,
+    /// Its tokens, of length one under cosine before they were rounded to halves.
+    pub vector: MultiVector,
 }
 
 /// One result of a search.

@@ -1,10 +1,10 @@
-//! A query by a vector, dense or sparse.
+//! A query by a vector of any kind.
 
 use bigrain_types::{Cancel, Filter};
 
-use crate::{Query, SparseQuery};
+use crate::{MultiQuery, Query, SparseQuery};
 
-/// A query by a vector, dense or sparse: for what takes either.
+/// A query by a vector of any kind: for what takes all.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum VectorQuery {
@@ -12,6 +12,8 @@ pub enum VectorQuery {
     Dense(Query),
     /// By a sparse vector.
     Sparse(SparseQuery),
+    /// By a multi-vector.
+    Multi(MultiQuery),
 }
 
 impl VectorQuery {
@@ -21,6 +23,7 @@ impl VectorQuery {
         match self {
             Self::Dense(query) => Self::Dense(query.with_cancel(cancel.clone())),
             Self::Sparse(query) => Self::Sparse(query.with_cancel(cancel.clone())),
+            Self::Multi(query) => Self::Multi(query.with_cancel(cancel.clone())),
         }
     }
 
@@ -29,6 +32,7 @@ impl VectorQuery {
         match self {
             Self::Dense(query) => query.filter.as_ref(),
             Self::Sparse(query) => query.filter.as_ref(),
+            Self::Multi(query) => query.filter.as_ref(),
         }
     }
 
@@ -38,6 +42,7 @@ impl VectorQuery {
         match self {
             Self::Dense(query) => Self::Dense(query.with_filter(filter)),
             Self::Sparse(query) => Self::Sparse(query.with_filter(filter)),
+            Self::Multi(query) => Self::Multi(query.with_filter(filter)),
         }
     }
 }
@@ -54,6 +59,12 @@ impl From<SparseQuery> for VectorQuery {
     }
 }
 
+impl From<MultiQuery> for VectorQuery {
+    fn from(query: MultiQuery) -> Self {
+        Self::Multi(query)
+    }
+}
+
 impl From<&Query> for VectorQuery {
     fn from(query: &Query) -> Self {
         Self::Dense(query.clone())
@@ -63,5 +74,11 @@ impl From<&Query> for VectorQuery {
 impl From<&SparseQuery> for VectorQuery {
     fn from(query: &SparseQuery) -> Self {
         Self::Sparse(query.clone())
+    }
+}
+
+impl From<&MultiQuery> for VectorQuery {
+    fn from(query: &MultiQuery) -> Self {
+        Self::Multi(query.clone())
     }
 }

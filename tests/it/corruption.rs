@@ -17,15 +17,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bigrain_engine::{
-    Collection, CollectionConfig, Engine, EngineConfig, Error, ErrorKind, Filter, Metric, Payload,
-    Point, PointId, Query, SearchParams, SparseFieldConfig, SparseQuery, SparseVector,
+    Collection, CollectionConfig, Engine, EngineConfig, Error, ErrorKind, Filter, Metric,
+    MultiFieldConfig, MultiQuery, MultiVector, Payload, Point, PointId, Query, SearchParams,
+    SparseFieldConfig, SparseQuery, SparseVector,
 };
-use bigrain_tests::{Random, Soak, brute_force_sparse, fast_folder, sparse_vector};
+use bigrain_tests::{
+    Random, Soak, brute_force_multi, brute_force_sparse, fast_folder, multi_vector, sparse_vector,
+};
 use tempfile::TempDir;
 
 const ROWS: u64 = 300;
 const DIMS: usize = 16;
 const SPARSE_DIMS: u64 = 300;
+const TOKEN_DIMS: usize = 4;
 const NAMES: [&str; 2] = ["damaged", "healthy"];
 /// Between them they ask for most of an index of payloads.
 const FILTERS: [&str; 3] = [
@@ -40,8 +44,8 @@ const LOGGED: u64 = 40;
 #[derive(Clone, Debug, PartialEq)]
 struct Answers(Vec<Vec<Answer>>);
 
-/// A point: its id, its vector, its sparse vector, its payload.
-type Answer = (PointId, Vec<f32>, Option<SparseVector>, Payload);
+/// A point: its id, its vector, its sparse vector, its multi-vector, its payload.
+type Answer = (PointId, Vec<f32>, Option<SparseVector>, Option<MultiVector>, Payload);
 
 /// A closed data folder, and what it answered after each of its last commits.
 struct Scene {
@@ -65,7 +69,8 @@ fn point(id: u64, random: &mut Random) -> Point {
     let text = format!("row {id} {}", "x".repeat(500));
     let payload = Payload::new().with("text", text).with("n", id);
     let point = Point::new(id, random.vector(DIMS)).with_payload(payload);
-    point.with_sparse("s", sparse_vector(random, SPARSE_DIMS))
+    let point = point.with_sparse("s", sparse_vector(random, SPARSE_DIMS));
+    point.with_multi("m", multi_vector(random, TOKEN_DIMS))
 }
 
 impl Scene {
@@ -77,6 +82,8 @@ impl Scene {
         for name in NAMES {
             let config = CollectionConfig::new(DIMS, Metric::Dot);
             let config = config.with_sparse(SparseFieldConfig::new("s"));
+            let multi = MultiFieldConfig::new("m", TOKEN_DIMS, Metric::Dot);
+            let config = config.with_multi(multi);
             let collection = engine.create_collection(name, config).unwrap();
             let points = (0..ROWS).map(|id| point(id, &mut random)).collect();
             collection.upsert(points).unwrap();
@@ -184,10 +191,12 @@ fn all_of(collection: &Collection) -> Result<Vec<Answer>, Error> {
             assert_eq!(stored.payload, found.payload);
             let vector = stored.vector("vector").unwrap().to_vec();
             let sparse = stored.sparse("s").cloned();
-            (stored.id, vector, sparse, stored.payload)
+            let multi = stored.multi("m").cloned();
+            (stored.id, vector, sparse, multi, stored.payload)
         })
         .collect();
     check_sparse(collection, &stored, &params)?;
+    check_multi(collection, &stored, params)?;
     for filter in FILTERS {
         let filter = Filter::from_json(filter.as_bytes()).unwrap();
         let matching =
@@ -206,13 +215,32 @@ fn check_sparse(
     let dimensions: Vec<u32> = (0..SPARSE_DIMS as u32).map(|at| at * 1000).collect();
     let values = vec![1.5; dimensions.len()];
     let query = SparseVector::new(dimensions, values).unwrap();
-    let points = stored.iter().filter_map(|(id, _, sparse, _)| Some((id, sparse.as_ref()?)));
+    let points = stored.iter().filter_map(|(id, _, sparse, ..)| Some((id, sparse.as_ref()?)));
     let points = points.map(|(id, sparse)| (id.as_number().unwrap(), sparse));
     let expected = brute_force_sparse(points, &query, params.limit());
     let found = collection.search_sparse(&SparseQuery::new(query), params)?.points;
     let found: Vec<(PointId, f32)> =
         found.into_iter().map(|point| (point.id, point.score)).collect();
     assert_eq!(found, expected);
+    Ok(())
+}
+
+/// An exact search reads all tokens; another one asks the sketches, and is exact in what it finds.
+fn check_multi(
+    collection: &Collection,
+    stored: &[Answer],
+    params: SearchParams,
+) -> Result<(), Error> {
+    let query = multi_vector(&mut Random::new(9), TOKEN_DIMS);
+    let points = stored.iter().filter_map(|(id, _, _, multi, _)| Some((id, multi.as_ref()?)));
+    let points = points.map(|(id, multi)| (id.as_number().unwrap(), multi));
+    let expected = brute_force_multi(points, &query, params.limit());
+    for params in [params.with_exact(true), params.with_exact(false)] {
+        let found = collection.search_multi(&MultiQuery::new(query.clone()), &params)?.points;
+        let found: Vec<(PointId, f32)> =
+            found.into_iter().map(|point| (point.id, point.score)).collect();
+        assert_eq!(found, expected);
+    }
     Ok(())
 }
 

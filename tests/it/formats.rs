@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use bigrain_binarize::{Binarizer, QueryWidth};
 use bigrain_engine::{
     Cancel, CheckReport, CollectionConfig, Engine, EngineConfig, ErrorKind, Filter, FindingKind,
-    Levels, Metric, Offset, Payload, Point, PointId, SegmentId, SparseFieldConfig, SparseVector,
-    Watch, check_folder,
+    Levels, Metric, MultiFieldConfig, MultiVector, Offset, PatchGrid, Payload, Point, PointId,
+    SegmentId, SparseFieldConfig, SparseVector, Watch, check_folder,
 };
 use bigrain_index::Candidates;
 use bigrain_index::candidates::ivf::{Ivf, Reach};
@@ -20,6 +20,7 @@ use bigrain_index::codes::CodesReader;
 use bigrain_index::dense::DenseReader;
 use bigrain_index::ids::IdsReader;
 use bigrain_index::lists::{ListsReader, Nearness};
+use bigrain_index::multi::{MultiQueryCode, SketchSearch, SketchesReader, TokensReader, widen};
 use bigrain_index::order::{self, OrderReader};
 use bigrain_index::sparse::{SparseReader, SparseSearch};
 use bigrain_lexical::LexicalReader;
@@ -201,6 +202,70 @@ fn sparse_vectors_written_before_are_read() {
     assert_eq!((found[0].score, found.len()), (best, 5));
 }
 
+/// Multi-vectors of one to thirty tokens, of which every third point has none, and some have a grid.
+fn multi_rows() -> Vec<Option<MultiVector>> {
+    let mut random = Random::new(78);
+    let mut row = |row: usize| {
+        let tokens = 1 + (row * 7) % 30;
+        let values = (0..tokens * 24).map(|_| (random.below(64) as f32 - 31.5) / 32.0).collect();
+        let vector = MultiVector::new(24, values).unwrap();
+        let grid = PatchGrid { height: 1, width: tokens as u8 };
+        let vector = if row.is_multiple_of(2) { vector.with_grid(grid).unwrap() } else { vector };
+        (row % 3 != 1).then_some(vector)
+    };
+    (0..40).map(&mut row).collect()
+}
+
+/// Writes the files of a field of multi-vectors through the engine.
+fn update_multi() {
+    let field = MultiFieldConfig::new("patches", 24, Metric::Dot);
+    let config = CollectionConfig::of_multi(field).with_sparse(SparseFieldConfig::new("terms"));
+    let db = Db::temp(config, 1000);
+    let point = |(id, row): (u64, Option<MultiVector>)| match row {
+        Some(row) => Point::empty(id).with_multi("patches", row),
+        None => Point::empty(id).with_sparse("terms", SparseVector::default()),
+    };
+    db.collection().upsert((0..).zip(multi_rows()).map(point).collect()).unwrap();
+    db.collection().flush().unwrap();
+    let segment = db.collection().inspect()[0].id.to_string();
+    let folder = db.path().join("collections/00000000").join(segment);
+    for name in ["tokens.patches", "sketches.patches"] {
+        fs::copy(folder.join(name), golden_folder().join(name)).unwrap();
+    }
+}
+
+#[test]
+fn multi_vectors_written_before_are_read() {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        update_multi();
+    }
+    let directory = MmapDirectory::open(golden_folder()).unwrap();
+    let tokens = TokensReader::open(&directory, Path::new("tokens.patches")).unwrap();
+    let sketches = SketchesReader::open(&directory, Path::new("sketches.patches")).unwrap();
+    let rows = multi_rows();
+    let present = rows.iter().flatten().count() as u64;
+    assert_eq!([tokens.points(), sketches.points()], [rows.len() as u64; 2]);
+    assert_eq!([tokens.vectors(), sketches.vectors()], [present; 2]);
+    for (offset, row) in rows.iter().enumerate() {
+        let stored = tokens.tokens(Offset(offset as u32)).unwrap();
+        assert_eq!(stored.map(widen).as_ref(), row.as_ref());
+    }
+    // Sketches still mean what they meant: a point of few tokens is nearest to its own.
+    let binarizer =
+        Binarizer::new_rotation(24, Levels::ONE, Metric::Dot, 0x6269_6772_6169_6e31).unwrap();
+    assert_eq!(sketches.space(), binarizer.id(), "the default code space has changed");
+    let resident = sketches.resident().unwrap();
+    let (mut found, mut asked) = (0, 0);
+    for (offset, row) in rows.iter().enumerate() {
+        let Some(row) = row.as_ref().filter(|row| row.tokens() <= 12) else { continue };
+        let query = MultiQueryCode::new(&binarizer, row).unwrap();
+        let search = SketchSearch { sketches: &resident, query: &query };
+        found += usize::from(search.best(1, None, |_| true).best[0].offset == offset as u32);
+        asked += 1;
+    }
+    assert!(found * 10 >= asked * 9, "{found} of {asked}");
+}
+
 #[test]
 fn a_collection_of_a_newer_version_is_refused_by_name_and_the_others_serve() {
     let mut db = Db::tiny();
@@ -210,7 +275,7 @@ fn a_collection_of_a_newer_version_is_refused_by_name_and_the_others_serve() {
     let store = Store::open(db.path(), &StoreConfig::default()).unwrap();
     let rows = store.view().collections().unwrap();
     let (key, mut row) = rows.into_iter().find(|(_, row)| row.name == "newer").unwrap();
-    row.config = row.config.replacen("\"version\":1", "\"version\":2,\"what\":[]", 1);
+    row.config = row.config.replacen("\"version\":1", "\"version\":9,\"what\":[]", 1);
     let mut batch = Batch::new();
     batch.put_collection(key, &row);
     store.commit(batch).unwrap();
@@ -223,8 +288,8 @@ fn a_collection_of_a_newer_version_is_refused_by_name_and_the_others_serve() {
         let error = db.engine().collection("newer").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::FailedPrecondition, "{error}");
         let error = error.to_string();
-        assert!(error.contains("\"newer\"") && error.contains("version 2"), "{error}");
-        assert!(error.contains("reads version 1"), "{error}");
+        assert!(error.contains("\"newer\"") && error.contains("version 9"), "{error}");
+        assert!(error.contains("reads version 2"), "{error}");
     }
     db.close();
     let engine = Engine::open(db.path(), EngineConfig::default()).unwrap();
@@ -238,7 +303,7 @@ fn assert_others_are_checked(report: &CheckReport) {
     let [finding] = &report.findings[..] else { panic!("{report:?}") };
     assert_eq!(finding.kind, FindingKind::Unchecked);
     assert_eq!(finding.collection.as_deref(), Some("newer"));
-    assert!(finding.problem.contains("version 2"), "{finding:?}");
+    assert!(finding.problem.contains("version 9"), "{finding:?}");
     let other = report.collections.iter().find(|checked| checked.name != "newer").unwrap();
     assert_eq!((report.collections.len(), other.points, other.damage), (2, 1, 0), "{report:?}");
 }

@@ -11,7 +11,8 @@ use std::path::Path;
 use bigrain_binarize::{Binarizer, QueryWidth};
 use bigrain_engine::filter::{FieldPath, SortDirection, SortKey};
 use bigrain_engine::{
-    Cancel, Filter, Language, Levels, Metric, Offset, Payload, PointId, SparseVector, TextField,
+    Cancel, Filter, Language, Levels, Metric, MultiVector, Offset, Payload, PointId, SparseVector,
+    TextField,
 };
 use bigrain_index::Candidates;
 use bigrain_index::candidates::ivf::{Ivf, Reach};
@@ -20,6 +21,7 @@ use bigrain_index::codes::CodesReader;
 use bigrain_index::dense::DenseReader;
 use bigrain_index::ids::IdsReader;
 use bigrain_index::lists::{ListsReader, Nearness};
+use bigrain_index::multi::{MultiQueryCode, SketchSearch, SketchesReader, TokensReader, max_sim};
 use bigrain_index::order::OrderReader;
 use bigrain_index::sparse::{SparseReader, SparseSearch};
 use bigrain_lexical::text::{Analyzer, Bm25, TextStatistics};
@@ -33,7 +35,7 @@ use roaring::RoaringBitmap;
 /// What `formats.rs` wrote the golden files with.
 const DIMS: usize = 70;
 
-const FILES: [(&str, FileKind); 8] = [
+const FILES: [(&str, FileKind); 10] = [
     ("codes.vector", FileKind::Codes),
     ("lists.vector", FileKind::Lists),
     ("centroids.vector", FileKind::Centroids),
@@ -41,6 +43,8 @@ const FILES: [(&str, FileKind); 8] = [
     ("ids", FileKind::Ids),
     ("order.image", FileKind::Order),
     ("sparse.terms", FileKind::Sparse),
+    ("tokens.patches", FileKind::Tokens),
+    ("sketches.patches", FileKind::Sketches),
     ("lexical", FileKind::Lexical),
 ];
 
@@ -111,6 +115,29 @@ fn change(body: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
+/// Reads tokens and searches sketches, which are of 24 dimensions.
+fn use_multi(directory: &RamDirectory) -> Result<(), Box<dyn Error>> {
+    let query = MultiVector::new(24, vec![0.5; 48])?;
+    let tokens = TokensReader::open(directory, Path::new("tokens.patches"))?;
+    for offset in 0..tokens.points().min(1000) {
+        if let Some(tokens) = tokens.tokens(Offset(offset as u32))?
+            && tokens.header().dims() == query.dims()
+        {
+            let _ = max_sim(&query, tokens);
+        }
+    }
+    let sketches = SketchesReader::open(directory, Path::new("sketches.patches"))?;
+    let resident = sketches.resident()?;
+    let binarizer = Binarizer::new_rotation(24, Levels::ONE, Metric::Dot, 0x6269_6772_6169_6e31)?;
+    // Whoever opens a segment compares these before a search sees it.
+    if sketches.dims() == binarizer.layout().dims() {
+        let query = MultiQueryCode::new(&binarizer, &query)?;
+        let search = SketchSearch { sketches: &resident, query: &query };
+        let _ = search.best(5, resident.probes_for(0.9).or(Some(1)), |_| true);
+    }
+    Ok(())
+}
+
 /// Opens the files and reads everything in them, as a search does.
 fn use_all(directory: &RamDirectory) -> Result<(), Box<dyn Error>> {
     use_lexical(directory)?;
@@ -131,6 +158,7 @@ fn use_all(directory: &RamDirectory) -> Result<(), Box<dyn Error>> {
     for offset in 0..sparse.rows().min(1000) {
         sparse.vector(Offset(offset as u32))?;
     }
+    use_multi(directory)?;
     let dense = DenseReader::open(directory, Path::new("dense.vector"))?;
     for offset in 0..dense.rows().min(1000) {
         let _ = dense.row(Offset(offset as u32))?.to_vec();

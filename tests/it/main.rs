@@ -26,6 +26,7 @@ mod life;
 mod memory;
 mod merging;
 mod model;
+mod multi;
 mod power;
 mod pressure;
 mod recall;

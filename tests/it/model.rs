@@ -3,10 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bigrain_engine::{
-    CollectionConfig, Filter, Levels, Metric, Payload, PayloadUpdate, Point, PointId, Query,
-    SearchParams, SparseFieldConfig, SparseQuery, SparseVector,
+    CollectionConfig, Filter, Levels, Metric, MultiFieldConfig, MultiQuery, MultiVector, Payload,
+    PayloadUpdate, Point, PointId, Query, SearchParams, SparseFieldConfig, SparseQuery,
+    SparseVector,
 };
-use bigrain_tests::{Db, Random, Soak, brute_force, brute_force_sparse, sparse_vector};
+use bigrain_tests::{
+    Db, Random, Soak, brute_force, brute_force_multi, brute_force_sparse, multi_vector,
+    sparse_vector,
+};
 
 const DIMS: usize = 12;
 /// Operations of one life; a run is a number of them.
@@ -15,8 +19,11 @@ const OPERATIONS: u64 = 1_000;
 /// Dimensions of sparse vectors.
 const SPARSE_DIMS: u64 = 40;
 
-/// What the collection should hold: dense and sparse vectors, and the step that last wrote or marked each.
-type Model = BTreeMap<u64, (Vec<f32>, SparseVector, u64)>;
+/// Dimensions of tokens.
+const TOKEN_DIMS: usize = 3;
+
+/// What the collection should hold: a vector of each kind, and the step that last wrote or marked each.
+type Model = BTreeMap<u64, (Vec<f32>, SparseVector, MultiVector, u64)>;
 
 /// What may happen to a collection, and how often it does, in a thousand.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +77,7 @@ fn random_lives_agree_with_a_map() {
         println!("seed {seed}, {metric}, {levels:?}");
         let config = CollectionConfig::new(DIMS, metric).with_levels(levels);
         let config = config.with_sparse(SparseFieldConfig::new("sparse"));
+        let config = config.with_multi(MultiFieldConfig::new("multi", TOKEN_DIMS, Metric::Dot));
         live(Db::fast(config, 70), metric, Random::new(seed));
     }
     soak.done("every answer is the map's");
@@ -85,6 +93,7 @@ fn live(mut db: Db, metric: Metric, mut random: Random) {
             Operation::Search => {
                 search(&db, &model, metric, &mut random);
                 search_sparse(&db, &model, &mut random);
+                search_multi(&db, &model, &mut random);
             }
             Operation::Flush => db.collection().flush().unwrap(),
             Operation::Settle => db.collection().settle().unwrap(),
@@ -106,10 +115,12 @@ fn upsert(db: &Db, model: &mut Model, random: &mut Random, step: u64) {
     let mut batch = BTreeMap::new();
     for _ in 0..=random.below(8) {
         let sparse = sparse_vector(random, SPARSE_DIMS);
-        batch.insert(random.below(200), (random.vector(DIMS), sparse, step));
+        let multi = multi_vector(random, TOKEN_DIMS);
+        batch.insert(random.below(200), (random.vector(DIMS), sparse, multi, step));
     }
-    let points = batch.iter().map(|(&id, (vector, sparse, _))| {
+    let points = batch.iter().map(|(&id, (vector, sparse, multi, _))| {
         let point = Point::new(id, vector.clone()).with_sparse("sparse", sparse.clone());
+        let point = point.with_multi("multi", multi.clone());
         point.with_payload(Payload::new().with("step", step))
     });
     let output = db.collection().upsert(points.collect()).unwrap();
@@ -153,7 +164,7 @@ fn search(db: &Db, model: &Model, metric: Metric, random: &mut Random) {
     let ids: Vec<PointId> = found.points.iter().map(|point| point.id.clone()).collect();
     assert_eq!(ids, expected);
     for point in &found.points {
-        let step = model[&point.id.as_number().unwrap()].2;
+        let step = model[&point.id.as_number().unwrap()].3;
         assert_eq!(point.payload.get("step").unwrap(), step);
     }
     let params = SearchParams::new(limit).unwrap();
@@ -167,7 +178,7 @@ fn search_sparse(db: &Db, model: &Model, random: &mut Random) {
     let (vector, limit) = (sparse_vector(random, SPARSE_DIMS), 1 + random.below(30) as usize);
     let before = (random.below(2) == 0).then(|| random.below(OPERATIONS));
     let points = model.iter().filter(|(_, (.., step))| before.is_none_or(|before| *step < before));
-    let points = points.map(|(&id, (_, sparse, _))| (id, sparse));
+    let points = points.map(|(&id, (_, sparse, ..))| (id, sparse));
     let expected = brute_force_sparse(points, &vector, limit);
     let mut query = SparseQuery::new(vector);
     if let Some(before) = before {
@@ -180,8 +191,26 @@ fn search_sparse(db: &Db, model: &Model, random: &mut Random) {
         found.iter().map(|point| (point.id.clone(), point.score)).collect();
     assert_eq!(scored, expected, "{query:?}");
     for point in &found {
-        assert_eq!(point.payload.get("step").unwrap(), model[&point.id.as_number().unwrap()].2);
+        assert_eq!(point.payload.get("step").unwrap(), model[&point.id.as_number().unwrap()].3);
     }
+}
+
+/// Exact, whether all tokens are read or the sketches say which.
+fn search_multi(db: &Db, model: &Model, random: &mut Random) {
+    let (vector, limit) = (multi_vector(random, TOKEN_DIMS), 1 + random.below(30) as usize);
+    let points = model.iter().map(|(&id, (_, _, multi, _))| (id, multi));
+    let all: BTreeMap<PointId, f32> =
+        brute_force_multi(points.clone(), &vector, model.len()).into_iter().collect();
+    let expected = brute_force_multi(points, &vector, limit);
+    let query = MultiQuery::new(vector);
+    let params = SearchParams::new(limit).unwrap();
+    let found = db.collection().search_multi(&query, &params.with_exact(true)).unwrap().points;
+    let scored: Vec<(PointId, f32)> =
+        found.iter().map(|point| (point.id.clone(), point.score)).collect();
+    assert_eq!(scored, expected, "{query:?}");
+    let found = db.collection().search_multi(&query, &params).unwrap().points;
+    assert_eq!(found.len(), expected.len());
+    assert!(found.iter().all(|point| all[&point.id] == point.score));
 }
 
 fn check_all(db: &Db, model: &Model, metric: Metric) {
@@ -190,9 +219,10 @@ fn check_all(db: &Db, model: &Model, metric: Metric) {
     assert_eq!(scrolled, model.keys().copied().collect::<Vec<_>>());
     let ids: Vec<PointId> = model.keys().map(|&id| id.into()).collect();
     let stored = db.collection().get(&ids).unwrap();
-    for (stored, (vector, sparse, step)) in stored.iter().zip(model.values()) {
+    for (stored, (vector, sparse, multi, step)) in stored.iter().zip(model.values()) {
         let stored = stored.as_ref().unwrap();
         assert_eq!(stored.sparse("sparse"), Some(sparse).filter(|sparse| !sparse.is_empty()));
+        assert_eq!(stored.multi("multi"), Some(multi));
         assert_eq!(stored.payload.get("step").unwrap(), *step);
         if metric != Metric::Cosine {
             assert_eq!(&stored.vector("vector").unwrap(), vector);

@@ -2,8 +2,11 @@
 
 use std::collections::HashSet;
 
-use bigrain_engine::{CollectionConfig, Levels, Metric, Point, PointId, Query, SearchParams};
-use bigrain_tests::{Db, brute_force, clustered};
+use bigrain_engine::{
+    CollectionConfig, Levels, Metric, MultiFieldConfig, MultiQuery, Point, PointId, Query,
+    SearchParams,
+};
+use bigrain_tests::{Db, brute_force, clustered, topical_tokens};
 
 const ROWS: usize = 4000;
 const QUERIES: usize = 60;
@@ -57,4 +60,46 @@ fn more_levels_read_fewer_rows() {
     let rows_read: Vec<f64> =
         (1..=4).map(|levels| measure(Metric::Cosine, 384, levels, 0.99).rows_read).collect();
     assert!(rows_read.is_sorted_by(|a, b| a >= b), "{rows_read:?}");
+}
+
+/// The size of the smaller of FILIP's models: 49 patches of 256 dimensions, and captions of 12 tokens.
+#[test]
+fn sketches_find_what_every_token_would() {
+    const DOCUMENTS: usize = 2000;
+    const ASKED: usize = 100;
+    let config = CollectionConfig::of_multi(MultiFieldConfig::new("m", 256, Metric::Cosine));
+    let db = Db::temp(config, 4000);
+    let (documents, queries) = topical_tokens(7, (DOCUMENTS, 49), (ASKED, 12), 256);
+    let points = (0..).zip(documents);
+    let mut points = points.map(|(id, vector): (u64, _)| Point::empty(id).with_multi("m", vector));
+    while let Some(first) = points.next() {
+        let batch = [first].into_iter().chain(points.by_ref().take(199)).collect();
+        db.collection().upsert(batch).unwrap();
+    }
+    db.collection().flush().unwrap();
+    db.collection().compact().unwrap();
+    let info = &db.collection().info().multi[0];
+    let bytes = info.code_bytes as f64 / info.vectors as f64;
+    println!("{bytes:.1} bytes a document in memory");
+    assert!(info.vectors == DOCUMENTS as u64 && bytes <= 500.0, "{info:?}");
+    let search = |query: &MultiQuery, params: SearchParams| {
+        let found = db.collection().search_multi(query, &params).unwrap();
+        let ids: HashSet<PointId> = found.points.into_iter().map(|point| point.id).collect();
+        (ids, found.stats.rows_read)
+    };
+    let params = SearchParams::new(10).unwrap();
+    let queries: Vec<MultiQuery> = queries.into_iter().map(MultiQuery::new).collect();
+    let truth: Vec<_> = queries.iter().map(|q| search(q, params.with_exact(true)).0).collect();
+    for (verified, floor) in [(50, 0.95), (200, 0.99)] {
+        let params = params.with_oversampling(verified as f32 / 10.0).unwrap();
+        let mut found = 0;
+        for (query, truth) in queries.iter().zip(&truth) {
+            let (ids, rows_read) = search(query, params);
+            assert_eq!(rows_read, verified);
+            found += ids.intersection(truth).count();
+        }
+        let recall = found as f64 / (10 * ASKED) as f64;
+        println!("{verified} verified: recall {recall:.4} of the exact top 10");
+        assert!(recall >= floor, "{verified} verified: recall {recall}");
+    }
 }

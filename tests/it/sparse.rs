@@ -376,7 +376,7 @@ fn fields_of_the_other_kind_are_refused_by_name() {
     assert!(none.to_string().contains("the collection has no sparse fields"), "{none}");
     let only = three();
     let dense = only.collection().search(&Query::new(vec![1.0]), &params(1)).unwrap_err();
-    assert!(dense.to_string().contains("sparse fields only"), "{dense}");
+    assert!(dense.to_string().contains("no dense fields"), "{dense}");
     let diverse = params(1).with_diversity(Some(bigrain_engine::Diversity::new(0.5).unwrap()));
     let diverse = only.collection().search_sparse(&query(), &diverse).unwrap_err();
     assert_eq!(diverse.kind(), ErrorKind::InvalidArgument);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bigrain_engine::{Metric, PointId, SparseVector};
+use bigrain_engine::{Metric, MultiVector, PointId, SparseVector, normalize};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use tempfile::TempDir;
@@ -72,6 +72,35 @@ pub fn brute_force_sparse<'a>(
     scored
 }
 
+/// Returns one to twenty tokens of small whole numbers, so that halves hold them, sums are exact, and many
+/// scores are equal.
+#[must_use]
+pub fn multi_vector(random: &mut Random, dims: usize) -> MultiVector {
+    let tokens = 1 + random.below(20) as usize;
+    let values = (0..tokens * dims).map(|_| random.below(9) as f32 - 4.0).collect();
+    MultiVector::new(dims, values).expect("finite values")
+}
+
+/// Returns the `limit` points of largest MaxSim with `query`, with their scores; equal ones in the order
+/// of their ids.
+#[must_use]
+pub fn brute_force_multi<'a>(
+    points: impl IntoIterator<Item = (u64, &'a MultiVector)>,
+    query: &MultiVector,
+    limit: usize,
+) -> Vec<(PointId, f32)> {
+    let dot = |a: &[f32], b: &[f32]| -> f32 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
+    let score = |vector: &MultiVector| {
+        let best = |asked: &[f32]| vector.iter().map(|t| dot(asked, t)).fold(f32::MIN, f32::max);
+        query.iter().map(best).sum::<f32>() / query.tokens() as f32
+    };
+    let mut scored: Vec<(PointId, f32)> =
+        points.into_iter().map(|(id, vector)| (id.into(), score(vector))).collect();
+    scored.sort_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.cmp(b)));
+    scored.truncate(limit);
+    scored
+}
+
 /// Returns a temporary folder, in memory where the system has such a place: for what is made, looked
 /// at and thrown away many times.
 #[must_use]
@@ -89,6 +118,50 @@ pub fn clustered(seed: u64, count: usize, dims: usize) -> Vec<Vec<f32>> {
         centre.iter().map(|centre| centre + 0.6 * random.gaussian()).collect()
     };
     (0..count).map(|_| point()).collect()
+}
+
+/// Returns documents and queries of so many multi-vectors of so many tokens each: a document speaks of
+/// three to seven of forty topics, each in its own way, and a query of four; tokens scatter about that.
+/// All have length one. The mean of a document's tokens tells little of which one a query is nearest to.
+#[must_use]
+pub fn topical_tokens(
+    seed: u64,
+    (documents, tokens): (usize, usize),
+    (queries, asked): (usize, usize),
+    dims: usize,
+) -> (Vec<MultiVector>, Vec<MultiVector>) {
+    const TOPICS: u64 = 40;
+    let mut random = Random::new(seed);
+    let unit = |random: &mut Random| {
+        let mut vector = random.vector(dims);
+        normalize(&mut vector);
+        vector
+    };
+    let near = |centre: &[f32], distance: f32, random: &mut Random| {
+        let noise = unit(random);
+        let mut vector: Vec<f32> =
+            centre.iter().zip(noise).map(|(centre, noise)| centre + distance * noise).collect();
+        normalize(&mut vector);
+        vector
+    };
+    let topics: Vec<Vec<f32>> = (0..TOPICS).map(|_| unit(&mut random)).collect();
+    let mut of = |count: u64, tokens: usize| {
+        let own: Vec<Vec<f32>> = (0..count)
+            .map(|_| {
+                let topic = random.below(TOPICS) as usize;
+                near(&topics[topic], 0.6, &mut random)
+            })
+            .collect();
+        let mut values = Vec::with_capacity(tokens * dims);
+        for _ in 0..tokens {
+            let about = random.below(count) as usize;
+            values.extend(near(&own[about], 1.0, &mut random));
+        }
+        MultiVector::new(dims, values).expect("finite values")
+    };
+    let documents = (0..documents).map(|at| of(3 + at as u64 % 5, tokens)).collect();
+    let queries = (0..queries).map(|_| of(4, asked)).collect();
+    (documents, queries)
 }
 
 /// Returns the positions of the `limit` rows nearest to `query`, nearest first, computed in f64.

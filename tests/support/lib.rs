@@ -14,7 +14,10 @@ mod memory_group;
 mod soak;
 mod workload;
 
-pub use data::{Random, brute_force, brute_force_sparse, clustered, fast_folder, sparse_vector};
+pub use data::{
+    Random, brute_force, brute_force_multi, brute_force_sparse, clustered, fast_folder,
+    multi_vector, sparse_vector, topical_tokens,
+};
 pub use db::Db;
 pub use faults::{Control, Disk, Event, Record, Shim, Survival};
 pub use memory_group::MemoryGroup;

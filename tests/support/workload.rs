@@ -9,9 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bigrain_engine::{
-    Collection, CollectionConfig, Error, ErrorKind, Language, Metric, Payload, PayloadUpdate,
-    Point, PointId, Query, SearchParams, SparseFieldConfig, SparseQuery, SparseVector, TextField,
-    TextQuery,
+    Collection, CollectionConfig, Error, ErrorKind, Language, Metric, MultiFieldConfig, MultiQuery,
+    MultiVector, Payload, PayloadUpdate, Point, PointId, Query, SearchParams, SparseFieldConfig,
+    SparseQuery, SparseVector, TextField, TextQuery,
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,10 @@ const WORDS: &str = "words";
 /// The field of sparse vectors, and the dimension that all of them share.
 const SPARSE: &str = "sparse";
 const SHARED: u32 = 7;
+
+/// The field of multi-vectors, and their dimensions.
+const MULTI: &str = "multi";
+const TOKEN_DIMS: usize = 4;
 
 /// Which points exist, and how.
 pub type Model = BTreeMap<u64, Written>;
@@ -139,7 +143,9 @@ impl Operation {
 pub fn workload_config() -> CollectionConfig {
     let words = TextField::new(WORDS, Language::English).expect("path");
     let sparse = SparseFieldConfig::new(SPARSE);
-    CollectionConfig::new(DIMS, Metric::Dot).with_sparse(sparse).with_text(words)
+    let multi = MultiFieldConfig::new(MULTI, TOKEN_DIMS, Metric::Dot);
+    let config = CollectionConfig::new(DIMS, Metric::Dot).with_sparse(sparse);
+    config.with_multi(multi).with_text(words)
 }
 
 /// Everything about a point follows from its id and version, so that a mix of two is found out.
@@ -147,7 +153,15 @@ fn point(id: u64, version: u64) -> Point {
     let words = format!("points of v{version}");
     let payload = Payload::new().with("version", version).with(WORDS, words);
     let point = Point::new(id, vector(id, version)).with_payload(payload);
-    point.with_sparse(SPARSE, sparse(id, version))
+    point.with_sparse(SPARSE, sparse(id, version)).with_multi(MULTI, multi(id, version))
+}
+
+/// Returns some tokens whose components halves hold exactly.
+fn multi(id: u64, version: u64) -> MultiVector {
+    let mut random = Random::new(version << 32 | id);
+    let count = TOKEN_DIMS * (1 + random.below(20) as usize);
+    let values = (0..count).map(|_| random.below(33) as f32 - 16.0).collect();
+    MultiVector::new(TOKEN_DIMS, values).expect("finite")
 }
 
 /// Returns a vector of the shared dimension, one of its version, and some others.
@@ -321,6 +335,7 @@ pub fn read_consistent(collection: &Collection) -> Result<Model, String> {
     }
     check_words(collection, &found)?;
     check_sparse(collection, &found)?;
+    check_multi(collection, &found)?;
     Ok(found)
 }
 
@@ -344,6 +359,31 @@ fn check_sparse(collection: &Collection, model: &Model) -> Result<(), String> {
     let expected: Vec<u64> = of_version.collect();
     if found != expected {
         return Err(format!("version {version} is of {expected:?}, sparse vectors find {found:?}"));
+    }
+    Ok(())
+}
+
+/// A multi-vector finds every point, scored as the one that it must have.
+fn check_multi(collection: &Collection, model: &Model) -> Result<(), String> {
+    let tokens = MultiVector::new(TOKEN_DIMS, vec![1.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.5, 0.0]);
+    let asked = tokens.expect("finite");
+    let params = SearchParams::new(1000).expect("params");
+    let found = collection.search_multi(&MultiQuery::new(asked.clone()), &params);
+    let found = found.map_err(|error| error.to_string())?.points;
+    if found.len() != model.len() {
+        return Err(format!("{} points, multi-vectors find {}", model.len(), found.len()));
+    }
+    for point in found {
+        let id = point.id.as_number().ok_or("an id that nobody wrote")?;
+        let written = model.get(&id).ok_or_else(|| format!("multi-vectors find point {id}"))?;
+        // Of small integers and halves, so that sums are exact.
+        let stored = multi(id, written.version);
+        let dot = |a: &[f32], b: &[f32]| -> f32 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
+        let best = |asked: &[f32]| stored.iter().map(|t| dot(asked, t)).fold(f32::MIN, f32::max);
+        let expected = asked.iter().map(best).sum::<f32>() / asked.tokens() as f32;
+        if point.score != expected {
+            return Err(format!("point {id} scores {}, expected {expected}", point.score));
+        }
     }
     Ok(())
 }
@@ -387,6 +427,9 @@ fn read_all(collection: &Collection) -> Result<Model, String> {
             }
             if point.sparse(SPARSE) != Some(&sparse(id, version)) {
                 return Err(format!("sparse vector and payload of point {id} disagree"));
+            }
+            if point.multi(MULTI) != Some(&multi(id, version)) {
+                return Err(format!("multi-vector and payload of point {id} disagree"));
             }
             found.insert(id, Written { version, mark: number("mark").unwrap_or(0) });
         }

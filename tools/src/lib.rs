@@ -13,6 +13,7 @@
 //! | [`fusing`] | how results of vectors and words are fused best |
 //! | [`sampling`], [`queries`] | some stored points; texts that are asked, as vectors |
 //! | [`code`] | code of a folder: found, indexed by blocks, made into questions |
+//! | [`pictures`] | pictures of a folder: found with their captions, indexed, shown on a page |
 //! | [`functions`], [`rust_sources`] | documented functions in Rust sources |
 //! | [`encode_bench`], [`peer`] | tokens a second, beside another program |
 //! | [`hits`], [`footprint`], [`human`], [`table`], [`progress`] | what people see |
@@ -39,6 +40,7 @@ pub mod machine;
 pub mod matrix;
 pub mod model;
 pub mod peer;
+pub mod pictures;
 pub mod plot;
 pub mod progress;
 pub mod queries;

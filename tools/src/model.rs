@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
-use bigrain_encoders::{OpenOptions, Runtime, SentenceEncoder, TextEncoder};
+use bigrain_encoders::{ImageModel, OpenOptions, Runtime, SentenceEncoder, TextEncoder};
 use bigrain_engine::Collection;
 
 use crate::session::cache_dir;
@@ -30,7 +30,7 @@ impl Model {
         Self { name: name.into(), encoder }
     }
 
-    /// Opens a model folder; its threads are `threads`, or with 0 one for each core.
+    /// Opens a model folder, of a model for images its text side; its threads are `threads`, or with 0 one for each core.
     ///
     /// # Errors
     ///
@@ -40,9 +40,13 @@ impl Model {
             || format!("open model {} (expected a sentence-transformers folder)", folder.display());
         let folder = folder.canonicalize().with_context(context)?;
         let runtime = Runtime::new(threads)?;
-        let encoder = SentenceEncoder::open(&folder, &OpenOptions::default(), runtime)
-            .with_context(context)?;
-        Ok(Self::new(folder.to_string_lossy(), Arc::new(encoder)))
+        let encoder: Arc<dyn TextEncoder> = if ImageModel::recognizes(&folder) {
+            ImageModel::open(&folder, runtime).with_context(context)?.text_encoder()
+        } else {
+            let options = OpenOptions::default();
+            Arc::new(SentenceEncoder::open(&folder, &options, runtime).with_context(context)?)
+        };
+        Ok(Self::new(folder.to_string_lossy(), encoder))
     }
 
     /// Opens the folder named on the command line, or else the default model.

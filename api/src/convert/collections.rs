@@ -23,6 +23,7 @@ pub(crate) fn collection_info(info: engine::CollectionInfo) -> proto::Collection
         flushing: info.flushing.map(flush_info),
         merging: info.merging.map(merge_info),
         sparse_fields: info.sparse.into_iter().map(sparse_field_info).collect(),
+        multi_fields: info.multi.into_iter().map(multi_field_info).collect(),
         hybrid_fit_json: info.hybrid_fit.as_ref().and_then(fit_json),
         named_hybrid_fits_json: info
             .named_hybrid_fits
@@ -49,6 +50,11 @@ fn merge_info(info: engine::MergeInfo) -> proto::MergeInfo {
 fn sparse_field_info(info: engine::SparseFieldInfo) -> proto::SparseFieldInfo {
     let engine::SparseFieldInfo { name, vectors, components, disk_bytes, .. } = info;
     proto::SparseFieldInfo { name, vectors, components, disk_bytes }
+}
+
+fn multi_field_info(info: engine::MultiFieldInfo) -> proto::MultiFieldInfo {
+    let engine::MultiFieldInfo { name, vectors, sketch_codes, code_bytes, disk_bytes, .. } = info;
+    proto::MultiFieldInfo { name, vectors, sketch_codes, code_bytes, disk_bytes }
 }
 
 fn field_info(info: engine::FieldInfo) -> proto::FieldInfo {

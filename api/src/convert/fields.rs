@@ -2,8 +2,8 @@
 
 use bigrain_engine as engine;
 use bigrain_engine::{
-    DenseFormat, EmbeddingSpaceId, FieldConfig, Language, Levels, Metric, SparseFieldConfig,
-    SparseModifier, TextField,
+    DenseFormat, EmbeddingSpaceId, FieldConfig, Language, Levels, Metric, MultiFieldConfig,
+    SparseFieldConfig, SparseModifier, TextField,
 };
 use tonic::Status;
 
@@ -39,15 +39,33 @@ fn sparse_field_message(config: &SparseFieldConfig) -> proto::SparseFieldConfig 
     proto::SparseFieldConfig { name: config.name.clone(), modifier: modifier.into() }
 }
 
+/// Reads a multi-vector field.
+pub(crate) fn multi_field(message: &proto::MultiFieldConfig) -> Result<MultiFieldConfig, Status> {
+    let metric = metric(message.metric)?;
+    let mut field = MultiFieldConfig::new(&message.name, message.dims as usize, metric);
+    if let Some(tokens) = message.sketch_tokens {
+        field = field.with_sketch_tokens(u8::try_from(tokens).unwrap_or(u8::MAX));
+    }
+    if let Some(space) = space(message.space.as_deref())? {
+        field = field.with_space(space);
+    }
+    Ok(match &message.model {
+        Some(model) => field.with_model(model),
+        None => field,
+    })
+}
+
 /// Returns the dense fields that a collection's configuration describes, the first one first; none
-/// where all fields are sparse.
+/// where no field is dense.
 pub(crate) fn field_messages(config: proto::CollectionConfig) -> Vec<proto::FieldConfig> {
     let nothing = proto::CollectionConfig {
         sparse_fields: config.sparse_fields.clone(),
+        multi_fields: config.multi_fields.clone(),
         text_fields: config.text_fields.clone(),
         ..proto::CollectionConfig::default()
     };
-    if !config.sparse_fields.is_empty() && config == nothing {
+    let has_others = !config.sparse_fields.is_empty() || !config.multi_fields.is_empty();
+    if has_others && config == nothing {
         return Vec::new();
     }
     let first = proto::FieldConfig {
@@ -137,9 +155,15 @@ fn metric(number: i32) -> Result<Metric, Status> {
 pub(super) fn config_message(config: &engine::CollectionConfig) -> proto::CollectionConfig {
     let text_fields = config.texts().iter().map(text_field_message).collect();
     let sparse_fields = config.sparse().iter().map(sparse_field_message).collect();
+    let multi_fields = config.multi().iter().map(multi_field_message).collect();
     let mut fields = config.fields().iter().map(field_message);
     let Some(first) = fields.next() else {
-        return proto::CollectionConfig { text_fields, sparse_fields, ..Default::default() };
+        return proto::CollectionConfig {
+            text_fields,
+            sparse_fields,
+            multi_fields,
+            ..Default::default()
+        };
     };
     proto::CollectionConfig {
         dims: first.dims,
@@ -153,17 +177,32 @@ pub(super) fn config_message(config: &engine::CollectionConfig) -> proto::Collec
         other_fields: fields.collect(),
         text_fields,
         sparse_fields,
+        multi_fields,
     }
 }
 
-fn field_message(config: &FieldConfig) -> proto::FieldConfig {
-    let metric = match config.metric {
+fn multi_field_message(config: &MultiFieldConfig) -> proto::MultiFieldConfig {
+    proto::MultiFieldConfig {
+        name: config.name.clone(),
+        dims: small(config.dims),
+        metric: metric_message(config.metric).into(),
+        sketch_tokens: Some(config.sketch_tokens.into()),
+        space: config.space.map(|space| space.to_string()),
+        model: config.model.clone(),
+    }
+}
+
+fn metric_message(metric: Metric) -> proto::Metric {
+    match metric {
         Metric::Cosine => proto::Metric::Cosine,
         Metric::Dot => proto::Metric::Dot,
         Metric::L2 => proto::Metric::L2,
         // A metric the protocol cannot name yet.
         _ => proto::Metric::Unspecified,
-    };
+    }
+}
+
+fn field_message(config: &FieldConfig) -> proto::FieldConfig {
     let dense = match config.dense {
         DenseFormat::F32 => proto::DenseFormat::F32,
         DenseFormat::F16 => proto::DenseFormat::F16,
@@ -174,7 +213,7 @@ fn field_message(config: &FieldConfig) -> proto::FieldConfig {
     proto::FieldConfig {
         name: config.name.clone(),
         dims: small(config.dims),
-        metric: metric.into(),
+        metric: metric_message(config.metric).into(),
         levels: Some(u32::from(config.levels.get())),
         space: config.space.map(|space| space.to_string()),
         model: config.model.clone(),
@@ -209,11 +248,17 @@ mod tests {
             let words = TextField::new("title", Language::English).unwrap().and("body").unwrap();
             let words = words.without_stop_words();
             let sparse = SparseFieldConfig::new("splade");
+            let multi = MultiFieldConfig::new("patches", 256, Metric::Dot)
+                .with_sketch_tokens(9)
+                .with_space(space)
+                .with_model("filip");
             let config = engine::CollectionConfig::of(text)
                 .with_field(image)
                 .with_sparse(sparse.clone())
+                .with_multi(multi.clone())
                 .with_text(words.clone());
             assert_eq!(sparse_fields(&config_message(&config)).unwrap(), [sparse]);
+            assert_eq!(multi_field(&config_message(&config).multi_fields[0]).unwrap(), multi);
             let texts = &config_message(&config).text_fields;
             assert_eq!(text_field(&texts[0]).unwrap(), words);
             let read = |message: proto::FieldConfig| {

@@ -33,7 +33,7 @@ pub(crate) use answers::{
 pub(crate) use collections::{collection_description, collection_info, hybrid_fit};
 pub(crate) use encoding::{encode_reply, model_info, text_kind};
 pub(crate) use fields::{
-    field_config, field_messages, space, sparse_field, sparse_fields, text_field,
+    field_config, field_messages, multi_field, space, sparse_field, sparse_fields, text_field,
 };
 pub(crate) use ids::{id_message, point_id, point_ids};
 pub(crate) use points::{
@@ -41,7 +41,7 @@ pub(crate) use points::{
     upsert_reply,
 };
 pub(crate) use searching::{
-    filter, query, search_params, search_reply, sparse_query, with_payload,
+    filter, multi_query, query, search_params, search_reply, sparse_query, with_payload,
 };
 
 pub(super) fn invalid(error: impl Display) -> Status {

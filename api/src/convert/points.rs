@@ -4,11 +4,12 @@ use std::fmt::Display;
 
 use bigrain_engine as engine;
 use bigrain_engine::{
-    Condition, Conditions, EmbeddingSpaceId, Payload, PayloadUpdate, SeqNo, SparseVector,
+    Condition, Conditions, EmbeddingSpaceId, MultiVector, PatchGrid, Payload, PayloadUpdate, SeqNo,
+    SparseVector,
 };
 use tonic::Status;
 
-use super::{at, id_message, invalid, point_id, space};
+use super::{at, id_message, invalid, point_id, small, space};
 use crate::{proto, status};
 
 /// Reads points to store; an error names the position.
@@ -35,7 +36,20 @@ fn point(
         let (field, values, space) = (None, message.vector, first_space);
         point.vectors.push(engine::PointVector { field, values, space });
     }
-    for proto::NamedVector { field, values, space: of, sparse } in message.vectors {
+    for proto::NamedVector { field, values, space: of, sparse, multi } in message.vectors {
+        if let Some(multi) = multi {
+            if !values.is_empty() || sparse.is_some() {
+                return Err(Status::invalid_argument(format!(
+                    "field {field:?}: expected one vector, found a multi-vector beside another"
+                )));
+            }
+            let vector = multi_vector(multi).map_err(|status| {
+                Status::new(status.code(), format!("field {field:?}: {}", status.message()))
+            })?;
+            let space = space(of.as_deref())?;
+            point.multi.push(engine::MultiPointVector { field, vector, space });
+            continue;
+        }
         if let Some(sparse) = sparse {
             if !values.is_empty() || of.is_some() {
                 return Err(Status::invalid_argument(format!(
@@ -57,6 +71,27 @@ fn point(
 /// Reads a sparse vector.
 pub(super) fn sparse_vector(message: proto::SparseVector) -> Result<SparseVector, Status> {
     SparseVector::new(message.indices, message.values).map_err(invalid)
+}
+
+/// Reads a multi-vector.
+pub(super) fn multi_vector(message: proto::MultiVector) -> Result<MultiVector, Status> {
+    let proto::MultiVector { dims, values, grid } = message;
+    let vector = MultiVector::new(dims as usize, values).map_err(invalid)?;
+    let Some(proto::PatchGrid { height, width }) = grid else { return Ok(vector) };
+    let side = |side: u32| {
+        u8::try_from(side)
+            .map_err(|_| invalid(format!("a grid of {height} by {width} patches: at most 255")))
+    };
+    let grid = PatchGrid { height: side(height)?, width: side(width)? };
+    vector.with_grid(grid).map_err(invalid)
+}
+
+fn multi_message(vector: &MultiVector) -> proto::MultiVector {
+    let grid = vector
+        .grid()
+        .map(|grid| proto::PatchGrid { height: grid.height.into(), width: grid.width.into() });
+    let (dims, values) = (small(vector.dims()), vector.values().to_vec());
+    proto::MultiVector { dims, values, grid }
 }
 
 fn sparse_message(vector: &SparseVector) -> proto::SparseVector {
@@ -159,6 +194,12 @@ pub(crate) fn stored_point(
         if parts.vectors {
             let (field, sparse) = (field.to_string(), Some(sparse_message(&vector)));
             message.vectors.push(proto::NamedVector { field, sparse, ..Default::default() });
+        }
+    }
+    for engine::StoredMultiVector { field, vector } in point.multi {
+        if parts.vectors {
+            let (field, multi) = (field.to_string(), Some(multi_message(&vector)));
+            message.vectors.push(proto::NamedVector { field, multi, ..Default::default() });
         }
     }
     Ok(message)

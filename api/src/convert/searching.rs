@@ -1,10 +1,12 @@
 //! How to search, what for, and what was found.
 
 use bigrain_engine as engine;
-use bigrain_engine::{Diversity, EmbeddingSpaceId, Filter, Query, SearchParams, SparseQuery};
+use bigrain_engine::{
+    Diversity, EmbeddingSpaceId, Filter, MultiQuery, Query, SearchParams, SparseQuery,
+};
 use tonic::Status;
 
-use super::points::{payload_message, sparse_vector};
+use super::points::{multi_vector, payload_message, sparse_vector};
 use super::{id_message, invalid, micros};
 use crate::proto;
 
@@ -72,6 +74,22 @@ pub(crate) fn sparse_query(
     let query = SparseQuery::new(sparse_vector(vector)?);
     Ok(match field {
         Some(field) => query.in_field(field),
+        None => query,
+    })
+}
+
+/// Reads a query by a multi-vector.
+pub(crate) fn multi_query(
+    vector: proto::MultiVector,
+    field: Option<String>,
+    space: Option<EmbeddingSpaceId>,
+) -> Result<MultiQuery, Status> {
+    let mut query = MultiQuery::new(multi_vector(vector)?);
+    if let Some(field) = field {
+        query = query.in_field(field);
+    }
+    Ok(match space {
+        Some(space) => query.in_space(space),
         None => query,
     })
 }

@@ -179,18 +179,25 @@ fn create(context: &Context, request: CreateCollectionRequest) -> Result<Collect
         request.config.ok_or_else(|| Status::invalid_argument("collection config is missing"))?;
     let texts: Vec<_> =
         config.text_fields.iter().map(convert::text_field).collect::<Result<_, _>>()?;
+    let multi = config.multi_fields.iter().map(convert::multi_field);
+    let mut multi = multi.collect::<Result<Vec<_>, _>>()?.into_iter();
     let mut sparse = convert::sparse_fields(&config)?.into_iter();
     let mut fields = convert::field_messages(config).into_iter();
-    let mut config = match fields.next() {
-        Some(first) => CollectionConfig::of(field_config(context, first)?),
-        None => CollectionConfig::of_sparse(
-            sparse.next().ok_or_else(|| Status::internal("a collection without fields"))?,
+    let mut config = match (fields.next(), sparse.next()) {
+        (Some(first), next) => {
+            let config = CollectionConfig::of(field_config(context, first)?);
+            next.into_iter().fold(config, CollectionConfig::with_sparse)
+        }
+        (None, Some(first)) => CollectionConfig::of_sparse(first),
+        (None, None) => CollectionConfig::of_multi(
+            multi.next().ok_or_else(|| Status::internal("a collection without fields"))?,
         ),
     };
     for field in fields {
         config = config.with_field(field_config(context, field)?);
     }
     let config = sparse.fold(config, CollectionConfig::with_sparse);
+    let config = multi.fold(config, CollectionConfig::with_multi);
     let config = texts.into_iter().fold(config, CollectionConfig::with_text);
     let collection =
         context.engine.create_collection(&request.name, config).map_err(status::from_engine)?;
@@ -199,12 +206,17 @@ fn create(context: &Context, request: CreateCollectionRequest) -> Result<Collect
 
 fn add_field(context: &Context, request: AddFieldRequest) -> Result<CollectionInfo, Status> {
     let collection = context.collection(&request.collection)?;
-    match (request.field, request.sparse_field) {
-        (Some(field), None) => collection.add_field(field_config(context, field)?),
-        (None, Some(field)) => collection.add_sparse_field(convert::sparse_field(&field)?),
-        (None, None) => return Err(Status::invalid_argument("field config is missing")),
-        (Some(_), Some(_)) => {
+    match (request.field, request.sparse_field, request.multi_field) {
+        (Some(field), None, None) => collection.add_field(field_config(context, field)?),
+        (None, Some(field), None) => collection.add_sparse_field(convert::sparse_field(&field)?),
+        (None, None, Some(field)) => collection.add_multi_field(convert::multi_field(&field)?),
+        (None, None, None) => return Err(Status::invalid_argument("field config is missing")),
+        (Some(_), Some(_), None) => {
             let reason = "expected either a field or a sparse field: found both";
+            return Err(Status::invalid_argument(reason));
+        }
+        (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => {
+            let reason = "expected a multi-vector field or another one: found both";
             return Err(Status::invalid_argument(reason));
         }
     }

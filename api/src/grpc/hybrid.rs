@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bigrain_engine::{
-    Cancel, Filter, Fusion, HybridQuery, Query, SearchParams, SparseQuery, TextQuery,
+    Cancel, Filter, Fusion, HybridQuery, MultiQuery, Query, SearchParams, SparseQuery, TextQuery,
 };
 use tonic::Status;
 
 use super::search::SearchService;
 use crate::proto::hybrid_part::Search;
 use crate::proto::{
-    HybridPart, HybridSparse, HybridText, HybridVector, HybridWords, SearchHybridRequest,
-    SearchOptions, SearchReply, SearchWordsRequest,
+    HybridMulti, HybridPart, HybridSparse, HybridText, HybridVector, HybridWords,
+    SearchHybridRequest, SearchOptions, SearchReply, SearchWordsRequest,
 };
 use crate::{convert, status};
 
@@ -30,6 +30,7 @@ enum Weights {
 enum Part {
     Vector(Query),
     Sparse(SparseQuery),
+    Multi(MultiQuery),
     Words(TextQuery),
 }
 
@@ -165,11 +166,16 @@ impl SearchService {
             Some(Search::Sparse(HybridSparse { vector, field })) => {
                 Ok(Part::Sparse(convert::sparse_query(vector.unwrap_or_default(), field)?))
             }
+            Some(Search::Multi(HybridMulti { vector, field, space })) => {
+                let space = convert::space(space.as_deref())?;
+                let vector = vector.unwrap_or_default();
+                Ok(Part::Multi(convert::multi_query(vector, field, space)?))
+            }
             Some(Search::Words(HybridWords { text, text_field })) => {
                 Ok(Part::Words(text_query(text, text_field)))
             }
             None => {
-                let reason = "search is missing: expected vector, sparse, text or words";
+                let reason = "search is missing: expected vector, sparse, multi, text or words";
                 Err(Status::invalid_argument(reason))
             }
         }
@@ -219,6 +225,7 @@ fn hybrid_query(
     Ok(parts.fold(HybridQuery::new(fusion), |query, (part, weight)| match part {
         Part::Vector(vector) => query.with_vector(vector.with_cancel(cancel.clone()), weight),
         Part::Sparse(vector) => query.with_sparse(vector.with_cancel(cancel.clone()), weight),
+        Part::Multi(vector) => query.with_multi(vector.with_cancel(cancel.clone()), weight),
         Part::Words(text) => query.with_text(text.with_cancel(cancel.clone()), weight),
     }))
 }

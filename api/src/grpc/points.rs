@@ -339,6 +339,7 @@ mod tests {
             id: PointId::from(id),
             vectors: ["v", "w"].map(vector).into(),
             sparse: Vec::new(),
+            multi: Vec::new(),
             payload: payload.clone(),
             seq: SeqNo(1),
         };

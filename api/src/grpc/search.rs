@@ -196,13 +196,22 @@ impl QueryVector {
     pub fn of(request: &SearchRequest) -> Result<Self, Status> {
         let filter = convert::filter(request.filter_json.as_deref())?;
         let (field, space) = (request.field.clone(), convert::space(request.space.as_deref())?);
-        let query = match &request.sparse {
-            None => convert::query(request.vector.clone(), field, space).into(),
-            Some(_) if !request.vector.is_empty() || space.is_some() => {
+        let query = match (&request.sparse, &request.multi) {
+            (None, None) => convert::query(request.vector.clone(), field, space).into(),
+            (Some(_), Some(_)) => {
+                let reason = "expected a sparse vector or a multi-vector: found both";
+                return Err(Status::invalid_argument(reason));
+            }
+            (None, Some(_)) if !request.vector.is_empty() => {
+                let reason = "expected a vector or a multi-vector: found both";
+                return Err(Status::invalid_argument(reason));
+            }
+            (None, Some(multi)) => convert::multi_query(multi.clone(), field, space)?.into(),
+            (Some(_), None) if !request.vector.is_empty() || space.is_some() => {
                 let reason = "expected a vector or a sparse vector: found both";
                 return Err(Status::invalid_argument(reason));
             }
-            Some(sparse) => convert::sparse_query(sparse.clone(), field)?.into(),
+            (Some(sparse), None) => convert::sparse_query(sparse.clone(), field)?.into(),
         };
         Ok(Self { query, filter })
     }

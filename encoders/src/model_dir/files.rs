@@ -37,7 +37,7 @@ pub(crate) enum TokenizerFiles {
 
 impl TokenizerFiles {
     /// Finds them in a folder.
-    pub(super) fn find(folder: &Path) -> Result<Self, ModelDirError> {
+    pub(crate) fn find(folder: &Path) -> Result<Self, ModelDirError> {
         let [json, words, vocab, merges] =
             ["tokenizer.json", "vocab.txt", "vocab.json", "merges.txt"]
                 .map(|name| folder.join(name));
@@ -138,7 +138,7 @@ pub(super) fn read_json_if_there<T: DeserializeOwned>(
 }
 
 /// Reads the JSON in a file's bytes.
-pub(super) fn parse_json<T: DeserializeOwned>(
+pub(crate) fn parse_json<T: DeserializeOwned>(
     path: &Path,
     bytes: &[u8],
 ) -> Result<T, ModelDirError> {

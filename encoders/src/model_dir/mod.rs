@@ -38,7 +38,7 @@ pub use dense::{DenseActivation, DenseModule};
 pub use error::ModelDirError;
 pub(crate) use files::TokenizerFiles;
 use files::read_json_if_there;
-pub(crate) use files::{is_there, read, weights};
+pub(crate) use files::{is_there, parse_json, read, weights};
 use modules::{Modules, PromptConfig};
 
 /// What a caller decides rather than the folder. Default: the folder decides.

@@ -2,7 +2,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::approx::{gelu, gelu_tanh, quick_gelu, sin};
+use super::approx::{exp2, gelu, gelu_tanh, quick_gelu, sin};
 
 /// A function of each value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,10 @@ pub(crate) enum Activation {
     QuickGelu,
     /// `max(x, 0)`.
     Relu,
+    /// `max(x, 0)`, at most 6.
+    Relu6,
+    /// `x σ(x)`, also called SiLU.
+    Swish,
     /// `sin x`.
     Sine,
 }
@@ -30,13 +34,21 @@ impl Activation {
             Self::GeluTanh => gelu_tanh(simd, x),
             Self::QuickGelu => quick_gelu(simd, x),
             Self::Relu => simd.max_f32s(x, simd.splat_f32s(0.0)),
+            Self::Relu6 => {
+                simd.min_f32s(simd.max_f32s(x, simd.splat_f32s(0.0)), simd.splat_f32s(6.0))
+            }
+            Self::Swish => {
+                let power =
+                    exp2(simd, simd.mul_f32s(x, simd.splat_f32s(-std::f32::consts::LOG2_E)));
+                simd.div_f32s(x, simd.add_f32s(power, simd.splat_f32s(1.0)))
+            }
             Self::Sine => sin(simd, x),
         }
     }
 }
 
 /// Replaces each value by its activation.
-pub(super) fn activate(arch: Arch, activation: Activation, values: &mut [f32]) {
+pub(crate) fn activate(arch: Arch, activation: Activation, values: &mut [f32]) {
     arch.dispatch(Pass { activation, values });
 }
 
@@ -99,6 +111,21 @@ mod tests {
                 let mut out = values.clone();
                 activate(arch, Activation::None, &mut out);
                 assert_eq!(out, values);
+            }
+        }
+    }
+
+    #[test]
+    fn swish_and_the_clipped_line_are_what_they_say() {
+        let values: Vec<f32> = (0..61).map(|i| i as f32 * 0.5 - 15.0).collect();
+        for arch in [Arch::new(), Arch::Scalar] {
+            let (mut swish, mut clipped) = (values.clone(), values.clone());
+            activate(arch, Activation::Swish, &mut swish);
+            activate(arch, Activation::Relu6, &mut clipped);
+            for ((&x, swish), clipped) in values.iter().zip(swish).zip(clipped) {
+                let expected = f64::from(x) / (1.0 + (-f64::from(x)).exp());
+                assert!((f64::from(swish) - expected).abs() < 2e-6, "{x}: {swish} {expected}");
+                assert_eq!(clipped, x.clamp(0.0, 6.0));
             }
         }
     }

@@ -62,6 +62,15 @@ impl<'a> Tensors<'a> {
         Ok(tensors)
     }
 
+    /// The tensors whose names start with `prefix`, without it: one of the models in a checkpoint.
+    pub(crate) fn under(&self, prefix: &str) -> Self {
+        let inner = |(name, tensor): (&String, &StoredTensor<'a>)| {
+            Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone()))
+        };
+        let stored = self.stored.iter().filter_map(inner).collect();
+        Self { path: self.path.clone(), stored, observations: None }
+    }
+
     /// Checks that every tensor of a model is there, in its shape; the error also tells which are of
     /// no use to it.
     pub(crate) fn check_model(&self, specs: &[TensorSpec]) -> Result<(), WeightsError> {
@@ -303,6 +312,17 @@ mod tests {
         assert_eq!(tensors.read("c.LayerNorm.weight").unwrap(), [3.0]);
         let error = tensors.read("ids").unwrap_err().to_string();
         assert_eq!(error, "tensor ids: expected f32, f16 or bf16, got I64");
+    }
+
+    #[test]
+    fn the_tensors_of_one_model_among_several_lose_their_prefix() {
+        let bytes = file(&[
+            ("text_model.a", Dtype::F32, vec![1], 1.5f32.to_le_bytes().to_vec()),
+            ("vision_model.b", Dtype::F32, vec![1], vec![0; 4]),
+        ]);
+        let tensors = Tensors::parse(Path::new("m"), &bytes).unwrap().under("text_model.");
+        assert_eq!(tensors.read("a").unwrap(), [1.5]);
+        assert!(tensors.unused(&[spec("a", &[1])]).is_empty());
     }
 
     #[test]

@@ -72,7 +72,10 @@ fn missing_files_are_named() {
     for (name, message) in [
         ("config.json", "read config.json"),
         ("vocab.txt", "has no tokenizer.json, vocab.txt, or vocab.json with merges.txt"),
-        ("model.safetensors", "or a single file that ends in .safetensors, .pt, .pth, .tar or .bin"),
+        (
+            "model.safetensors",
+            "or a single file that ends in .safetensors, .pt, .pth, .tar or .bin",
+        ),
     ] {
         let folder = ModelFolder::new("bert-tiny");
         std::fs::remove_file(folder.path(name)).unwrap();

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 #![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 
+mod class_names;
 mod clip;
 mod cross;
 mod families;

@@ -4,6 +4,7 @@
 //! ```text
 //!  QueryCode ──> candidates (codes.<field>, resident) ──> offsets, best bound first
 //!  query     ──> verify     (dense.<field>, on disk)  ──> exact similarities, the best k
+//!  query tokens ─> multi    (sketches.<field>, tokens.<field>) ──> offsets, exact MaxSim
 //!  positions ──> order      (order.<field>)           ──> offsets, where a field has its own order
 //!  offsets   ──> ids        (ids)                     ──> PointIds
 //! ```
@@ -26,6 +27,7 @@ pub mod dense;
 mod error;
 pub mod ids;
 pub mod lists;
+pub mod multi;
 pub mod order;
 mod scanner;
 pub mod sparse;

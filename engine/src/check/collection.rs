@@ -211,6 +211,15 @@ impl Check<'_, '_, '_> {
                 self.findings.damage(error);
             }
         }
+        for (field, tokens) in &head.multi {
+            let actual = tokens.view().header().dims();
+            let dims = self.subject.fields.get_multi(*field).map(|field| field.config.dims);
+            if let Err(error) = self.subject.schema.check_stored(*field, FieldKind::Multi, id) {
+                self.findings.damage(error);
+            } else if dims.is_some_and(|dims| dims != actual) {
+                self.findings.damage(format!("point {id}: stored tokens have {actual} dimensions"));
+            }
+        }
     }
 
     /// Checks that a point and its row of a segment name each other.

@@ -14,7 +14,9 @@ use bigrain_types::{SegmentId, TextField};
 use super::Collection;
 use super::handle::Shared;
 use super::state::State;
-use crate::field::{Field, FieldConfig, Schema, SparseField, SparseFieldConfig};
+use crate::field::{
+    Field, FieldConfig, MultiField, MultiFieldConfig, Schema, SparseField, SparseFieldConfig,
+};
 use crate::{Error, ErrorKind, HybridFit, Result};
 
 impl Collection {
@@ -51,7 +53,23 @@ impl Collection {
         })
     }
 
-    /// Drops a vector field, dense or sparse, with all vectors in it. When this returns, they are gone from every later
+    /// Adds a multi-vector field behind the others; no point has a vector in it yet. When this returns,
+    /// the field is on disk.
+    ///
+    /// # Errors
+    ///
+    /// As [`add_field`](Self::add_field).
+    pub fn add_multi_field(&self, config: MultiFieldConfig) -> Result<()> {
+        let shared = &*self.0;
+        shared.run("add a field to", || {
+            shared.alter(|schema, _| {
+                let field = Arc::new(MultiField::new(schema.add_multi(config)?)?);
+                Ok(move |state: &mut State| state.add_multi_field(field))
+            })
+        })
+    }
+
+    /// Drops a vector field of any kind, with all vectors in it. When this returns, they are gone from every later
     /// search and read, and no field of the same name brings them back; the room on disk is given
     /// back when segments are rewritten. Points stay, even those that had no other vector.
     ///

@@ -10,7 +10,7 @@ use bigrain_types::{SegmentId, SeqNo};
 use super::handle::Shared;
 use crate::Result;
 use crate::error::Doing;
-use crate::field::Field;
+use crate::field::{Field, MultiField};
 use crate::segment::{
     BuildMemory, BuiltSegment, Segment, SegmentInput, SegmentParams, build_segment,
 };
@@ -64,10 +64,13 @@ impl Shared {
             let rows = points as u64 * 4 * field.config.dims as u64;
             index.max(rows.min(memory.window_bytes as u64))
         };
+        let of_multi = |field: &Arc<MultiField>| field.build(0).memory_bytes(points);
+        let of_multi = fields.multi().map(of_multi);
         let points = points as u64;
         let of_sparse = fields.sparse().map(|_| sparse::BUILD_BYTES + points * ROW_END_BYTES);
         let of_terms = lexical + LEXICAL_TABLE;
-        let largest = fields.iter().map(of_field).chain(of_sparse).chain([of_terms]).max();
+        let of_fields = fields.iter().map(of_field).chain(of_sparse).chain(of_multi);
+        let largest = of_fields.chain([of_terms]).max();
         largest.unwrap_or(0) + points * POINT_BYTES
     }
 
@@ -85,10 +88,11 @@ impl Shared {
         let all = self.fields();
         let fields: Vec<_> = all.iter().cloned().collect();
         let sparse: Vec<_> = all.sparse().cloned().collect();
+        let multi: Vec<_> = all.multi().cloned().collect();
         let texts: Vec<_> = all.texts().iter().map(|text| text.config.clone()).collect();
         let (seed, memory) = (id.0, self.build_memory());
-        let params =
-            SegmentParams { fields: &fields, sparse: &sparse, texts: &texts, seed, memory };
+        let (fields, sparse, multi, texts) = (&fields[..], &sparse[..], &multi[..], &texts[..]);
+        let params = SegmentParams { fields, sparse, multi, texts, seed, memory };
         let built = build_segment(&**directory, folder, input, &params, &self.resources.builders);
         let BuiltSegment { order, fields } = built.doing(|| format!("build segment {id}"))?;
         let segment = Segment::open(&**directory, folder, id, &fields)

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bigrain_index::IndexError;
 use bigrain_storage::{Batch, Location, PointRow};
-use bigrain_types::{FieldId, Offset, Payload, PointId, SegmentId, SparseView};
+use bigrain_types::{FieldId, Offset, Payload, PointId, SegmentId, SparseView, TokensView};
 use roaring::RoaringBitmap;
 
 use super::Collection;
@@ -244,7 +244,9 @@ fn progress_of(frozen: &Frozen, fields: &Fields) -> Progress {
     let rows = (frozen.table.len() as u64).saturating_sub(frozen.dead.len());
     let sparse = fields.sparse().filter_map(|field| frozen.table.sparse(field.id));
     let sparse: u64 = sparse.map(|table| table.rows().numbers().len() as u64).sum();
-    Progress::new(1, rows, columns.map(live).sum::<u64>() + sparse)
+    let multi = fields.multi().filter_map(|field| frozen.table.multi(field.id));
+    let multi: u64 = multi.map(|column| column.rows().len() as u64).sum();
+    Progress::new(1, rows, columns.map(live).sum::<u64>() + sparse + multi)
 }
 
 /// The live points of a frozen memtable, in slot order.
@@ -293,6 +295,18 @@ impl SegmentInput for FrozenRows<'_> {
         self.work.advance(1);
         let table = self.table.sparse(field);
         Ok(table.and_then(|table| table.rows().row(self.slots[point])))
+    }
+
+    fn has_multi(&self, point: usize, field: FieldId) -> Result<bool, IndexError> {
+        let column = self.table.multi(field);
+        Ok(column.is_some_and(|column| column.tokens(self.slots[point]).is_some()))
+    }
+
+    fn multi(&self, point: usize, field: FieldId) -> Result<Option<TokensView<'_>>, IndexError> {
+        self.work.advance(1);
+        let column = self.table.multi(field);
+        let tokens = column.and_then(|column| column.tokens(self.slots[point]));
+        Ok(tokens.map(|tokens| tokens.view()))
     }
 
     fn payloads(&self, points: &[u32]) -> Result<Vec<Cow<'_, Payload>>> {

@@ -326,6 +326,18 @@ fn append_rows(
             schema.check_stored(field, FieldKind::Sparse, &id)?;
             points.sparse_mut(field).into_iter().for_each(|rows| rows.push(slot, vector.view()));
         }
+        for (field, tokens) in row.multi {
+            schema.check_stored(field, FieldKind::Multi, &id)?;
+            let Some(column) = points.multi_mut(field) else { continue };
+            let dims = tokens.view().header().dims();
+            if dims != column.field.config.dims {
+                return corrupt(format!("stored tokens of {id} have {dims} dimensions"));
+            }
+            if column.last_slot() == Some(slot) {
+                return corrupt(format!("point {id} has two multi-vectors in one field"));
+            }
+            column.push(slot, Arc::new(tokens));
+        }
         let Some(payload) = payload else {
             return corrupt(format!("point {id} has no stored payload"));
         };

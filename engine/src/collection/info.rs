@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Collection;
 use super::state::{SegmentView, State};
 use crate::column::Column;
-use crate::field::{Field, SparseField};
+use crate::field::{Field, MultiField, SparseField};
 use crate::memtable::Memtable;
 use crate::segment::FieldFiles;
 use crate::{CollectionConfig, HybridFit};
@@ -44,6 +44,9 @@ pub struct CollectionInfo {
     /// Its sparse fields, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sparse: Vec<SparseFieldInfo>,
+    /// Its multi-vector fields, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub multi: Vec<MultiFieldInfo>,
     /// The fusion that was fitted, if one was.
     pub hybrid_fit: Option<HybridFit>,
     /// Those that were fitted under names.
@@ -78,6 +81,24 @@ pub struct SparseFieldInfo {
     pub vectors: u64,
     /// Their components that are not zero.
     pub components: u64,
+    /// Bytes of its segment files.
+    pub disk_bytes: u64,
+}
+
+/// What one multi-vector field of a collection takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MultiFieldInfo {
+    /// Its name.
+    pub name: String,
+    /// Points whose tokens take room; those of replaced and deleted points do until their segment is
+    /// rewritten.
+    pub vectors: u64,
+    /// Merged tokens of segments that have codes.
+    pub sketch_codes: u64,
+    /// Bytes of sketches of segments and their lists when all of them are resident, and of where tokens
+    /// lie.
+    pub code_bytes: u64,
     /// Bytes of its segment files.
     pub disk_bytes: u64,
 }
@@ -157,7 +178,12 @@ impl Collection {
         let table_bytes: u64 = state.tables().map(|table| table.memory_bytes() as u64).sum();
         let files = || state.segments.iter().flat_map(|view| view.segment.fields());
         let resident = files().filter(|files| files.codes.is_resident());
-        let resident_bytes: u64 = resident.map(|files| files.code_bytes()).sum();
+        let multi_files = || state.segments.iter().flat_map(|view| view.segment.multi_fields());
+        let sketches = multi_files().filter(|files| files.sketches.is_resident());
+        let resident_bytes: u64 = resident.map(|files| files.code_bytes()).sum::<u64>()
+            + sketches.map(|files| files.code_bytes()).sum::<u64>();
+        let multi: Vec<MultiFieldInfo> =
+            state.fields.multi().map(|field| state.describe_multi(field)).collect();
         let fields: Vec<FieldInfo> =
             state.fields.iter().map(|field| state.describe(field)).collect();
         CollectionInfo {
@@ -167,13 +193,15 @@ impl Collection {
             segments: state.segments.len() as u64,
             memtable_points: slots - dead,
             deleted: state.segments.iter().map(|view| view.deleted.len()).sum(),
-            code_bytes: fields.iter().map(|field| field.code_bytes).sum(),
+            code_bytes: fields.iter().map(|field| field.code_bytes).sum::<u64>()
+                + multi.iter().map(|field| field.code_bytes).sum::<u64>(),
             memory_bytes: resident_bytes + table_bytes,
             disk_bytes: state.segments.iter().map(|view| view.segment.disk_bytes()).sum(),
             flushing: self.0.chores.flushing.now().map(|work| work.flush_info()),
             merging: self.0.chores.merging.now().map(|work| work.merge_info()),
             fields,
             sparse: state.fields.sparse().map(|field| state.describe_sparse(field)).collect(),
+            multi,
             hybrid_fit: state.fields.hybrid(None).cloned(),
             named_hybrid_fits: state.fields.named_fits().clone(),
         }
@@ -216,6 +244,24 @@ impl State {
             code_bytes: columns_of(Column::code_bytes) + files_of(FieldFiles::code_bytes),
             disk_bytes: files_of(FieldFiles::disk_bytes),
         }
+    }
+
+    fn describe_multi(&self, field: &MultiField) -> MultiFieldInfo {
+        let columns = self.tables().filter_map(|table| table.multi(field.id));
+        let mut info = MultiFieldInfo {
+            name: field.name.to_string(),
+            vectors: columns.map(|column| column.rows().len() as u64).sum(),
+            sketch_codes: 0,
+            code_bytes: 0,
+            disk_bytes: 0,
+        };
+        for files in self.segments.iter().filter_map(|view| view.segment.multi(field.id)) {
+            info.vectors += files.tokens.vectors();
+            info.sketch_codes += files.sketches.codes();
+            info.code_bytes += files.code_bytes();
+            info.disk_bytes += files.disk_bytes();
+        }
+        info
     }
 
     fn describe_sparse(&self, field: &SparseField) -> SparseFieldInfo {

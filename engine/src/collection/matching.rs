@@ -122,6 +122,17 @@ impl Shared {
         Ok(Some(matched))
     }
 
+    /// As [`matching_rows`](Self::matching_rows), where there may be no filter: then there are no rows.
+    pub fn matching_if(
+        &self,
+        view: &SegmentView,
+        filter: Option<&PreparedFilter>,
+        seq: SeqNo,
+    ) -> Result<Option<Option<RoaringBitmap>>> {
+        let Some(filter) = filter else { return Ok(Some(None)) };
+        Ok(self.matching_rows(&view.segment, &view.deleted, filter, seq)?.map(Some))
+    }
+
     /// Returns the rows of a segment that match and are not deleted; nothing when one of them was
     /// replaced after `seq` while its payload was read.
     pub fn matching_rows(

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use bigrain_index::IndexError;
 use bigrain_storage::{Batch, ReadError};
-use bigrain_types::{Cancel, Cancelled, FieldId, Offset, Payload, PointId, SegmentId, SparseView};
+use bigrain_types::{
+    Cancel, Cancelled, FieldId, Offset, Payload, PointId, SegmentId, SparseView, TokensView,
+};
 
 use super::building::NewSegment;
 use super::handle::Shared;
@@ -155,7 +157,8 @@ impl Source {
         let rows = self.live.len() as u64;
         let dense = self.segment.fields().map(|files| files.rows());
         let sparse = self.segment.sparse_fields().map(|files| files.reader.vectors());
-        dense.chain(sparse).map(|vectors| vectors.min(rows)).sum()
+        let multi = self.segment.multi_fields().map(|files| files.tokens.vectors());
+        dense.chain(sparse).chain(multi).map(|vectors| vectors.min(rows)).sum()
     }
 }
 
@@ -227,6 +230,18 @@ impl SegmentInput for MergeInput<'_> {
             self.watch.check().map_err(ReadError::Cancelled)?;
         }
         Ok(vector)
+    }
+
+    fn has_multi(&self, point: usize, field: FieldId) -> Result<bool, IndexError> {
+        let (source, offset) = self.locate(point);
+        source.segment.multi(field).map_or(Ok(false), |files| files.tokens.has(offset))
+    }
+
+    fn multi(&self, point: usize, field: FieldId) -> Result<Option<TokensView<'_>>, IndexError> {
+        self.watch.check().map_err(ReadError::Cancelled)?;
+        let (source, offset) = self.locate(point);
+        let Some(files) = source.segment.multi(field) else { return Ok(None) };
+        files.tokens.tokens(offset)
     }
 
     fn payloads(&self, points: &[u32]) -> Result<Vec<Cow<'_, Payload>>> {

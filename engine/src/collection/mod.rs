@@ -42,5 +42,5 @@ pub(crate) use handle::{
 };
 pub use info::{
     CollectionInfo, CollectionState, CollectionStatus, FieldInfo, FlushInfo, MergeInfo,
-    SegmentInfo, SparseFieldInfo,
+    MultiFieldInfo, SegmentInfo, SparseFieldInfo,
 };

@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bigrain_index::multi::widen;
 use bigrain_storage::{Location, PointRow, ReadView};
-use bigrain_types::{FieldId, Filter, Offset, Payload, PointId, SegmentId, SeqNo, SparseVector};
+use bigrain_types::{
+    FieldId, Filter, MultiVector, Offset, Payload, PointId, SegmentId, SeqNo, SparseVector,
+};
 
 use super::Collection;
 use super::handle::Shared;
@@ -14,8 +17,8 @@ use crate::field::Fields;
 use crate::scroll::PointParts;
 use crate::segment::Segment;
 use crate::{
-    Cursor, Error, ErrorKind, Result, ScrollPage, ScrollParams, StoredPoint, StoredSparseVector,
-    StoredVector,
+    Cursor, Error, ErrorKind, Result, ScrollPage, ScrollParams, StoredMultiVector, StoredPoint,
+    StoredSparseVector, StoredVector,
 };
 
 impl Collection {
@@ -69,11 +72,12 @@ impl Collection {
     }
 }
 
-/// Vectors with the fields they belong to, dense and sparse.
+/// Vectors with the fields they belong to, of all kinds.
 #[derive(Default)]
 struct FieldVectors {
     dense: Vec<(FieldId, Vec<f32>)>,
     sparse: Vec<(FieldId, SparseVector)>,
+    multi: Vec<(FieldId, MultiVector)>,
 }
 
 /// What is stored, at one moment: the rows of the store, and the segments that they point into.
@@ -196,20 +200,27 @@ impl Moment<'_> {
                 _ if !parts.vectors => FieldVectors::default(),
                 Location::Head => {
                     let head = head.ok_or_else(|| missing("vectors"))?;
-                    FieldVectors { dense: head.vectors, sparse: head.sparse }
+                    let multi = head.multi.iter();
+                    let multi = multi.map(|(field, tokens)| (*field, widen(tokens.view())));
+                    FieldVectors {
+                        dense: head.vectors,
+                        sparse: head.sparse,
+                        multi: multi.collect(),
+                    }
                 }
                 Location::Segment(segment, offset) => match self.vectors(segment, offset)? {
                     Some(vectors) => vectors,
                     None => return Ok(None),
                 },
             };
-            let (vectors, sparse) = named(&self.fields, vectors);
+            let (vectors, sparse, multi) = named(&self.fields, vectors);
             let payload = if parts.payload {
                 payload.ok_or_else(|| missing("payload"))?
             } else {
                 Payload::new()
             };
-            points.push(Some(StoredPoint { id: id.clone(), vectors, sparse, payload, seq }));
+            let id = id.clone();
+            points.push(Some(StoredPoint { id, vectors, sparse, multi, payload, seq }));
         }
         Ok(Some(points))
     }
@@ -225,12 +236,19 @@ impl Moment<'_> {
             let vector = files.reader.vector(offset)?;
             vectors.sparse.extend(vector.map(|vector| (files.id(), vector.into())));
         }
+        for files in segment.multi_fields() {
+            let tokens = files.tokens.tokens(offset)?;
+            vectors.multi.extend(tokens.map(|tokens| (files.id(), widen(tokens))));
+        }
         Ok(Some(vectors))
     }
 }
 
 /// Names the fields of vectors; vectors of fields that were dropped are left out.
-fn named(fields: &Fields, vectors: FieldVectors) -> (Vec<StoredVector>, Vec<StoredSparseVector>) {
+fn named(
+    fields: &Fields,
+    vectors: FieldVectors,
+) -> (Vec<StoredVector>, Vec<StoredSparseVector>, Vec<StoredMultiVector>) {
     let dense = |(field, values)| {
         let field = Arc::clone(&fields.get(field)?.name);
         Some(StoredVector { field, values })
@@ -239,9 +257,16 @@ fn named(fields: &Fields, vectors: FieldVectors) -> (Vec<StoredVector>, Vec<Stor
         let field = Arc::clone(&fields.get_sparse(field)?.name);
         Some(StoredSparseVector { field, vector })
     };
-    let FieldVectors { dense: of_dense, sparse: of_sparse } = vectors;
-    let dense = of_dense.into_iter().filter_map(dense).collect();
-    (dense, of_sparse.into_iter().filter_map(sparse).collect())
+    let multi = |(field, vector)| {
+        let field = Arc::clone(&fields.get_multi(field)?.name);
+        Some(StoredMultiVector { field, vector })
+    };
+    let FieldVectors { dense: of_dense, sparse: of_sparse, multi: of_multi } = vectors;
+    (
+        of_dense.into_iter().filter_map(dense).collect(),
+        of_sparse.into_iter().filter_map(sparse).collect(),
+        of_multi.into_iter().filter_map(multi).collect(),
+    )
 }
 
 /// What is wrong when rows point into a segment that nobody is about to publish.

@@ -9,6 +9,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use bigrain_index::multi::round;
 use bigrain_storage::Batch;
 use bigrain_types::{Filter, PointId, SeqNo};
 
@@ -21,8 +22,9 @@ use crate::encoded_points::EncodedPoints;
 use crate::field::Fields;
 use crate::scroll::PointParts;
 use crate::{
-    Condition, Conditions, Error, ErrorKind, MatchingPoints, PayloadUpdate, Point, PointVector,
-    Result, SparsePointVector, StoredPoint, StoredSparseVector, StoredVector, UpdateOutput,
+    Condition, Conditions, Error, ErrorKind, MatchingPoints, MultiPointVector, PayloadUpdate,
+    Point, PointVector, Result, SparsePointVector, StoredMultiVector, StoredPoint,
+    StoredSparseVector, StoredVector, UpdateOutput,
 };
 
 /// Points that match a filter and are changed by one commit.
@@ -136,6 +138,7 @@ impl Collection {
                     stored.put(field.as_deref(), values)?;
                 }
                 points[at].sparse.iter().try_for_each(|vector| stored.put_sparse(vector))?;
+                points[at].multi.iter().try_for_each(|vector| stored.put_multi(vector))?;
                 Ok(())
             };
             shared.rewrite(&Rewrite { ids: &ids, only: None, conditions, edit: &edit })
@@ -187,6 +190,19 @@ impl Stored {
         self.point.sparse.retain(|stored| stored.field != field);
         let vector = vector.vector.clone();
         self.point.sparse.push(StoredSparseVector { field, vector });
+        Ok(())
+    }
+
+    /// The same of a multi-vector.
+    fn put_multi(&mut self, vector: &MultiPointVector) -> Result<()> {
+        let field = self.fields.named_multi(Some(&vector.field))?;
+        let checked = field.config.check(&vector.vector, vector.space);
+        checked.map_err(|error| self.fields.at_name(&field.name, error))?;
+        let mut tokens = vector.vector.clone();
+        field.normalize_stored(&mut tokens);
+        let field = Arc::clone(&field.name);
+        self.point.multi.retain(|stored| stored.field != field);
+        self.point.multi.push(StoredMultiVector { field, vector: tokens });
         Ok(())
     }
 }
@@ -271,6 +287,14 @@ impl Shared {
                     .into_iter()
                     .for_each(|rows| rows.push(slot, vector.view()));
             }
+            for StoredMultiVector { field, vector } in &point.multi {
+                let field = moment.fields.named_multi(Some(field))?.id;
+                // Normalized already, and stored ones are rounded: both stay what they are.
+                let tokens = Arc::new(round(vector));
+                points.multi_mut(field).into_iter().for_each(|column| {
+                    column.push(slot, Arc::clone(&tokens));
+                });
+            }
             points.push(point.id, point.payload);
         }
         let points = points.encoded();
@@ -285,7 +309,7 @@ fn check_vector_update(fields: &Fields, point: &Point) -> Result<()> {
     if !point.payload.is_empty() {
         return Err(Error::invalid("expected no payload in an update of vectors"));
     }
-    check_not_empty(&point.vectors, &point.sparse)?;
+    check_not_empty(point)?;
     let mut seen = HashSet::new();
     for PointVector { field, values, space } in &point.vectors {
         let field = fields.named(field.as_deref())?;
@@ -296,6 +320,14 @@ fn check_vector_update(fields: &Fields, point: &Point) -> Result<()> {
     }
     for SparsePointVector { field, .. } in &point.sparse {
         let field = fields.named_sparse(Some(field))?;
+        if !seen.insert(field.id) {
+            return Err(Error::invalid(format!("two vectors in field {:?}", field.name)));
+        }
+    }
+    for MultiPointVector { field, vector, space } in &point.multi {
+        let field = fields.named_multi(Some(field))?;
+        let checked = field.config.check(vector, *space);
+        checked.map_err(|error| fields.at_name(&field.name, error))?;
         if !seen.insert(field.id) {
             return Err(Error::invalid(format!("two vectors in field {:?}", field.name)));
         }

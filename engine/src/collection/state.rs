@@ -7,7 +7,7 @@ use bigrain_types::{FieldId, Offset, PointId, SegmentId, SeqNo};
 use roaring::RoaringBitmap;
 
 use crate::encoded_points::EncodedPoints;
-use crate::field::{Field, Fields, Schema, SparseField};
+use crate::field::{Field, Fields, MultiField, Schema, SparseField};
 use crate::memtable::Memtable;
 use crate::segment::{FieldFiles, Segment};
 
@@ -104,12 +104,22 @@ impl State {
         self.fields = self.fields.with_sparse(field);
     }
 
+    /// Makes room for the vectors of a multi-vector field that was added.
+    pub fn add_multi_field(&mut self, field: Arc<MultiField>) {
+        self.active.add_multi_field(&field);
+        self.fields = self.fields.with_multi(field);
+    }
+
     /// Forgets a field. A memtable that is being flushed keeps its vectors, out of reach.
     pub fn drop_field(&mut self, field: FieldId) {
         self.fields = self.fields.without(field);
         self.active.drop_field(field);
         for view in &mut self.segments {
-            if view.segment.field(field).is_some() || view.segment.sparse(field).is_some() {
+            let segment = &view.segment;
+            if segment.field(field).is_some()
+                || segment.sparse(field).is_some()
+                || segment.multi(field).is_some()
+            {
                 view.segment = Arc::new(view.segment.with_only(&self.fields));
             }
         }

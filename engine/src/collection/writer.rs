@@ -17,8 +17,8 @@ use crate::config::{MAX_POINTS_PER_BATCH, check_batch};
 use crate::encoded_points::EncodedPoints;
 use crate::field::{Fields, Schema};
 use crate::{
-    Conditions, DeleteOutput, Error, ErrorKind, Filter, MatchingPoints, Point, PointVector, Result,
-    SparsePointVector, UpsertOutput,
+    Conditions, DeleteOutput, Error, ErrorKind, Filter, MatchingPoints, MultiPointVector, Point,
+    PointVector, Result, SparsePointVector, UpsertOutput,
 };
 
 /// What the commit lock guards: the counters of the next batch, and the fields as the store has them.
@@ -203,10 +203,12 @@ impl Shared {
         let mut encoded = EncodedPoints::new(&fields).expecting(points.len());
         let mut payloads = Batch::new();
         for point in points {
-            let Point { id, vectors, sparse, payload } = point;
-            let pushed = check_not_empty(&vectors, &sparse)
+            let pushed = check_not_empty(&point);
+            let Point { id, vectors, sparse, multi, payload } = point;
+            let pushed = pushed
                 .and_then(|()| push_vectors(&mut encoded, &fields, vectors))
-                .and_then(|()| push_sparse(&mut encoded, &fields, &sparse));
+                .and_then(|()| push_sparse(&mut encoded, &fields, &sparse))
+                .and_then(|()| push_multi(&mut encoded, &fields, &multi));
             pushed.map_err(|error| at_point(&id, &error))?;
             payloads.put_payload(self.key, &id, &payload);
             if let Some(reason) = payloads.refusal() {
@@ -372,7 +374,9 @@ impl GroupWork {
             self.batch.put_point(self.key, id, &new);
             let owned = |(field, vector): (FieldId, &[f32])| (field, vector.to_vec());
             let vectors = points.vectors(index).map(owned).collect();
-            let row = HeadRow { seq, vectors, sparse: points.sparse_vectors(index).collect() };
+            let sparse = points.sparse_vectors(index).collect();
+            let row =
+                HeadRow { seq, vectors, sparse, multi: points.multi_vectors(index).collect() };
             self.batch.put_head(self.key, id, &row);
         }
         existed
@@ -418,8 +422,8 @@ impl Ticket {
 }
 
 /// Refuses a point without any vector.
-pub(super) fn check_not_empty(vectors: &[PointVector], sparse: &[SparsePointVector]) -> Result<()> {
-    if vectors.is_empty() && sparse.is_empty() {
+pub(super) fn check_not_empty(point: &Point) -> Result<()> {
+    if point.vectors.is_empty() && point.sparse.is_empty() && point.multi.is_empty() {
         return Err(Error::invalid("no vectors: expected one in at least one field"));
     }
     Ok(())
@@ -464,6 +468,25 @@ fn push_sparse(
         if let Some(column) = points.sparse_mut(field.id) {
             column.push(slot, vector.view());
         }
+    }
+    Ok(())
+}
+
+/// Checks the multi-vectors of the batch's next point and adds them.
+fn push_multi(
+    points: &mut EncodedPoints,
+    fields: &Fields,
+    vectors: &[MultiPointVector],
+) -> Result<()> {
+    let slot = points.len() as u32;
+    for MultiPointVector { field, vector, space } in vectors {
+        let field = fields.named_multi(Some(field))?;
+        let stored = field.stored(vector, *space);
+        let stored = stored.map_err(|error| fields.at_name(&field.name, error))?;
+        let column = points.multi_mut(field.id);
+        let column = column.filter(|column| column.last_slot() != Some(slot));
+        let twice = || Error::invalid(format!("two vectors in field {:?}", field.name));
+        column.ok_or_else(twice)?.push(slot, stored);
     }
     Ok(())
 }

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use bigrain_types::{DenseFormat, EmbeddingSpaceId, Levels, Metric, TextField};
 use serde::{Deserialize, Serialize};
 
-use super::{DEFAULT_FIELD, FieldConfig, SparseFieldConfig};
+use super::{DEFAULT_FIELD, FieldConfig, MultiFieldConfig, SparseFieldConfig};
 use crate::{Error, ErrorKind, Result};
 
-/// The most vector fields of a collection, dense and sparse ones together.
+/// The most vector fields of a collection, of all kinds together.
 pub const MAX_FIELDS: usize = 64;
 
 /// The shape of a [`Collection`](crate::Collection): one vector field or more.
@@ -23,8 +23,9 @@ pub const MAX_FIELDS: usize = 64;
 /// ```
 ///
 /// The first of several is the default of requests that name none, and rows of a segment lie in its
-/// order on disk: it should be the one that is searched most. Sparse fields stand beside the dense ones;
-/// a collection may have sparse fields only, and then rows lie in the order in which they were written.
+/// order on disk: it should be the one that is searched most. Sparse and multi-vector fields stand beside
+/// the dense ones; a collection may have such fields only, and then rows lie in the order in which they
+/// were written.
 ///
 /// ```
 /// use bigrain_engine::{CollectionConfig, FieldConfig, Metric};
@@ -38,8 +39,8 @@ pub const MAX_FIELDS: usize = 64;
 #[serde(try_from = "Fields", into = "Fields")]
 pub struct CollectionConfig {
     fields: Vec<FieldConfig>,
-    /// Not empty where there are no dense fields.
     sparse: Vec<SparseFieldConfig>,
+    multi: Vec<MultiFieldConfig>,
     texts: Vec<TextField>,
 }
 
@@ -54,24 +55,32 @@ impl CollectionConfig {
     /// Returns the shape of a collection with one field.
     #[must_use]
     pub fn of(first: FieldConfig) -> Self {
-        Self { fields: vec![first], sparse: Vec::new(), texts: Vec::new() }
+        Self { fields: vec![first], sparse: Vec::new(), multi: Vec::new(), texts: Vec::new() }
     }
 
     /// Returns the shape of a collection with one field, which is sparse.
     #[must_use]
     pub fn of_sparse(first: SparseFieldConfig) -> Self {
-        Self { fields: Vec::new(), sparse: vec![first], texts: Vec::new() }
+        Self { fields: Vec::new(), sparse: vec![first], multi: Vec::new(), texts: Vec::new() }
+    }
+
+    /// Returns the shape of a collection with one field, which is of multi-vectors.
+    #[must_use]
+    pub fn of_multi(first: MultiFieldConfig) -> Self {
+        Self { fields: Vec::new(), sparse: Vec::new(), multi: vec![first], texts: Vec::new() }
     }
 
     /// Returns the shape with some vector fields, of which there is at least one, and text fields.
     pub(super) fn from_fields(
         fields: impl Iterator<Item = FieldConfig>,
         sparse: impl Iterator<Item = SparseFieldConfig>,
+        multi: impl Iterator<Item = MultiFieldConfig>,
         texts: Vec<TextField>,
     ) -> Self {
         let (fields, sparse): (Vec<_>, Vec<_>) = (fields.collect(), sparse.collect());
-        debug_assert!(fields.len() + sparse.len() > 0, "a collection has at least one field");
-        Self { fields, sparse, texts }
+        let config = Self { fields, sparse, multi: multi.collect(), texts };
+        debug_assert!(config.count() > 0, "a collection has at least one field");
+        config
     }
 
     /// Adds a sparse field.
@@ -85,6 +94,19 @@ impl CollectionConfig {
     #[must_use]
     pub fn sparse(&self) -> &[SparseFieldConfig] {
         &self.sparse
+    }
+
+    /// Adds a multi-vector field.
+    #[must_use]
+    pub fn with_multi(mut self, field: MultiFieldConfig) -> Self {
+        self.multi.push(field);
+        self
+    }
+
+    /// Returns the multi-vector fields, in their order.
+    #[must_use]
+    pub fn multi(&self) -> &[MultiFieldConfig] {
+        &self.multi
     }
 
     /// Declares a payload field to be searched by words.
@@ -110,8 +132,15 @@ impl CollectionConfig {
         found.ok_or_else(|| no_such_text(name, &self.texts))
     }
 
-    pub(super) fn into_fields(self) -> (Vec<FieldConfig>, Vec<SparseFieldConfig>) {
-        (self.fields, self.sparse)
+    pub(super) fn into_fields(
+        self,
+    ) -> (Vec<FieldConfig>, Vec<SparseFieldConfig>, Vec<MultiFieldConfig>) {
+        (self.fields, self.sparse, self.multi)
+    }
+
+    /// Returns how many vector fields there are.
+    fn count(&self) -> usize {
+        self.fields.len() + self.sparse.len() + self.multi.len()
     }
 
     /// Adds another dense field.
@@ -164,28 +193,32 @@ impl CollectionConfig {
         &self.fields
     }
 
-    /// Returns the names of all vector fields, those of the dense ones first.
+    /// Returns the names of all vector fields, those of the dense ones first, then of the sparse ones.
     pub fn field_names(&self) -> impl Iterator<Item = &str> {
         let sparse = self.sparse.iter().map(|field| &*field.name);
-        self.fields.iter().map(|field| &*field.name).chain(sparse)
+        let multi = self.multi.iter().map(|field| &*field.name);
+        self.fields.iter().map(|field| &*field.name).chain(sparse).chain(multi)
     }
 
     /// Returns the dense field of a name; the first one without a name.
     ///
     /// # Errors
     ///
-    /// `NotFound`, with the names there are; `FailedPrecondition` for a field that is sparse, or where
+    /// `NotFound`, with the names there are; `FailedPrecondition` for a field of another kind, or where
     /// none is dense.
     pub fn field(&self, name: Option<&str>) -> Result<&FieldConfig> {
         let Some(name) = name else { return self.first().ok_or_else(no_dense_field) };
         if self.sparse.iter().any(|field| field.name == name) {
             return Err(is_sparse(name));
         }
+        if self.multi.iter().any(|field| field.name == name) {
+            return Err(is_multi(name));
+        }
         let found = self.fields.iter().find(|field| field.name == name);
         found.ok_or_else(|| no_such_field(name, self.field_names()))
     }
 
-    /// Refuses the name of no vector field, dense or sparse.
+    /// Refuses the name of no vector field.
     pub(crate) fn check_vector_field(&self, name: &str) -> Result<()> {
         let is_known = self.field_names().any(|known| known == name);
         if is_known { Ok(()) } else { Err(no_such_field(name, self.field_names())) }
@@ -197,11 +230,14 @@ impl CollectionConfig {
     ///
     /// An error of kind [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the value.
     pub fn validate(&self) -> Result<()> {
-        check_field_count(self.fields.len() + self.sparse.len())?;
+        check_field_count(self.count())?;
         for field in &self.fields {
             field.validate().map_err(|error| self.at_field(&field.name, error))?;
         }
         for field in &self.sparse {
+            field.validate().map_err(|error| self.at_field(&field.name, error))?;
+        }
+        for field in &self.multi {
             field.validate().map_err(|error| self.at_field(&field.name, error))?;
         }
         let mut names = HashSet::new();
@@ -222,7 +258,7 @@ impl CollectionConfig {
 
     /// Names the field an error is about, where there are several.
     fn at_field(&self, name: &str, error: Error) -> Error {
-        if self.fields.len() + self.sparse.len() == 1 { error } else { at_field(name, &error) }
+        if self.count() == 1 { error } else { at_field(name, &error) }
     }
 }
 
@@ -235,24 +271,24 @@ struct Fields {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     sparse: Vec<SparseFieldConfig>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    multi: Vec<MultiFieldConfig>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     texts: Vec<TextField>,
 }
 
 impl TryFrom<Fields> for CollectionConfig {
     type Error = &'static str;
 
-    fn try_from(Fields { fields, sparse, texts }: Fields) -> Result<Self, Self::Error> {
-        if fields.is_empty() && sparse.is_empty() {
-            Err("a collection has at least one field")
-        } else {
-            Ok(Self { fields, sparse, texts })
-        }
+    fn try_from(Fields { fields, sparse, multi, texts }: Fields) -> Result<Self, Self::Error> {
+        let config = Self { fields, sparse, multi, texts };
+        if config.count() == 0 { Err("a collection has at least one field") } else { Ok(config) }
     }
 }
 
 impl From<CollectionConfig> for Fields {
     fn from(config: CollectionConfig) -> Self {
-        Self { fields: config.fields, sparse: config.sparse, texts: config.texts }
+        let CollectionConfig { fields, sparse, multi, texts } = config;
+        Self { fields, sparse, multi, texts }
     }
 }
 
@@ -301,6 +337,23 @@ pub(super) fn is_sparse(name: &str) -> Error {
     Error::new(ErrorKind::FailedPrecondition, reason)
 }
 
+/// Says that a field is of multi-vectors where one vector is meant.
+pub(super) fn is_multi(name: &str) -> Error {
+    let reason = format!("field {name:?} is of multi-vectors: expected a vector for each token");
+    Error::new(ErrorKind::FailedPrecondition, reason)
+}
+
+/// Says that a field is of one vector a point where a multi-vector is meant.
+pub(super) fn is_not_multi(name: &str) -> Error {
+    let reason = format!("field {name:?} is not of multi-vectors: expected one vector");
+    Error::new(ErrorKind::FailedPrecondition, reason)
+}
+
+/// Says that no field was named, and the first cannot be meant because none is of multi-vectors.
+pub(super) fn no_multi_field() -> Error {
+    Error::new(ErrorKind::FailedPrecondition, "the collection has no multi-vector fields")
+}
+
 /// Says that a field is dense where a sparse one is meant.
 pub(super) fn is_dense(name: &str) -> Error {
     let reason = format!("field {name:?} is dense: expected all of its components");
@@ -309,7 +362,8 @@ pub(super) fn is_dense(name: &str) -> Error {
 
 /// Says that no field was named, and the first cannot be meant because none is dense.
 pub(super) fn no_dense_field() -> Error {
-    let reason = "the collection has sparse fields only: name one, and give a sparse vector";
+    let reason =
+        "the collection has no dense fields: name one of another kind, and give such a vector";
     Error::new(ErrorKind::FailedPrecondition, reason)
 }
 

@@ -144,13 +144,21 @@ impl FieldConfig {
 
     /// Refuses a vector stated to be of another embedding space.
     pub(crate) fn check_space(&self, given: Option<EmbeddingSpaceId>) -> Result<()> {
-        match (self.space, given) {
-            (Some(own), Some(given)) if own != given => Err(Error::new(
-                crate::ErrorKind::FailedPrecondition,
-                format!("embedding space mismatch: collection has {own}, vector has {given}"),
-            )),
-            _ => Ok(()),
-        }
+        check_space(self.space, given)
+    }
+}
+
+/// Refuses a vector stated to be of another embedding space than its field's.
+pub(super) fn check_space(
+    own: Option<EmbeddingSpaceId>,
+    given: Option<EmbeddingSpaceId>,
+) -> Result<()> {
+    match (own, given) {
+        (Some(own), Some(given)) if own != given => Err(Error::new(
+            crate::ErrorKind::FailedPrecondition,
+            format!("embedding space mismatch: collection has {own}, vector has {given}"),
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -7,16 +7,18 @@ use bigrain_binarize::Binarizer;
 use bigrain_types::{EmbeddingSpaceId, FieldId, Metric, SegmentId, normalize, validate_vector};
 
 use super::collection_config::{
-    at_field, is_dense, is_sparse, no_dense_field, no_sparse_field, no_such_field, no_such_text,
+    at_field, is_dense, is_multi, is_not_multi, is_sparse, no_dense_field, no_multi_field,
+    no_sparse_field, no_such_field, no_such_text,
 };
 use super::{
-    CollectionConfig, FieldConfig, Schema, SchemaField, SchemaSparse, SchemaText, SparseFieldConfig,
+    CollectionConfig, FieldConfig, MultiField, Schema, SchemaField, SchemaSparse, SchemaText,
+    SparseFieldConfig,
 };
 use crate::{Error, ErrorKind, HybridFit, Result};
 
 /// The seed of every field's rotation. Codes of equal shape share one code space, so that segments
 /// can be copied from one collection to another.
-const ROTATION_SEED: u64 = 0x6269_6772_6169_6e31;
+pub(super) const ROTATION_SEED: u64 = 0x6269_6772_6169_6e31;
 
 /// One dense vector field of a collection, with all it takes to check, encode and find its vectors.
 #[derive(Debug)]
@@ -88,6 +90,7 @@ impl SparseField {
 pub(crate) struct Fields {
     vectors: Arc<[Arc<Field>]>,
     sparse: Arc<[Arc<SparseField>]>,
+    multi: Arc<[Arc<MultiField>]>,
     texts: Arc<[SchemaText]>,
     hybrid: Option<Arc<HybridFit>>,
     fits: Arc<BTreeMap<String, HybridFit>>,
@@ -99,9 +102,11 @@ impl Fields {
         let field = |field: &SchemaField| Field::new(field).map(Arc::new);
         let vectors = schema.fields.iter().map(field).collect::<Result<_>>()?;
         let sparse = schema.sparse.iter().map(|field| Arc::new(SparseField::new(field)));
+        let multi = schema.multi.iter().map(|field| MultiField::new(field).map(Arc::new));
+        let (sparse, multi) = (sparse.collect(), multi.collect::<Result<_>>()?);
         let (hybrid, fits) = (schema.hybrid.clone().map(Arc::new), schema.fits.clone().into());
         let texts = schema.texts.iter().cloned().collect();
-        Ok(Self { vectors, sparse: sparse.collect(), texts, hybrid, fits })
+        Ok(Self { vectors, sparse, multi, texts, hybrid, fits })
     }
 
     /// Returns the dense fields, in their order.
@@ -112,6 +117,26 @@ impl Fields {
     /// Returns the sparse fields, in their order.
     pub fn sparse(&self) -> impl Iterator<Item = &Arc<SparseField>> {
         self.sparse.iter()
+    }
+
+    /// Returns the multi-vector fields, in their order.
+    pub fn multi(&self) -> impl Iterator<Item = &Arc<MultiField>> {
+        self.multi.iter()
+    }
+
+    /// Returns the multi-vector field of an id.
+    pub fn get_multi(&self, id: FieldId) -> Option<&Arc<MultiField>> {
+        self.multi().find(|field| field.id == id)
+    }
+
+    /// Returns the multi-vector field of a name; the first one without a name.
+    pub fn named_multi(&self, name: Option<&str>) -> Result<&Arc<MultiField>> {
+        let Some(name) = name else { return self.multi.first().ok_or_else(no_multi_field) };
+        let found = self.multi().find(|field| &*field.name == name);
+        found.ok_or_else(|| match self.names().any(|known| known == name) {
+            true => is_not_multi(name),
+            false => no_such_field(name, self.names()),
+        })
     }
 
     /// Returns the dense field of an id.
@@ -130,6 +155,9 @@ impl Fields {
         if self.sparse().any(|field| &*field.name == name) {
             return Err(is_sparse(name));
         }
+        if self.multi().any(|field| &*field.name == name) {
+            return Err(is_multi(name));
+        }
         let found = self.iter().find(|field| &*field.name == name);
         found.ok_or_else(|| no_such_field(name, self.names()))
     }
@@ -140,13 +168,17 @@ impl Fields {
         if self.iter().any(|field| &*field.name == name) {
             return Err(is_dense(name));
         }
+        if self.multi().any(|field| &*field.name == name) {
+            return Err(is_multi(name));
+        }
         let found = self.sparse().find(|field| &*field.name == name);
         found.ok_or_else(|| no_such_field(name, self.names()))
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
         let sparse = self.sparse().map(|field| &*field.name);
-        self.iter().map(|field| &*field.name).chain(sparse)
+        let multi = self.multi().map(|field| &*field.name);
+        self.iter().map(|field| &*field.name).chain(sparse).chain(multi)
     }
 
     /// Returns the fields with another dense one behind them.
@@ -163,12 +195,20 @@ impl Fields {
         Self { sparse, ..self.clone() }
     }
 
+    /// Returns the fields with another one of multi-vectors behind them.
+    #[must_use]
+    pub fn with_multi(&self, field: Arc<MultiField>) -> Self {
+        let multi = self.multi().cloned().chain([field]).collect();
+        Self { multi, ..self.clone() }
+    }
+
     /// Returns the fields without one of them, which is not the only one.
     #[must_use]
     pub fn without(&self, id: FieldId) -> Self {
         let vectors = self.iter().filter(|field| field.id != id).cloned().collect();
         let sparse = self.sparse().filter(|field| field.id != id).cloned().collect();
-        Self { vectors, sparse, ..self.clone() }
+        let multi = self.multi().filter(|field| field.id != id).cloned().collect();
+        Self { vectors, sparse, multi, ..self.clone() }
     }
 
     /// Returns the fields with what a schema says of words and of fusing.
@@ -218,12 +258,17 @@ impl Fields {
         let vectors = self.iter().map(|field| field.config.clone());
         let sparse = self.sparse().map(|field| field.config.clone());
         let texts = self.texts.iter().map(|text| text.config.clone());
-        CollectionConfig::from_fields(vectors, sparse, texts.collect())
+        let multi = self.multi().map(|field| field.config.clone());
+        CollectionConfig::from_fields(vectors, sparse, multi, texts.collect())
     }
 
     /// Names the field an error is about, where the collection has several.
     pub fn at(&self, field: &Field, error: Error) -> Error {
-        let is_only = self.vectors.len() + self.sparse.len() == 1;
-        if is_only { error } else { at_field(&field.name, &error) }
+        self.at_name(&field.name, error)
+    }
+
+    /// Names the field of a name.
+    pub fn at_name(&self, name: &str, error: Error) -> Error {
+        if self.names().count() == 1 { error } else { at_field(name, &error) }
     }
 }

@@ -3,15 +3,17 @@
 //! ```text
 //!  FieldConfig        what a caller decides: name, dimensions, metric, ...
 //!  SparseFieldConfig  a field of sparse vectors: its name, what queries are multiplied with
+//!  MultiFieldConfig   a field of multi-vectors: name, dimensions, metric, ...
 //!  CollectionConfig   one or more of them; the first is the default of requests that name none
 //!  TextField          payload texts that are searched by words (of `bigrain-types`)
 //!  Schema             the same with their ids, as the store keeps it
 //!  Field              a dense one at run time: its configuration, its id, its binarizer
 //!  SparseField        a sparse one at run time: its configuration, its id
+//!  MultiField         one of multi-vectors at run time: its configuration, its id, its binarizer
 //! ```
 //!
-//! Dense and sparse fields share names and ids. Else they are two lists that stand beside each other
-//! everywhere: what is done with their vectors has nothing in common.
+//! Fields of all kinds share names and ids. Else they are lists that stand beside each other
+//! everywhere: what is done with their vectors has little in common.
 //!
 //! A name can be dropped and added again; an id is never used twice. Whatever a dropped field left
 //! behind (rows of the head, files of segments) carries its id, so a field of the same name that is
@@ -21,6 +23,8 @@
 mod collection_config;
 mod config;
 mod fields;
+mod multi_config;
+mod multi_field;
 mod row_version;
 mod schema;
 mod sparse_config;
@@ -28,5 +32,7 @@ mod sparse_config;
 pub use collection_config::{CollectionConfig, MAX_FIELDS};
 pub use config::{DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES};
 pub(crate) use fields::{Field, Fields, SparseField};
-pub(crate) use schema::{FieldKind, Schema, SchemaField, SchemaSparse, SchemaText};
+pub use multi_config::MultiFieldConfig;
+pub(crate) use multi_field::MultiField;
+pub(crate) use schema::{FieldKind, Schema, SchemaField, SchemaMulti, SchemaSparse, SchemaText};
 pub use sparse_config::{SparseFieldConfig, SparseModifier};

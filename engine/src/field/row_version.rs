@@ -10,21 +10,27 @@ use serde_json::{Map, Value};
 
 use crate::{Error, ErrorKind, Result};
 
-/// The version that this program writes, and the newest it reads.
-const VERSION: u32 = 1;
+/// The version of rows without anything that came later.
+pub(super) const FIRST: u32 = 1;
+
+/// The version of rows with multi-vector fields, now or before.
+pub(super) const MULTI_VECTORS: u32 = 2;
+
+/// The newest version that this program reads.
+const NEWEST: u32 = MULTI_VECTORS;
 
 /// The name of the version in a row.
 const NAME: &str = "version";
 
-/// Returns the JSON text of a row.
-pub(super) fn write<T: Serialize>(row: &T) -> Result<String> {
+/// Returns the JSON text of a row of a version.
+pub(super) fn write<T: Serialize>(row: &T, version: u32) -> Result<String> {
     #[derive(Serialize)]
     struct Versioned<'a, T> {
         version: u32,
         #[serde(flatten)]
         row: &'a T,
     }
-    serde_json::to_string(&Versioned { version: VERSION, row })
+    serde_json::to_string(&Versioned { version, row })
         .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))
 }
 
@@ -40,9 +46,9 @@ pub(super) fn read<T: DeserializeOwned>(json: &str) -> Result<T> {
     let mut row: Map<String, Value> = serde_json::from_str(json).map_err(corrupt)?;
     let version = row.remove(NAME).map_or(Ok(1), serde_json::from_value::<u32>);
     let version = version.map_err(corrupt)?;
-    if version > VERSION {
+    if version > NEWEST {
         let reason = format!(
-            "the collection has format version {version}, this program reads version {VERSION}: \
+            "the collection has format version {version}, this program reads version {NEWEST}: \
              it was written by a newer program"
         );
         return Err(Error::new(ErrorKind::FailedPrecondition, reason));
@@ -64,16 +70,16 @@ mod tests {
 
     #[test]
     fn a_newer_row_is_refused_by_its_version_whatever_else_it_says() {
-        let error = read::<Row>(r#"{"version": 2, "unheard": "of"}"#).unwrap_err();
+        let error = read::<Row>(r#"{"version": 3, "unheard": "of"}"#).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::FailedPrecondition);
         let error = error.to_string();
-        assert!(error.contains("format version 2, this program reads version 1"), "{error}");
+        assert!(error.contains("format version 3, this program reads version 2"), "{error}");
     }
 
     #[test]
     fn rows_with_and_without_a_version_are_read() {
         let row = Row { weight: 0.1 };
-        let json = write(&row).unwrap();
+        let json = write(&row, FIRST).unwrap();
         assert_eq!(json, r#"{"version":1,"weight":0.1}"#);
         assert_eq!(read::<Row>(&json).unwrap(), row);
         assert_eq!(read::<Row>(r#"{"weight": 0.1}"#).unwrap(), row);

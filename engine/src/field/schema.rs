@@ -6,7 +6,7 @@ use bigrain_types::{FieldId, PointId, SegmentId, TextField};
 use serde::{Deserialize, Serialize};
 
 use super::collection_config::{check_field_count, no_such_field};
-use super::{CollectionConfig, FieldConfig, SparseFieldConfig, row_version};
+use super::{CollectionConfig, FieldConfig, MultiFieldConfig, SparseFieldConfig, row_version};
 use crate::hybrid_fit::{MAX_FITS, check_fit_name};
 use crate::{Error, ErrorKind, HybridFit, Result};
 
@@ -16,9 +16,16 @@ use crate::{Error, ErrorKind, HybridFit, Result};
 pub(crate) struct Schema {
     /// The dense ones in their order, the first being the default.
     pub fields: Vec<SchemaField>,
-    /// The sparse ones in their order; not empty where none is dense.
+    /// The sparse ones in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sparse: Vec<SchemaSparse>,
+    /// Those of multi-vectors in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub multi: Vec<SchemaMulti>,
+    /// Whether there ever was one of these: rows of the head may have multi-vectors then, which programs
+    /// of before cannot read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub had_multi: bool,
     /// The id of the next field: above all that were ever given out.
     pub next_field: FieldId,
     /// Payload fields that are searched by words.
@@ -53,11 +60,22 @@ pub(crate) struct SchemaSparse {
     pub config: SparseFieldConfig,
 }
 
+/// One multi-vector field with its id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SchemaMulti {
+    pub id: FieldId,
+    /// As that of a dense field.
+    pub file_stem: String,
+    pub config: MultiFieldConfig,
+}
+
 /// What the vectors of a field are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FieldKind {
     Dense,
     Sparse,
+    Multi,
     /// The field was dropped.
     Dropped,
 }
@@ -78,7 +96,7 @@ impl Schema {
         config.validate()?;
         let text = |config: &TextField| SchemaText { since: SegmentId(0), config: config.clone() };
         let texts = config.texts().iter().map(text).collect();
-        let (fields, sparse) = config.into_fields();
+        let (fields, sparse, multi) = config.into_fields();
         // Fields are asked for before ids, so that none is lost.
         let mut ids = (0..).map(FieldId);
         let field = |(config, id): (FieldConfig, FieldId)| SchemaField {
@@ -93,8 +111,16 @@ impl Schema {
             config,
         };
         let sparse: Vec<SchemaSparse> = sparse.into_iter().zip(&mut ids).map(field).collect();
-        let next_field = FieldId((fields.len() + sparse.len()) as u32);
-        Ok(Self { fields, sparse, next_field, texts, hybrid: None, fits: BTreeMap::new() })
+        let field = |(config, id): (MultiFieldConfig, FieldId)| SchemaMulti {
+            id,
+            file_stem: config.name.clone(),
+            config,
+        };
+        let multi: Vec<SchemaMulti> = multi.into_iter().zip(&mut ids).map(field).collect();
+        let next_field = FieldId((fields.len() + sparse.len() + multi.len()) as u32);
+        let had_multi = !multi.is_empty();
+        let (hybrid, fits) = (None, BTreeMap::new());
+        Ok(Self { fields, sparse, multi, had_multi, next_field, texts, hybrid, fits })
     }
 
     /// Reads what [`Schema::to_json`] wrote.
@@ -103,7 +129,7 @@ impl Schema {
             Error::new(ErrorKind::Corruption, format!("stored configuration: {reason}"))
         };
         let schema: Self = row_version::read(json)?;
-        if schema.fields.is_empty() && schema.sparse.is_empty() {
+        if schema.count() == 0 {
             return Err(corrupt("a collection has at least one field".into()));
         }
         schema.config().validate().map_err(|error| corrupt(error.to_string()))?;
@@ -112,21 +138,32 @@ impl Schema {
         }
         let dense: Vec<FieldId> = schema.fields.iter().map(|field| field.id).collect();
         let sparse: Vec<FieldId> = schema.sparse.iter().map(|field| field.id).collect();
+        let multi: Vec<FieldId> = schema.multi.iter().map(|field| field.id).collect();
         let rise = |ids: &[FieldId]| ids.is_sorted_by(|a, b| a < b);
-        if !rise(&dense) || !rise(&sparse) {
+        if !rise(&dense) || !rise(&sparse) || !rise(&multi) {
             return Err(corrupt("field ids do not rise".into()));
         }
-        if dense.iter().any(|id| sparse.contains(id)) {
+        let is_twice = |id: &FieldId| sparse.contains(id) || multi.contains(id);
+        if dense.iter().any(is_twice) || sparse.iter().any(|id| multi.contains(id)) {
             return Err(corrupt("a field id is given out twice".into()));
         }
-        if dense.iter().chain(&sparse).any(|id| *id >= schema.next_field) {
+        if dense.iter().chain(&sparse).chain(&multi).any(|id| *id >= schema.next_field) {
             return Err(corrupt("a field id was never given out".into()));
+        }
+        if !schema.had_multi && !schema.multi.is_empty() {
+            return Err(corrupt("a multi-vector field was never there".into()));
         }
         Ok(schema)
     }
 
     pub fn to_json(&self) -> Result<String> {
-        row_version::write(self)
+        let version = if self.had_multi { row_version::MULTI_VECTORS } else { row_version::FIRST };
+        row_version::write(self, version)
+    }
+
+    /// Returns how many vector fields there are.
+    fn count(&self) -> usize {
+        self.fields.len() + self.sparse.len() + self.multi.len()
     }
 
     /// Returns the fields without their ids.
@@ -134,7 +171,8 @@ impl Schema {
         let fields = self.fields.iter().map(|field| field.config.clone());
         let sparse = self.sparse.iter().map(|field| field.config.clone());
         let texts = self.texts.iter().map(|text| text.config.clone());
-        CollectionConfig::from_fields(fields, sparse, texts.collect())
+        let multi = self.multi.iter().map(|field| field.config.clone());
+        CollectionConfig::from_fields(fields, sparse, multi, texts.collect())
     }
 
     /// Returns what the vectors of a field are; nothing for an id that was never given out.
@@ -143,6 +181,8 @@ impl Schema {
             Some(FieldKind::Dense)
         } else if self.sparse.iter().any(|field| field.id == id) {
             Some(FieldKind::Sparse)
+        } else if self.multi.iter().any(|field| field.id == id) {
+            Some(FieldKind::Multi)
         } else {
             (id < self.next_field).then_some(FieldKind::Dropped)
         }
@@ -174,12 +214,21 @@ impl Schema {
         Ok(&self.sparse[self.sparse.len() - 1])
     }
 
+    /// Adds a multi-vector field behind the others.
+    pub fn add_multi(&mut self, config: MultiFieldConfig) -> Result<&SchemaMulti> {
+        config.validate()?;
+        let (id, file_stem) = self.give_id(&config.name)?;
+        self.multi.push(SchemaMulti { id, file_stem, config });
+        self.had_multi = true;
+        Ok(&self.multi[self.multi.len() - 1])
+    }
+
     /// Gives out the id of a new field, and what it is called in file names.
     fn give_id(&mut self, name: &str) -> Result<(FieldId, String)> {
         if self.names().any(|known| known == name) {
             return Err(Error::new(ErrorKind::AlreadyExists, format!("field {name:?} exists")));
         }
-        check_field_count(self.fields.len() + self.sparse.len() + 1)?;
+        check_field_count(self.count() + 1)?;
         let id = self.next_field;
         let next = id.0.checked_add(1);
         self.next_field = FieldId(next.ok_or_else(|| Error::invalid("field ids are used up"))?);
@@ -189,7 +238,8 @@ impl Schema {
 
     fn names(&self) -> impl Iterator<Item = &str> {
         let sparse = self.sparse.iter().map(|field| &*field.config.name);
-        self.fields.iter().map(|field| &*field.config.name).chain(sparse)
+        let multi = self.multi.iter().map(|field| &*field.config.name);
+        self.fields.iter().map(|field| &*field.config.name).chain(sparse).chain(multi)
     }
 
     /// Declares a text field behind the others; the next segment will be `since`.
@@ -248,19 +298,25 @@ impl Schema {
 
     /// Removes a field; returns its id.
     pub fn remove(&mut self, name: &str) -> Result<FieldId> {
-        let Some(position) = self.names().position(|known| known == name) else {
+        if !self.names().any(|known| known == name) {
             return Err(no_such_field(name, self.names()));
-        };
-        if self.fields.len() + self.sparse.len() == 1 {
+        }
+        if self.count() == 1 {
             let reason =
                 format!("field {name:?} is the collection's only one: drop the collection");
             return Err(Error::new(ErrorKind::FailedPrecondition, reason));
         }
         self.forget_fits(|fit| fit.vector.field == name);
-        Ok(match position.checked_sub(self.fields.len()) {
-            Some(position) => self.sparse.remove(position).id,
-            None => self.fields.remove(position).id,
-        })
+        if let Some(at) = self.fields.iter().position(|field| field.config.name == name) {
+            return Ok(self.fields.remove(at).id);
+        }
+        if let Some(at) = self.sparse.iter().position(|field| field.config.name == name) {
+            return Ok(self.sparse.remove(at).id);
+        }
+        match self.multi.iter().position(|field| field.config.name == name) {
+            Some(at) => Ok(self.multi.remove(at).id),
+            None => Err(no_such_field(name, self.names())),
+        }
     }
 }
 
@@ -317,6 +373,25 @@ mod tests {
         twice.sparse[0].id = FieldId(0);
         let error = Schema::from_json(&twice.to_json().unwrap()).unwrap_err();
         assert!(error.to_string().ends_with("a field id is given out twice"), "{error}");
+    }
+
+    #[test]
+    fn rows_have_the_version_of_what_was_ever_in_them() {
+        let multi = MultiFieldConfig::new("m", 4, Metric::Cosine);
+        let mut schema = Schema::new(CollectionConfig::of(field("a"))).unwrap();
+        assert!(schema.to_json().unwrap().starts_with(r#"{"version":1,"#));
+        assert_eq!(schema.add_multi(multi.clone()).unwrap().file_stem, "m@1");
+        assert_eq!(schema.kind(FieldId(1)), Some(FieldKind::Multi));
+        assert_eq!(schema.add(field("m")).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(schema.remove("m").unwrap(), FieldId(1));
+        let json = schema.to_json().unwrap();
+        assert!(json.starts_with(r#"{"version":2,"#), "{json}");
+        schema = Schema::from_json(&json).unwrap();
+        assert!(schema.had_multi && schema.config().multi().is_empty());
+        let mut never = Schema::new(CollectionConfig::of_multi(multi)).unwrap();
+        assert_eq!(Schema::from_json(&never.to_json().unwrap()).unwrap(), never);
+        never.had_multi = false;
+        assert!(Schema::from_json(&never.to_json().unwrap()).is_err());
     }
 
     #[test]

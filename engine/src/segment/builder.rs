@@ -4,14 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bigrain_index::build::{BuildParams, BuiltIndex, MAX_SAMPLE_BYTES, Rows, build};
+use bigrain_index::multi;
 use bigrain_index::{IndexError, codes, dense::DenseWriter, ids, lists, order, sparse};
 use bigrain_lexical::LexicalWriter;
 use bigrain_storage::{Directory, FileKind};
 use bigrain_types::TextField;
 
-use super::input::{FieldRows, SparseFieldRows};
+use super::input::{FieldRows, MultiFieldRows, SparseFieldRows};
 use super::{Placement, SegmentFields, SegmentInput};
-use crate::field::{Field, SparseField};
+use crate::field::{Field, MultiField, SparseField};
 use crate::threads::Threads;
 
 /// Payloads that are asked for together.
@@ -53,6 +54,8 @@ pub(crate) struct SegmentParams<'a> {
     pub fields: &'a [Arc<Field>],
     /// The same of sparse fields.
     pub sparse: &'a [Arc<SparseField>],
+    /// The same of multi-vector fields.
+    pub multi: &'a [Arc<MultiField>],
     /// The payload fields whose words are indexed.
     pub texts: &'a [TextField],
     /// Where randomness begins.
@@ -128,6 +131,16 @@ pub(crate) fn build_segment<I: SegmentInput>(
             let path = folder.join(FileKind::Sparse.file_name(&field.file_stem));
             sparse::write(directory, &path, &rows)?;
             written.fields.sparse.push(Arc::clone(field));
+        }
+    }
+    for field in params.multi {
+        let rows = MultiFieldRows { input, field: field.id, order: &written.order };
+        if !rows.is_empty()? {
+            let path = |kind: FileKind| folder.join(kind.file_name(&field.file_stem));
+            let (tokens, sketches) = (path(FileKind::Tokens), path(FileKind::Sketches));
+            let build = field.build(params.seed);
+            threads.run(|| multi::write(directory, (&tokens, &sketches), &rows, &build))?;
+            written.fields.multi.push(Arc::clone(field));
         }
     }
     let ids = written.order.iter().map(|&point| input.id(point as usize));
@@ -225,22 +238,26 @@ mod tests {
 
     use bigrain_storage::RamDirectory;
     use bigrain_types::{
-        FieldId, Levels, Metric, Offset, Payload, PointId, SegmentId, SparseVector, SparseView,
+        FieldId, HalfTokens, Levels, Metric, MultiVector, Offset, Payload, PointId, SegmentId,
+        SparseVector, SparseView, TokensView,
     };
 
     use super::super::Segment;
     use super::*;
     use crate::field::{Fields, Schema};
-    use crate::{CollectionConfig, FieldConfig, SparseFieldConfig};
+    use crate::{CollectionConfig, FieldConfig, MultiFieldConfig, SparseFieldConfig};
 
     const DIMS: [usize; 3] = [5, 3, 4];
     /// The field behind the dense ones.
     const SPARSE: usize = 3;
+    /// The field behind that.
+    const MULTI: usize = 4;
 
     /// Points by number; which fields each has a vector in.
     struct Points {
         ids: Vec<PointId>,
         sparse: Vec<SparseVector>,
+        multi: Vec<HalfTokens>,
         has: fn(usize, usize) -> bool,
     }
 
@@ -250,8 +267,14 @@ mod tests {
                 let dimensions = vec![point as u32 % 13, 100 + point as u32 % 7];
                 SparseVector::new(dimensions, vec![1.0 + point as f32, 0.5]).unwrap()
             };
+            let multi = |point: u64| {
+                let value = |d: u64| ((point * 31 + d * 7) % 17) as f32 - 8.5;
+                let values = (0..5 * (1 + point % 15)).map(value).collect();
+                multi::round(&MultiVector::new(5, values).unwrap())
+            };
             let ids = (0..count).map(PointId::from).collect();
-            Self { ids, sparse: (0..count).map(sparse).collect(), has }
+            let sparse = (0..count).map(sparse).collect();
+            Self { ids, sparse, multi: (0..count).map(multi).collect(), has }
         }
 
         fn vector_of(point: usize, field: usize) -> Vec<f32> {
@@ -285,27 +308,41 @@ mod tests {
         ) -> Result<Option<SparseView<'_>>, IndexError> {
             Ok(self.has(point, field)?.then(|| self.sparse[point].view()))
         }
+        fn has_multi(&self, point: usize, field: FieldId) -> Result<bool, IndexError> {
+            self.has(point, field)
+        }
+        fn multi(
+            &self,
+            point: usize,
+            field: FieldId,
+        ) -> Result<Option<TokensView<'_>>, IndexError> {
+            Ok(self.has(point, field)?.then(|| self.multi[point].view()))
+        }
         fn payloads(&self, points: &[u32]) -> crate::Result<Vec<Cow<'_, Payload>>> {
             let payload = |point: &u32| Cow::Owned(Payload::new().with("number", *point));
             Ok(points.iter().map(payload).collect())
         }
     }
 
-    fn fields() -> (Vec<Arc<Field>>, Vec<Arc<SparseField>>) {
+    type AllFields = (Vec<Arc<Field>>, Vec<Arc<SparseField>>, Vec<Arc<MultiField>>);
+
+    fn fields() -> AllFields {
         let [a, b, c] = DIMS;
         let config = CollectionConfig::of(FieldConfig::new("a", a, Metric::L2))
             .with_field(FieldConfig::new("b", b, Metric::Dot).with_levels(Levels::ONE))
             .with_field(FieldConfig::new("c", c, Metric::Dot))
-            .with_sparse(SparseFieldConfig::new("s"));
+            .with_sparse(SparseFieldConfig::new("s"))
+            .with_multi(MultiFieldConfig::new("m", 5, Metric::Dot));
         let fields = Fields::new(&Schema::new(config).unwrap()).unwrap();
-        (fields.iter().cloned().collect(), fields.sparse().cloned().collect())
+        let multi = fields.multi().cloned().collect();
+        (fields.iter().cloned().collect(), fields.sparse().cloned().collect(), multi)
     }
 
     fn build(directory: &RamDirectory, threads: usize, input: &Points) -> Segment {
         let threads = Threads::start(threads).unwrap();
-        let (fields, sparse) = &fields();
+        let (fields, sparse, multi) = &fields();
         let memory = BuildMemory::within(None);
-        let params = SegmentParams { fields, sparse, texts: &[], seed: 3, memory };
+        let params = SegmentParams { fields, sparse, multi, texts: &[], seed: 3, memory };
         let folder = Path::new("");
         let built = build_segment(directory, folder, input, &params, &threads).unwrap();
         let segment = Segment::open(directory, folder, SegmentId(1), &built.fields).unwrap();
@@ -340,7 +377,7 @@ mod tests {
         let mut expected: Vec<String> =
             ["a", "b", "c"].iter().flat_map(|field| of(field)).collect();
         expected.retain(|name| name != "order.a");
-        expected.extend(["ids", "lexical", "sparse.s"].map(String::from));
+        expected.extend(["ids", "lexical", "sketches.m", "sparse.s", "tokens.m"].map(String::from));
         expected.sort();
         assert_eq!(names, expected);
         assert!(one == three);
@@ -355,12 +392,13 @@ mod tests {
 
     #[test]
     fn every_vector_lies_where_its_point_says() {
-        let cases: [fn(usize, usize) -> bool; 6] = [
+        let cases: [fn(usize, usize) -> bool; 7] = [
             |_, _| true,
             |point, field| (point + field).is_multiple_of(2),
             |_, field| field > 0,
             |point, field| point == 7 && field == 2,
             |point, field| point % 5 > 0 && field == SPARSE,
+            |point, field| point % 7 < 3 && field == MULTI,
             |_, _| false,
         ];
         for has in cases {
@@ -377,6 +415,10 @@ mod tests {
                 let files = segment.sparse(FieldId(SPARSE as u32));
                 let vector = files.and_then(|files| files.reader.vector(offset).unwrap());
                 let expected = has(point, SPARSE).then(|| input.sparse[point].view());
+                assert_eq!(vector, expected, "point {point}");
+                let files = segment.multi(FieldId(MULTI as u32));
+                let vector = files.and_then(|files| files.tokens.tokens(offset).unwrap());
+                let expected = has(point, MULTI).then(|| input.multi[point].view());
                 assert_eq!(vector, expected, "point {point}");
             }
             for files in segment.fields() {

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use bigrain_index::IndexError;
 use bigrain_index::build::Rows;
+use bigrain_index::multi::MultiSource;
 use bigrain_index::sparse::SparseSource;
-use bigrain_types::{FieldId, Payload, PointId, SparseView};
+use bigrain_types::{FieldId, Payload, PointId, SparseView, TokensView};
 
 /// The points of a segment to be, in the order they were written: of a frozen memtable, or of
 /// segments that are merged.
@@ -41,6 +42,20 @@ pub(crate) trait SegmentInput: Sync {
     ///
     /// [`IndexError`] when a vector that lies in a file cannot be read.
     fn sparse(&self, point: usize, field: FieldId) -> Result<Option<SparseView<'_>>, IndexError>;
+
+    /// Whether a point has a multi-vector in a field.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError`] when this is written in a file that cannot be read.
+    fn has_multi(&self, point: usize, field: FieldId) -> Result<bool, IndexError>;
+
+    /// Returns the multi-vector of a point in a field; none where it has none.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError`] when tokens that lie in a file cannot be read.
+    fn multi(&self, point: usize, field: FieldId) -> Result<Option<TokensView<'_>>, IndexError>;
 
     /// Returns the payloads of some points. A point that was replaced or deleted meanwhile may have
     /// any payload: its row will be dead.
@@ -83,6 +98,40 @@ impl<I: SegmentInput> SparseSource for SparseFieldRows<'_, I> {
 
     fn row(&self, offset: usize) -> Result<Option<SparseView<'_>>, IndexError> {
         self.input.sparse(self.order[offset] as usize, self.field)
+    }
+}
+
+/// The multi-vectors of one field, in the order of a segment's offsets.
+pub(super) struct MultiFieldRows<'a, I> {
+    pub input: &'a I,
+    pub field: FieldId,
+    /// For each offset, the point of the input that lies there.
+    pub order: &'a [u32],
+}
+
+impl<I: SegmentInput> MultiFieldRows<'_, I> {
+    /// Whether no point has a multi-vector.
+    pub fn is_empty(&self) -> Result<bool, IndexError> {
+        for offset in 0..self.order.len() {
+            if self.has(offset)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl<I: SegmentInput> MultiSource for MultiFieldRows<'_, I> {
+    fn points(&self) -> usize {
+        self.order.len()
+    }
+
+    fn has(&self, offset: usize) -> Result<bool, IndexError> {
+        self.input.has_multi(self.order[offset] as usize, self.field)
+    }
+
+    fn tokens(&self, offset: usize) -> Result<Option<TokensView<'_>>, IndexError> {
+        self.input.multi(self.order[offset] as usize, self.field)
     }
 }
 

@@ -9,8 +9,8 @@ use bigrain_lexical::LexicalReader;
 use bigrain_storage::{BlockFile, Directory, FileKind, SegmentRow, fs};
 use bigrain_types::{FieldId, SegmentId};
 
-use super::{FieldFiles, Placement, SparseFiles};
-use crate::field::{Field, Fields, SparseField};
+use super::{FieldFiles, MultiFiles, Placement, SparseFiles};
+use crate::field::{Field, Fields, MultiField, SparseField};
 
 /// The fields that have files in a segment.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,8 @@ pub(crate) struct SegmentFields {
     pub dense: Vec<(Arc<Field>, Placement)>,
     /// In the order of the collection's.
     pub sparse: Vec<Arc<SparseField>>,
+    /// In the order of the collection's.
+    pub multi: Vec<Arc<MultiField>>,
 }
 
 /// An open segment; opening reads footers and headers only.
@@ -32,6 +34,8 @@ pub(crate) struct Segment {
     fields: Vec<Arc<FieldFiles>>,
     /// The sparse fields it has vectors of, in the order of the collection's.
     sparse: Vec<Arc<SparseFiles>>,
+    /// The multi-vector fields it has vectors of, in the order of the collection's.
+    multi: Vec<Arc<MultiFiles>>,
     /// Files of fields that were dropped, with their lengths: they take room, and nobody reads them.
     left_over: Vec<(String, u64)>,
     /// Whether its points arrive in parts: a row that is dead now may be alive later.
@@ -78,6 +82,10 @@ impl Segment {
         let open_sparse = |field: &Arc<SparseField>| {
             SparseFiles::open(directory, folder, field, ids.rows()).map(Arc::new)
         };
+        let open_multi = |field: &Arc<MultiField>| {
+            MultiFiles::open(directory, folder, field, ids.rows()).map(Arc::new)
+        };
+        let multi = fields.multi.iter().map(open_multi).collect::<Result<_, _>>()?;
         let sparse = fields.sparse.iter().map(open_sparse).collect::<Result<_, _>>()?;
         let fields = fields.dense.iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self {
@@ -86,6 +94,7 @@ impl Segment {
             lexical,
             fields,
             sparse,
+            multi,
             left_over: Vec::new(),
             arriving: false,
             retired: Arc::default(),
@@ -114,7 +123,12 @@ impl Segment {
             (Arc::clone(field), if ordered { Placement::Ordered } else { Placement::Leading })
         });
         let sparse = fields.sparse().filter(|field| names(FileKind::Sparse, &field.file_stem));
-        SegmentFields { dense: placed.collect(), sparse: sparse.cloned().collect() }
+        let multi = fields.multi().filter(|field| names(FileKind::Tokens, &field.file_stem));
+        SegmentFields {
+            dense: placed.collect(),
+            sparse: sparse.cloned().collect(),
+            multi: multi.cloned().collect(),
+        }
     }
 
     /// Returns the segment as it is when the collection has no other fields than these.
@@ -125,14 +139,17 @@ impl Segment {
         let known = |files: &Arc<SparseFiles>| fields.get_sparse(files.id()).is_some();
         let (sparse, dropped_sparse): (Vec<_>, Vec<_>) =
             self.sparse.iter().cloned().partition(known);
+        let known = |files: &Arc<MultiFiles>| fields.get_multi(files.id()).is_some();
+        let (multi, dropped_multi): (Vec<_>, Vec<_>) = self.multi.iter().cloned().partition(known);
         let dropped = dropped.iter().flat_map(|files| files.files());
         let dropped = dropped.chain(dropped_sparse.iter().map(|files| files.file()));
+        let dropped = dropped.chain(dropped_multi.iter().flat_map(|files| files.files()));
         let dropped = dropped.map(|(name, file)| (name, file.identity().length));
         let left_over = self.left_over.iter().cloned().chain(dropped).collect();
         let (ids, lexical) = (Arc::clone(&self.ids), Arc::clone(&self.lexical));
         let retired = Arc::clone(&self.retired);
         let (id, arriving) = (self.id, self.arriving);
-        Self { id, ids, lexical, fields: kept, sparse, left_over, arriving, retired }
+        Self { id, ids, lexical, fields: kept, sparse, multi, left_over, arriving, retired }
     }
 
     /// Says that the points arrive in parts, while searches go on.
@@ -175,6 +192,16 @@ impl Segment {
         self.sparse.iter().find(|files| files.id() == id)
     }
 
+    /// Returns the files of every multi-vector field.
+    pub fn multi_fields(&self) -> impl Iterator<Item = &Arc<MultiFiles>> {
+        self.multi.iter()
+    }
+
+    /// Returns the files of a multi-vector field; none when no point has a vector in it.
+    pub fn multi(&self, id: FieldId) -> Option<&Arc<MultiFiles>> {
+        self.multi.iter().find(|files| files.id() == id)
+    }
+
     /// Returns the files of a dense field; none when no point has a vector in it.
     pub fn field(&self, id: FieldId) -> Option<&Arc<FieldFiles>> {
         self.fields.iter().find(|files| files.id() == id)
@@ -184,6 +211,7 @@ impl Segment {
     pub fn files(&self) -> Vec<(String, &BlockFile)> {
         let mut files: Vec<_> = self.fields.iter().flat_map(|files| files.files()).collect();
         files.extend(self.sparse.iter().map(|files| files.file()));
+        files.extend(self.multi.iter().flat_map(|files| files.files()));
         files.push((FileKind::Ids.file_name(""), self.ids.file()));
         files.push((FileKind::Lexical.file_name(""), self.lexical.file()));
         files
@@ -194,8 +222,10 @@ impl Segment {
     pub fn memory_bytes(&self) -> u64 {
         let of_field = |files: &Arc<FieldFiles>| files.code_bytes() + files.reader_bytes();
         let sparse = self.sparse.iter().map(|files| files.file().1.memory_bytes()).sum::<usize>();
+        let of_multi = |files: &Arc<MultiFiles>| files.code_bytes() + files.reader_bytes();
+        let multi: u64 = self.multi.iter().map(of_multi).sum();
         let own = self.ids.file().memory_bytes() + self.lexical.file().memory_bytes();
-        self.fields.iter().map(of_field).sum::<u64>() + (sparse + own) as u64
+        self.fields.iter().map(of_field).sum::<u64>() + multi + (sparse + own) as u64
     }
 
     /// Returns the names and lengths of all files, those of dropped fields included.

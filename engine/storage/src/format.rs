@@ -42,11 +42,15 @@ pub enum FileKind {
     Lexical,
     /// Inverted lists and rows of one sparse vector field.
     Sparse,
+    /// Tokens of one multi-vector field.
+    Tokens,
+    /// Merged tokens of one multi-vector field as codes, and lists of them.
+    Sketches,
 }
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Codes,
         Self::Lists,
         Self::Centroids,
@@ -55,6 +59,8 @@ impl FileKind {
         Self::Ids,
         Self::Lexical,
         Self::Sparse,
+        Self::Tokens,
+        Self::Sketches,
     ];
 
     /// Returns the last eight bytes of a file of this kind.
@@ -69,6 +75,8 @@ impl FileKind {
             Self::Ids => b"bgIDS.V\n",
             Self::Lexical => b"bgLEXIC\n",
             Self::Sparse => b"bgSPARS\n",
+            Self::Tokens => b"bgTOKEN\n",
+            Self::Sketches => b"bgSKETC\n",
         }
     }
 
@@ -83,7 +91,9 @@ impl FileKind {
             | Self::Order
             | Self::Ids
             | Self::Lexical
-            | Self::Sparse => 1,
+            | Self::Sparse
+            | Self::Tokens
+            | Self::Sketches => 1,
         }
     }
 
@@ -100,6 +110,8 @@ impl FileKind {
             Self::Ids => "ids".to_owned(),
             Self::Lexical => "lexical".to_owned(),
             Self::Sparse => format!("sparse.{field}"),
+            Self::Tokens => format!("tokens.{field}"),
+            Self::Sketches => format!("sketches.{field}"),
         }
     }
 
@@ -121,6 +133,8 @@ impl FileKind {
             Self::Ids => "ids",
             Self::Lexical => "lexical",
             Self::Sparse => "sparse",
+            Self::Tokens => "tokens",
+            Self::Sketches => "sketches",
         }
     }
 }

@@ -7,8 +7,10 @@ mod cancel;
 mod dense_format;
 mod diversity;
 pub mod filter;
+mod half_tokens;
 mod language;
 mod metric;
+mod multi_vector;
 mod offset;
 mod payload;
 mod point_id;
@@ -24,8 +26,13 @@ pub use cancel::{Cancel, Cancelled};
 pub use dense_format::DenseFormat;
 pub use diversity::{Diversity, MAX_DIVERSITY_DEPTH};
 pub use filter::{Filter, FilterError};
+pub use half_tokens::{HalfTokens, TokensHeader, TokensView};
 pub use language::{Language, LanguageError};
 pub use metric::Metric;
+pub use multi_vector::{
+    MAX_TOKEN_COMPONENT, MAX_TOKEN_COMPONENTS, MAX_TOKEN_DIMS, MAX_TOKENS, MultiVector,
+    MultiVectorError, PatchGrid,
+};
 pub use offset::{FieldId, Levels, LevelsError, Offset, SegmentId, SeqNo};
 pub use payload::{MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH, Payload, PayloadError};
 pub use point_id::{MAX_POINT_ID_BYTES, PointId, PointIdError};

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow, bail};
 use bigrain_engine::{
     Collection, CollectionConfig, DEFAULT_FIELD, DenseFormat, Engine, FieldConfig, Levels, Metric,
-    SparseFieldConfig, SparseModifier, TextField,
+    MultiFieldConfig, MultiVector, SparseFieldConfig, SparseModifier, TextField,
 };
 use clap::Args;
 
 use crate::building::finish_segments;
 use crate::cmd::build_code::{self, CODE_CONFLICTS, CodeRequest};
+use crate::cmd::build_pictures::{self, PicturesRequest};
 use crate::cmd::built::Built;
 use crate::cmd::field_spec::FieldSpec;
 use crate::cmd::flags::parse_levels;
@@ -21,6 +22,7 @@ use crate::human;
 use crate::ingest::{BadRows, Ingest, IngestReport, KnownRows};
 use crate::input::{Content, Fields, Format, Input, InputError, Record};
 use crate::model::Model;
+use crate::pictures;
 use crate::progress::Progress;
 use crate::session::{Session, find_collection};
 
@@ -38,19 +40,28 @@ const MAX_BAD_START: usize = 10_000;
 #[derive(Args, Debug)]
 pub struct BuildArgs {
     /// JSON lines (.jsonl), or vectors: .npy, .fvecs, .bvecs, .hdf5 (its dataset "train")
-    #[arg(required_unless_present = "code")]
+    #[arg(required_unless_present_any = ["code", "images"])]
     input: Option<PathBuf>,
     /// Index the source files of this folder instead, without those that .gitignore names: functions,
     /// types and the rest, each whole and in overlapping blocks. Files that are stored as they are are
     /// passed over, and what is gone is deleted
     #[arg(long, value_name = "DIR", conflicts_with_all = CODE_CONFLICTS)]
     code: Option<PathBuf>,
-    /// The collection to create, or to go on with [default with --code: code]
-    #[arg(long, short, value_name = "NAME", required_unless_present = "code")]
+    /// Index the pictures of this folder instead: PNG, JPEG, WebP, GIF and BMP, told by what they hold.
+    /// Captions come from captions.jsonl, from text files beside pictures, or from their names. Pictures
+    /// that are stored as they are are passed over, and what is gone is deleted
+    #[arg(long, value_name = "DIR", conflicts_with_all = CODE_CONFLICTS, conflicts_with = "code")]
+    images: Option<PathBuf>,
+    /// The collection to create, or to go on with [default with --code: code; with
+    /// --images: pictures]
+    #[arg(long, short, value_name = "NAME", required_unless_present_any = ["code", "images"])]
     collection: Option<String>,
     /// The folder of the model that encodes texts [default: the collection's, or all-MiniLM-L6-v2]
     #[arg(long, value_name = "DIR", env = "BIGRAIN_MODEL")]
     model: Option<PathBuf>,
+    /// The folder of the model for pictures [default: the collection's, or efficientnet-lite0-minilm]
+    #[arg(long, value_name = "DIR", env = "BIGRAIN_IMAGE_MODEL")]
+    image_model: Option<PathBuf>,
     /// How vectors are compared: cosine, dot or l2 [default: cosine]
     #[arg(long)]
     metric: Option<Metric>,
@@ -123,6 +134,13 @@ pub fn run(args: &BuildArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
         let request =
             CodeRequest { folder, name, field, model: args.model.as_deref(), json: args.json };
         return build_code::run(&request, session);
+    }
+    if let Some(folder) = &args.images {
+        let name = args.collection.as_deref().unwrap_or(pictures::DEFAULT_COLLECTION);
+        let field = args.defaults(DEFAULT_FIELD);
+        let model = args.image_model.as_deref();
+        let request = PicturesRequest { folder, name, field, model, json: args.json };
+        return build_pictures::run(&request, session);
     }
     let (input, name) =
         args.input.as_deref().zip(args.collection.as_deref()).context("no input")?;
@@ -223,14 +241,18 @@ impl BuildArgs {
         }
         let mut sparse = self.sparse_fields(first).into_iter();
         let mut fields = fields.into_iter();
-        let config = match fields.next() {
-            Some(leading) => CollectionConfig::of(leading),
-            None => {
-                CollectionConfig::of_sparse(sparse.next().context("the first row has no vector")?)
+        let mut multi = self.multi_fields(first).into_iter();
+        let config = match (fields.next(), sparse.next()) {
+            (Some(leading), None) => CollectionConfig::of(leading),
+            (Some(leading), Some(next)) => CollectionConfig::of(leading).with_sparse(next),
+            (None, Some(first)) => CollectionConfig::of_sparse(first),
+            (None, None) => {
+                CollectionConfig::of_multi(multi.next().context("the first row has no vector")?)
             }
         };
         let config = fields.fold(config, CollectionConfig::with_field);
         let config = sparse.fold(config, CollectionConfig::with_sparse);
+        let config = multi.fold(config, CollectionConfig::with_multi);
         let texts = self.texts.iter().cloned();
         let config = texts.fold(config, CollectionConfig::with_text);
         let collection = engine.create_collection(name, config)?;
@@ -303,6 +325,16 @@ impl BuildArgs {
         let mut seen = HashSet::new();
         fields.retain(|field| seen.insert(field.name.clone()));
         fields
+    }
+
+    /// Returns the multi-vector fields of the first row.
+    fn multi_fields(&self, first: &Content) -> Vec<MultiFieldConfig> {
+        let Content::Named { multi, .. } = first else { return Vec::new() };
+        let metric = self.metric.unwrap_or(Metric::Cosine);
+        let field = |(name, vector): &(String, MultiVector)| {
+            MultiFieldConfig::new(name, vector.dims(), metric)
+        };
+        multi.iter().map(field).collect()
     }
 
     /// Adds the fields that flags name and the collection does not have; refuses flags that ask for

@@ -15,6 +15,7 @@ use bigrain_engine::{
 };
 use clap::Args;
 
+use crate::cmd::demo_pictures;
 use crate::footprint::Footprint;
 use crate::ingest::{BadRows, Ingest, IngestReport, KnownRows};
 use crate::input::{At, Content, InputError, Place, Record};
@@ -44,7 +45,8 @@ const QUESTIONS: [&str; 6] = [
     "decode bytes as UTF-8 and replace invalid sequences",
 ];
 
-/// Indexes the documented functions in cargo's downloaded sources, and answers six questions.
+/// Indexes the documented functions in cargo's downloaded sources, and answers six questions. With --images:
+/// the pictures of a folder, and writes a page of what was found.
 #[derive(Args, Debug)]
 pub struct DemoArgs {
     /// A folder of Rust sources; may be given more than once [default: what cargo downloaded]
@@ -53,6 +55,15 @@ pub struct DemoArgs {
     /// The folder of the model [default: all-MiniLM-L6-v2]
     #[arg(long, value_name = "DIR", env = "BIGRAIN_MODEL")]
     model: Option<PathBuf>,
+    /// Index the pictures of this folder instead
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["sources", "cap"])]
+    images: Option<PathBuf>,
+    /// The folder of the model for pictures [default: efficientnet-lite0-minilm]
+    #[arg(long, value_name = "DIR", env = "BIGRAIN_IMAGE_MODEL")]
+    image_model: Option<PathBuf>,
+    /// Where the page of pictures goes
+    #[arg(long, value_name = "FILE", default_value = "pictures.html", requires = "images")]
+    html: PathBuf,
     /// At most this many functions
     #[arg(long, value_name = "N", default_value_t = 4000)]
     cap: usize,
@@ -69,6 +80,10 @@ pub fn run(args: &DemoArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
         // A folder for each format, because one of another format is refused.
         None => cache_dir()?.join(format!("demo-{STORE_VERSION}")),
     };
+    if let Some(folder) = &args.images {
+        let model = args.image_model.as_deref();
+        return demo_pictures::run(folder, model, &args.html, &data, session);
+    }
     let model = Model::open_or_default(args.model.as_deref(), session.threads)?;
     let functions = find_functions(args, session)?;
     let engine = session.create_or_open(&data)?;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use bigrain_engine::{
-    Collection, CollectionConfig, Engine, FieldConfig, Metric, SparseFieldConfig,
+    Collection, CollectionConfig, Engine, FieldConfig, Metric, MultiFieldConfig, MultiVector,
+    SparseFieldConfig,
 };
 use clap::Args;
 
@@ -158,18 +159,25 @@ impl ImportArgs {
         let no_vector = || anyhow!("{}", record.place.error(crate::input::Problem::NoModel));
         match &record.content {
             Content::Vector(vector) => Ok(CollectionConfig::new(vector.len(), metric)),
-            Content::Named { vectors, sparse, .. } => {
+            Content::Named { vectors, sparse, multi, .. } => {
                 let field = |(name, vector): &(String, Vec<f32>)| {
                     FieldConfig::new(name, vector.len(), metric)
                 };
                 let mut fields = vectors.iter().map(field);
                 let mut sparse = sparse.iter().map(|(name, _)| SparseFieldConfig::new(name));
-                let config = match fields.next() {
-                    Some(first) => CollectionConfig::of(first),
-                    None => CollectionConfig::of_sparse(sparse.next().ok_or_else(no_vector)?),
+                let of_tokens = |(name, vector): &(String, MultiVector)| {
+                    MultiFieldConfig::new(name, vector.dims(), metric)
+                };
+                let mut multi = multi.iter().map(of_tokens);
+                let config = match (fields.next(), sparse.next()) {
+                    (Some(first), None) => CollectionConfig::of(first),
+                    (Some(first), Some(next)) => CollectionConfig::of(first).with_sparse(next),
+                    (None, Some(first)) => CollectionConfig::of_sparse(first),
+                    (None, None) => CollectionConfig::of_multi(multi.next().ok_or_else(no_vector)?),
                 };
                 let config = fields.fold(config, CollectionConfig::with_field);
-                Ok(sparse.fold(config, CollectionConfig::with_sparse))
+                let config = sparse.fold(config, CollectionConfig::with_sparse);
+                Ok(multi.fold(config, CollectionConfig::with_multi))
             }
             Content::Text(_) => Err(no_vector()),
         }

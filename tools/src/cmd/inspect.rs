@@ -3,7 +3,8 @@
 use anyhow::bail;
 use bigrain_engine::{
     CollectionInfo, CollectionState, CollectionStatus, Engine, FieldConfig, FieldInfo, FitEvidence,
-    HybridFit, SegmentInfo, SparseFieldConfig, SparseFieldInfo, SparseModifier,
+    HybridFit, MultiFieldConfig, MultiFieldInfo, SegmentInfo, SparseFieldConfig, SparseFieldInfo,
+    SparseModifier,
 };
 use clap::Args;
 use serde_json::{Value, json};
@@ -115,6 +116,8 @@ fn describe(info: &CollectionInfo) -> comfy_table::Table {
     if !sparse.is_empty() {
         facts.push(("sparse vectors", sparse.join(", ")));
     }
+    let multi = info.config.multi().iter().zip(&info.multi);
+    facts.extend(multi.map(|(config, field)| ("multi-vectors", describe_multi(config, field))));
     let texts: Vec<String> = info.config.texts().iter().map(ToString::to_string).collect();
     if !texts.is_empty() {
         facts.push(("searched by words", texts.join(", ")));
@@ -141,6 +144,19 @@ fn describe(info: &CollectionInfo) -> comfy_table::Table {
         facts.push(("raw f32 would take", human::bytes(footprint.raw_bytes)));
     }
     table::facts(facts)
+}
+
+/// Says what a multi-vector field is, and what it takes.
+fn describe_multi(config: &MultiFieldConfig, field: &MultiFieldInfo) -> String {
+    let each = human::ratio(field.code_bytes, field.vectors);
+    format!(
+        "{}: {} dimensions, {}; of {} points, {each:.0} B each in memory, {} on disk",
+        config.name,
+        config.dims,
+        config.metric,
+        human::count(field.vectors),
+        human::bytes(field.disk_bytes)
+    )
 }
 
 /// Says how vectors and words are fused, and what that was seen to be worth.
@@ -249,6 +265,7 @@ fn to_json(engine: &Engine, status: &CollectionStatus) -> Value {
         "named_hybrid_fits": info.named_hybrid_fits,
         "fields": info.fields.iter().map(field_json).collect::<Vec<_>>(),
         "sparse": info.sparse.iter().map(sparse_json).collect::<Vec<_>>(),
+        "multi": info.multi,
         "segments": segments,
     })
 }

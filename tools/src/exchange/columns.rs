@@ -16,7 +16,8 @@ pub struct Columns {
     pub id: Option<String>,
     /// Each vector field with its column; a column without a field is the first field's. Without any,
     /// every column that holds lists of floats: of the field of its name, or, if it is the only one,
-    /// of the first; and every column that holds sparse vectors, of the field of its name.
+    /// of the first; and every column that holds sparse vectors or multi-vectors, of the field of its
+    /// name.
     pub vectors: Vec<(Option<String>, String)>,
     /// A column of JSON objects, which are the payloads; without it, all columns that are nothing
     /// else become attributes.

@@ -176,6 +176,22 @@ fn write_line(line: &mut Vec<u8>, point: &StoredPoint) -> anyhow::Result<()> {
         write_vector(line, vector.vector.values())?;
         line.push(b'}');
     }
+    for (at, vector) in point.multi.iter().enumerate() {
+        if at + point.vectors.len() + point.sparse.len() > 0 {
+            line.push(b',');
+        }
+        serde_json::to_writer(&mut *line, &*vector.field)?;
+        line.extend_from_slice(b":{\"tokens\":[");
+        for (at, token) in vector.vector.iter().enumerate() {
+            if at > 0 {
+                line.push(b',');
+            }
+            write_vector(line, token)?;
+        }
+        line.extend_from_slice(b"],\"grid\":");
+        serde_json::to_writer(&mut *line, &vector.vector.grid())?;
+        line.push(b'}');
+    }
     line.extend_from_slice(b"},\"payload\":");
     serde_json::to_writer(&mut *line, &point.payload)?;
     line.extend_from_slice(b"}\n");

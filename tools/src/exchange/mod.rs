@@ -3,10 +3,11 @@
 //! | format | a point is | round trip |
 //! |---|---|---|
 //! | JSON lines | `{"id": 42, "vectors": {"vector": [..]}, "payload": {..}}` | exact |
-//! | Parquet | a row: `id`, `id_is_number`, a fixed-size list for each dense field, a struct of two lists for each sparse one, `payload` as JSON text | exact |
+//! | Parquet | a row: `id`, `id_is_number`, a fixed-size list for each dense field, a struct of two lists for each sparse and each multi-vector one, `payload` as JSON text | exact |
 //!
 //! A sparse vector is `{"indices": [..], "values": [..]}` in JSON lines, and a struct of these two lists
-//! in Parquet.
+//! in Parquet. A multi-vector is `{"tokens": [[..], ..], "grid": [height, width]}` in both, the grid null
+//! where it is not known.
 //!
 //! The way in is [`crate::input`] and [`crate::ingest`], the one that `bigrain build` goes.
 //!

@@ -5,6 +5,8 @@
 //! id_is_number  boolean                  tells 42 from "42"
 //! <field>       fixed-size list of f32   null where a point has no vector in the field
 //! <field>       struct of `indices`, a list of u32, and `values`, a list of f32, if the field is sparse
+//! <field>       struct of `tokens`, a list of fixed-size lists of f32, and `grid`, a list of two u8 or
+//!               null, if the field is of multi-vectors
 //! payload       utf8                     a JSON object
 //! ```
 //!
@@ -18,11 +20,11 @@ use std::sync::Arc;
 use anyhow::Context;
 use arrow_array::builder::{
     BooleanBuilder, FixedSizeListBuilder, Float32Builder, ListBuilder, NullBufferBuilder,
-    StringBuilder, UInt32Builder,
+    StringBuilder, UInt8Builder, UInt32Builder,
 };
 use arrow_array::{ArrayRef, RecordBatch, StructArray};
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
-use bigrain_engine::{CollectionConfig, StoredPoint};
+use bigrain_engine::{CollectionConfig, MultiFieldConfig, StoredPoint};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
@@ -132,8 +134,11 @@ fn schema(config: &CollectionConfig) -> Schema {
         let item = Arc::new(Field::new("item", DataType::Float32, true));
         fields.push(Field::new(column, DataType::FixedSizeList(item, field.dims as i32), true));
     }
-    for column in columns {
+    for (_, column) in config.sparse().iter().zip(&mut columns) {
         fields.push(Field::new(column, DataType::Struct(sparse_parts()), true));
+    }
+    for (field, column) in config.multi().iter().zip(&mut columns) {
+        fields.push(Field::new(column, DataType::Struct(multi_parts(field)), true));
     }
     fields.push(Field::new(PAYLOAD, DataType::Utf8, false));
     Schema::new(fields)
@@ -163,6 +168,9 @@ fn columns(config: &CollectionConfig, points: &[StoredPoint]) -> anyhow::Result<
     for field in config.sparse() {
         columns.push(Arc::new(sparse_column(&field.name, points)?));
     }
+    for field in config.multi() {
+        columns.push(Arc::new(multi_column(field, points)?));
+    }
     columns.push(Arc::new(payloads.finish()));
     Ok(columns)
 }
@@ -191,4 +199,35 @@ fn sparse_column(field: &str, points: &[StoredPoint]) -> anyhow::Result<StructAr
     }
     let parts: Vec<ArrayRef> = vec![Arc::new(indices.finish()), Arc::new(values.finish())];
     Ok(StructArray::try_new(sparse_parts(), parts, present.finish())?)
+}
+
+/// The parts of a multi-vector.
+fn multi_parts(field: &MultiFieldConfig) -> Fields {
+    let item = |kind: DataType| Arc::new(Field::new("item", kind, true));
+    let token = DataType::FixedSizeList(item(DataType::Float32), field.dims as i32);
+    let tokens = Field::new("tokens", DataType::List(item(token)), true);
+    let grid = Field::new("grid", DataType::List(item(DataType::UInt8)), true);
+    [tokens, grid].into_iter().collect()
+}
+
+fn multi_column(field: &MultiFieldConfig, points: &[StoredPoint]) -> anyhow::Result<StructArray> {
+    let token = FixedSizeListBuilder::new(Float32Builder::new(), field.dims as i32);
+    let (mut tokens, mut grids) = (ListBuilder::new(token), ListBuilder::new(UInt8Builder::new()));
+    let mut present = NullBufferBuilder::new(points.len());
+    for point in points {
+        let vector = point.multi(&field.name);
+        for token in vector.iter().flat_map(|vector| vector.iter()) {
+            tokens.values().values().append_slice(token);
+            tokens.values().append(true);
+        }
+        tokens.append(vector.is_some());
+        let grid = vector.and_then(|vector| vector.grid());
+        if let Some(grid) = grid {
+            grids.values().append_slice(&[grid.height, grid.width]);
+        }
+        grids.append(grid.is_some());
+        present.append(vector.is_some());
+    }
+    let parts: Vec<ArrayRef> = vec![Arc::new(tokens.finish()), Arc::new(grids.finish())];
+    Ok(StructArray::try_new(multi_parts(field), parts, present.finish())?)
 }

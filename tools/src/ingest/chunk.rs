@@ -37,12 +37,14 @@ impl Chunk {
                 self.bytes += text.len();
             }
             Content::Vector(vector) => self.bytes += size_of_val(vector.as_slice()),
-            Content::Named { text, vectors, sparse } => {
+            Content::Named { text, vectors, sparse, multi } => {
                 self.texts += usize::from(text.is_some());
                 self.bytes += text.as_ref().map_or(0, String::len);
                 let vectors = vectors.iter().map(|(_, vector)| size_of_val(vector.as_slice()));
                 self.bytes += vectors.sum::<usize>();
                 self.bytes += sparse.iter().map(|(_, vector)| 8 * vector.len()).sum::<usize>();
+                let multi = multi.iter().map(|(_, vector)| size_of_val(vector.values()));
+                self.bytes += multi.sum::<usize>();
             }
         }
         self.records.push(record);
@@ -84,9 +86,10 @@ pub fn is_unchanged(record: &Record, stored: &StoredPoint, first: &str) -> bool 
     match &record.content {
         Content::Text(_) => stored.vector(first).is_some(),
         Content::Vector(vector) => {
-            stored.vectors.len() + stored.sparse.len() == 1 && is_stored(first, vector)
+            let count = stored.vectors.len() + stored.sparse.len() + stored.multi.len();
+            count == 1 && is_stored(first, vector)
         }
-        Content::Named { vectors, sparse, .. } => {
+        Content::Named { vectors, sparse, multi, .. } => {
             let encoded = record.text(first).is_some() && stored.vector(first).is_some();
             // An empty sparse vector is stored as none.
             let mut sparse = sparse.iter().filter(|(_, vector)| !vector.is_empty());
@@ -94,6 +97,9 @@ pub fn is_unchanged(record: &Record, stored: &StoredPoint, first: &str) -> bool 
                 && vectors.iter().all(|(field, vector)| is_stored(field, vector))
                 && stored.sparse.len() == sparse.clone().count()
                 && sparse.all(|(field, vector)| stored.sparse(field) == Some(vector))
+                // Tokens are rounded when they are stored, so only those that were stored once are the same.
+                && stored.multi.len() == multi.len()
+                && multi.iter().all(|(field, vector)| stored.multi(field) == Some(vector))
         }
     }
 }
@@ -164,6 +170,7 @@ mod tests {
             id: PointId::from(1),
             vectors: vec![StoredVector { field: "v".into(), values: vector }],
             sparse: Vec::new(),
+            multi: Vec::new(),
             payload,
             seq: SeqNo(1),
         };
@@ -178,7 +185,7 @@ mod tests {
         let named = |vectors: &[(&str, f32)], text: Option<&str>| {
             let vectors = vectors.iter().map(|(name, x)| ((*name).to_owned(), vec![*x])).collect();
             let (text, sparse) = (text.map(str::to_owned), Vec::new());
-            record(1, Content::Named { text, vectors, sparse })
+            record(1, Content::Named { text, vectors, sparse, multi: Vec::new() })
         };
         let mut two = stored(vec![1.0], own);
         two.vectors.push(StoredVector { field: "w".into(), values: vec![2.0] });
@@ -195,7 +202,7 @@ mod tests {
         let with = |vectors: &[(&str, SparseVector)]| {
             let sparse = vectors.iter().map(|(name, v)| ((*name).to_owned(), v.clone())).collect();
             let vectors = vec![("v".to_owned(), vec![1.0])];
-            record(1, Content::Named { text: None, vectors, sparse })
+            record(1, Content::Named { text: None, vectors, sparse, multi: Vec::new() })
         };
         assert!(unchanged(&with(&[("s", sparse(2.0))]), &one));
         assert!(unchanged(&with(&[("s", sparse(2.0)), ("t", SparseVector::default())]), &one));

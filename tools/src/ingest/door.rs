@@ -1,7 +1,9 @@
 //! What a row must be to become a point.
 
 use bigrain_encoders::MAX_TEXT_BYTES;
-use bigrain_engine::{CollectionConfig, MAX_PAYLOAD_BYTES, PayloadError, validate_vector};
+use bigrain_engine::{
+    CollectionConfig, MAX_PAYLOAD_BYTES, Metric, MultiVector, PayloadError, validate_vector,
+};
 
 use crate::input::{Content, InputError, Problem, Record};
 
@@ -40,16 +42,18 @@ impl Door {
             Content::Text(_) if !self.encodes => Err(Problem::NoModel),
             Content::Text(_) if first.is_none() => Err(Problem::NoDenseField),
             Content::Text(text) => check_text(text),
-            Content::Named { vectors, sparse, .. } => {
+            Content::Named { vectors, sparse, multi, .. } => {
                 let first = first.filter(|_| self.encodes);
                 let text = first.and_then(|first| record.text(&first.name));
                 // In a sparse field a point may have a vector of zeros, which is none.
                 let needs_one = self.config.sparse().is_empty();
-                if needs_one && vectors.is_empty() && text.is_none() && sparse.is_empty() {
+                let is_empty = vectors.is_empty() && sparse.is_empty() && multi.is_empty();
+                if needs_one && is_empty && text.is_none() {
                     return Err(Problem::Missing("with a vector".to_owned()));
                 }
                 text.map_or(Ok(()), check_text)?;
                 sparse.iter().try_for_each(|(name, _)| self.check_sparse(name))?;
+                multi.iter().try_for_each(|(name, vector)| self.check_multi(name, vector))?;
                 vectors.iter().try_for_each(|(name, vector)| self.check_named(name, vector))
             }
         }
@@ -59,14 +63,41 @@ impl Door {
         if self.config.sparse().iter().any(|field| field.name == name) {
             return Ok(());
         }
-        Err(match self.config.fields().iter().any(|field| field.name == name) {
-            true => Problem::FieldKind {
-                field: name.to_owned(),
-                expected: "a dense vector",
-                actual: "a sparse one",
-            },
-            false => self.unknown(name),
-        })
+        Err(self.other_kind(name, "a sparse one"))
+    }
+
+    fn check_multi(&self, name: &str, vector: &MultiVector) -> Result<(), Problem> {
+        let fields = self.config.multi();
+        let Some(field) = fields.iter().find(|field| field.name == name) else {
+            return Err(self.other_kind(name, "a multi-vector"));
+        };
+        let (expected, actual) = (field.dims, vector.dims());
+        if expected != actual {
+            let reason =
+                format!("dimension mismatch: collection has {expected}, tokens have {actual}");
+            return Err(Problem::MultiVector { field: name.to_owned(), reason });
+        }
+        let is_zero = |token: &[f32]| token.iter().all(|&value| value == 0.0);
+        if field.metric == Metric::Cosine
+            && let Some(token) = vector.iter().position(is_zero)
+        {
+            let reason = format!("token {token} is zero under cosine: it has no direction");
+            return Err(Problem::MultiVector { field: name.to_owned(), reason });
+        }
+        Ok(())
+    }
+
+    /// Says that a field takes other vectors than it got, or does not exist.
+    fn other_kind(&self, name: &str, actual: &'static str) -> Problem {
+        let is_multi = self.config.multi().iter().any(|field| field.name == name);
+        let is_sparse = self.config.sparse().iter().any(|field| field.name == name);
+        let expected = match (self.config.field_names().any(|known| known == name), is_multi) {
+            (false, _) => return self.unknown(name),
+            (true, true) => "a multi-vector",
+            (true, false) if is_sparse => "a sparse vector",
+            (true, false) => "a dense vector",
+        };
+        Problem::FieldKind { field: name.to_owned(), expected, actual }
     }
 
     fn unknown(&self, name: &str) -> Problem {
@@ -77,14 +108,7 @@ impl Door {
     fn check_named(&self, name: &str, vector: &[f32]) -> Result<(), Problem> {
         let fields = self.config.fields();
         let Some(field) = fields.iter().find(|field| field.name == name) else {
-            if self.config.sparse().iter().any(|field| field.name == name) {
-                return Err(Problem::FieldKind {
-                    field: name.to_owned(),
-                    expected: "a sparse vector",
-                    actual: "a dense one",
-                });
-            }
-            return Err(self.unknown(name));
+            return Err(self.other_kind(name, "a dense one"));
         };
         validate_vector(vector, field.dims, field.metric)
             .map_err(|error| Problem::FieldVector { field: name.to_owned(), error })
@@ -129,7 +153,7 @@ mod tests {
         let config = CollectionConfig::of(FieldConfig::new("a", 2, Metric::Cosine))
             .with_field(FieldConfig::new("b", 1, Metric::L2));
         // A point without a vector is welcome where there are sparse fields.
-        let is_empty = matches!(&record.content, Content::Named { text: None, vectors, sparse }
+        let is_empty = matches!(&record.content, Content::Named { text: None, vectors, sparse, .. }
             if vectors.is_empty() && sparse.is_empty());
         let config =
             if is_empty { config } else { config.with_sparse(SparseFieldConfig::new("s")) };
@@ -144,11 +168,13 @@ mod tests {
             text: text.map(str::to_owned),
             vectors: vectors.iter().map(|(name, v)| ((*name).to_owned(), v.to_vec())).collect(),
             sparse: Vec::new(),
+            multi: Vec::new(),
         };
         let sparse = |name: &str| Content::Named {
             text: None,
             vectors: Vec::new(),
             sparse: vec![(name.to_owned(), SparseVector::default())],
+            multi: Vec::new(),
         };
         for (encodes, content, expected) in [
             (true, text("x"), "welcome"),

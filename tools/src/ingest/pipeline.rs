@@ -192,12 +192,15 @@ impl Ingest<'_> {
             }
             match record.content {
                 Content::Vector(vector) => point = point.with_vector(&*first, vector),
-                Content::Named { vectors, sparse, .. } => {
+                Content::Named { vectors, sparse, multi, .. } => {
                     for (name, vector) in vectors {
                         point = point.with_vector(name, vector);
                     }
                     for (name, vector) in sparse {
                         point = point.with_sparse(name, vector);
+                    }
+                    for (name, vector) in multi {
+                        point = point.with_multi(name, vector);
                     }
                 }
                 Content::Text(_) if space.is_none() => {
@@ -207,6 +210,7 @@ impl Ingest<'_> {
             }
             if point.vectors.is_empty()
                 && point.sparse.is_empty()
+                && point.multi.is_empty()
                 && let Some(field) = &first_sparse
             {
                 // A vector of zeros is none, and yet the point is there.

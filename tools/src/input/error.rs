@@ -89,10 +89,16 @@ pub enum Problem {
         /// What is wrong with the vector.
         reason: String,
     },
+    /// A multi-vector that is none.
+    #[error("field {field:?}: {reason}")]
+    MultiVector {
+        /// The field's name.
+        field: String,
+        /// What is wrong with the vector.
+        reason: String,
+    },
     /// A vector that names no field, where none is dense.
-    #[error(
-        "the collection has sparse fields only: expected an object with their vectors by field"
-    )]
+    #[error("the collection has no dense fields: expected an object with their vectors by field")]
     NoDenseField,
     /// A vector without the name of its field, beside vectors with theirs.
     #[error("both {0:?} and {1:?}: expected one of them")]
@@ -214,6 +220,7 @@ impl InputError {
             | Problem::UnknownField { .. }
             | Problem::FieldVector { .. }
             | Problem::SparseVector { .. }
+            | Problem::MultiVector { .. }
             | Problem::NoDenseField
             | Problem::BothVectors(..)
             | Problem::EmptyText

@@ -17,6 +17,14 @@
 //! {"id": 7, "vectors": {"splade": {"indices": [7, 1996], "values": [0.5, 1.2]}}, "name": "wing"}
 //! ```
 //!
+//! A multi-vector is an array with an array for each token; that of an image may say where the patches
+//! lie, in rows and columns:
+//!
+//! ```text
+//! {"id": 7, "vectors": {"tokens": [[0.1, ...], [0.4, ...]]}}
+//! {"id": 8, "vectors": {"patches": {"tokens": [[0.1, ...], [0.4, ...]], "grid": [1, 2]}}}
+//! ```
+//!
 //! Title and text also stay in the payload, so that results can be read and a later encoder has
 //! its source; [`Fields::keep_text`] turns that off. A line with a vector is stored under that
 //! vector, whether or not it has a text; a text beside named vectors is encoded if none of them is
@@ -26,7 +34,7 @@ use std::io::{BufRead, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use bigrain_engine::{Payload, PointId, SparseVector};
+use bigrain_engine::{MultiVector, PatchGrid, Payload, PointId, SparseVector};
 use serde_json::{Map, Value};
 
 use super::{At, Content, InputError, Place, Problem, Record};
@@ -207,8 +215,9 @@ fn take_content(object: &mut Map<String, Value>, fields: &Fields) -> Result<Cont
         }
         (Some(vector), None, _) => Ok(Content::Vector(to_vector(&fields.vector, &vector)?)),
         (None, Some(vectors), text) => {
-            let (vectors, sparse) = to_vectors(&fields.vectors, &vectors)?;
-            Ok(Content::Named { text, vectors, sparse })
+            let NamedVectors { dense: vectors, sparse, multi } =
+                to_vectors(&fields.vectors, &vectors)?;
+            Ok(Content::Named { text, vectors, sparse, multi })
         }
         (None, None, Some(text)) => Ok(Content::Text(text)),
         (None, None, None) => {
@@ -218,24 +227,59 @@ fn take_content(object: &mut Map<String, Value>, fields: &Fields) -> Result<Cont
 }
 
 /// Vectors with the names of their fields.
-type NamedVectors<V> = Vec<(String, V)>;
+#[derive(Default)]
+struct NamedVectors {
+    dense: Vec<(String, Vec<f32>)>,
+    sparse: Vec<(String, SparseVector)>,
+    multi: Vec<(String, MultiVector)>,
+}
 
-fn to_vectors(
-    field: &str,
-    value: &Value,
-) -> Result<(NamedVectors<Vec<f32>>, NamedVectors<SparseVector>), Problem> {
+fn to_vectors(field: &str, value: &Value) -> Result<NamedVectors, Problem> {
     let Some(object) = value.as_object() else {
         return Err(wrong_kind(field, "an object of vectors by field", value));
     };
-    let (mut vectors, mut sparse) = (Vec::new(), Vec::new());
+    let mut named = NamedVectors::default();
     for (name, value) in object.iter().filter(|(_, value)| !value.is_null()) {
         let field = format!("{field}.{name}");
-        match value.as_object() {
-            Some(object) => sparse.push((name.clone(), to_sparse(&field, object)?)),
-            None => vectors.push((name.clone(), to_vector(&field, value)?)),
+        let name = name.clone();
+        match (value.as_object(), value.as_array().and_then(|values| values.first())) {
+            (Some(object), _) if object.contains_key("tokens") => {
+                named.multi.push((name, to_patches(&field, object)?));
+            }
+            (Some(object), _) => named.sparse.push((name, to_sparse(&field, object)?)),
+            (None, Some(Value::Array(_))) => named.multi.push((name, to_multi(&field, value)?)),
+            (None, _) => named.dense.push((name, to_vector(&field, value)?)),
         }
     }
-    Ok((vectors, sparse))
+    Ok(named)
+}
+
+fn to_multi(field: &str, value: &Value) -> Result<MultiVector, Problem> {
+    let Some(tokens) = value.as_array() else {
+        return Err(wrong_kind(field, "an array of tokens", value));
+    };
+    let token = |(at, token)| to_vector(&format!("{field}[{at}]"), token);
+    let tokens: Vec<Vec<f32>> = tokens.iter().enumerate().map(token).collect::<Result<_, _>>()?;
+    MultiVector::from_tokens(&tokens).map_err(|error| no_multi(field, error.to_string()))
+}
+
+fn to_patches(field: &str, object: &Map<String, Value>) -> Result<MultiVector, Problem> {
+    if let Some(other) = object.keys().find(|key| !["tokens", "grid"].contains(&key.as_str())) {
+        let reason = format!("unknown key {other:?}: expected \"tokens\" and \"grid\"");
+        return Err(no_multi(field, reason));
+    }
+    let part = |key: &str| object.get(key).unwrap_or(&Value::Null);
+    let tokens = to_multi(&format!("{field}.tokens"), part("tokens"))?;
+    if part("grid").is_null() {
+        return Ok(tokens);
+    }
+    let grid: PatchGrid = serde_json::from_value(part("grid").clone())
+        .map_err(|error| no_multi(field, format!("grid: {error}")))?;
+    tokens.with_grid(grid).map_err(|error| no_multi(field, error.to_string()))
+}
+
+fn no_multi(field: &str, reason: String) -> Problem {
+    Problem::MultiVector { field: field.to_owned(), reason }
 }
 
 fn to_sparse(field: &str, object: &Map<String, Value>) -> Result<SparseVector, Problem> {
@@ -325,12 +369,39 @@ mod tests {
     }
 
     #[test]
+    fn multi_vectors_are_arrays_of_arrays() {
+        let line =
+            r#"{"id":1,"vectors":{"a":[[1,2],[3,4]],"b":{"tokens":[[5],[6]],"grid":[2,1]}}}"#;
+        let tokens = MultiVector::new(2, vec![1.0, 2.0, 3.0, 4.0]).unwrap();
+        let grid = PatchGrid { height: 2, width: 1 };
+        let patches = MultiVector::new(1, vec![5.0, 6.0]).unwrap().with_grid(grid).unwrap();
+        let multi = vec![("a".to_owned(), tokens), ("b".to_owned(), patches)];
+        let (text, vectors, sparse) = (None, Vec::new(), Vec::new());
+        let content = read(line).remove(0).unwrap().content;
+        assert_eq!(content, Content::Named { text, vectors, sparse, multi });
+        for (vector, expected) in [
+            ("[[1,2],[3]]", "token 1 has 1 components, expected 2"),
+            ("[[1],2]", "\"vectors.a[1]\": expected an array of numbers, got a number"),
+            (r#"{"tokens":[[1]],"grid":[2,2]}"#, "a grid of 2 by 2 patches does not have 1 tokens"),
+            (r#"{"tokens":[[1]],"grid":[300,1]}"#, "grid: "),
+            (r#"{"tokens":[[1]],"rows":1}"#, "unknown key \"rows\""),
+            (r#"{"tokens":[]}"#, "multi-vector has no tokens"),
+        ] {
+            let error = refusal(&format!(r#"{{"id":1,"vectors":{{"a":{vector}}}}}"#));
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
     fn vectors_of_several_fields_stand_in_an_object() {
         let line = r#"{"id":1,"vectors":{"b":[1],"a":[2,3],"c":null},"text":"x","n":1}"#;
         let record = read(line).remove(0).unwrap();
         let vectors = vec![("a".to_owned(), vec![2.0, 3.0]), ("b".to_owned(), vec![1.0])];
         let text = Some("x".to_owned());
-        assert_eq!(record.content, Content::Named { text, vectors, sparse: Vec::new() });
+        assert_eq!(
+            record.content,
+            Content::Named { text, vectors, sparse: Vec::new(), multi: Vec::new() }
+        );
         assert_eq!((record.text("a"), record.text("c")), (None, Some("x")));
         assert_eq!(record.payload, Payload::new().with("n", 1).with("text", "x"));
         for (line, expected) in [
@@ -351,7 +422,8 @@ mod tests {
         let vectors = vec![("a".to_owned(), vec![2.0, 3.0])];
         let sparse = vec![("s".to_owned(), sparse)];
         let content = read(line).remove(0).unwrap().content;
-        assert_eq!(content, Content::Named { text: None, vectors, sparse });
+        let multi = Vec::new();
+        assert_eq!(content, Content::Named { text: None, vectors, sparse, multi });
         for (vector, expected) in [
             (r#"{"indices":[1,1],"values":[1,2]}"#, "sparse vector has dimension 1 twice"),
             (r#"{"indices":[1],"values":[1,2]}"#, "1 dimensions but 2 values"),

@@ -2,8 +2,9 @@
 //!
 //! A table that `bigrain export` wrote says itself which column is what, and comes back exactly. Of
 //! any other, the columns can be named ([`Columns`]), or are found: ids in `id` or `_id`, vectors in
-//! lists of floats, sparse vectors in structs of `indices` and `values`, and everything else becomes
-//! attributes of the payload.
+//! lists of floats, sparse vectors in structs of `indices` and `values`, multi-vectors in structs of
+//! `tokens` and `grid`, and everything else becomes attributes of the payload. Lists of lists of floats are
+//! multi-vectors where their column is named.
 //!
 //! A batch of rows is in memory at a time. The crate that reads the format can panic on bytes that
 //! are none; here that is an error like any other.
@@ -18,7 +19,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Schema};
-use bigrain_engine::{Payload, PointId, SparseVector};
+use bigrain_engine::{MultiVector, PatchGrid, Payload, PointId, SparseVector};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use serde_json::{Map, Value};
 
@@ -49,6 +50,8 @@ enum Role {
     Vector(Option<String>),
     /// The vector of a sparse field.
     Sparse(String),
+    /// The multi-vector of a field.
+    Multi(String),
     Payload,
     Attribute,
     Nothing,
@@ -125,6 +128,7 @@ impl ParquetInput {
     ) -> Result<(PointId, Content, Payload), Problem> {
         let (mut id, mut is_number) = (None, None);
         let (mut vectors, mut sparse, mut payload) = (Vec::new(), Vec::new(), Map::new());
+        let mut multi = Vec::new();
         for ((name, role), column) in self.roles.iter().zip(batch.columns()) {
             let wrong = |reason: String| Problem::Column { column: name.clone(), reason };
             match role {
@@ -139,6 +143,10 @@ impl ParquetInput {
                 Role::Sparse(field) => {
                     let vector = sparse_of(column, row).map_err(wrong)?;
                     sparse.extend(vector.map(|vector| (field.clone(), vector)));
+                }
+                Role::Multi(field) => {
+                    let vector = multi_of(column, row).map_err(wrong)?;
+                    multi.extend(vector.map(|vector| (field.clone(), vector)));
                 }
                 Role::Payload => {
                     let text = text_of(column, row).map_err(wrong)?;
@@ -159,7 +167,7 @@ impl ParquetInput {
         let (name, id) = id.ok_or_else(|| Problem::Missing("\"id\"".to_owned()))?;
         let id = to_id(&id, is_number)
             .map_err(|reason| Problem::Column { column: name.clone(), reason })?;
-        Ok((id, content(vectors, sparse)?, Payload::from(payload)))
+        Ok((id, content(vectors, sparse, multi)?, Payload::from(payload)))
     }
 }
 
@@ -203,8 +211,9 @@ fn roles(schema: &Schema, columns: &Columns) -> Result<Vec<(String, Role)>, Prob
     }
     let lists = || schema.fields().iter().filter(|field| is_vector(field.data_type()));
     // Beside sparse vectors, which name their fields, it has to name its own.
-    let sparse = schema.fields().iter().any(|field| is_sparse(field.data_type()));
-    let only_list = lists().count() == 1 && !sparse;
+    let is_other = |kind: &DataType| is_sparse(kind) || is_multi(kind);
+    let others = schema.fields().iter().any(|field| is_other(field.data_type()));
+    let only_list = lists().count() == 1 && !others;
     let role = |name: &str, kind: &DataType| {
         if columns.skip.iter().any(|skip| skip == name) {
             return Role::Nothing;
@@ -219,6 +228,9 @@ fn roles(schema: &Schema, columns: &Columns) -> Result<Vec<(String, Role)>, Prob
             if is_sparse(kind) {
                 return Role::Sparse(field.clone().unwrap_or_else(|| name.to_owned()));
             }
+            if is_multi(kind) || is_list_of_vectors(kind) {
+                return Role::Multi(field.clone().unwrap_or_else(|| name.to_owned()));
+            }
             return Role::Vector(field.clone());
         }
         if columns.payload.as_deref() == Some(name) {
@@ -229,6 +241,9 @@ fn roles(schema: &Schema, columns: &Columns) -> Result<Vec<(String, Role)>, Prob
         }
         if columns.vectors.is_empty() && is_sparse(kind) {
             return Role::Sparse(name.to_owned());
+        }
+        if columns.vectors.is_empty() && is_multi(kind) {
+            return Role::Multi(name.to_owned());
         }
         if columns.payload.is_some() { Role::Nothing } else { Role::Attribute }
     };
@@ -267,12 +282,31 @@ fn is_sparse(kind: &DataType) -> bool {
     parts.len() == 2 && is("indices", DataType::is_integer) && is("values", DataType::is_floating)
 }
 
+/// Whether values are structs of tokens and a grid.
+fn is_multi(kind: &DataType) -> bool {
+    let DataType::Struct(parts) = kind else { return false };
+    let part = |name: &str| parts.iter().find(|part| part.name() == name);
+    let tokens = part("tokens").is_some_and(|part| is_list_of_vectors(part.data_type()));
+    parts.len() == 2 && tokens && part("grid").is_some()
+}
+
+/// Whether values are lists of lists of floats.
+#[expect(clippy::wildcard_enum_match_arm, reason = "of dozens of types these are taken")]
+fn is_list_of_vectors(kind: &DataType) -> bool {
+    match kind {
+        DataType::List(item) | DataType::LargeList(item) => is_vector(item.data_type()),
+        _ => false,
+    }
+}
+
 /// Makes a record's content of its vectors.
 fn content(
     mut vectors: Vec<(Option<String>, Vec<f32>)>,
     sparse: Vec<(String, SparseVector)>,
+    multi: Vec<(String, MultiVector)>,
 ) -> Result<Content, Problem> {
-    if vectors.len() == 1 && vectors[0].0.is_none() && sparse.is_empty() {
+    let is_alone = sparse.is_empty() && multi.is_empty();
+    if vectors.len() == 1 && vectors[0].0.is_none() && is_alone {
         return Ok(Content::Vector(vectors.remove(0).1));
     }
     let mut named = Vec::with_capacity(vectors.len());
@@ -282,7 +316,7 @@ fn content(
         })?;
         named.push((field, vector));
     }
-    Ok(Content::Named { text: None, vectors: named, sparse })
+    Ok(Content::Named { text: None, vectors: named, sparse, multi })
 }
 
 /// An id as its column holds it.
@@ -375,6 +409,28 @@ fn sparse_of(column: &ArrayRef, row: usize) -> Result<Option<SparseVector>, Stri
         dimensions.push(dimension.ok_or_else(|| format!("index {index} is not below 2^32"))?);
     }
     SparseVector::new(dimensions, values).map(Some).map_err(|error| error.to_string())
+}
+
+/// Returns the multi-vector of a row; none for a null.
+fn multi_of(column: &ArrayRef, row: usize) -> Result<Option<MultiVector>, String> {
+    if column.is_null(row) {
+        return Ok(None);
+    }
+    let (tokens, grid) = match column.as_struct_opt() {
+        None => (list_of(column, row), None),
+        Some(parts) => {
+            let part = |name: &str| parts.column_by_name(name).filter(|part| part.is_valid(row));
+            let tokens = part("tokens").and_then(|tokens| list_of(tokens, row));
+            (tokens, part("grid").map(|grid| json_of(grid, row)).transpose()?)
+        }
+    };
+    let tokens = tokens.ok_or("expected lists of tokens")?;
+    let token = |at: usize| vector_of(&tokens, at)?.ok_or_else(|| format!("token {at} is null"));
+    let tokens: Vec<Vec<f32>> = (0..tokens.len()).map(token).collect::<Result<_, _>>()?;
+    let vector = MultiVector::from_tokens(&tokens).map_err(|error| error.to_string())?;
+    let Some(grid) = grid else { return Ok(Some(vector)) };
+    let grid: PatchGrid = serde_json::from_value(grid).map_err(|error| format!("grid: {error}"))?;
+    vector.with_grid(grid).map(Some).map_err(|error| error.to_string())
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "of dozens of types these are taken")]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use bigrain_engine::{Payload, PointId, SparseVector};
+use bigrain_engine::{MultiVector, Payload, PointId, SparseVector};
 
 use super::{InputError, Problem};
 
@@ -53,6 +53,8 @@ pub enum Content {
         vectors: Vec<(String, Vec<f32>)>,
         /// Each sparse field with its vector; no field twice.
         sparse: Vec<(String, SparseVector)>,
+        /// Each multi-vector field with its vector; no field twice.
+        multi: Vec<(String, MultiVector)>,
     },
 }
 

@@ -33,7 +33,11 @@ impl Desk {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bigrain"));
         command.current_dir(self.0.path()).args(line.split_whitespace());
         command.env("BIGRAIN_DATA", self.path("data")).env("BIGRAIN_CACHE", self.path("cache"));
-        command.env_remove("BIGRAIN_MODEL").stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .env_remove("BIGRAIN_MODEL")
+            .env_remove("BIGRAIN_IMAGE_MODEL")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 

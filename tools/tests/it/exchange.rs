@@ -7,8 +7,9 @@ use std::sync::Arc;
 use arrow_array::builder::{Float64Builder, ListBuilder};
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use bigrain_engine::{
-    CollectionConfig, Engine, EngineConfig, FieldConfig, Levels, Metric, Payload, Point, PointId,
-    SparseFieldConfig, SparseModifier, SparseVector, StoredPoint,
+    CollectionConfig, Engine, EngineConfig, FieldConfig, Levels, Metric, MultiFieldConfig,
+    MultiVector, PatchGrid, Payload, Point, PointId, SparseFieldConfig, SparseModifier,
+    SparseVector, StoredPoint,
 };
 use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
@@ -24,6 +25,8 @@ fn config() -> CollectionConfig {
         .with_field(FieldConfig::new("other", 2, Metric::L2))
         .with_sparse(SparseFieldConfig::new("terms").with_modifier(SparseModifier::Idf))
         .with_sparse(SparseFieldConfig::new("payload"))
+        .with_multi(MultiFieldConfig::new("tokens", 3, Metric::Cosine))
+        .with_multi(MultiFieldConfig::new("id_is_number", 2, Metric::Dot))
 }
 
 /// All points but for their versions, which are new in another collection.
@@ -36,7 +39,8 @@ fn same_bits(a: &[StoredPoint], b: &[StoredPoint]) -> bool {
     let bits = |point: &StoredPoint| -> Vec<u32> {
         let dense = point.vectors.iter().flat_map(|vector| &vector.values);
         let sparse = point.sparse.iter().flat_map(|vector| vector.vector.values());
-        dense.chain(sparse).map(|value| value.to_bits()).collect()
+        let multi = point.multi.iter().flat_map(|vector| vector.vector.values());
+        dense.chain(sparse).chain(multi).map(|value| value.to_bits()).collect()
     };
     a == b && a.iter().map(bits).eq(b.iter().map(bits))
 }
@@ -77,11 +81,14 @@ fn point() -> impl Strategy<Value = Point> {
     let vector = |dims| prop::collection::vec(component(), dims);
     let payload = prop::collection::btree_map("\\PC{0,8}", json(), 0..4);
     let some = |v: &Vec<f32>| v.iter().any(|&x| x.abs() > 1e-20);
-    let cosine = vector(3).prop_filter("cosine needs a direction", some);
+    let cosine = || vector(3).prop_filter("cosine needs a direction", some);
+    let tokens = prop::option::of(prop::collection::vec(cosine(), 1..5));
+    let small = prop::collection::vec(prop::collection::vec(-9.0..9.0_f32, 2), 1..5);
+    let multi = (tokens, prop::option::of((small, any::<bool>())));
     let sparse = || prop::collection::btree_map(any::<u32>(), component(), 0..5);
     let sparse = [sparse(), sparse()];
-    let dense = (prop::option::of(cosine), prop::option::of(vector(2)));
-    (id, dense, sparse, payload).prop_map(|(id, (first, other), sparse, payload)| {
+    let dense = (prop::option::of(cosine()), prop::option::of(vector(2)));
+    (id, dense, sparse, multi, payload).prop_map(|(id, (first, other), sparse, multi, payload)| {
         let mut point = Point::empty(id);
         if let Some(first) = first {
             point = point.with_vector("id", first);
@@ -93,6 +100,16 @@ fn point() -> impl Strategy<Value = Point> {
             let (dimensions, values) = components.into_iter().unzip();
             let vector = SparseVector::new(dimensions, values).unwrap();
             point = point.with_sparse(field, vector);
+        }
+        let (tokens, patches) = multi;
+        if let Some(tokens) = tokens {
+            point = point.with_multi("tokens", MultiVector::from_tokens(&tokens).unwrap());
+        }
+        if let Some((patches, has_grid)) = patches {
+            let grid = PatchGrid { height: 1, width: patches.len() as u8 };
+            let vector = MultiVector::from_tokens(&patches).unwrap();
+            let vector = if has_grid { vector.with_grid(grid).unwrap() } else { vector };
+            point = point.with_multi("id_is_number", vector);
         }
         let payload = payload.into_iter().fold(Payload::new(), |all, (key, v)| all.with(key, v));
         point.with_payload(payload)

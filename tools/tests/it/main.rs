@@ -10,6 +10,7 @@ mod desk;
 mod exchange;
 mod hybrid;
 mod models;
+mod pictures;
 mod sparse;
 mod tuning;
 mod vectors;

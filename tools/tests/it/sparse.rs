@@ -118,7 +118,7 @@ fn what_is_no_sparse_query_or_row_is_refused() {
     assert!(error.contains("bad.jsonl line 1: field \"vectors.splade\""), "{error}");
     desk.write("bad.jsonl", r#"{"id": "e", "vector": [1, 2]}"#);
     let error = desk.fail("build bad.jsonl -c rows", 1);
-    assert!(error.contains("sparse fields only"), "{error}");
+    assert!(error.contains("no dense fields"), "{error}");
     let error = desk.fail("tune -c rows", 1);
-    assert!(error.contains("sparse fields only"), "{error}");
+    assert!(error.contains("no dense fields"), "{error}");
 }

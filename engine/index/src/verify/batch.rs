@@ -33,7 +33,7 @@ enum Place<'a> {
 
 impl<'a> Sources<'a> {
     pub fn new(readers: &'a [&'a DenseReader], io: &RowIo) -> Self {
-        Self { readers, ways: readers.iter().map(|reader| io.way(reader)).collect() }
+        Self { readers, ways: readers.iter().map(|reader| io.way(reader.file())).collect() }
     }
 
     /// Returns the files that may be read.

@@ -33,5 +33,6 @@ mod verifier;
 
 pub use race::{Verified, verify};
 pub use row_io::RowIo;
+pub(crate) use row_io::Way;
 pub use similarity::similarity;
 pub use verifier::Verifier;

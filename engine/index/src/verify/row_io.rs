@@ -2,10 +2,8 @@
 
 use std::io;
 
-use bigrain_storage::{ScatterBatch, ScatterReader};
+use bigrain_storage::{BlockFile, ScatterBatch, ScatterReader};
 use bigrain_types::VerifyIo;
-
-use crate::dense::DenseReader;
 
 /// How rows get from their file to where they are scored; one serves all searches of a process.
 #[derive(Debug)]
@@ -16,7 +14,7 @@ pub struct RowIo {
 
 /// How the rows of one file are to be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(crate) enum Way {
     /// In the map.
     Map,
     /// In the map where a row's pages are in memory, else read: a file that is too large for memory
@@ -55,7 +53,7 @@ impl RowIo {
 
     /// Says for people how verification gets a file's rows: as the file lies in memory now.
     #[must_use]
-    pub fn describe(&self, rows: &DenseReader) -> &'static str {
+    pub fn describe(&self, rows: &BlockFile) -> &'static str {
         match (self.way(rows), self.scatter.uses_uring()) {
             (Way::Map, _) => "map",
             (Way::Ask, true) => "map where in memory, else io_uring",
@@ -66,16 +64,16 @@ impl RowIo {
     }
 
     /// Returns how a file's rows are to be had.
-    pub(super) fn way(&self, rows: &DenseReader) -> Way {
+    pub(crate) fn way(&self, rows: &BlockFile) -> Way {
         match self.io {
             VerifyIo::Map => Way::Map,
             VerifyIo::Uring | VerifyIo::Pread => Way::Read,
-            VerifyIo::Auto | _ if rows.file().is_resident() => Way::Map,
+            VerifyIo::Auto | _ if rows.is_resident() => Way::Map,
             VerifyIo::Auto | _ => Way::Ask,
         }
     }
 
-    pub(super) fn batch(&self) -> ScatterBatch<'_> {
+    pub(crate) fn batch(&self) -> ScatterBatch<'_> {
         self.scatter.batch()
     }
 }

@@ -6,4 +6,5 @@ mod building;
 mod data;
 mod files;
 mod memory;
+mod multi;
 mod searching;

@@ -10,8 +10,9 @@ use crate::collection::Collection;
 use crate::{Result, SearchOutput, VectorQuery};
 
 impl Collection {
-    /// Searches by a vector, as [`search`](Self::search) by a dense and
-    /// [`search_sparse`](Self::search_sparse) by a sparse one.
+    /// Searches by a vector, as [`search`](Self::search) by a dense,
+    /// [`search_sparse`](Self::search_sparse) by a sparse one, and
+    /// [`search_multi`](Self::search_multi) by a multi-vector.
     ///
     /// # Errors
     ///
@@ -24,6 +25,7 @@ impl Collection {
         match query {
             VectorQuery::Dense(query) => self.search(query, params),
             VectorQuery::Sparse(query) => self.search_sparse(query, params),
+            VectorQuery::Multi(query) => self.search_multi(query, params),
         }
     }
 

@@ -6,7 +6,7 @@
 
 use bigrain_types::{MAX_LIMIT, Metric, Payload, SearchParams, SearchStats, SeqNo};
 
-use super::{SparseVectorSearch, TextSearch, VectorSearch, refuse_diversity};
+use super::{MultiVectorSearch, SparseVectorSearch, TextSearch, VectorSearch, refuse_diversity};
 use crate::collection::Collection;
 use crate::collection::handle::Shared;
 use crate::hybrid_query::{HybridPart, Weighing};
@@ -76,6 +76,7 @@ impl<'a> HybridSearch<'a> {
 enum Part<'a> {
     Vector(Box<VectorSearch<'a>>),
     Sparse(Box<SparseVectorSearch<'a>>),
+    Multi(Box<MultiVectorSearch<'a>>),
     Text(Box<TextSearch<'a>>),
 }
 
@@ -88,6 +89,9 @@ impl<'a> Part<'a> {
             HybridPart::Sparse(query) => {
                 Self::Sparse(Box::new(SparseVectorSearch::prepare(shared, query, params)?))
             }
+            HybridPart::Multi(query) => {
+                Self::Multi(Box::new(MultiVectorSearch::prepare(shared, query, params)?))
+            }
             HybridPart::Text(query) => {
                 Self::Text(Box::new(TextSearch::prepare(shared, query, params)?))
             }
@@ -98,6 +102,7 @@ impl<'a> Part<'a> {
     fn run(&self) -> Result<Option<SearchOutput>> {
         let (search, metric) = match self {
             Self::Sparse(search) => return search.run(),
+            Self::Multi(search) => return search.run(),
             Self::Text(search) => return search.run(),
             Self::Vector(search) => (search, search.field.config.metric),
         };
@@ -122,6 +127,9 @@ impl Shared {
                 }
                 HybridPart::Sparse(query) => {
                     vector = fields.named_sparse(query.field.as_deref())?.name.to_string();
+                }
+                HybridPart::Multi(query) => {
+                    vector = fields.named_multi(query.field.as_deref())?.name.to_string();
                 }
                 HybridPart::Text(query) => {
                     text = fields.text(query.field.as_deref())?.config.name();

@@ -1,9 +1,10 @@
-//! Searching: by vector, dense or sparse, by words, and fused.
+//! Searching: by vector, dense or sparse, by multi-vector, by words, and fused.
 //!
 //! ```text
 //!  query ──> VectorSearch   view ──> in memory ─────┐
 //!                             └────> filtered ──> approximate (candidates, verify) or exact ──> hits
 //!  sparse ─> SparseVectorSearch   view ──> inverted lists, exactly ──────────────────────────> hits
+//!  tokens ─> MultiVectorSearch    view ──> sketches ──> exact MaxSim of the best ─────────────> hits
 //!  words ──> TextSearch     view ──> statistics of all ──> scores ───────────────────────────> hits
 //!  some  ──> hybrid         several of the above, fused
 //!  groups                    searches of any kind, several for one answer
@@ -30,6 +31,7 @@ mod groups;
 mod hit;
 mod hybrid;
 mod in_memory;
+mod multi_search;
 mod payloads;
 mod plan;
 mod recommend;
@@ -43,6 +45,7 @@ mod view;
 
 use diverse::refuse_diversity;
 use hit::Hit;
+use multi_search::MultiVectorSearch;
 use payloads::without_payload;
 use sparse_search::SparseVectorSearch;
 use text_search::TextSearch;

@@ -25,7 +25,7 @@ impl VectorSearch<'_> {
     fn reads(&self, exact: bool, view: &FieldView) -> Option<&'static str> {
         match (exact, self.params.verify()) {
             (true, _) => Some("map"),
-            (false, true) => Some(self.shared.resources.row_io.describe(&view.files.dense)),
+            (false, true) => Some(self.shared.resources.row_io.describe(view.files.dense.file())),
             (false, false) => None,
         }
     }

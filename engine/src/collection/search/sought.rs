@@ -4,7 +4,7 @@ use bigrain_types::filter::Condition;
 use bigrain_types::{Filter, MAX_LIMIT, SearchParams};
 
 use super::hybrid::HybridSearch;
-use super::{SparseVectorSearch, TextSearch, VectorSearch};
+use super::{MultiVectorSearch, SparseVectorSearch, TextSearch, VectorSearch};
 use crate::collection::handle::Shared;
 use crate::{HybridQuery, Result, SearchOutput, TextQuery, VectorQuery};
 
@@ -41,7 +41,9 @@ impl Sought<'_> {
                 let fields = shared.fields();
                 Ok(fields.named(query.field.as_deref())?.config.metric.larger_is_nearer())
             }
-            Self::Vector(VectorQuery::Sparse(_)) | Self::Text(_) | Self::Hybrid(_) => Ok(true),
+            Self::Vector(VectorQuery::Sparse(_) | VectorQuery::Multi(_))
+            | Self::Text(_)
+            | Self::Hybrid(_) => Ok(true),
         }
     }
 
@@ -75,6 +77,11 @@ impl Sought<'_> {
                 let mut query = query.clone();
                 narrow(&mut query.filter);
                 SparseVectorSearch::prepare(shared, &query, *params)?.run()
+            }
+            Self::Vector(VectorQuery::Multi(query)) => {
+                let mut query = query.clone();
+                narrow(&mut query.filter);
+                MultiVectorSearch::prepare(shared, &query, *params)?.run()
             }
             Self::Text(query) => {
                 let mut query = query.clone();

@@ -203,15 +203,8 @@ impl<'a> SparseVectorSearch<'a> {
         let mut sources = Vec::with_capacity(segments.len());
         for (view, files) in segments {
             self.query.cancel.check()?;
-            let matching = match &self.filter {
-                None => None,
-                Some(filter) => {
-                    let (segment, deleted) = (&view.segment, &view.deleted);
-                    let rows = self.shared.matching_rows(segment, deleted, filter, seq)?;
-                    let Some(rows) = rows else { return Ok(None) };
-                    Some(rows)
-                }
-            };
+            let matching = self.shared.matching_if(&view, self.filter.as_ref(), seq)?;
+            let Some(matching) = matching else { return Ok(None) };
             sources.push(Source { view, files, matching });
         }
         Ok(Some(sources))

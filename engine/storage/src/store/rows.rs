@@ -1,6 +1,8 @@
 //! The values of every row, and their bytes.
 
-use bigrain_types::{FieldId, Offset, SegmentId, SeqNo, SparseVector, SparseView};
+use bigrain_types::{
+    FieldId, HalfTokens, Offset, SegmentId, SeqNo, SparseVector, SparseView, TokensHeader,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::block_file::FileIdentity;
@@ -32,10 +34,15 @@ pub struct HeadRow {
     pub vectors: Vec<(FieldId, Vec<f32>)>,
     /// Each sparse vector with its field, in the order of the collection's fields; none is empty.
     pub sparse: Vec<(FieldId, SparseVector)>,
+    /// Each multi-vector with its field, in the order of the collection's fields.
+    pub multi: Vec<(FieldId, HalfTokens)>,
 }
 
 /// Set in the length of a vector that is sparse.
 const SPARSE: u32 = 1 << 31;
+
+/// Set in the length of a multi-vector, which counts the components of all tokens.
+const MULTI: u32 = 1 << 30;
 
 /// A collection, as it was created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,12 +118,18 @@ impl FileRow {
 
 impl HeadRow {
     /// Returns the sequence number and then of each vector its field, its length and its
-    /// components, all little-endian: dense vectors, and then sparse ones. Not bincode: vectors are
-    /// bulk.
+    /// components, all little-endian: dense vectors, then sparse ones, then multi-vectors. Not bincode:
+    /// vectors are bulk.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let dense: usize = self.vectors.iter().map(|(_, vector)| 8 + 4 * vector.len()).sum();
         let sparse: usize = self.sparse.iter().map(|(_, vector)| 8 + 8 * vector.len()).sum();
-        let mut row = Vec::with_capacity(8 + dense + sparse);
+        let tokens = |view: bigrain_types::TokensView<'_>| 2 * view.halves().len();
+        let multi: usize = self
+            .multi
+            .iter()
+            .map(|(_, vector)| 8 + TokensHeader::BYTES + tokens(vector.view()))
+            .sum();
+        let mut row = Vec::with_capacity(8 + dense + sparse + multi);
         row.extend_from_slice(&self.seq.0.to_le_bytes());
         for (field, vector) in &self.vectors {
             row.extend_from_slice(&field.0.to_le_bytes());
@@ -128,6 +141,13 @@ impl HeadRow {
             row.extend_from_slice(&(vector.len() as u32 | SPARSE).to_le_bytes());
             row.extend_from_slice(bytemuck::cast_slice(vector.dimensions()));
             row.extend_from_slice(bytemuck::cast_slice(vector.values()));
+        }
+        for (field, vector) in &self.multi {
+            let vector = vector.view();
+            row.extend_from_slice(&field.0.to_le_bytes());
+            row.extend_from_slice(&(vector.halves().len() as u32 | MULTI).to_le_bytes());
+            row.extend_from_slice(&vector.header().to_bytes());
+            row.extend_from_slice(bytemuck::cast_slice(vector.halves()));
         }
         row
     }
@@ -141,6 +161,15 @@ impl HeadRow {
             let (length, behind) = behind.split_first_chunk::<4>().ok_or_else(malformed)?;
             let field = FieldId(u32::from_le_bytes(*field));
             let length = u32::from_le_bytes(*length);
+            if length & (SPARSE | MULTI) == MULTI {
+                let (vector, behind) = multi_vector(length & !MULTI, behind)?;
+                row.multi.push((field, vector));
+                rest = behind;
+                continue;
+            }
+            if !row.multi.is_empty() {
+                return Err("another vector stands behind a multi-vector".to_owned());
+            }
             let bytes = ((length & !SPARSE) as usize).saturating_mul(4);
             let (words, behind) = behind.split_at_checked(bytes).ok_or_else(malformed)?;
             let words = words.as_chunks::<4>().0.iter();
@@ -168,6 +197,19 @@ impl HeadRow {
     }
 }
 
+/// Reads a multi-vector of so many components, and returns what is behind it.
+fn multi_vector(components: u32, bytes: &[u8]) -> Result<(HalfTokens, &[u8]), String> {
+    let malformed = || format!("{} bytes are no multi-vector", bytes.len());
+    let (header, behind) =
+        bytes.split_first_chunk::<{ TokensHeader::BYTES }>().ok_or_else(malformed)?;
+    let header = TokensHeader::from_bytes(*header)?;
+    let length = (components as usize).saturating_mul(2);
+    let (halves, behind) = behind.split_at_checked(length).ok_or_else(malformed)?;
+    let halves = halves.as_chunks::<2>().0.iter();
+    let halves = halves.map(|bytes| u16::from_le_bytes(*bytes)).collect();
+    Ok((HalfTokens::new(header, halves)?, behind))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -186,12 +228,17 @@ mod tests {
         assert_eq!(codec::to_bytes(&row).unwrap(), b"\x05\0\0\0\0\0\0\0\0\0\0\0");
         let vectors = vec![(FieldId(1), vec![1.0, -2.0]), (FieldId(9), vec![0.5])];
         let sparse = SparseVector::new(vec![7, 3], vec![-2.0, 0.5]).unwrap();
-        let row = HeadRow { seq: SeqNo(5), vectors, sparse: vec![(FieldId(2), sparse)] };
+        let header =
+            TokensHeader::new(2, 1, Some(bigrain_types::PatchGrid { height: 1, width: 2 }));
+        let tokens = HalfTokens::new(header.unwrap(), vec![0x3c00, 0xc000]).unwrap();
+        let multi = vec![(FieldId(3), tokens)];
+        let row = HeadRow { seq: SeqNo(5), vectors, sparse: vec![(FieldId(2), sparse)], multi };
         let golden = [
             &b"\x05\0\0\0\0\0\0\0"[..],
             b"\x01\0\0\0\x02\0\0\0\0\0\x80\x3f\0\0\0\xc0",
             b"\x09\0\0\0\x01\0\0\0\0\0\0\x3f",
             b"\x02\0\0\0\x02\0\0\x80\x03\0\0\0\x07\0\0\0\0\0\0\x3f\0\0\0\xc0",
+            b"\x03\0\0\0\x02\0\0\x40\x02\0\x01\0\x01\x01\x02\0\0\x3c\0\xc0",
         ];
         assert_eq!(row.to_bytes(), golden.concat());
         assert_eq!(HeadRow::from_bytes(&row.to_bytes()).unwrap(), row);
@@ -223,6 +270,7 @@ mod tests {
             seq: SeqNo(5),
             vectors: vec![(FieldId(1), vec![1.0, -2.0])],
             sparse: vec![(FieldId(2), sparse)],
+            multi: Vec::new(),
         };
         let bytes = row.to_bytes();
         // After the sequence number, and after each vector, a point is whole.
@@ -242,6 +290,29 @@ mod tests {
         assert!(HeadRow::from_bytes(&empty).unwrap_err().contains("is empty"));
         let behind = [&bytes[..8], &bytes[24..], &bytes[8..24]].concat();
         assert!(HeadRow::from_bytes(&behind).unwrap_err().contains("behind a sparse one"));
+    }
+
+    #[test]
+    fn a_multi_vector_that_contradicts_its_header_is_refused() {
+        let header = TokensHeader::new(2, 2, None).unwrap();
+        let tokens = HalfTokens::new(header, vec![0x3c00; 4]).unwrap();
+        let row = HeadRow { multi: vec![(FieldId(1), tokens)], ..HeadRow::default() };
+        let bytes = row.to_bytes();
+        assert_eq!(HeadRow::from_bytes(&bytes).unwrap(), row);
+        for length in 9..bytes.len() {
+            assert!(HeadRow::from_bytes(&bytes[..length]).is_err(), "{length} bytes");
+        }
+        let changed = |at: usize, byte: u8| {
+            let mut changed = bytes.clone();
+            changed[at] = byte;
+            HeadRow::from_bytes(&changed).unwrap_err()
+        };
+        assert_eq!(changed(16, 3), "4 components of 6");
+        assert_eq!(changed(20, 2), "flags 2 of a multi-vector are unknown");
+        assert_eq!(changed(16, 0), "multi-vector has no tokens");
+        assert_eq!(changed(27, 0x7c), "component 1 is not finite");
+        let behind = [&bytes[..], &bytes[8..16]].concat();
+        assert!(HeadRow::from_bytes(&behind).is_err());
     }
 
     proptest! {

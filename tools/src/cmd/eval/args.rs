@@ -6,11 +6,13 @@ use super::code::{self, CodeArgs};
 use super::corpus::{self, CorpusArgs};
 use super::hybrid::{self, HybridArgs};
 use super::long::{self, LongArgs};
+use super::pictures::{self, PictureArgs};
 use super::vectors::{self, VectorArgs};
 use crate::session::Session;
 
 /// Measures retrieval quality: of texts on a folder in BEIR layout (--corpus), of code by its own
-/// comments (--code), or of vectors with true neighbours (--vectors), as recall against speed.
+/// comments (--code), of pictures by their captions (--images), or of vectors with true neighbours
+/// (--vectors), as recall against speed.
 #[derive(Args, Debug)]
 pub struct EvalArgs {
     #[command(flatten)]
@@ -28,6 +30,8 @@ pub struct EvalArgs {
     json: bool,
     #[command(flatten)]
     code: CodeArgs,
+    #[command(flatten)]
+    pictures: PictureArgs,
     #[command(flatten)]
     vectors: VectorArgs,
 }
@@ -48,6 +52,9 @@ pub fn run(args: &EvalArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     if args.code.is_asked() {
         let model = args.corpus.open_model(session.threads)?;
         return code::run(&args.code, &model, args.json, session);
+    }
+    if args.pictures.is_asked() {
+        return pictures::run(&args.pictures, args.json, session);
     }
     let common = Common { oversampling: args.oversampling, json: args.json };
     match args.corpus.folder() {

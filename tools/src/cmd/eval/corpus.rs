@@ -33,7 +33,7 @@ pub struct CorpusArgs {
     #[arg(
         long,
         value_name = "DIR",
-        required_unless_present_any = ["vectors", "code"],
+        required_unless_present_any = ["vectors", "code", "images"],
         conflicts_with = "vectors"
     )]
     corpus: Option<PathBuf>,

@@ -6,6 +6,7 @@
 //! | `corpus.rs` | texts of a judged test collection: nDCG, recall, MRR |
 //! | `hybrid.rs` | vectors, words and both fused, on such a test collection |
 //! | `long.rs` | long documents: what a model reads of them, their chunks, their words |
+//! | `pictures.rs` | pictures found by their captions, and captions by their pictures |
 //! | `quality_table.rs` | how good ways to search are, as a table |
 //! | `scratch.rs` | an engine that is gone with its measurement |
 //! | `vectors.rs` | vectors with true neighbours: recall against speed |
@@ -23,6 +24,7 @@ mod hybrid;
 mod index;
 mod ingest;
 mod long;
+mod pictures;
 mod quality_table;
 mod report;
 mod scratch;
@@ -36,5 +38,6 @@ pub use filters::{FilterEvaluation, FilterPoint};
 pub use hybrid::{HybridArgs, HybridEvaluation, PseudoRow};
 pub use ingest::{IngestEvaluation, Phase};
 pub use long::{LongArgs, LongEvaluation, LongRow};
+pub use pictures::{PictureArgs, PictureEvaluation};
 pub use report::{BuildFigures, VectorEvaluation};
 pub use vectors::VectorArgs;

@@ -1,8 +1,11 @@
 //! The command line, and what a person sees.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use anyhow::Context;
+use bigrain_encoders::compose;
 use bigrain_engine::{
     Collection, Engine, Filter, GroupBy, GroupOutput, MAX_OVERSAMPLING, SearchOutput, SearchParams,
 };
@@ -16,6 +19,7 @@ use crate::cmd::hybrid_flags::{HybridFlags, Way};
 use crate::cmd::rerank_flags::RerankFlags;
 use crate::code;
 use crate::failure::Usage;
+use crate::pictures::{Page, PictureModel, heat_maps};
 use crate::session::{Session, find_collection, open_collection};
 use crate::{hits, human};
 
@@ -23,8 +27,27 @@ use crate::{hits, human};
 #[derive(Args, Debug)]
 pub struct SearchArgs {
     /// What to look for; may be left out beside --sparse
-    #[arg(required_unless_present_any = ["batch", "sparse"], conflicts_with = "batch")]
+    #[arg(required_unless_present_any = ["batch", "sparse", "image", "text"], conflicts_with = "batch")]
     query: Option<String>,
+    /// What to look for, as an option
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["query", "batch"])]
+    text: Option<String>,
+    /// Look for pictures like the one in this file; with a text, for those like it that are also like the
+    /// text
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["batch", "sparse", "code", "rerank", "field"])]
+    image: Option<PathBuf>,
+    /// How much the text counts beside --image; below 0 it is what the pictures should not be like
+    #[arg(
+        long,
+        value_name = "W",
+        default_value_t = 1.0,
+        requires = "image",
+        allow_negative_numbers = true
+    )]
+    compose: f32,
+    /// Write a page with the pictures that were found
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["batch", "code", "group_by"])]
+    html: Option<PathBuf>,
     /// Answer every line of this file, {"text" or "vector": .., "id", "filter", "limit": ..}, with a
     /// line of JSON; - reads standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["sparse", "code", "rerank"])]
@@ -95,8 +118,9 @@ pub fn run(args: &SearchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
         false => args.answer.group_by()?,
     };
     let sparse = args.hybrid.sparse_query();
-    let has_text = args.query.as_ref().is_some_and(|query| !query.trim().is_empty());
-    if args.batch.is_none() && way.needs_text(sparse.is_some()) && !has_text {
+    let has_text = args.text().is_some_and(|query| !query.trim().is_empty());
+    if args.batch.is_none() && args.image.is_none() && way.needs_text(sparse.is_some()) && !has_text
+    {
         return Err(Usage::new("the query is empty").into());
     }
     let engine = session.open_existing()?;
@@ -107,17 +131,28 @@ pub fn run(args: &SearchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     if let Some(path) = &args.batch {
         return batch::run(path, args, &way, &collection, session);
     }
-    let (text, mut filter) = (args.query.clone(), args.filter.clone());
+    let (text, mut filter) = (args.text().map(str::to_owned), args.filter.clone());
     if args.no_tests {
         filter = Some(code::without_tests(filter)?);
     }
     let mut question = Question { text, filter, sparse, ..Question::default() };
+    let started = Instant::now();
+    let pictures = args.picture_model(&collection, session)?;
+    if let (Some(file), Some(model)) = (&args.image, &pictures) {
+        let image = model.encode_file(file, &session.cancel)?;
+        question.vector = Some(args.composed(image, model)?);
+        question.space = Some(model.space());
+    }
     let mut asker = Asker::new(args, &way, &collection, session);
-    let encode = asker.encode(std::iter::once(&mut question))?;
+    asker.encode(std::iter::once(&mut question))?;
+    let encode = started.elapsed();
     match asker.query(question)?.run(&collection, &params, by.as_ref())? {
         Found::Points(mut found) => {
-            let text = args.query.as_deref().unwrap_or_default();
+            let text = args.text().unwrap_or_default();
             let rerank = args.rerank.apply(text, args.limit, &mut found.points, session)?;
+            if let Some(path) = &args.html {
+                args.write_page(path, &found, pictures.as_ref())?;
+            }
             args.write_points(&found, &collection, &way, Times { encode, rerank }, session)
         }
         Found::Groups(found) if args.code => args.write_code(&found, &collection, encode, session),
@@ -132,6 +167,47 @@ pub fn run(args: &SearchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
 }
 
 impl SearchArgs {
+    /// What to look for, however it was said.
+    fn text(&self) -> Option<&str> {
+        self.query.as_deref().or(self.text.as_deref())
+    }
+
+    /// The collection's model for pictures, where a picture is to be encoded or shown.
+    fn picture_model(
+        &self,
+        collection: &Collection,
+        session: &Session<'_>,
+    ) -> anyhow::Result<Option<PictureModel>> {
+        if self.image.is_none() && self.html.is_none() {
+            return Ok(None);
+        }
+        PictureModel::open_for(collection, self.model.as_deref(), session.threads).map(Some)
+    }
+
+    /// The vector of a picture, and of the text beside it.
+    fn composed(&self, image: Vec<f32>, model: &PictureModel) -> anyhow::Result<Vec<f32>> {
+        let Some(text) = self.text() else { return Ok(image) };
+        let text = model.model().text_encoder().encode_query(text).context("encode the query")?;
+        compose(&image, &text, self.compose).context("nothing is left of picture and text")
+    }
+
+    fn write_page(
+        &self,
+        path: &Path,
+        found: &SearchOutput,
+        model: Option<&PictureModel>,
+    ) -> anyhow::Result<()> {
+        let decode = model.map(|model| *model.model().decode()).unwrap_or_default();
+        let mut page = Page::new("bigrain search", decode);
+        let heading = self.text().unwrap_or("Pictures like this one");
+        let heat = match (model, self.text()) {
+            (Some(model), Some(text)) => heat_maps(model, text, &found.points)?,
+            _ => Vec::new(),
+        };
+        page.results(heading, self.image.as_deref(), &found.points, &heat);
+        fs::write(path, page.into_html()).with_context(|| format!("write {}", path.display()))
+    }
+
     fn write_points(
         &self,
         found: &SearchOutput,
@@ -143,7 +219,7 @@ impl SearchArgs {
         if self.json {
             return session.write_json(&json!({
                 "collection": collection.name(),
-                "query": self.query,
+                "query": self.text(),
                 "points": hits::to_json(&found.points),
                 "encode_seconds": times.encode.as_secs_f64(),
                 "rerank_seconds": times.rerank.map(|time| time.as_secs_f64()),
