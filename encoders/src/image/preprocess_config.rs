@@ -318,9 +318,8 @@ impl PreprocessConfig {
             let expected = "true, or a size of height and width";
             return Err(field.refuse("do_center_crop", &false, expected));
         }
-        let numbers = [self.factor as f32, self.offset];
-        if !numbers.iter().chain(&self.mean).chain(&self.std).all(|value| value.is_finite()) {
-            return Err(field.refuse("mean", &"beyond f32", "finite numbers"));
+        if !(self.factor as f32).is_finite() {
+            return Err(field.refuse("rescale_factor", &self.factor, "a number within f32"));
         }
         if let Some(zero) = self.std.iter().find(|&&value| value <= 0.0) {
             return Err(field.refuse("std", &zero, "positive numbers"));
@@ -498,12 +497,14 @@ mod tests {
             ),
             (r#"{"crop_size": "big"}"#, "crop_size \"big\" is not supported"),
             (r#"{"image_std": [1, 0, 1]}"#, "std 0 is not supported: expected positive numbers"),
-            (r#"{"image_mean": [1e300, 0, 1]}"#, "mean beyond f32 is not supported"),
+            (r#"{"rescale_factor": 1e39}"#, "rescale_factor 1000000"),
         ] {
             let error = hugging_face(json).unwrap_err();
             assert!(error.starts_with(&format!("{HUGGING_FACE}: {message}")), "{error}");
         }
-        assert!(hugging_face("[").unwrap_err().starts_with("parse preprocessor_config.json"));
+        for json in ["[", r#"{"image_mean": [1e300, 0, 1]}"#] {
+            assert!(hugging_face(json).unwrap_err().starts_with("parse preprocessor_config.json"));
+        }
         let vision = r#""model_cfg": {"vision_cfg": {"image_size": [2, 3]}}"#;
         let error = open_clip(&format!("{{{vision}}}")).unwrap_err();
         assert!(error.ends_with("image_size [2, 3] is not supported: expected two equal sides"));
