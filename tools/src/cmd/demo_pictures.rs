@@ -42,9 +42,12 @@ pub(super) fn run(
     if found.files.is_empty() {
         bail!("no pictures under {}", folder.display());
     }
-    let step = found.files.len().div_ceil(ASKED_WITH).max(1);
+    let count = found.files.len();
+    let mut places: Vec<usize> =
+        (0..ASKED_WITH).map(|part| (2 * part + 1) * count / (2 * ASKED_WITH)).collect();
+    places.dedup();
     let asked_with: Vec<_> =
-        found.files.iter().skip(step / 2).step_by(step).map(|file| file.path.clone()).collect();
+        places.into_iter().map(|place| found.files[place].path.clone()).collect();
     let engine = session.create_or_open(data)?;
     let collection = open_or_create(&engine, &model)?;
     let (report, ended) = build_pictures::index(&collection, &model, found, session);
