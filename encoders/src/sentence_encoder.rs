@@ -183,7 +183,8 @@ impl SentenceEncoder {
         let how = EmbedTexts {
             runtime: &self.runtime,
             pooling: self.dir.pooling,
-            width: self.dims(),
+            // What the dense layers take, not what the last of them gives.
+            width: self.dir.architecture.hidden_size(),
             cancel: &options.cancel,
             progress: &options.progress,
         };

@@ -83,7 +83,7 @@ fn a_dense_layer_comes_after_the_pooling_and_is_part_of_the_space() {
     let encoder = write([0.0, 0.5]);
     let (pooled, dense) =
         (plain.encode_query("abc").unwrap(), encoder.encode_query("abc").unwrap());
-    assert_eq!(encoder.dims(), 2);
+    assert_eq!((encoder.dims(), dense.len()), (2, 2));
     let expected = [pooled[2].tanh(), (pooled[0] + pooled[1] + 0.5).tanh()];
     for (x, y) in dense.iter().zip(expected) {
         assert!((x - y).abs() < 1e-6, "{x} {y}");
