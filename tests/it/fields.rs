@@ -53,7 +53,7 @@ fn live(mut db: Db, mut model: Model, mut random: Random) {
     for step in 0..OPERATIONS {
         match random.below(100) {
             0..50 => upsert(&db, &mut model, &mut random, step),
-            50..68 => delete(&db, &mut model, &mut random),
+            50..68 => db.delete_some(&mut model.points, &mut random, IDS),
             68..86 => search(&db, &model, &mut random),
             86..88 => db.collection().flush().unwrap(),
             88..92 => add(&db, &mut model, &mut random),
@@ -91,15 +91,6 @@ fn upsert(db: &Db, model: &mut Model, random: &mut Random, step: u64) {
     });
     db.collection().upsert(points.collect()).unwrap();
     model.points.extend(batch);
-}
-
-fn delete(db: &Db, model: &mut Model, random: &mut Random) {
-    let ids: Vec<u64> = (0..=random.below(4)).map(|_| random.below(IDS)).collect();
-    let keys: Vec<PointId> = ids.iter().map(|&id| id.into()).collect();
-    let before = model.points.len();
-    model.points.retain(|id, _| !ids.contains(id));
-    let deleted = db.collection().delete(&keys).unwrap().deleted;
-    assert_eq!(deleted, (before - model.points.len()) as u64);
 }
 
 fn add(db: &Db, model: &mut Model, random: &mut Random) {

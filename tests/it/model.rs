@@ -88,7 +88,7 @@ fn live(mut db: Db, metric: Metric, mut random: Random) {
     for step in 0..OPERATIONS {
         match Operation::draw(&mut random) {
             Operation::Upsert => upsert(&db, &mut model, &mut random, step),
-            Operation::Delete => delete(&db, &mut model, &mut random),
+            Operation::Delete => db.delete_some(&mut model, &mut random, 220),
             Operation::Mark => mark(&db, &mut model, &mut random, step),
             Operation::Search => {
                 search(&db, &model, metric, &mut random);
@@ -127,15 +127,6 @@ fn upsert(db: &Db, model: &mut Model, random: &mut Random, step: u64) {
     let updated = batch.keys().filter(|id| model.contains_key(id)).count() as u64;
     assert_eq!((output.updated, output.inserted), (updated, batch.len() as u64 - updated));
     model.extend(batch);
-}
-
-fn delete(db: &Db, model: &mut Model, random: &mut Random) {
-    let ids: Vec<u64> = (0..=random.below(4)).map(|_| random.below(220)).collect();
-    let keys: Vec<PointId> = ids.iter().map(|&id| id.into()).collect();
-    let before = model.len();
-    model.retain(|id, _| !ids.contains(id));
-    let deleted = db.collection().delete(&keys).unwrap().deleted;
-    assert_eq!(deleted, (before - model.len()) as u64);
 }
 
 fn mark(db: &Db, model: &mut Model, random: &mut Random, step: u64) {

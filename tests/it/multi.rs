@@ -74,7 +74,7 @@ fn live(mut db: Db, mut model: Model, mut random: Random) {
             0..400 => upsert(&db, &mut model, &mut random, step),
             400..480 => replace(&db, &mut model, &mut random),
             480..540 => mark(&db, &mut model, &mut random, step),
-            540..650 => delete(&db, &mut model, &mut random),
+            540..650 => db.delete_some(&mut model.points, &mut random, IDS),
             650..850 => search(&db, &model, &mut random),
             850..870 => db.collection().flush().unwrap(),
             870..875 => db.collection().settle().unwrap(),
@@ -143,15 +143,6 @@ fn mark(db: &Db, model: &mut Model, random: &mut Random, step: u64) {
     let update = PayloadUpdate::Merge(Payload::new().with("step", step));
     db.collection().update_payload(&[id.into()], &update).unwrap();
     model.points.entry(id).and_modify(|stored| stored.step = step);
-}
-
-fn delete(db: &Db, model: &mut Model, random: &mut Random) {
-    let ids: Vec<u64> = (0..=random.below(4)).map(|_| random.below(IDS)).collect();
-    let keys: Vec<PointId> = ids.iter().map(|&id| id.into()).collect();
-    let before = model.points.len();
-    model.points.retain(|id, _| !ids.contains(id));
-    let deleted = db.collection().delete(&keys).unwrap().deleted;
-    assert_eq!(deleted, (before - model.points.len()) as u64);
 }
 
 fn add(db: &Db, model: &mut Model, random: &mut Random) {

@@ -1,12 +1,14 @@
 //! A collection in a temporary folder.
 
+use std::collections::BTreeMap;
+
 use bigrain_engine::{
     Collection, CollectionConfig, Engine, EngineConfig, Metric, Payload, Point, PointId, Query,
     SearchParams, Watch, restore,
 };
 use tempfile::TempDir;
 
-use crate::fast_folder;
+use crate::{Random, fast_folder};
 
 /// A collection named `c` in a temporary folder, and the few verbs tests need.
 #[derive(Debug)]
@@ -82,6 +84,16 @@ impl Db {
     /// Deletes one point; returns whether it existed.
     pub fn delete(&self, id: u64) -> bool {
         self.collection().delete(&[id.into()]).expect("delete").deleted == 1
+    }
+
+    /// Deletes up to five ids below `ids` and those of a model, which must be as many.
+    pub fn delete_some<T>(&self, model: &mut BTreeMap<u64, T>, random: &mut Random, ids: u64) {
+        let ids: Vec<u64> = (0..=random.below(4)).map(|_| random.below(ids)).collect();
+        let keys: Vec<PointId> = ids.iter().map(|&id| id.into()).collect();
+        let before = model.len();
+        model.retain(|id, _| !ids.contains(id));
+        let deleted = self.collection().delete(&keys).expect("delete").deleted;
+        assert_eq!(deleted, (before - model.len()) as u64);
     }
 
     /// Returns the ids nearest to a vector.

@@ -48,6 +48,7 @@ pub mod ranking;
 pub mod rust_sources;
 pub mod sampling;
 pub mod session;
+mod stored_versions;
 pub mod table;
 pub mod truth;
 pub mod watching;

@@ -5,7 +5,6 @@
 //! goes on with the first file that is not. The points of a file that changed are deleted before the new
 //! ones are written, and those of a file that is gone when the walk did not find it.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -18,6 +17,7 @@ use super::files::{CodeFile, CodeFiles, read_code};
 use super::points::{Part, first_points, payload, point_id, points_of};
 use crate::human;
 use crate::progress::Progress;
+use crate::stored_versions::stored_versions;
 
 /// Blocks that are encoded together: enough to sort by length, few enough to show progress.
 const BLOCKS_AT_ONCE: usize = 256;
@@ -108,7 +108,10 @@ impl Index<'_> {
         report: &mut CodeReport,
         progress: &mut Progress,
     ) -> anyhow::Result<()> {
-        let mut stored = self.stored()?;
+        let mut stored = stored_versions(
+            self.collection,
+            ScrollParams::new(PAGE)?.with_filter(first_points()?),
+        )?;
         let mut batch = Batch::default();
         let mut position = 0;
         for file in files {
@@ -145,21 +148,6 @@ impl Index<'_> {
             report.gone += 1;
         }
         Ok(())
-    }
-
-    /// Returns the version of each file that is stored.
-    fn stored(&self) -> anyhow::Result<HashMap<String, String>> {
-        let mut stored = HashMap::new();
-        let mut params = ScrollParams::new(PAGE)?.with_filter(first_points()?);
-        loop {
-            let page = self.collection.scroll_page(&params)?;
-            for point in &page.points {
-                let field = |name| point.payload.text(name).unwrap_or_default().to_owned();
-                stored.insert(field("path"), field("version"));
-            }
-            let Some(next) = page.next else { return Ok(stored) };
-            params = params.from_cursor(next);
-        }
     }
 
     /// Deletes the points of a file that is stored.

@@ -1,6 +1,5 @@
 //! Pictures become points: one each.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -12,6 +11,7 @@ use super::files::{PictureFile, PictureFiles};
 use super::model::PictureModel;
 use crate::human;
 use crate::progress::Progress;
+use crate::stored_versions::stored_versions;
 
 /// Pictures that are decoded, encoded and written together.
 const BATCH: usize = 64;
@@ -72,7 +72,7 @@ impl PictureIndex<'_> {
         report: &mut PictureReport,
         progress: &mut Progress,
     ) -> anyhow::Result<()> {
-        let mut stored = self.stored()?;
+        let mut stored = stored_versions(self.collection, ScrollParams::new(PAGE)?)?;
         let mut position = 0;
         for batch in files.chunks(BATCH) {
             self.cancel.check()?;
@@ -95,21 +95,6 @@ impl PictureIndex<'_> {
             report.deleted += self.collection.delete(ids)?.deleted;
         }
         Ok(())
-    }
-
-    /// The version of each picture that is stored.
-    fn stored(&self) -> anyhow::Result<HashMap<String, String>> {
-        let mut stored = HashMap::new();
-        let mut params = ScrollParams::new(PAGE)?;
-        loop {
-            let page = self.collection.scroll_page(&params)?;
-            for point in &page.points {
-                let field = |name| point.payload.text(name).unwrap_or_default().to_owned();
-                stored.insert(field("path"), field("version"));
-            }
-            let Some(next) = page.next else { return Ok(stored) };
-            params = params.from_cursor(next);
-        }
     }
 
     /// Decodes, encodes and writes some pictures; returns the names of those that cannot be read.

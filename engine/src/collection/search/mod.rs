@@ -26,6 +26,7 @@ mod batch;
 mod candidates;
 mod diverse;
 mod exact;
+mod field_source;
 mod filtered;
 mod groups;
 mod hit;

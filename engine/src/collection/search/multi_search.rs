@@ -15,6 +15,8 @@ use bigrain_types::{HalfTokens, MultiVector, Offset, PointId, SearchParams, Sear
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
+use super::field_source::FieldSource;
+use super::hit::keep_best;
 use super::{Hit, refuse_diversity};
 use crate::collection::Collection;
 use crate::collection::handle::Shared;
@@ -118,13 +120,8 @@ struct InMemory {
     plan: SourcePlan,
 }
 
-/// A segment that has multi-vectors of the field.
-struct Source {
-    view: SegmentView,
-    files: Arc<MultiFiles>,
-    /// What matches the filter, if there is one.
-    matching: Option<RoaringBitmap>,
-}
+/// A segment that has vectors of the field.
+type Source = FieldSource<MultiFiles>;
 
 /// A point of a segment, by what its sketch says; infinite where that was not asked.
 #[derive(Clone, Copy)]
@@ -175,7 +172,9 @@ impl<'a> MultiVectorSearch<'a> {
         let View { segments, memtables, seq } = self.view()?;
         stats.segments = segments.len() as u64;
         let started = Instant::now();
-        let Some(sources) = self.filtered(segments, seq)? else { return Ok(None) };
+        let (filter, cancel) = (self.filter.as_ref(), &self.query.cancel);
+        let sources = Source::all(self.shared, segments, filter, cancel, seq)?;
+        let Some(sources) = sources else { return Ok(None) };
         stats.times.filter = started.elapsed();
 
         let started = Instant::now();
@@ -192,8 +191,7 @@ impl<'a> MultiVectorSearch<'a> {
         let started = Instant::now();
         hits.extend(self.verified(&sources, &candidates, &mut stats)?);
         hits.retain(|hit| self.params.is_good_enough(hit.similarity, true));
-        hits.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then_with(|| a.id.cmp(&b.id)));
-        hits.truncate(self.params.limit());
+        keep_best(&mut hits, self.params.limit());
         stats.times.verify += started.elapsed();
 
         let started = Instant::now();
@@ -240,25 +238,13 @@ impl<'a> MultiVectorSearch<'a> {
             reads: None,
             filter: matching.map(|slots| format!("{} match, by their payloads", slots.len())),
             rows: rows.len() as u64,
-            deleted: rows.iter().filter(|(slot, _)| dead.contains(*slot)).count() as u64,
+            deleted: if self.params.explain() {
+                rows.iter().filter(|(slot, _)| dead.contains(*slot)).count() as u64
+            } else {
+                0
+            },
         };
         InMemory { points, plan }
-    }
-
-    /// Finds what matches the filter; nothing when a point was replaced while its payload was read.
-    fn filtered(
-        &self,
-        segments: Vec<(SegmentView, Arc<MultiFiles>)>,
-        seq: SeqNo,
-    ) -> Result<Option<Vec<Source>>> {
-        let mut sources = Vec::with_capacity(segments.len());
-        for (view, files) in segments {
-            self.query.cancel.check()?;
-            let matching = self.shared.matching_if(&view, self.filter.as_ref(), seq)?;
-            let Some(matching) = matching else { return Ok(None) };
-            sources.push(Source { view, files, matching });
-        }
-        Ok(Some(sources))
     }
 
     /// Scores the points of memtables.
@@ -296,9 +282,18 @@ impl<'a> MultiVectorSearch<'a> {
         let few = source.matching.as_ref().filter(few).filter(|_| self.params.verify());
         if self.params.exact() || few.is_some() {
             let mut candidates = Vec::new();
-            for offset in 0..source.view.segment.rows() as u32 {
-                if source.passes(offset) && source.files.tokens.has(Offset(offset))? {
+            let mut take = |offset: u32| -> Result<()> {
+                if source.files.tokens.has(Offset(offset))? {
                     candidates.push(certain(offset));
+                }
+                Ok(())
+            };
+            match &source.matching {
+                Some(rows) => rows.iter().try_for_each(&mut take)?,
+                None => {
+                    let rows = 0..source.view.segment.rows() as u32;
+                    let mut alive = rows.filter(|offset| !source.view.deleted.contains(*offset));
+                    alive.try_for_each(&mut take)?;
                 }
             }
             let index = if few.is_some() {
@@ -422,16 +417,6 @@ impl<'a> MultiVectorSearch<'a> {
             max_candidates: self.max_candidates,
             sources: sources.chain(memtables.into_iter().map(|table| table.plan)).collect(),
             parts: Vec::new(),
-        }
-    }
-}
-
-impl Source {
-    /// Whether a row is alive and matches.
-    fn passes(&self, offset: u32) -> bool {
-        match &self.matching {
-            Some(matching) => matching.contains(offset),
-            None => !self.view.deleted.contains(offset),
         }
     }
 }

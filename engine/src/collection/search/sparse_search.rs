@@ -20,6 +20,8 @@ use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
 use self::weighing::{Active, Weighed};
+use super::field_source::FieldSource;
+use super::hit::keep_best;
 use super::{Hit, refuse_diversity};
 use crate::collection::Collection;
 use crate::collection::handle::Shared;
@@ -80,12 +82,7 @@ struct View {
 }
 
 /// A segment that has vectors of the field.
-struct Source {
-    view: SegmentView,
-    files: Arc<SparseFiles>,
-    /// What matches the filter, if there is one.
-    matching: Option<RoaringBitmap>,
-}
+type Source = FieldSource<SparseFiles>;
 
 /// Which rows of a source are searched.
 struct Passing<'a> {
@@ -133,7 +130,9 @@ impl<'a> SparseVectorSearch<'a> {
         let View { segments, frozen, active, active_plan, seq } = self.view(&mut stats)?;
         stats.segments = segments.len() as u64;
         let started = Instant::now();
-        let Some(sources) = self.filtered(segments, seq)? else { return Ok(None) };
+        let (filter, cancel) = (self.filter.as_ref(), &self.query.cancel);
+        let sources = Source::all(self.shared, segments, filter, cancel, seq)?;
+        let Some(sources) = sources else { return Ok(None) };
         stats.times.filter = started.elapsed();
 
         let started = Instant::now();
@@ -153,8 +152,7 @@ impl<'a> SparseVectorSearch<'a> {
                 hits.push(Hit { similarity: row.score, id });
             }
         }
-        hits.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then_with(|| a.id.cmp(&b.id)));
-        hits.truncate(self.params.limit());
+        keep_best(&mut hits, self.params.limit());
         stats.times.candidates += started.elapsed();
 
         let started = Instant::now();
@@ -192,22 +190,6 @@ impl<'a> SparseVectorSearch<'a> {
             active_plan,
             seq: state.seq,
         })
-    }
-
-    /// Finds what matches the filter; nothing when a point was replaced while its payload was read.
-    fn filtered(
-        &self,
-        segments: Vec<(SegmentView, Arc<SparseFiles>)>,
-        seq: SeqNo,
-    ) -> Result<Option<Vec<Source>>> {
-        let mut sources = Vec::with_capacity(segments.len());
-        for (view, files) in segments {
-            self.query.cancel.check()?;
-            let matching = self.shared.matching_if(&view, self.filter.as_ref(), seq)?;
-            let Some(matching) = matching else { return Ok(None) };
-            sources.push(Source { view, files, matching });
-        }
-        Ok(Some(sources))
     }
 
     /// Returns the best points of a memtable.

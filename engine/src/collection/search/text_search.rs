@@ -206,15 +206,8 @@ impl<'a> TextSearch<'a> {
         let mut sources = Vec::with_capacity(segments.len());
         for view in segments {
             self.query.cancel.check()?;
-            let matching = match &self.filter {
-                None => None,
-                Some(filter) => {
-                    let (segment, deleted) = (&view.segment, &view.deleted);
-                    let rows = self.shared.matching_rows(segment, deleted, filter, seq)?;
-                    let Some(rows) = rows else { return Ok(None) };
-                    Some(rows)
-                }
-            };
+            let matching = self.shared.matching_if(&view, self.filter.as_ref(), seq)?;
+            let Some(matching) = matching else { return Ok(None) };
             let index = view.segment.lexical.text(&self.field)?.ok_or_else(|| {
                 let (segment, name) = (view.segment.id, self.field.name());
                 let reason = format!("segment {segment} lacks the words of text field {name}");
