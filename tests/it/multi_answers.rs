@@ -25,8 +25,8 @@ fn db(random: &mut Random) -> (Db, Points) {
                 .with_multi("m", vector.clone())
                 .with_payload(Payload::new().with("n", id))
         };
-        let part = points.iter().filter(|(id, _)| **id % 3 == part);
-        db.collection().upsert(part.map(point).collect()).unwrap();
+        let of_part = points.iter().filter(|(id, _)| **id % 3 == part);
+        db.collection().upsert(of_part.map(point).collect()).unwrap();
         if part < 2 {
             db.collection().flush().unwrap();
         }
@@ -96,7 +96,7 @@ fn by_the_best_score_points_are_judged_by_the_nearest_example() {
 fn what_examples_of_tokens_cannot_be_is_refused() {
     let (db, _) = db(&mut Random::new(7));
     let vector = MultiVector::new(DIMS, vec![1.0; DIMS]).unwrap();
-    db.collection().upsert(vec![Point::empty("x").with_multi("m", vector)]).unwrap();
+    db.collection().upsert(vec![Point::empty(5000).with_multi("m", vector)]).unwrap();
     let like = RecommendQuery::like(1);
     let best = like.clone().with_strategy(RecommendStrategy::BestScore);
     let diverse = params(2).with_diversity(Some(Diversity::new(0.5).unwrap()));

@@ -45,6 +45,12 @@ const PROBED_SHARE: f64 = 0.95;
 /// Queries of which candidates are read together, at most: enough to give all threads work.
 const TOGETHER: usize = 64;
 
+/// Rows are read in so many rounds at most, where there is memory for few queries together ...
+const ROUNDS: usize = QUERIES / TOGETHER;
+
+/// ... unless that were fewer queries than this.
+const FEWEST_QUERIES: usize = 64;
+
 /// Candidates of a query that are read together with those of others, best bound first; few searches look at more.
 const READ_AHEAD: usize = 4096;
 
@@ -172,7 +178,8 @@ impl Measured<'_> {
             from = all.collect();
         }
         let few = (self.order.len() / ROWS_PER_QUERY).max(MIN_ROWS / 2);
-        let count = QUERIES.min(few).min(from.len() / 2);
+        let readable = (ROUNDS * self.together).max(FEWEST_QUERIES);
+        let count = readable.min(few).min(from.len() / 2);
         let picked = pick(from.len(), count, &mut ChaCha8Rng::seed_from_u64(seed));
         picked.into_iter().map(|at| from[at]).collect()
     }

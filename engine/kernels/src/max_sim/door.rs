@@ -107,7 +107,7 @@ mod tests {
     fn halves(count: usize) -> Vec<u16> {
         // Of every exponent but the last, which means infinite, and of both signs.
         (0..count)
-            .map(|i| (i * 31 + 5) * 2_654 % 0x7c00 | (i * 7 % 3 % 2) << 15)
+            .map(|i| ((i * 31 + 5) * 2_654 % 0x7c00) | (i * 7 % 3 % 2) << 15)
             .map(|bits| bits as u16)
             .collect()
     }
