@@ -17,8 +17,11 @@ use crate::candidates::list_scan::{Epsilon, ListScan};
 use crate::verify::{similarity, verify};
 use crate::{Candidates, IndexError};
 
-/// Rows taken as queries.
+/// Rows taken as queries, at most.
 const QUERIES: usize = 512;
+
+/// ... and one row in so many: a small segment is soon merged, and is not worth more.
+const ROWS_PER_QUERY: usize = 32;
 
 /// Fewer rows than this say nothing.
 const MIN_ROWS: usize = 256;
@@ -32,7 +35,7 @@ const TARGETS: [f32; 16] = [
 ];
 
 /// The widths of bounds that are tried.
-const EPSILONS: [f32; 9] = [0.2, 0.5, 0.8, 1.1, 1.4, 1.7, 2.1, 2.6, 3.2];
+const EPSILONS: [f32; 6] = [0.3, 0.7, 1.1, 1.6, 2.2, 3.0];
 
 /// Bounds that lose next to nothing: what they find is taken for the truth.
 const TRUTH_EPSILON: f32 = 3.6;
@@ -147,7 +150,8 @@ impl Measured<'_> {
         if from.len() < MIN_ROWS {
             from = all.collect();
         }
-        let count = QUERIES.min(from.len() / 2);
+        let few = (self.order.len() / ROWS_PER_QUERY).max(MIN_ROWS / 2);
+        let count = QUERIES.min(few).min(from.len() / 2);
         let picked = pick(from.len(), count, &mut ChaCha8Rng::seed_from_u64(seed));
         picked.into_iter().map(|at| from[at]).collect()
     }
