@@ -128,7 +128,10 @@ pub fn train(
     OwnedCentroids::new(vectors, penalties, binarizer, Nearness::Distance)
 }
 
-/// Some of the rows of a sample: one in every `step`.
+/// A prime: its multiples meet every row of a sample once, in an order that has nothing to do with theirs.
+const SCATTER: usize = 2_654_435_761;
+
+/// Some of the rows of a sample: one in every `step`, wherever they lie, because rows may alternate.
 #[derive(Clone, Copy)]
 struct Part<'a> {
     sample: &'a [f32],
@@ -147,7 +150,9 @@ impl<'a> Part<'a> {
     }
 
     fn row(&self, at: usize) -> &'a [f32] {
-        &self.sample[(self.first + at * self.step) * self.dims..][..self.dims]
+        let (at, rows) = (self.first + at * self.step, self.sample.len() / self.dims);
+        let row = if self.step == 1 { at } else { at.wrapping_mul(SCATTER) % rows };
+        &self.sample[row * self.dims..][..self.dims]
     }
 }
 
