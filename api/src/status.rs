@@ -60,7 +60,7 @@ pub(crate) fn from_encoder(error: &EncodeError) -> Status {
         | EncodeError::ImageSize { .. }
         | EncodeError::ImageValues { .. } => Code::InvalidArgument,
         EncodeError::Cancelled(_) => Code::Cancelled,
-        EncodeError::NoAttention => Code::FailedPrecondition,
+        EncodeError::NoAttention | EncodeError::NoTokens => Code::FailedPrecondition,
         _ => Code::Internal,
     };
     let text = with_causes(error);

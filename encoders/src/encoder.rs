@@ -3,6 +3,7 @@
 use bigrain_types::{Cancel, Cancelled, EmbeddingSpaceId};
 use thiserror::Error;
 
+use crate::dual::TokenMatrix;
 use crate::embeddings::Embeddings;
 use crate::image::{ImageSize, Pixels};
 use crate::progress::EncodeProgress;
@@ -58,6 +59,26 @@ pub trait TextEncoder: Send + Sync {
         Err(EncodeError::NoAttention)
     }
 
+    /// What the vectors of tokens are like, of an encoder that gives them. Default: none.
+    fn token_shape(&self) -> Option<TokenShape> {
+        None
+    }
+
+    /// Encodes texts, in their order, as token matrices for late interaction: a row for each token, of
+    /// length one.
+    ///
+    /// # Errors
+    ///
+    /// As [`TextEncoder::encode`], and [`EncodeError::NoTokens`] for an encoder without a
+    /// [shape](TextEncoder::token_shape) of them.
+    fn encode_tokens(
+        &self,
+        _texts: &[&str],
+        _options: &EncodeOptions,
+    ) -> Result<Vec<TokenMatrix>, EncodeError> {
+        Err(EncodeError::NoTokens)
+    }
+
     /// Encodes one query.
     ///
     /// # Errors
@@ -67,6 +88,15 @@ pub trait TextEncoder: Send + Sync {
         let options = EncodeOptions { kind: TextKind::Query, ..EncodeOptions::default() };
         Ok(self.encode(&[text], &options)?.into_data())
     }
+}
+
+/// What the rows of a text's token matrix are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenShape {
+    /// Values of one row.
+    pub dims: usize,
+    /// The space they lie in.
+    pub space: EmbeddingSpaceId,
 }
 
 /// How to encode.
@@ -153,6 +183,11 @@ pub enum EncodeError {
     /// An encoder that was asked what it attends to, and has no attention.
     #[error("the encoder has no attention: expected a model of the BERT family")]
     NoAttention,
+    /// An encoder that was asked for the vectors of tokens, and gives one for a text.
+    #[error(
+        "the encoder gives no vectors of tokens: expected a model of the BERT family, CLIP or FILIP"
+    )]
+    NoTokens,
     /// The caller gave up.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
@@ -176,6 +211,7 @@ impl EncodeError {
                 Self::ImageValues { position: of(position), size, values }
             }
             Self::NoAttention => Self::NoAttention,
+            Self::NoTokens => Self::NoTokens,
             Self::Cancelled(cancelled) => Self::Cancelled(cancelled),
         }
     }

@@ -12,9 +12,9 @@ use crate::align::{AlignConfig, AlignEncoder};
 use crate::architecture::ModelConfigError;
 use crate::class_names::ClassNameEncoder;
 use crate::clip::{ClipEncoder, ClipOptions};
-use crate::dual::{DualEncoder, MultiVectorEncoder};
+use crate::dual::{DualEncoder, MultiVectorEncoder, TokenMatrix};
 use crate::embeddings::Embeddings;
-use crate::encoder::{EncodeError, EncodeOptions, TextEncoder};
+use crate::encoder::{EncodeError, EncodeOptions, TextEncoder, TokenShape};
 use crate::image::{
     DecodeOptions, ImageFileError, ImageSize, Pixels, PreprocessConfig, RgbImage, Transparency,
     decode_image_file,
@@ -53,23 +53,39 @@ pub struct PreparedImage {
 }
 
 /// The text side of a model, for whoever knows texts only.
-struct TextSide(Arc<dyn DualEncoder>);
+struct TextSide {
+    encoder: Arc<dyn DualEncoder>,
+    tokens: Option<Arc<dyn MultiVectorEncoder>>,
+}
 
 impl TextEncoder for TextSide {
     fn dims(&self) -> usize {
-        self.0.dims()
+        self.encoder.dims()
     }
 
     fn space(&self) -> EmbeddingSpaceId {
-        self.0.space()
+        self.encoder.space()
     }
 
     fn max_tokens(&self) -> usize {
-        self.0.max_tokens()
+        self.encoder.max_tokens()
     }
 
     fn encode(&self, texts: &[&str], options: &EncodeOptions) -> Result<Embeddings, EncodeError> {
-        self.0.encode_texts(texts, options)
+        self.encoder.encode_texts(texts, options)
+    }
+
+    fn token_shape(&self) -> Option<TokenShape> {
+        let tokens = self.tokens.as_ref()?;
+        Some(TokenShape { dims: tokens.token_dims(), space: tokens.token_space() })
+    }
+
+    fn encode_tokens(
+        &self,
+        texts: &[&str],
+        options: &EncodeOptions,
+    ) -> Result<Vec<TokenMatrix>, EncodeError> {
+        self.tokens.as_ref().ok_or(EncodeError::NoTokens)?.encode_text_tokens(texts, options)
     }
 }
 
@@ -222,7 +238,8 @@ impl ImageModel {
     /// The text side alone, as any encoder of texts.
     #[must_use]
     pub fn text_encoder(&self) -> Arc<dyn TextEncoder> {
-        Arc::new(TextSide(Arc::clone(&self.encoder)))
+        let (encoder, tokens) = (Arc::clone(&self.encoder), self.tokens.clone());
+        Arc::new(TextSide { encoder, tokens })
     }
 }
 

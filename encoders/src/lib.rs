@@ -81,7 +81,7 @@ pub use dual::{
 };
 pub use embeddings::{Embeddings, EncodeStats};
 pub use encoder::{
-    EncodeError, EncodeOptions, MAX_TEXT_BYTES, TextEncoder, TextKind, WordAttention,
+    EncodeError, EncodeOptions, MAX_TEXT_BYTES, TextEncoder, TextKind, TokenShape, WordAttention,
 };
 pub use filip::{FilipConfig, ReduceError, TokenReducer, best_rows, late_score};
 pub use image_model::{ImageModel, PreparedImage};

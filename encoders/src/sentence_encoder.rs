@@ -1,5 +1,7 @@
 //! A sentence encoder: tokenizer, model, pooling, normalisation.
 
+mod tokens;
+
 use std::path::Path;
 use std::time::Instant;
 
@@ -10,9 +12,10 @@ use thiserror::Error;
 use crate::architecture::{BuildModelError, EmbedTexts, Head, ModelConfigError, TextModel};
 use crate::batch::{PackedBatch, Sharing, plan_batches};
 use crate::class_names::ClassNamesError;
+use crate::dual::TokenMatrix;
 use crate::embeddings::{Embeddings, EncodeStats, TextCount};
 use crate::encoder::{
-    EncodeError, EncodeOptions, TextEncoder, TextKind, WordAttention, check_texts,
+    EncodeError, EncodeOptions, TextEncoder, TextKind, TokenShape, WordAttention, check_texts,
 };
 use crate::image::PreprocessConfigError;
 use crate::model_dir::{ModelDir, ModelDirError, OpenOptions};
@@ -250,6 +253,18 @@ impl TextEncoder for SentenceEncoder {
             .pool()
             .install(|| texts.par_iter().enumerate().map(words).collect::<Result<_, _>>())?;
         self.attend(&texts, &options.cancel)
+    }
+
+    fn token_shape(&self) -> Option<TokenShape> {
+        self.shape_of_tokens()
+    }
+
+    fn encode_tokens(
+        &self,
+        texts: &[&str],
+        options: &EncodeOptions,
+    ) -> Result<Vec<TokenMatrix>, EncodeError> {
+        self.matrices(texts, options)
     }
 
     fn dims(&self) -> usize {

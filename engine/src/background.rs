@@ -23,6 +23,7 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use bigrain_storage::priority;
 use bigrain_types::Cancel;
 use parking_lot::{Condvar, Mutex};
 
@@ -94,7 +95,10 @@ impl Background {
                 (Arc::clone(&background.appointments), background.cancel.clone());
             let worker = std::thread::Builder::new()
                 .name(format!("bigrain-chores-{index}"))
-                .spawn(move || appointments.work(&cancel))
+                .spawn(move || {
+                    priority::give_way();
+                    appointments.work(&cancel);
+                })
                 .map_err(Error::no_threads)?;
             background.workers.push(worker);
         }

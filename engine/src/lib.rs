@@ -39,6 +39,7 @@ mod field;
 mod filtering;
 mod fusion;
 mod group_by;
+mod guide;
 mod hybrid_fit;
 mod hybrid_query;
 mod memory;

@@ -54,7 +54,7 @@ impl Resources {
         let threads = Threads::start(limits.threads)?;
         let builders = match limits.background_threads {
             0 => threads.clone(),
-            count => Threads::start(count)?,
+            count => Threads::start_builders(count)?,
         };
         let background = Background::start(limits.background_threads)?;
         let row_io = RowIo::open(limits.verify_io)?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bigrain_storage::priority;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::{Error, Result};
@@ -13,11 +14,17 @@ pub(crate) struct Threads(Arc<ThreadPool>);
 impl Threads {
     /// Starts `count` threads; 0 means one for each core.
     pub fn start(count: usize) -> Result<Self> {
-        let pool = ThreadPoolBuilder::new()
-            .num_threads(count)
-            .thread_name(|index| format!("bigrain-{index}"))
-            .build()
-            .map_err(Error::no_threads)?;
+        Self::build(count, ThreadPoolBuilder::new().thread_name(|at| format!("bigrain-{at}")))
+    }
+
+    /// Starts `count` threads that give way to all others.
+    pub fn start_builders(count: usize) -> Result<Self> {
+        let builder = ThreadPoolBuilder::new().thread_name(|at| format!("bigrain-build-{at}"));
+        Self::build(count, builder.start_handler(|_| priority::give_way()))
+    }
+
+    fn build(count: usize, builder: ThreadPoolBuilder) -> Result<Self> {
+        let pool = builder.num_threads(count).build().map_err(Error::no_threads)?;
         Ok(Self(Arc::new(pool)))
     }
 

@@ -27,6 +27,7 @@ mod memory;
 mod merging;
 mod model;
 mod multi;
+mod multi_answers;
 mod power;
 mod pressure;
 mod recall;

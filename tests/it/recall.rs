@@ -56,6 +56,49 @@ fn a_target_recall_is_reached_whatever_the_levels() {
 }
 
 #[test]
+fn rows_in_memory_are_found_through_the_lists_of_a_segment_wherever_they_lie() {
+    const FLUSHED: usize = 8000;
+    const WRITTEN: usize = 20_000;
+    const DIMS: usize = 48;
+    for metric in [Metric::Cosine, Metric::Dot, Metric::L2] {
+        let db = Db::temp(CollectionConfig::new(DIMS, metric), 1 << 20);
+        let mut rows = clustered(21, FLUSHED + WRITTEN + QUERIES, DIMS);
+        // Half of what is written after the flush lies where nothing was before, and half of the queries.
+        let elsewhere: Vec<f32> = (0..DIMS).map(|at| (at as f32 * 1.3).sin()).collect();
+        for row in rows[FLUSHED..].iter_mut().step_by(2) {
+            row.iter_mut().zip(&elsewhere).for_each(|(x, by)| *x += by);
+        }
+        let (rows, queries) = rows.split_at(FLUSHED + WRITTEN);
+        for (number, chunk) in rows.chunks(1000).enumerate() {
+            if number * 1000 == FLUSHED {
+                db.collection().flush().unwrap();
+            }
+            let point = |(at, row): (usize, &Vec<f32>)| {
+                Point::new((number * 1000 + at) as u64, row.clone())
+            };
+            db.collection().upsert(chunk.iter().enumerate().map(point).collect()).unwrap();
+        }
+        for (target, floor) in [(0.8, 0.78), (0.95, 0.94)] {
+            let params = SearchParams::new(10).unwrap().with_target_recall(target).unwrap();
+            let (mut found, mut codes) = (0, 0);
+            for query in queries {
+                let expected = brute_force(metric, rows, query, 10).into_iter();
+                let expected: HashSet<PointId> =
+                    expected.map(|position| PointId::from(position as u64)).collect();
+                let output = db.collection().search(&Query::new(query.clone()), &params).unwrap();
+                found += output.points.iter().filter(|at| expected.contains(&at.id)).count();
+                codes += output.stats.codes_scanned as usize;
+            }
+            let recall = found as f64 / (10 * QUERIES) as f64;
+            let codes = codes / QUERIES;
+            println!("{metric}, target {target}: {recall:.3}, {codes} codes");
+            assert!(recall >= floor, "{metric}, target {target}: recall {recall}");
+            assert!(codes < (FLUSHED + WRITTEN) * 2 / 3, "{metric}: {codes} codes");
+        }
+    }
+}
+
+#[test]
 fn more_levels_read_fewer_rows() {
     let rows_read: Vec<f64> =
         (1..=4).map(|levels| measure(Metric::Cosine, 384, levels, 0.99).rows_read).collect();

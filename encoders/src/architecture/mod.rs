@@ -18,7 +18,7 @@ use crate::weights::{TensorSpec, Tensors, WeightsError};
 
 pub use config_error::ModelConfigError;
 pub(crate) use config_error::{check_sizes, range};
-pub(crate) use text_model::{EmbedTexts, Head, TextModel};
+pub(crate) use text_model::{EmbedTexts, Head, TextModel, TokenRows};
 
 /// The shape of a model, as the `config.json` of its family gives it.
 #[derive(Clone, Debug, PartialEq)]

@@ -43,6 +43,13 @@ pub(crate) struct EmbedTexts<'a> {
     pub(crate) progress: &'a EncodeProgress,
 }
 
+/// A model whose last rows are of tokens.
+pub(crate) trait TokenRows: Send + Sync {
+    /// Runs a batch and returns all rows: `[tokens, hidden]`. Ids and lengths are as in
+    /// [`TextModel::embed`].
+    fn rows(&self, batch: &PackedBatch, sharing: Sharing) -> Vec<f32>;
+}
+
 /// A model that is ready to run.
 ///
 /// It is immutable and shared between threads. What it gives for a text does not depend on the
@@ -57,6 +64,11 @@ pub(crate) trait TextModel: Send + Sync + fmt::Debug {
     /// How much the first token of each text attends to each token, in the last layer and in the mean
     /// over heads; one value a token of the batch. `None` in families without attention.
     fn first_token_attention(&self, _batch: &PackedBatch, _sharing: Sharing) -> Option<Vec<f32>> {
+        None
+    }
+
+    /// The model as one whose rows are of tokens; `None` in families whose padding goes through them.
+    fn token_rows(&self) -> Option<&dyn TokenRows> {
         None
     }
 

@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 
 use super::config::BertConfig;
 use super::model::{BertModel, BertScratch};
-use crate::architecture::{BuildModelError, Head, TextModel};
+use crate::architecture::{BuildModelError, Head, TextModel, TokenRows};
 use crate::batch::{PackedBatch, Sharing};
 use crate::pooling::Pooling;
 use crate::weights::Tensors;
@@ -43,10 +43,23 @@ impl TextModel for BertTextModel {
         if pooling == Pooling::Pooler { self.model.pool(pooled) } else { pooled }
     }
 
+    fn token_rows(&self) -> Option<&dyn TokenRows> {
+        Some(self)
+    }
+
     fn first_token_attention(&self, batch: &PackedBatch, sharing: Sharing) -> Option<Vec<f32>> {
         let mut scratch = self.scratch.lock().pop().unwrap_or_default();
         let attention = self.model.first_token_attention(batch, sharing, &mut scratch);
         self.scratch.lock().push(scratch);
         Some(attention)
+    }
+}
+
+impl TokenRows for BertTextModel {
+    fn rows(&self, batch: &PackedBatch, sharing: Sharing) -> Vec<f32> {
+        let mut scratch = self.scratch.lock().pop().unwrap_or_default();
+        let rows = self.model.forward(batch, sharing, &mut scratch).to_vec();
+        self.scratch.lock().push(scratch);
+        rows
     }
 }

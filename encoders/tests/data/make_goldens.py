@@ -10,6 +10,7 @@ what the reference implementation gives for them. Logits are of the class with o
 import json
 import sys
 from pathlib import Path
+from typing import List
 
 import tokenizers
 import torch
@@ -90,6 +91,45 @@ def models():
     )
     make("distilbert-cross-tiny", transformers.DistilBertForSequenceClassification, distil,
          inputs(0, 4, False))
+
+
+class ScriptedBlock(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = torch.nn.LayerNorm(3)
+        self.narrow = torch.nn.Linear(3, 3).half()
+
+    def forward(self, x):
+        return self.norm(x) + self.narrow(x.half()).float()
+
+
+class Scripted(torch.nn.Module):
+    """Nested as OpenAI's CLIP, with attributes that are no tensors."""
+
+    sizes: List[int]
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = torch.nn.Sequential(ScriptedBlock(), ScriptedBlock())
+        self.projection = torch.nn.Parameter(torch.randn(2, 3).t())
+        self.logit_scale = torch.nn.Parameter(torch.tensor(2.5))
+        self.register_buffer("input_resolution", torch.tensor(224))
+        self.sizes, self.ratio, self.title = [2, 300, 70_000], 0.5, "tiny"
+
+    def forward(self, x):
+        scale = self.logit_scale.exp() * self.ratio + self.sizes[0] + len(self.title)
+        return scale * (self.blocks(x) @ self.projection) + self.input_resolution
+
+
+def torchscript_file():
+    """A program as `torch.jit.save` writes it, and what its tensors hold."""
+    folder = OUT / "torch-tiny"
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(13)
+    module = Scripted()
+    torch.jit.script(module).save(str(folder / "model.torchscript-format.pt"))
+    expected = {k: v.clone().contiguous() for k, v in module.state_dict().items()}
+    save_file(expected, folder / "expected-of-torchscript.safetensors")
 
 
 def torch_files():
@@ -189,5 +229,6 @@ def unigram():
 
 models()
 torch_files()
+torchscript_file()
 byte_level()
 unigram()

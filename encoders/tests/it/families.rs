@@ -2,7 +2,7 @@
 
 use bigrain_encoders::{EncodeOptions, OpenOptions, Pooling, TextEncoder};
 
-use crate::support::ModelFolder;
+use crate::support::{ModelFolder, cosine};
 
 const FAMILIES: [(&str, usize); 6] = [
     ("bert-tiny", 48),
@@ -102,4 +102,35 @@ fn stated_prompts_replace_those_of_the_folder() {
     let prompted = folder.open(&options).unwrap();
     assert_eq!(prompted.encode_query("ab").unwrap(), plain.encode_query("query: ab").unwrap());
     assert_ne!(prompted.space(), plain.space());
+}
+
+#[test]
+fn tokens_have_the_rows_of_the_model_and_their_dense_layer() {
+    let folder = ModelFolder::new("bert-tiny");
+    let encoder = folder.open(&OpenOptions::default()).unwrap();
+    let shape = encoder.token_shape().unwrap();
+    assert_eq!(shape.dims, 48);
+    assert_ne!(shape.space, encoder.space());
+    // [CLS], the word's three pieces, [SEP]; and what is encoded with a text does not change it.
+    let options = EncodeOptions::default();
+    let together = encoder.encode_tokens(&["abc", "zz zz zz zz"], &options).unwrap();
+    let alone = encoder.encode_tokens(&["abc"], &options).unwrap();
+    assert_eq!((together[0].rows(), together[1].rows(), together[0].dims()), (5, 10, 48));
+    for (x, y) in together[0].iter().zip(alone[0].iter()) {
+        assert!((x.iter().map(|value| value * value).sum::<f32>() - 1.0).abs() < 1e-5);
+        assert!(cosine(x, y) > 0.999_999);
+    }
+    // Their first row is what pooling by the first token gives.
+    let options = OpenOptions { pooling: Some(Pooling::Cls), ..OpenOptions::default() };
+    let first = folder.open(&options).unwrap().encode_query("abc").unwrap();
+    assert!(cosine(&first, alone[0].row(0).unwrap()) > 0.999_999);
+}
+
+#[test]
+fn tokens_of_a_model_whose_padding_goes_through_them_are_refused() {
+    let folder = ModelFolder::new("m2bert-tiny");
+    let encoder = folder.open(&OpenOptions::default()).unwrap();
+    assert_eq!(encoder.token_shape(), None);
+    let error = encoder.encode_tokens(&["abc"], &EncodeOptions::default()).unwrap_err();
+    assert!(error.to_string().starts_with("the encoder gives no vectors of tokens"), "{error}");
 }

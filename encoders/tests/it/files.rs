@@ -42,6 +42,7 @@ fn a_torch_file_that_would_run_something_is_refused_by_name() {
     let expected = "pytorch_model.bin is not a torch file that can be read: the pickle asks for \
                     posix.system, which is not among what tensors are made of: \
                     collections.OrderedDict, torch._utils._rebuild_tensor_v2, torch.FloatStorage, \
-                    torch.HalfStorage, torch.BFloat16Storage, torch.LongStorage";
+                    torch.HalfStorage, torch.BFloat16Storage, torch.LongStorage, \
+                    torch.jit._pickle.build_intlist and its kind, modules of __torch__";
     assert_eq!(error, expected);
 }

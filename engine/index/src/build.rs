@@ -21,7 +21,7 @@ use crate::candidates::ivf::Ivf;
 use crate::codes::{CodesBuilder, ResidentCodes};
 use crate::lists::{
     Calibration, KMeans, ListLayout, Measured, NearestCentroid, Nearness, OwnedCentroids,
-    default_lists, pick, probe_bytes, train,
+    default_lists, pick, probe_bytes, together, train,
 };
 
 /// Rows encoded by one task. Fixed, so that the work is cut alike for any number of threads.
@@ -82,8 +82,13 @@ impl BuildParams {
         // In two stages the rows of one part are there twice.
         let parts = if lists > KMeans::new(lists, 0).flat_lists { sample } else { 0 };
         let codes = rows * CodesBuilder::bytes_per_code(layout);
-        let measured = rows * layout.bytes() + probe_bytes(lists) as usize;
+        let measured = rows * layout.bytes() + probe_bytes(rows, lists, self.together()) as usize;
         (centroids + (sample + parts).max(codes).max(measured)) as u64
+    }
+
+    /// Returns how many rows are measured together: within half the bytes of the sample, which is gone by then.
+    fn together(&self) -> usize {
+        together(self.sample_bytes.unwrap_or(MAX_SAMPLE_BYTES) / 2)
     }
 
     fn lists_of(&self, rows: usize) -> usize {
@@ -145,7 +150,8 @@ pub fn build(
         }
     };
     let ivf = Ivf { codes: &codes, layout: &layout, centroids: centroids.as_centroids() };
-    let measured = Measured { ivf, rows, order: &order, binarizer, trained_on: &sample };
+    let together = params.together();
+    let measured = Measured { ivf, rows, order: &order, binarizer, trained_on: &sample, together };
     let calibration = measured.calibrate(params.seed.wrapping_add(1))?;
     Ok(BuiltIndex { order, layout, centroids, codes, calibration })
 }

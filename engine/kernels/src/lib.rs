@@ -11,6 +11,7 @@
 //! | [`pack_blocks`], [`BlockTable`] | codes to blocks, a query to tables | exact |
 //! | [`dot`], [`l2_squared`] | sums over two `f32` slices | within a stated bound |
 //! | [`dot_f16`], [`l2_squared_f16`], [`dot_i8`], [`l2_squared_i8`] | the same, of an `f32` query and a smaller row | within a stated bound |
+//! | [`max_sim_f16`] | the largest products of a query's tokens with tokens of halves | within a stated bound |
 //! | [`quantize`] | numbers to bit planes, with two sums | planes exact, sums within a bound |
 //! | [`multiply_i8`] | rows by a matrix of int8 weights | bit for bit |
 //! | [`signed_sum`] | sum of numbers whose signs are bits | bit for bit |
@@ -34,6 +35,7 @@ mod float;
 mod gemm_i8;
 mod hadamard;
 mod half;
+mod max_sim;
 mod planes;
 mod prefetch;
 mod quantize;
@@ -53,6 +55,7 @@ pub use gemm_i8::{
 };
 pub use hadamard::{hadamard, hadamard_with};
 pub use half::half_to_f32;
+pub use max_sim::{max_sim_f16, max_sim_f16_with};
 pub use planes::{
     MAX_LEVELS, MAX_QUERY_WIDTH, MAX_SCAN_DIMS, QueryPlanes, QueryPlanesError, scan, scan_with,
     score_one,

@@ -4,6 +4,7 @@
 //! engine: tests compare every implementation with it.
 
 pub use crate::gemm_i8::reference::multiply_i8;
+pub use crate::max_sim::reference::max_sim_f16;
 pub use crate::rows::reference::{dot_f16, dot_i8, l2_squared_f16, l2_squared_i8};
 use crate::{BLOCK_ROWS, Bounds, QuantizeSums, QueryPlanes, block_bytes};
 

@@ -241,6 +241,7 @@ impl SegmentInput for MergeInput<'_> {
         self.watch.check().map_err(ReadError::Cancelled)?;
         let (source, offset) = self.locate(point);
         let Some(files) = source.segment.multi(field) else { return Ok(None) };
+        files.tokens.fetch_ahead(offset);
         files.tokens.tokens(offset)
     }
 

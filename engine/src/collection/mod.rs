@@ -22,6 +22,7 @@ mod building;
 mod chores;
 mod facets;
 mod flush;
+mod guides;
 mod handle;
 mod info;
 mod matching;

@@ -200,6 +200,7 @@ impl Shared {
         // A field that is dropped before the commit takes its vectors with it, as if this write had
         // come before; one that is added has none here.
         let fields = self.fields();
+        self.refresh_guides(&fields);
         let mut encoded = EncodedPoints::new(&fields).expecting(points.len());
         let mut payloads = Batch::new();
         for point in points {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use bigrain_binarize::Binarizer;
 use bigrain_types::{EmbeddingSpaceId, FieldId, Metric, SegmentId, normalize, validate_vector};
 
@@ -14,6 +15,7 @@ use super::{
     CollectionConfig, FieldConfig, MultiField, Schema, SchemaField, SchemaSparse, SchemaText,
     SparseFieldConfig,
 };
+use crate::guide::Guide;
 use crate::{Error, ErrorKind, HybridFit, Result};
 
 /// The seed of every field's rotation. Codes of equal shape share one code space, so that segments
@@ -29,6 +31,8 @@ pub(crate) struct Field {
     pub file_stem: String,
     pub config: FieldConfig,
     pub binarizer: Binarizer,
+    /// Says where rows that are written belong, once a segment is large enough.
+    pub guide: ArcSwapOption<Guide>,
 }
 
 impl Field {
@@ -43,6 +47,7 @@ impl Field {
             file_stem: file_stem.clone(),
             config: config.clone(),
             binarizer,
+            guide: ArcSwapOption::empty(),
         })
     }
 

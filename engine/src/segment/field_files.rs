@@ -111,13 +111,14 @@ impl FieldFiles {
     }
 
     /// Returns the vector of a point, if it has one in this field: in the map of the file, where it
-    /// is stored as f32.
+    /// is stored as f32. For whoever goes from point to point: those behind it are fetched.
     ///
     /// # Errors
     ///
     /// [`IndexError`] when the vector cannot be read.
     pub fn vector_in_place(&self, offset: Offset) -> Result<Option<Cow<'_, [f32]>>, IndexError> {
         let Some(position) = self.position(offset)? else { return Ok(None) };
+        self.dense.fetch_ahead(Offset(position));
         Ok(Some(match self.dense.row(Offset(position))? {
             DenseRow::F32(row) => Cow::Borrowed(row),
             row @ (DenseRow::F16(_) | DenseRow::I8 { .. } | _) => Cow::Owned(row.to_vec()),

@@ -25,6 +25,7 @@ mod footer;
 mod format;
 pub mod fs;
 pub mod heap;
+pub mod priority;
 mod scatter;
 mod store;
 

@@ -84,6 +84,10 @@ pub struct BuildArgs {
     /// are. Added to the collection if it has no such field
     #[arg(long, value_name = "NAME", value_parser = parse_sparse)]
     sparse: Vec<SparseFieldConfig>,
+    /// A field of multi-vectors for the vector of each token of a text, by a model that gives them. Added to
+    /// the collection if it has no such field
+    #[arg(long, value_name = "NAME")]
+    tokens: Option<String>,
     /// Payload texts to search by words (BM25), as one text field: PATH[+PATH][:LANGUAGE
     /// [:no-stop-words]], such as title+text:en. Added to the collection if it has no such field
     #[arg(long = "bm25", value_name = "TEXTS", conflicts_with = "drop_text")]
@@ -156,7 +160,7 @@ pub fn run(args: &BuildArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let existing = find_collection(&engine, name)?;
     let model = args.open_model(existing.as_ref(), &first, session.threads)?;
     let collection = match existing {
-        Some(collection) => args.adapt(collection, &first)?,
+        Some(collection) => args.adapt(collection, model.as_ref(), &first)?,
         None => args.create(&engine, name, model.as_ref(), &first)?,
     };
     let mut progress = Progress::new(name, end);
@@ -244,7 +248,8 @@ impl BuildArgs {
         }
         let mut sparse = self.sparse_fields(first).into_iter();
         let mut fields = fields.into_iter();
-        let mut multi = self.multi_fields(first).into_iter();
+        let of_texts = self.tokens_field(model)?;
+        let mut multi = self.multi_fields(first).into_iter().chain(of_texts);
         let config = match (fields.next(), sparse.next()) {
             (Some(leading), None) => CollectionConfig::of(leading),
             (Some(leading), Some(next)) => CollectionConfig::of(leading).with_sparse(next),
@@ -340,9 +345,25 @@ impl BuildArgs {
         multi.iter().map(field).collect()
     }
 
+    /// Returns the field for the tokens of texts, if one is wanted.
+    fn tokens_field(&self, model: Option<&Model>) -> anyhow::Result<Option<MultiFieldConfig>> {
+        let Some(name) = &self.tokens else { return Ok(None) };
+        let model = model.context("tokens need texts, and a model: pass --model DIR")?;
+        let shape = model.encoder().token_shape();
+        let shape =
+            shape.with_context(|| format!("{} gives no vectors of tokens", model.name()))?;
+        let field = MultiFieldConfig::new(name, shape.dims, Metric::Cosine);
+        Ok(Some(field.with_space(shape.space).with_model(model.name())))
+    }
+
     /// Adds the fields that flags name and the collection does not have; refuses flags that ask for
     /// another shape than it has.
-    fn adapt(&self, collection: Collection, first: &Content) -> anyhow::Result<Collection> {
+    fn adapt(
+        &self,
+        collection: Collection,
+        model: Option<&Model>,
+        first: &Content,
+    ) -> anyhow::Result<Collection> {
         let (name, config) = (collection.name(), collection.config());
         let defaults = self.defaults(DEFAULT_FIELD);
         if let Some(first) = config.first() {
@@ -370,6 +391,16 @@ impl BuildArgs {
                     return Err(Usage::new(line).into());
                 }
                 None => collection.add_sparse_field(field.clone())?,
+            }
+        }
+        if let Some(field) = self.tokens_field(model)? {
+            match config.multi().iter().find(|has| has.name == field.name) {
+                Some(has) if has.space == field.space => {}
+                Some(has) => {
+                    let line = format!("field {:?} is not of the tokens of this model", has.name);
+                    return Err(Usage::new(line).into());
+                }
+                None => collection.add_multi_field(field)?,
             }
         }
         for text in &self.texts {

@@ -19,6 +19,9 @@ use crate::{human, table};
 /// Texts encoded at a time.
 const CHUNK: usize = 512;
 
+/// The field of the vectors of tokens, in lines that `bigrain build` reads.
+const TOKENS_FIELD: &str = "tokens";
+
 /// Encodes texts and writes their embeddings, a line each.
 #[derive(Args, Debug)]
 pub struct EncodeArgs {
@@ -34,6 +37,9 @@ pub struct EncodeArgs {
     /// Write JSON lines, which `bigrain build` reads
     #[arg(long)]
     json: bool,
+    /// Write a vector for each token, for a field of multi-vectors
+    #[arg(long, requires = "json", conflicts_with = "bench")]
+    tokens: bool,
     /// Measure how fast texts are encoded instead of writing embeddings
     #[arg(long, requires = "file")]
     bench: bool,
@@ -97,6 +103,19 @@ fn write_embeddings(
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let options = EncodeOptions { cancel: session.cancel.clone(), ..EncodeOptions::default() };
     let first = *encoded;
+    if args.tokens {
+        let matrices = model
+            .encoder()
+            .encode_tokens(&texts, &options)
+            .with_context(|| format!("encode (text 0 is the {}. in all)", first + 1))?;
+        for (text, matrix) in texts.iter().zip(&matrices) {
+            let tokens: Vec<&[f32]> = matrix.iter().collect();
+            let vectors = json!({ TOKENS_FIELD: tokens });
+            session.write_json(&json!({ "id": encoded, "text": text, "vectors": vectors }))?;
+            *encoded += 1;
+        }
+        return Ok(());
+    }
     let embeddings = model
         .encoder()
         .encode(&texts, &options)

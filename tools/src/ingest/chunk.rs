@@ -75,22 +75,27 @@ impl Chunk {
 }
 
 /// Whether storing `record` would leave `stored` as it is, in a collection whose first field is called
-/// `first`. A text is unchanged if the payload is, which it stands in.
-pub fn is_unchanged(record: &Record, stored: &StoredPoint, first: &str) -> bool {
+/// `first`; `tokens` are the fields that get the tokens of texts. A text is unchanged if the payload is,
+/// which it stands in.
+pub fn is_unchanged(record: &Record, stored: &StoredPoint, first: &str, tokens: &[String]) -> bool {
     if record.payload != stored.payload {
         return false;
     }
     let is_stored = |field: &str, vector: &[f32]| {
         stored.vector(field).is_some_and(|stored| is_same(vector, stored))
     };
+    let has_tokens = tokens.iter().all(|field| stored.multi(field).is_some());
     match &record.content {
-        Content::Text(_) => stored.vector(first).is_some(),
+        Content::Text(_) => stored.vector(first).is_some() && has_tokens,
         Content::Vector(vector) => {
             let count = stored.vectors.len() + stored.sparse.len() + stored.multi.len();
             count == 1 && is_stored(first, vector)
         }
         Content::Named { vectors, sparse, multi, .. } => {
-            let encoded = record.text(first).is_some() && stored.vector(first).is_some();
+            let has_text = record.text(first).is_some();
+            let encoded = has_text && stored.vector(first).is_some();
+            let own = |field: &&String| multi.iter().all(|(name, _)| name != *field);
+            let of_text = if has_text { tokens.iter().filter(own).count() } else { 0 };
             // An empty sparse vector is stored as none.
             let mut sparse = sparse.iter().filter(|(_, vector)| !vector.is_empty());
             stored.vectors.len() == vectors.len() + usize::from(encoded)
@@ -98,7 +103,8 @@ pub fn is_unchanged(record: &Record, stored: &StoredPoint, first: &str) -> bool 
                 && stored.sparse.len() == sparse.clone().count()
                 && sparse.all(|(field, vector)| stored.sparse(field) == Some(vector))
                 // Tokens are rounded when they are stored, so only those that were stored once are the same.
-                && stored.multi.len() == multi.len()
+                && stored.multi.len() == multi.len() + of_text
+                && (of_text == 0 || has_tokens)
                 && multi.iter().all(|(field, vector)| stored.multi(field) == Some(vector))
         }
     }
@@ -175,7 +181,8 @@ mod tests {
             seq: SeqNo(1),
         };
         let own = row.payload.clone();
-        let unchanged = |record: &Record, stored: &StoredPoint| is_unchanged(record, stored, "v");
+        let unchanged =
+            |record: &Record, stored: &StoredPoint| is_unchanged(record, stored, "v", &[]);
         assert!(unchanged(&row, &stored(vec![3.0, 4.0], own.clone())));
         assert!(unchanged(&row, &stored(vec![0.6, 0.8], own.clone())));
         assert!(!unchanged(&row, &stored(vec![0.8, 0.6], own.clone())));

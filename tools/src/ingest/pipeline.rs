@@ -6,9 +6,12 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use bigrain_encoders::{Embeddings, EncodeError, EncodeOptions, TextEncoder, TextKind};
+use bigrain_encoders::{
+    Embeddings, EncodeError, EncodeOptions, TextEncoder, TextKind, TokenMatrix,
+};
 use bigrain_engine::{
-    Cancel, Collection, CollectionConfig, EmbeddingSpaceId, Point, PointId, SparseVector,
+    Cancel, Collection, CollectionConfig, EmbeddingSpaceId, MultiVector, Point, PointId,
+    SparseVector,
 };
 
 use super::chunk::{Chunk, is_unchanged};
@@ -164,9 +167,10 @@ impl Ingest<'_> {
         }
         let ids: Vec<PointId> = records.iter().map(|record| record.id.clone()).collect();
         let mut stored = target.get(&ids).context("look for rows stored already")?.into_iter();
-        let first = self.first_field();
+        let (first, tokens) = (self.first_field(), self.token_fields());
         records.retain(|record| {
-            !stored.next().flatten().is_some_and(|stored| is_unchanged(record, &stored, &first))
+            let stored = stored.next().flatten();
+            !stored.is_some_and(|stored| is_unchanged(record, &stored, &first, &tokens))
         });
         Ok(())
     }
@@ -183,12 +187,22 @@ impl Ingest<'_> {
         let encoded = self.encode_texts(&records, &first, report)?;
         let mut embeddings = encoded.iter().flat_map(|(embeddings, _)| embeddings.iter());
         let space = encoded.as_ref().map(|&(_, space)| space);
+        let tokens = self.token_fields();
+        let mut matrices = self.encode_tokens(&records, &first, &tokens, report)?.into_iter();
         let mut points = Vec::with_capacity(records.len());
         for record in records {
             let mut point = Point::empty(record.id.clone());
             if let Some(space) = space.filter(|_| record.text(&first).is_some()) {
                 let embedding = embeddings.next().context("too few embeddings came back")?;
                 point = point.with_vector(&*first, embedding.to_vec()).in_space(space);
+            }
+            let matrix = record.text(&first).and_then(|_| matrices.next());
+            if let Some(matrix) = matrix {
+                let (dims, data) = (matrix.dims(), matrix.into_data());
+                let vector = MultiVector::new(dims, data).context("tokens of a text")?;
+                for field in tokens.iter().filter(|field| !has_multi(&record, field)) {
+                    point = point.with_multi(field, vector.clone());
+                }
             }
             match record.content {
                 Content::Vector(vector) => point = point.with_vector(&*first, vector),
@@ -226,6 +240,38 @@ impl Ingest<'_> {
         let config = self.targets.first().map(Collection::config);
         let first = config.as_ref().and_then(CollectionConfig::first);
         first.map_or_else(String::new, |first| first.name.clone())
+    }
+
+    /// Returns the fields that get the tokens of texts: those whose space is that of the encoder's tokens.
+    fn token_fields(&self) -> Vec<String> {
+        let shape = self.encoder.and_then(TextEncoder::token_shape);
+        let (Some(shape), Some(target)) = (shape, self.targets.first()) else { return Vec::new() };
+        let config = target.config();
+        let fields = config.multi().iter().filter(|field| field.space == Some(shape.space));
+        fields.map(|field| field.name.clone()).collect()
+    }
+
+    /// Encodes the texts among the records token by token, in their order; nothing where no field asks
+    /// for it.
+    fn encode_tokens(
+        &self,
+        records: &[Record],
+        first: &str,
+        fields: &[String],
+        report: &mut IngestReport,
+    ) -> anyhow::Result<Vec<TokenMatrix>> {
+        let Some(encoder) = self.encoder.filter(|_| !fields.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let texts: Vec<&str> = records.iter().filter_map(|record| record.text(first)).collect();
+        if texts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let started = Instant::now();
+        let options = EncodeOptions { cancel: self.cancel.clone(), ..EncodeOptions::default() };
+        let matrices = encoder.encode_tokens(&texts, &options).context("encode tokens")?;
+        report.encode += started.elapsed();
+        Ok(matrices)
     }
 
     /// Encodes the texts among the records, in their order; `None` when there are none.
@@ -281,6 +327,14 @@ impl Ingest<'_> {
             }
             Ok(())
         })
+    }
+}
+
+/// Whether a record brings a multi-vector of a field.
+fn has_multi(record: &Record, field: &str) -> bool {
+    match &record.content {
+        Content::Named { multi, .. } => multi.iter().any(|(name, _)| name == field),
+        Content::Text(_) | Content::Vector(_) => false,
     }
 }
 

@@ -346,3 +346,65 @@ fn values_are_counted_points_ordered_and_recommended() {
     let error = desk.fail("recommend 77", 1);
     assert!(error.contains("example 77 does not exist"), "{error}");
 }
+
+#[test]
+fn multi_vectors_are_searched_by_files_lines_and_examples() {
+    let desk = Desk::new();
+    let line = |id: &str, tokens: &str| {
+        format!("{{\"id\": \"{id}\", \"vectors\": {{\"tokens\": {tokens}}}}}\n")
+    };
+    let lines = [
+        line("fox", "[[1, 0, 0], [0, 1, 0]]"),
+        line("dog", "[[0, 0, 1], [0, 1, 0]]"),
+        line("cat", "[[0, 0.1, 1], [0, 0.1, 1]]"),
+    ];
+    desk.write("in.jsonl", lines.concat());
+    desk.succeed("build in.jsonl --collection animals");
+    desk.write("query.json", "[[0, 0, 1], [0, 1, 0.1]]");
+    desk.write("query.npy", npy(&[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]));
+    let first = |found: &serde_json::Value| found["points"][0]["id"].clone();
+    assert_eq!(first(&desk.json("search --multi query.json --json")), "dog");
+    assert_eq!(first(&desk.json("search --multi query.npy --field tokens --json")), "fox");
+    desk.write("lines.jsonl", "{\"multi\": [[0, 0, 1]], \"limit\": 1}\n");
+    assert_eq!(first(&desk.json("search --batch lines.jsonl")), "dog");
+    // Twins make room for another, and what is like one is its twin.
+    let diverse = desk.json("search --multi query.json --diversity 0.9 --limit 2 --json");
+    assert_eq!((first(&diverse), &diverse["points"][1]["id"]), ("dog".into(), &"fox".into()));
+    assert_eq!(first(&desk.json("recommend cat --json")), "dog");
+    let unlike = desk.json("recommend cat --unlike fox --best-score --json");
+    assert_eq!(first(&unlike), "dog");
+
+    let error = desk.fail("search words", 1);
+    assert!(error.contains("names no model: pass --model DIR, or tokens with --multi"), "{error}");
+    desk.write("flat.json", "[1, 2]");
+    let error = desk.fail("search --multi flat.json", 1);
+    assert!(error.contains("read the token matrix flat.json"), "{error}");
+    desk.fail("search --multi query.json --hybrid rrf --text-weight 0.5", 2);
+}
+
+#[test]
+fn texts_find_texts_token_by_token() {
+    let Some(model) = model_folder() else { return };
+    let (desk, model) = (Desk::new(), model.display());
+    desk.write("texts.txt", "Steep green tea at eighty degrees.\nOil the chain of a bicycle.\n");
+    let lines = desk.succeed(&format!("encode --file texts.txt --tokens --json --model {model}"));
+    desk.write("in.jsonl", lines);
+    desk.succeed("build in.jsonl --collection tips");
+    let search = format!("search how-hot-is-water-for-tea --model {model} --json");
+    let found = desk.json(&search);
+    assert_eq!(found["points"][0]["payload"]["text"], "Steep green tea at eighty degrees.");
+    assert_eq!(found["points"].as_array().unwrap().len(), 2);
+
+    // Or at once, beside the vectors of whole texts; then the field knows its model.
+    desk.write(
+        "docs.jsonl",
+        "{\"id\": \"tea\", \"text\": \"Steep green tea at eighty degrees.\"}\n",
+    );
+    let build =
+        format!("build docs.jsonl --collection both --tokens tokens --model {model} --json");
+    assert_eq!(desk.json(&build)["report"]["inserted"], 1);
+    assert_eq!(desk.json(&build)["report"]["unchanged"], 1);
+    let found = desk.json("search hot-tea --collection both --field tokens --json");
+    assert_eq!(found["points"][0]["id"], "tea");
+    assert_eq!(desk.json("search hot-tea --collection both --json")["points"][0]["id"], "tea");
+}

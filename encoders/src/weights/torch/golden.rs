@@ -34,6 +34,12 @@ fn both_formats_hold_the_tensors_of_the_safetensors_file() {
 }
 
 #[test]
+fn a_torchscript_file_holds_the_tensors_of_its_modules() {
+    let file = "torch-tiny/model.torchscript-format.pt";
+    assert_eq!(assert_same(file, "torch-tiny/expected-of-torchscript.safetensors"), 11);
+}
+
+#[test]
 fn transposed_shared_half_and_empty_tensors_are_read_from_within_other_dicts() {
     for format in ["zip", "legacy"] {
         let file = format!("torch-tiny/model.{format}-format.bin");

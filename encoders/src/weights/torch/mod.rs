@@ -12,6 +12,9 @@
 //!                                    of each key: elements (u64), bytes
 //! ```
 //!
+//! A TorchScript file (`torch.jit.save`, OpenAI's CLIP downloads) is the zip format with a program beside:
+//! `NAME/code/`, compressed, is passed over, and the pickle holds modules in place of dicts.
+//!
 //! A pickle is a program, and the usual reader runs whatever function it names. Ours ([`pickle`])
 //! has no functions to run: it knows the names a state dict is made of, builds tensors from them,
 //! and refuses every other name and every other instruction. Sizes are checked against the file

@@ -156,14 +156,9 @@ impl<'a> Machine<'a> {
             }
             b'Q' => self.storage()?,
             b'R' => self.call()?,
-            b'b' => {
-                // Attributes of an ordered dict: torch keeps versions of modules there.
-                let (attributes, target) = (self.pop()?, self.pop()?);
-                if !matches!((target, attributes), (Value::Dict(_), Value::Dict(_))) {
-                    return Err(self.operand("attributes of an ordered dict"));
-                }
-                self.stack.push(target);
-            }
+            // NEWOBJ
+            0x81 => self.module()?,
+            b'b' => self.attributes()?,
             _ => return Err(TorchFileError::Opcode { opcode, at }),
         }
         Ok(None)
@@ -177,6 +172,31 @@ impl<'a> Machine<'a> {
             known: KNOWN,
         })?;
         self.stack.push(Value::Global(global));
+        Ok(())
+    }
+
+    /// NEWOBJ: a module of a TorchScript file, without arguments.
+    fn module(&mut self) -> Result<(), TorchFileError> {
+        let (arguments, class) = (self.pop()?, self.pop()?);
+        let is_empty = self.heap.tuple(arguments).is_some_and(<[_]>::is_empty);
+        if class != Value::Global(Global::Module) || !is_empty {
+            return Err(self.operand("a module of __torch__ and no arguments"));
+        }
+        self.heap.modules.push(None);
+        self.stack.push(Value::Module(self.heap.modules.len() - 1));
+        Ok(())
+    }
+
+    /// BUILD: the attributes of a module; or those of an ordered dict, where torch keeps versions of
+    /// modules.
+    fn attributes(&mut self) -> Result<(), TorchFileError> {
+        let (attributes, target) = (self.pop()?, self.pop()?);
+        if let (Value::Module(module), Value::Dict(dict)) = (target, attributes) {
+            self.heap.modules[module] = Some(dict);
+        } else if !matches!((target, attributes), (Value::Dict(_), Value::Dict(_))) {
+            return Err(self.operand("attributes of an ordered dict or a module"));
+        }
+        self.stack.push(target);
         Ok(())
     }
 
@@ -208,7 +228,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// REDUCE: the two calls a state dict is made with.
+    /// REDUCE: the calls a state dict is made with, and lists of a TorchScript file.
     fn call(&mut self) -> Result<(), TorchFileError> {
         let (arguments, function) = (self.pop()?, self.pop()?);
         let Some(arguments) = self.heap.tuple(arguments) else {
@@ -218,6 +238,13 @@ impl<'a> Machine<'a> {
             let tensor = self.rebuild(arguments)?;
             self.heap.tensors.push(tensor);
             self.stack.push(Value::Tensor(self.heap.tensors.len() - 1));
+            return Ok(());
+        }
+        if function == Value::Global(Global::BuildList) {
+            let &[list @ Value::List(_)] = arguments else {
+                return Err(self.operand("a list"));
+            };
+            self.stack.push(list);
             return Ok(());
         }
         if function != Value::Global(Global::OrderedDict) {

@@ -2,7 +2,9 @@
 //!
 //! A checkpoint is a dict of tensors, or holds one among other things (`{"state_dict": {...},
 //! "epoch": 3}`). Dicts within dicts become names with dots, `state_dict.embeddings.weight`;
-//! prefixes are stripped later, for every format alike. What is no tensor is left out.
+//! prefixes are stripped later, for every format alike. What is no tensor is left out. A TorchScript file
+//! holds a module, whose attributes are tensors and modules within it: their names are those of its state
+//! dict.
 
 use super::error::TorchFileError;
 use super::pickle::Pickled;
@@ -19,7 +21,7 @@ pub(super) fn tensors<'a>(
     pickled: &Pickled<'a>,
     storage_bytes: &mut impl FnMut(&Storage<'a>) -> Result<&'a [u8], TorchFileError>,
 ) -> Result<Vec<(String, StoredTensor<'a>)>, TorchFileError> {
-    let Value::Dict(root) = pickled.value else { return Err(TorchFileError::NotAStateDict) };
+    let root = pickled.heap.entries(pickled.value).ok_or(TorchFileError::NotAStateDict)?;
     let mut found = Vec::new();
     let mut entries = 0;
     let mut open = vec![(String::new(), root, 0)];
@@ -34,7 +36,7 @@ pub(super) fn tensors<'a>(
             }
             let Value::Str(key) = key else { continue };
             let name = if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
-            if let Value::Dict(inner) = value {
+            if let Some(inner) = pickled.heap.entries(value) {
                 open.push((name, inner, depth + 1));
                 continue;
             }

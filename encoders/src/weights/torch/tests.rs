@@ -128,15 +128,50 @@ fn known_names_are_called_only_as_torch_does() {
 
 #[test]
 fn instructions_no_state_dict_needs_are_refused() {
-    // INST, OBJ, NEWOBJ, EXT1, STACK_GLOBAL, BUILD on something else, DUP, persistent text ids.
-    for opcode in [b'i', b'o', 0x81, 0x82, 0x93, b'2', b'P', b'S', b'I', 0x95] {
+    // INST, OBJ, EXT1, STACK_GLOBAL, BUILD on something else, DUP, persistent text ids.
+    for opcode in [b'i', b'o', 0x82, 0x93, b'2', b'P', b'S', b'I', 0x95] {
         let error = refusal(&[0x80, 0x02, opcode]);
         let expected = format!("pickle instruction {opcode:#04x} at byte 2 is not supported");
         assert_eq!(error, expected);
     }
     let error = refusal(&pickle(&[b"N}b"]));
-    assert_eq!(error, "pickle instruction 0x62 at byte 4: expected attributes of an ordered dict");
+    assert_eq!(
+        error,
+        "pickle instruction 0x62 at byte 4: expected attributes of an ordered dict or a module"
+    );
     assert_eq!(refusal(b"\x80\x04N."), "pickle instruction 0x80 at byte 0: expected protocol 2");
+}
+
+#[test]
+fn modules_are_made_of_names_of_their_own_and_of_nothing_else() {
+    let module = b"c__torch__.tiny\nModule\n";
+    let whole = |inner: &[u8]| pickle(&[module, b")\x81}", &text("a"), inner, b"sb"]);
+    let floats = storage("FloatStorage", 6);
+    let window = tensor(&floats, 0, &[2], &[1]);
+    // What stands between the key of that dict and its end.
+    let window = &window[3 + text("a").len()..window.len() - 2];
+    let inner = [&module[..], b")\x81}", &text("b"), window, b"sb"].concat();
+    let bytes = checkpoint(&whole(&inner));
+    let names: Vec<String> = parse(&bytes).unwrap().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["a.b"]);
+    for (parts, message) in [
+        (vec![&module[..], b"N\x85\x81"], "a module of __torch__ and no arguments"),
+        (vec![b"ccollections\nOrderedDict\n)\x81"], "a module of __torch__ and no arguments"),
+        (vec![&module[..], b")\x81Nb"], "attributes of an ordered dict or a module"),
+        (vec![b"ctorch.jit._pickle\nbuild_intlist\nN\x85R"], "a list"),
+    ] {
+        let error = refusal(&pickle(&parts));
+        assert!(error.ends_with(&format!("expected {message}")), "{error}");
+    }
+    for name in ["c__torch\nM\n", "c__torch__x\nM\n", "ctorch.jit._pickle\nrestore_type_tag\n"] {
+        let error = refusal(&pickle(&[name.as_bytes(), b")\x81"]));
+        assert!(error.starts_with("the pickle asks for"), "{error}");
+    }
+    // One without attributes holds no tensors, and one that holds itself ends.
+    let empty = refusal(&pickle(&[module, b")\x81"]));
+    assert_eq!(empty, "the file holds something else than a dict of tensors");
+    let itself = refusal(&pickle(&[module, b")\x81q\x00}", &text("a"), b"h\x00sb"]));
+    assert_eq!(itself, "the pickle has more than 6 dicts in each other");
 }
 
 #[test]
@@ -251,12 +286,13 @@ proptest! {
     fn any_instructions_are_run_or_refused(
         parts in prop::collection::vec(
             prop_oneof![
-                prop::sample::select(&b"().N}]sueaQRbtKhqJXc\x85\x86\x87\x88\x8a"[..])
+                prop::sample::select(&b"().N}]sueaQRbtKhqJXc\x81\x85\x86\x87\x88\x8a"[..])
                     .prop_map(|opcode| vec![opcode]),
                 prop::sample::select(vec!["storage", "0", "cpu", "a"]).prop_map(text),
                 (-3i32..9).prop_map(int),
                 Just(storage("FloatStorage", 6)),
                 Just(b"ctorch._utils\n_rebuild_tensor_v2\n".to_vec()),
+                Just(b"c__torch__.tiny\nModule\n)\x81".to_vec()),
                 Just(ints(&[2, 3])),
             ],
             0..40,
@@ -272,12 +308,16 @@ proptest! {
 
     #[test]
     fn damaged_files_are_read_or_refused(
-        format in prop::sample::select(vec!["zip", "legacy"]),
+        name in prop::sample::select(vec![
+            "zip-format.bin",
+            "legacy-format.bin",
+            "torchscript-format.pt",
+        ]),
         cut in any::<prop::sample::Index>(),
         at in any::<prop::sample::Index>(),
         flip in any::<u8>(),
     ) {
-        let path = format!("tests/data/torch-tiny/model.{format}-format.bin");
+        let path = format!("tests/data/torch-tiny/model.{name}");
         let whole = std::fs::read(path).unwrap();
         prop_assert!(parse(&whole[..cut.index(whole.len())]).is_err());
         let mut bytes = whole;

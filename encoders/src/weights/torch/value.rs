@@ -5,7 +5,12 @@ use safetensors::Dtype;
 /// The names a state dict is made of, as an error lists them.
 pub(super) const KNOWN: &str = "collections.OrderedDict, torch._utils._rebuild_tensor_v2, \
                                 torch.FloatStorage, torch.HalfStorage, torch.BFloat16Storage, \
-                                torch.LongStorage";
+                                torch.LongStorage, torch.jit._pickle.build_intlist and its kind, \
+                                modules of __torch__";
+
+/// Where the classes of a TorchScript file are.
+const SCRIPTED: &str = "__torch__";
+const SCRIPTED_IN: &str = "__torch__.";
 
 /// A name of another module: all that there are for us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +21,10 @@ pub(super) enum Global {
     RebuildTensor,
     /// `torch.*Storage`
     Storage(Dtype),
+    /// `torch.jit._pickle.build_*list`: the list that it is given.
+    BuildList,
+    /// `__torch__.*`: a module of a TorchScript file, which is the dict of its attributes to us.
+    Module,
 }
 
 impl Global {
@@ -28,6 +37,10 @@ impl Global {
             ("torch", "HalfStorage") => Self::Storage(Dtype::F16),
             ("torch", "BFloat16Storage") => Self::Storage(Dtype::BF16),
             ("torch", "LongStorage") => Self::Storage(Dtype::I64),
+            ("torch.jit._pickle", _) if name.starts_with("build_") && name.ends_with("list") => {
+                Self::BuildList
+            }
+            (module, _) if module == SCRIPTED || module.starts_with(SCRIPTED_IN) => Self::Module,
             _ => return None,
         })
     }
@@ -49,6 +62,8 @@ pub(super) enum Value<'a> {
     Tuple(usize),
     List(usize),
     Dict(usize),
+    /// A module of a TorchScript file.
+    Module(usize),
     Storage(usize),
     Tensor(usize),
 }
@@ -79,6 +94,8 @@ pub(super) struct Heap<'a> {
     pub(super) tuples: Vec<Vec<Value<'a>>>,
     pub(super) lists: Vec<Vec<Value<'a>>>,
     pub(super) dicts: Vec<Vec<(Value<'a>, Value<'a>)>>,
+    /// Which dict holds the attributes of each module.
+    pub(super) modules: Vec<Option<usize>>,
     pub(super) storages: Vec<Storage<'a>>,
     pub(super) tensors: Vec<TensorRef<'a>>,
 }
@@ -88,6 +105,25 @@ impl<'a> Heap<'a> {
     pub(super) fn tuple(&self, value: Value<'a>) -> Option<&[Value<'a>]> {
         let Value::Tuple(at) = value else { return None };
         self.tuples.get(at).map(Vec::as_slice)
+    }
+
+    /// The dict that names what a value holds: itself, or that of a module's attributes.
+    pub(super) fn entries(&self, value: Value<'a>) -> Option<usize> {
+        match value {
+            Value::Dict(at) => Some(at),
+            Value::Module(at) => *self.modules.get(at)?,
+            Value::None
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::Long(_)
+            | Value::Float
+            | Value::Str(_)
+            | Value::Global(_)
+            | Value::Tuple(_)
+            | Value::List(_)
+            | Value::Storage(_)
+            | Value::Tensor(_) => None,
+        }
     }
 
     /// The sizes in a tuple of integers.

@@ -1,4 +1,4 @@
-//! The zip format: torch 1.6 and later.
+//! The zip format: torch 1.6 and later, and TorchScript.
 
 use std::collections::HashMap;
 use std::io;
@@ -10,6 +10,8 @@ use super::value::Storage;
 use super::{pickle, state_dict};
 use crate::weights::stored::StoredTensor;
 
+/// Where a TorchScript file keeps the source of its program.
+const CODE: &str = "/code/";
 /// Entries of an archive; there is one a tensor.
 const MAX_ENTRIES: usize = 1 << 18;
 
@@ -35,7 +37,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Vec<(String, StoredTensor<'_>)>, Tor
     })
 }
 
-/// The entries of an archive, by name; each is stored, not compressed, and matches its checksum.
+/// The entries of an archive but for code, by name; each is stored, not compressed, and matches its checksum.
 fn entries(bytes: &[u8]) -> Result<HashMap<String, &[u8]>, TorchFileError> {
     let damaged = |error: rawzip::Error| TorchFileError::Zip(error.to_string());
     let archive = ZipArchive::from_slice(bytes).map_err(damaged)?;
@@ -45,6 +47,9 @@ fn entries(bytes: &[u8]) -> Result<HashMap<String, &[u8]>, TorchFileError> {
         let path = header.file_path();
         let name = str::from_utf8(path.as_ref())
             .map_err(|_| TorchFileError::Zip("the name of an entry is not UTF-8".to_owned()))?;
+        if name.contains(CODE) {
+            continue;
+        }
         let refused =
             |reason: &str| TorchFileError::Zip(format!("entry {}: {reason}", name.escape_debug()));
         if header.compression_method() != CompressionMethod::STORE {

@@ -10,6 +10,9 @@ use super::writer::format_of_byte;
 use super::{DenseRow, HEADER_BYTES, HEADER_USED};
 use crate::IndexError;
 
+/// Whoever reads rows one after the other has so many bytes of them fetched ahead.
+const FETCHED_BYTES: u64 = 256 << 10;
+
 /// Reads dense rows: one by one in the map, where each block is checked when it is first touched,
 /// or as extents for a [`ScatterReader`](bigrain_storage::ScatterReader).
 #[derive(Debug)]
@@ -95,6 +98,16 @@ impl DenseReader {
         self.row_in(self.file.read(offset, length)?)
     }
 
+    /// Has the rows behind one fetched, every now and then, for whoever goes from row to row: the system is told that
+    /// reads go to and fro, and reads nothing ahead by itself.
+    pub fn fetch_ahead(&self, offset: Offset) {
+        let rows = (FETCHED_BYTES / self.row_bytes()).max(1);
+        if u64::from(offset.0).is_multiple_of(rows) {
+            let from = u64::from(HEADER_BYTES) + u64::from(offset.0) * self.row_bytes();
+            self.file.fetch_ahead(from, 2 * rows * self.row_bytes());
+        }
+    }
+
     /// Returns some rows one after another, in the map. Blocks not yet checked are read many at a
     /// time before the first row is given out, which suits whoever reads them all.
     ///
@@ -111,6 +124,7 @@ impl DenseReader {
             Some(last) => {
                 self.extent(Offset(last))?;
                 let first = self.extent(Offset(offsets.start))?;
+                self.file.fetch_ahead(first.offset, (count * first.length) as u64);
                 self.file.read(first.offset, count * first.length)?
             }
         };

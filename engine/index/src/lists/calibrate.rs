@@ -1,7 +1,6 @@
 //! Measuring a segment: how many probes and how wide bounds each recall takes.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::collections::HashMap;
 
 use bigrain_binarize::{Binarizer, QueryCode, QueryWidth};
@@ -15,10 +14,13 @@ use crate::build::Rows;
 use crate::candidates::ivf::{Ivf, Reach};
 use crate::candidates::list_scan::{Epsilon, ListScan};
 use crate::verify::{similarity, verify};
-use crate::{Candidates, IndexError};
+use crate::{Candidate, Candidates, IndexError};
 
-/// Rows taken as queries.
+/// Rows taken as queries, at most.
 const QUERIES: usize = 512;
+
+/// ... and one row in so many: a small segment is soon merged, and is not worth more.
+const ROWS_PER_QUERY: usize = 32;
 
 /// Fewer rows than this say nothing.
 const MIN_ROWS: usize = 256;
@@ -32,13 +34,23 @@ const TARGETS: [f32; 16] = [
 ];
 
 /// The widths of bounds that are tried.
-const EPSILONS: [f32; 9] = [0.2, 0.5, 0.8, 1.1, 1.4, 1.7, 2.1, 2.6, 3.2];
+const EPSILONS: [f32; 6] = [0.3, 0.7, 1.1, 1.6, 2.2, 3.0];
 
 /// Bounds that lose next to nothing: what they find is taken for the truth.
 const TRUTH_EPSILON: f32 = 3.6;
 
 /// The share of neighbours whose lists are probed while bounds are measured.
 const PROBED_SHARE: f64 = 0.95;
+
+/// Queries of which candidates are read together, at most: enough to give all threads work.
+const TOGETHER: usize = 64;
+
+/// Candidates of a query that are read together with those of others, best bound first; few searches look at more.
+const READ_AHEAD: usize = 4096;
+
+/// Bytes of a candidate that is read with others: what is wanted of it, how similar it is, and that as it is
+/// remembered.
+const READ_BYTES: usize = 64;
 
 /// What a search costs, in nanoseconds. Only ratios matter, and they are fixed, because a build must
 /// not depend on a clock.
@@ -63,6 +75,9 @@ pub(crate) struct Measured<'a> {
     /// The rows that the centroids were trained on, rising: they lie nearer to their centroids than
     /// queries will.
     pub trained_on: &'a [usize],
+    /// How many rows taken as queries have their candidates read together, in the order in which they lie: rows
+    /// may be on disk only, and most are candidates of several ([`together`]).
+    pub together: usize,
 }
 
 /// A row taken as a query, with its true neighbours. The row itself is read again when bounds are measured: 512
@@ -80,9 +95,8 @@ struct RowQuery<'a> {
     offset: u32,
     vector: Cow<'a, [f32]>,
     code: QueryCode,
-    /// Similarities of the rows that were read for it: the next search reads nearly the same, and what was
-    /// read may be on disk only.
-    read: RefCell<HashMap<u32, f32>>,
+    /// Similarities of the rows that were read for it.
+    read: HashMap<u32, f32>,
 }
 
 /// One way to search that is measured.
@@ -102,11 +116,17 @@ struct Tally {
     rows: u64,
 }
 
-/// Returns the bytes of the probes of a segment of so many lists.
-pub(crate) fn probe_bytes(lists: usize) -> u64 {
+/// Returns how many queries can have their candidates read together within so many bytes.
+pub(crate) fn together(bytes: usize) -> usize {
+    (bytes / (READ_AHEAD * READ_BYTES)).clamp(1, TOGETHER)
+}
+
+/// Returns the bytes of the probes of a segment of so many rows and lists, where so many are measured together.
+pub(crate) fn probe_bytes(rows: usize, lists: usize, together: usize) -> u64 {
     let of_lists = lists * size_of::<u32>();
     let of_neighbours = LIMITS[LIMITS.len() - 1] * size_of::<(f32, u32)>();
-    (QUERIES * (of_lists + of_neighbours + size_of::<Probe>())) as u64
+    let read_ahead = together * READ_AHEAD.min(rows) * READ_BYTES;
+    (QUERIES * (of_lists + of_neighbours + size_of::<Probe>()) + read_ahead) as u64
 }
 
 impl Measured<'_> {
@@ -115,9 +135,13 @@ impl Measured<'_> {
         if self.order.len() < MIN_ROWS {
             return Ok(Calibration::default());
         }
-        let probes: Result<Vec<Option<Probe>>, IndexError> =
-            self.pick(seed).into_par_iter().map(|offset| self.probe(offset)).collect();
-        let probes: Vec<Probe> = probes?.into_iter().flatten().collect();
+        let mut probes = Vec::new();
+        for offsets in self.pick(seed).chunks(self.together) {
+            let queries = self.queries(offsets)?;
+            let found: Result<Vec<Probe>, IndexError> =
+                queries.par_iter().map(|query| self.probe(query)).collect();
+            probes.extend(found?);
+        }
         let limits: Vec<usize> =
             LIMITS.into_iter().filter(|limit| limit * 2 < self.order.len()).collect();
         let by_lists: Vec<Vec<ByLists>> =
@@ -147,27 +171,64 @@ impl Measured<'_> {
         if from.len() < MIN_ROWS {
             from = all.collect();
         }
-        let count = QUERIES.min(from.len() / 2);
+        let few = (self.order.len() / ROWS_PER_QUERY).max(MIN_ROWS / 2);
+        let count = QUERIES.min(few).min(from.len() / 2);
         let picked = pick(from.len(), count, &mut ChaCha8Rng::seed_from_u64(seed));
         picked.into_iter().map(|at| from[at]).collect()
     }
 
-    fn probe(&self, offset: u32) -> Result<Option<Probe>, IndexError> {
-        let Some(query) = self.query(offset)? else { return Ok(None) };
-        let most = LIMITS[LIMITS.len() - 1];
-        let lists = self.ivf.layout.len();
+    fn probe(&self, query: &RowQuery<'_>) -> Result<Probe, IndexError> {
         let ranks = self.ranks(&query.code);
-        let truth = Case { limit: most, lists, epsilon: TRUTH_EPSILON };
-        let neighbours = self.find(&query, truth)?.0;
-        Ok(Some(Probe { offset, neighbours, ranks }))
+        let neighbours = self.find(query, self.truth())?.0;
+        Ok(Probe { offset: query.offset, neighbours, ranks })
+    }
+
+    /// Returns how the true neighbours are found.
+    fn truth(&self) -> Case {
+        let lists = self.ivf.layout.len();
+        Case { limit: LIMITS[LIMITS.len() - 1], lists, epsilon: TRUTH_EPSILON }
+    }
+
+    /// Returns rows as queries, without those that cannot be one, and with what it takes to find their neighbours read.
+    fn queries(&self, offsets: &[u32]) -> Result<Vec<RowQuery<'_>>, IndexError> {
+        let queries: Result<Vec<Option<RowQuery<'_>>>, IndexError> =
+            offsets.par_iter().map(|&offset| self.query(offset)).collect();
+        let mut queries: Vec<RowQuery<'_>> = queries?.into_iter().flatten().collect();
+        self.read_ahead(&mut queries)?;
+        Ok(queries)
+    }
+
+    /// Reads the candidates of some queries, row after row, and remembers how similar they are.
+    fn read_ahead(&self, queries: &mut [RowQuery<'_>]) -> Result<(), IndexError> {
+        let candidates = |(at, query): (usize, &RowQuery<'_>)| {
+            let candidates = self.candidates(query, self.truth()).into_iter().take(READ_AHEAD);
+            let row = |candidate: &Candidate| self.order[candidate.offset as usize];
+            candidates.map(|candidate| (row(&candidate), candidate.offset, at)).collect::<Vec<_>>()
+        };
+        let mut wanted: Vec<(u32, u32, usize)> =
+            queries.par_iter().enumerate().flat_map_iter(candidates).collect();
+        wanted.par_sort_unstable();
+        let of_row = |wanted: &[(u32, u32, usize)]| {
+            let row = self.rows.row(wanted[0].0 as usize)?;
+            let similarity = |&(_, offset, at): &(u32, u32, usize)| {
+                let vector = &queries[at].vector;
+                (at, offset, similarity(self.binarizer.metric(), vector, &row))
+            };
+            Ok::<_, IndexError>(wanted.iter().map(similarity).collect::<Vec<_>>())
+        };
+        let by_row: Vec<&[(u32, u32, usize)]> = wanted.chunk_by(|a, b| a.0 == b.0).collect();
+        let read: Result<Vec<_>, IndexError> = by_row.into_par_iter().map(of_row).collect();
+        for (at, offset, similarity) in read?.into_iter().flatten() {
+            queries[at].read.insert(offset, similarity);
+        }
+        Ok(())
     }
 
     /// Returns a row as a query; nothing for one that cannot be a query.
     fn query(&self, offset: u32) -> Result<Option<RowQuery<'_>>, IndexError> {
         let vector = self.row(offset)?;
         let code = self.binarizer.prepare_query(&vector, QueryWidth::DEFAULT).ok();
-        let read = RefCell::default();
-        Ok(code.map(|code| RowQuery { offset, vector, code, read }))
+        Ok(code.map(|code| RowQuery { offset, vector, code, read: HashMap::new() }))
     }
 
     /// Returns for each list how many are nearer to a query.
@@ -183,29 +244,32 @@ impl Measured<'_> {
 
     /// Searches for a row's neighbours; returns them as [`Probe`] does, with the number of rows
     /// verified.
-    fn find(
+    fn find(&self, query: &RowQuery<'_>, case: Case) -> Result<(Vec<(f32, u32)>, u64), IndexError> {
+        let candidates = self.candidates(query, case);
+        let metric = self.binarizer.metric();
+        let verified = verify(&candidates, case.limit, |candidate| {
+            if let Some(&similarity) = query.read.get(&candidate.offset) {
+                return Ok(similarity);
+            }
+            let row = self.row(candidate.offset)?;
+            Ok::<_, IndexError>(similarity(metric, &query.vector, &row))
+        })?;
+        let found = |&(similarity, at): &(f32, usize)| (similarity, candidates[at].offset);
+        Ok((verified.best.iter().map(found).collect(), verified.rows))
+    }
+
+    /// Returns what the codes of a case leave to be verified, best bound first.
+    fn candidates(
         &self,
         query: &RowQuery<'_>,
         Case { limit, lists, epsilon }: Case,
-    ) -> Result<(Vec<(f32, u32)>, u64), IndexError> {
+    ) -> Vec<Candidate> {
         let itself = |offset| offset == query.offset;
         let mut candidates = Candidates::new(limit, limit.max(100) * 100);
         let mut scan = ListScan::new(&query.code);
         let reach = Reach { probes: lists, epsilon: Epsilon { sign: epsilon, full: epsilon } };
         self.ivf.search(&query.code, &mut scan, reach, itself, &mut candidates);
-        let candidates = candidates.into_sorted();
-        let metric = self.binarizer.metric();
-        let verified = verify(&candidates, limit, |candidate| {
-            if let Some(&similarity) = query.read.borrow().get(&candidate.offset) {
-                return Ok(similarity);
-            }
-            let row = self.row(candidate.offset)?;
-            let similarity = similarity(metric, &query.vector, &row);
-            query.read.borrow_mut().insert(candidate.offset, similarity);
-            Ok::<_, IndexError>(similarity)
-        })?;
-        let found = |&(similarity, at): &(f32, usize)| (similarity, candidates[at].offset);
-        Ok((verified.best.iter().map(found).collect(), verified.rows))
+        candidates.into_sorted()
     }
 
     fn efforts(&self, limit: usize, by_lists: &[ByLists], by_epsilon: &[ByEpsilon]) -> Vec<Effort> {
@@ -258,18 +322,23 @@ impl Measured<'_> {
         probes: &[Probe],
         cases: &[Case],
     ) -> Result<Vec<ByEpsilon>, IndexError> {
-        let none = || vec![Tally::default(); cases.len()];
-        let tallies = probes.par_iter().map(|probe| self.tally(probe, cases)).try_reduce(
-            none,
-            |mut sums, tallies| {
-                for (sum, tally) in sums.iter_mut().zip(tallies) {
+        let mut tallies = vec![Tally::default(); cases.len()];
+        for probes in probes.chunks(self.together) {
+            let offsets: Vec<u32> = probes.iter().map(|probe| probe.offset).collect();
+            // Each was a query before, so that each is one now.
+            let queries = self.queries(&offsets)?;
+            let of_probes: Result<Vec<Vec<Tally>>, IndexError> = { queries.par_iter() }
+                .zip(probes)
+                .map(|(query, probe)| self.tally(query, probe, cases))
+                .collect();
+            for of_probe in of_probes? {
+                for (sum, tally) in tallies.iter_mut().zip(of_probe) {
                     sum.found += tally.found;
                     sum.wanted += tally.wanted;
                     sum.rows += tally.rows;
                 }
-                Ok(sums)
-            },
-        )?;
+            }
+        }
         let by_epsilon = |(case, tally): (&Case, Tally)| ByEpsilon {
             epsilon: case.epsilon,
             recall: tally.found as f64 / tally.wanted.max(1) as f64,
@@ -278,10 +347,12 @@ impl Measured<'_> {
         Ok(cases.iter().zip(tallies).map(by_epsilon).collect())
     }
 
-    fn tally(&self, probe: &Probe, cases: &[Case]) -> Result<Vec<Tally>, IndexError> {
-        let Some(query) = self.query(probe.offset)? else {
-            return Ok(vec![Tally::default(); cases.len()]);
-        };
+    fn tally(
+        &self,
+        query: &RowQuery<'_>,
+        probe: &Probe,
+        cases: &[Case],
+    ) -> Result<Vec<Tally>, IndexError> {
         let tally = |&case: &Case| {
             let within = |&&(_, offset): &&(f32, u32)| {
                 (probe.ranks[self.ivf.layout.list_of(offset) as usize] as usize) < case.lists
@@ -289,7 +360,7 @@ impl Measured<'_> {
             let wanted = probe.neighbours.iter().take(case.limit).filter(within);
             let (wanted, least) = wanted
                 .fold((0_u64, f32::NAN), |(count, _), &(similarity, _)| (count + 1, similarity));
-            let (found, rows) = self.find(&query, case)?;
+            let (found, rows) = self.find(query, case)?;
             // Equals of a neighbour are as good: rows that are there twice are common.
             let found = found.iter().filter(|&&(similarity, _)| similarity >= least).count() as u64;
             Ok::<_, IndexError>(Tally { found: found.min(wanted), wanted, rows })

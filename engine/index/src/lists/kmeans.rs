@@ -10,6 +10,9 @@
 //! nearness, raised a little after each iteration (the dual ascent of an assignment with
 //! capacities). Centroids without rows move to a row of the longest list.
 //!
+//! The first iterations only have to find out where about the centroids belong: they go over a part of the
+//! sample, and each over other rows.
+//!
 //! Above a thousand lists the tree has two stages: the sample is first cut into about the root of
 //! their number of parts, and each part gets lists in proportion to its rows.
 //!
@@ -25,6 +28,12 @@ use crate::candidates::list_scan::ListScan;
 
 /// Rows assigned by one task.
 const CHUNK: usize = 256;
+
+/// The iterations go over one row in so many, from the last one backwards.
+const STEPS: [usize; 5] = [1, 2, 2, 4, 4];
+
+/// ... and over so many for each list in any case, if there are as many.
+const LEAST_PER_LIST: usize = 8;
 
 /// What a list of twice the mean length gains in penalty by one iteration, in mean squared
 /// distances between rows and their centroids.
@@ -50,7 +59,20 @@ impl KMeans {
     /// Returns the parameters that suit most data.
     #[must_use]
     pub fn new(lists: usize, seed: u64) -> Self {
-        Self { lists, iterations: 5, seed, flat_lists: 4096 }
+        Self { lists, iterations: STEPS.len(), seed, flat_lists: 4096 }
+    }
+
+    /// Returns in how many of so many rows an iteration takes one; iterations count from 0.
+    fn step(&self, iteration: usize, rows: usize, lists: usize) -> usize {
+        let left = self.iterations - 1 - iteration;
+        let most = rows / (lists * LEAST_PER_LIST);
+        STEPS[left.min(STEPS.len() - 1)].min(most).max(1)
+    }
+
+    /// Returns about how many rows all iterations together go over, of a sample of so many.
+    fn rows_of_all_iterations(&self, rows: usize, lists: usize) -> usize {
+        let of = |iteration| rows.div_ceil(self.step(iteration, rows, lists));
+        (0..self.iterations).map(of).sum()
     }
 }
 
@@ -70,14 +92,14 @@ pub fn train(
     let rows = sample.len() / dims;
     let lists = params.lists.clamp(1, rows.max(1));
     let stages = if lists <= params.flat_lists { 1 } else { 2 };
-    let of = stages * params.iterations * rows;
+    let of = stages * params.rows_of_all_iterations(rows, lists);
     let heard = &|rows| heard(rows, of);
     if stages == 1 {
         return Clustering::new(sample, binarizer, lists, params).run(heard);
     }
     let parts = (lists as f64).sqrt().round() as usize;
     let coarse = Clustering::new(sample, binarizer, parts, params).run(heard);
-    let assigned = assign(sample, dims, &coarse, binarizer);
+    let assigned = assign(&Part::whole(sample, dims), &coarse, binarizer);
     let mut members = vec![Vec::new(); parts];
     for (row, &part) in assigned.iter().enumerate() {
         members[part as usize].push(row);
@@ -106,20 +128,38 @@ pub fn train(
     OwnedCentroids::new(vectors, penalties, binarizer, Nearness::Distance)
 }
 
-/// Returns the nearest centroid of every rotated row.
-#[must_use]
-pub fn assign(
-    rows: &[f32],
+/// Some of the rows of a sample: one in every `step`.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    sample: &'a [f32],
     dims: usize,
-    centroids: &OwnedCentroids,
-    binarizer: &Binarizer,
-) -> Vec<u32> {
-    rows.par_chunks(CHUNK * dims)
-        .flat_map_iter(|rows| {
-            let mut nearest = NearestCentroid::new(centroids, binarizer);
-            rows.chunks_exact(dims).map(move |row| nearest.of(row)).collect::<Vec<_>>()
-        })
-        .collect()
+    first: usize,
+    step: usize,
+}
+
+impl<'a> Part<'a> {
+    fn whole(sample: &'a [f32], dims: usize) -> Self {
+        Self { sample, dims, first: 0, step: 1 }
+    }
+
+    fn len(&self) -> usize {
+        (self.sample.len() / self.dims).saturating_sub(self.first).div_ceil(self.step)
+    }
+
+    fn row(&self, at: usize) -> &'a [f32] {
+        &self.sample[(self.first + at * self.step) * self.dims..][..self.dims]
+    }
+}
+
+/// Returns the nearest centroid of every row.
+fn assign(rows: &Part<'_>, centroids: &OwnedCentroids, binarizer: &Binarizer) -> Vec<u32> {
+    let starts: Vec<usize> = (0..rows.len()).step_by(CHUNK).collect();
+    let of_chunk = |&start: &usize| {
+        let mut nearest = NearestCentroid::new(centroids, binarizer);
+        let chunk = start..rows.len().min(start + CHUNK);
+        chunk.map(move |at| nearest.of(rows.row(at))).collect::<Vec<_>>()
+    };
+    starts.par_iter().flat_map_iter(of_chunk).collect()
 }
 
 /// Finds the nearest centroid of one row after the other.
@@ -164,14 +204,14 @@ struct Clustering<'a> {
     binarizer: &'a Binarizer,
     dims: usize,
     lists: usize,
-    iterations: usize,
+    params: &'a KMeans,
     random: ChaCha8Rng,
     centroids: Vec<f32>,
     penalties: Vec<f32>,
 }
 
 impl<'a> Clustering<'a> {
-    fn new(sample: &'a [f32], binarizer: &'a Binarizer, lists: usize, params: &KMeans) -> Self {
+    fn new(sample: &'a [f32], binarizer: &'a Binarizer, lists: usize, params: &'a KMeans) -> Self {
         let dims = binarizer.layout().dims();
         let mut random = ChaCha8Rng::seed_from_u64(params.seed);
         let rows = sample.len() / dims;
@@ -181,26 +221,33 @@ impl<'a> Clustering<'a> {
             .copied()
             .collect();
         let penalties = vec![0.0; lists];
-        let iterations = params.iterations;
-        Self { sample, binarizer, dims, lists, iterations, random, centroids, penalties }
+        Self { sample, binarizer, dims, lists, params, random, centroids, penalties }
     }
 
     fn run(mut self, heard: &dyn Fn(usize)) -> OwnedCentroids {
         if self.sample.is_empty() {
             self.centroids = vec![0.0; self.dims];
         } else if self.lists == 1 {
-            let assigned = vec![0; self.sample.len() / self.dims];
-            self.move_to_means(&assigned);
+            let all = Part::whole(self.sample, self.dims);
+            self.move_to_means(&all, &vec![0; all.len()]);
         } else {
-            for _ in 0..self.iterations {
+            for iteration in 0..self.params.iterations {
+                let part = self.part(iteration);
                 let encoded = self.take_encoded();
-                let assigned = assign(self.sample, self.dims, &encoded, self.binarizer);
+                let assigned = assign(&part, &encoded, self.binarizer);
                 (self.centroids, self.penalties) = (encoded.vectors, encoded.penalties);
-                self.move_to_means(&assigned);
+                self.move_to_means(&part, &assigned);
                 heard(assigned.len());
             }
         }
         self.take_encoded()
+    }
+
+    /// Returns the rows that an iteration goes over: other ones than the iteration before, if not all.
+    fn part(&self, iteration: usize) -> Part<'a> {
+        let (sample, dims) = (self.sample, self.dims);
+        let step = self.params.step(iteration, sample.len() / dims, self.lists);
+        Part { sample, dims, first: iteration % step, step }
     }
 
     /// Moves the centroids out, which are there once.
@@ -211,10 +258,10 @@ impl<'a> Clustering<'a> {
     }
 
     /// Moves every centroid to the mean of its rows, and an empty one to a row of the longest list.
-    fn move_to_means(&mut self, assigned: &[u32]) {
+    fn move_to_means(&mut self, rows: &Part<'_>, assigned: &[u32]) {
         let (layout, order) = super::ListLayout::of(assigned, self.lists);
-        let (sample, dims) = (self.sample, self.dims);
-        let row = |at: u32| &sample[at as usize * dims..(at as usize + 1) * dims];
+        let dims = self.dims;
+        let row = |at: u32| rows.row(at as usize);
         // Each list sums its rows in their order: the same bits for any number of threads.
         let spreads: Vec<f64> = self
             .centroids
@@ -239,7 +286,7 @@ impl<'a> Clustering<'a> {
             .collect();
         let spread = (spreads.iter().sum::<f64>() / assigned.len() as f64) as f32;
         self.update_penalties(&layout, assigned.len(), spread);
-        self.refill_empty(&layout, &order);
+        self.refill_empty(rows, &layout, &order);
     }
 
     fn update_penalties(&mut self, layout: &super::ListLayout, rows: usize, spread: f32) {
@@ -250,7 +297,7 @@ impl<'a> Clustering<'a> {
         }
     }
 
-    fn refill_empty(&mut self, layout: &super::ListLayout, order: &[u32]) {
+    fn refill_empty(&mut self, rows: &Part<'_>, layout: &super::ListLayout, order: &[u32]) {
         let mut by_length: Vec<u32> = (0..self.lists as u32).collect();
         by_length.sort_by_key(|&list| (std::cmp::Reverse(layout.rows(list).len()), list));
         let mut longest = by_length.into_iter();
@@ -260,9 +307,8 @@ impl<'a> Clustering<'a> {
                 return;
             }
             let at = from.start + (self.random.next_u64() % from.len() as u64) as u32;
-            let row = order[at as usize] as usize * self.dims;
             self.centroids[list * self.dims..(list + 1) * self.dims]
-                .copy_from_slice(&self.sample[row..row + self.dims]);
+                .copy_from_slice(rows.row(order[at as usize] as usize));
             self.penalties[list] = 0.0;
         }
     }

@@ -23,7 +23,7 @@ mod file;
 mod kmeans;
 mod layout;
 
-pub(crate) use calibrate::{Measured, probe_bytes};
+pub(crate) use calibrate::{Measured, probe_bytes, together};
 pub use calibration::{Calibration, Effort, TargetEfforts};
 pub use centroids::{Centroids, Nearness, OwnedCentroids, Probe};
 pub use file::{ListsReader, ResidentLists, write};

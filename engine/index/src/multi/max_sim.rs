@@ -1,6 +1,6 @@
 //! The exact similarity of multi-vectors, and what they are as halves.
 
-use bigrain_kernels::{dot_f16, half_to_f32};
+use bigrain_kernels::{half_to_f32, max_sim_f16};
 use bigrain_types::{HalfTokens, MultiVector, TokensView};
 use half::f16;
 
@@ -24,12 +24,7 @@ use half::f16;
 pub fn max_sim(query: &MultiVector, tokens: TokensView<'_>) -> f32 {
     assert_eq!(query.dims(), tokens.header().dims(), "multi-vectors differ in dimensions");
     let mut best = vec![f32::NEG_INFINITY; query.tokens()];
-    // A stored token is widened once for each token of the query, and stays in the nearest cache.
-    for token in tokens.iter() {
-        for (best, of_query) in best.iter_mut().zip(query.iter()) {
-            *best = best.max(dot_f16(of_query, token));
-        }
-    }
+    max_sim_f16(query.values(), tokens.halves(), &mut best);
     best.iter().sum::<f32>() / query.tokens() as f32
 }
 

@@ -68,6 +68,9 @@ impl<'a> TokensWriter<'a> {
     }
 }
 
+/// Whoever reads records one after the other has about so many fetched ahead.
+const FETCHED_RECORDS: u32 = 16;
+
 /// The tokens of a segment, read where they lie or as extents.
 #[derive(Debug)]
 pub struct TokensReader {
@@ -146,6 +149,16 @@ impl TokensReader {
     pub fn tokens(&self, offset: Offset) -> Result<Option<TokensView<'_>>, IndexError> {
         let Some(Extent { offset: at, length, .. }) = self.extent(offset)? else { return Ok(None) };
         self.tokens_in(offset, self.file.read(at, length)?).map(Some)
+    }
+
+    /// Has the records behind a point's fetched, every now and then, for whoever goes from point to point. They are
+    /// taken to be about as long.
+    pub fn fetch_ahead(&self, offset: Offset) {
+        if offset.0.is_multiple_of(FETCHED_RECORDS)
+            && let Ok(Some(Extent { offset: at, length, .. })) = self.extent(offset)
+        {
+            self.file.fetch_ahead(at, 2 * u64::from(FETCHED_RECORDS) * length as u64);
+        }
     }
 
     /// Whether a point has tokens.

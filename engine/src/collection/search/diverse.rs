@@ -1,9 +1,10 @@
 //! Results that are near the query without being all alike.
 
+use bigrain_index::multi::{max_sim, round};
 use bigrain_index::verify::similarity;
-use bigrain_types::{PointId, SearchParams, SeqNo};
+use bigrain_types::{Diversity, HalfTokens, PointId, SearchParams, SeqNo};
 
-use super::{Hit, VectorSearch};
+use super::{Hit, MultiVectorSearch, VectorSearch};
 use crate::{Error, Result, diversify};
 
 impl VectorSearch<'_> {
@@ -11,23 +12,51 @@ impl VectorSearch<'_> {
     /// one of them was deleted or replaced since `seq`.
     pub fn diverse(&self, hits: Vec<Hit>, seq: SeqNo) -> Result<Option<Vec<Hit>>> {
         let Some(diversity) = self.params.diversity() else { return Ok(Some(hits)) };
-        let ids: Vec<PointId> = hits.iter().map(|hit| hit.id.clone()).collect();
-        let vectors = self.shared.stored_vectors(&ids, &self.field, seq)?;
+        let vectors = self.shared.stored_vectors(&ids(&hits), &self.field, seq)?;
         let Some(vectors) = vectors else { return Ok(None) };
         self.query.cancel.check()?;
         let metric = self.field.config.metric;
-        let relevance: Vec<f32> = hits.iter().map(|hit| hit.similarity).collect();
         let alike = |a: usize, b: usize| similarity(metric, &vectors[a], &vectors[b]);
-        let picked = diversify(&relevance, alike, diversity.weight(), self.limit);
-        let mut hits: Vec<Option<Hit>> = hits.into_iter().map(Some).collect();
-        Ok(Some(picked.into_iter().filter_map(|place| hits[place].take()).collect()))
+        Ok(Some(pick(hits, alike, diversity, self.limit)))
     }
+}
+
+impl MultiVectorSearch<'_> {
+    /// As for vectors. MaxSim tells which of two points asks: how alike they are is the mean of both ways.
+    pub fn diverse(&self, hits: Vec<Hit>, seq: SeqNo) -> Result<Option<Vec<Hit>>> {
+        let Some(diversity) = self.params.diversity() else { return Ok(Some(hits)) };
+        let vectors = self.shared.stored_multi(&ids(&hits), &self.field, seq)?;
+        let Some(vectors) = vectors else { return Ok(None) };
+        self.query.cancel.check()?;
+        let halves: Vec<HalfTokens> = vectors.iter().map(round).collect();
+        let one_way = |a: usize, b: usize| max_sim(&vectors[a], halves[b].view());
+        let alike = |a: usize, b: usize| 0.5 * (one_way(a, b) + one_way(b, a));
+        Ok(Some(pick(hits, alike, diversity, self.limit)))
+    }
+}
+
+fn ids(hits: &[Hit]) -> Vec<PointId> {
+    hits.iter().map(|hit| hit.id.clone()).collect()
+}
+
+fn pick(
+    hits: Vec<Hit>,
+    alike: impl Fn(usize, usize) -> f32,
+    diversity: Diversity,
+    limit: usize,
+) -> Vec<Hit> {
+    let relevance: Vec<f32> = hits.iter().map(|hit| hit.similarity).collect();
+    let picked = diversify(&relevance, alike, diversity.weight(), limit);
+    let mut hits: Vec<Option<Hit>> = hits.into_iter().map(Some).collect();
+    picked.into_iter().filter_map(|place| hits[place].take()).collect()
 }
 
 /// Refuses diversity where results are not compared by their vectors.
 pub(super) fn refuse_diversity(params: &SearchParams) -> Result<()> {
     match params.diversity() {
-        Some(_) => Err(Error::invalid("only a search by one vector can have diverse results")),
+        Some(_) => Err(Error::invalid(
+            "only a search by one dense vector or multi-vector can have diverse results",
+        )),
         None => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! The part of a search by vector that lies in a memtable: a flat scan of codes, scored at once.
+//! The part of a search by vector that lies in a memtable: its codes are scanned, and the best scored at once.
 
 use std::convert::Infallible;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use roaring::RoaringBitmap;
 
 use super::{Hit, VectorSearch};
 use crate::collection::matching::live_slots;
-use crate::column::Column;
+use crate::column::ColumnReach;
 use crate::memtable::Memtable;
 
 impl VectorSearch<'_> {
@@ -55,15 +55,25 @@ impl VectorSearch<'_> {
             let best = best.into_sorted().into_iter();
             return best.map(|scored| (scored.score, column.slot(scored.offset))).collect();
         }
+        let reach = if matching.is_some() || self.params.probes().is_some() {
+            ColumnReach::All
+        } else {
+            ColumnReach::Near { target_recall: self.params.target_recall(), limit }
+        };
         let mut candidates = Candidates::new(limit, self.max_candidates);
-        stats.codes_scanned += column.scan(&self.code, is_out, &mut candidates);
+        stats.codes_scanned += column.scan(&self.code, reach, is_out, &mut candidates);
+        if !candidates.has_enough() && matches!(reach, ColumnReach::Near { .. }) {
+            candidates = Candidates::new(limit, self.max_candidates);
+            stats.codes_scanned +=
+                column.scan(&self.code, ColumnReach::All, is_out, &mut candidates);
+        }
         let candidates = candidates.into_sorted();
         stats.candidates += candidates.len() as u64;
         let Ok(verified) = verify(&candidates, limit, |candidate| {
-            Ok::<_, Infallible>(score(Column::row_of(candidate)))
+            Ok::<_, Infallible>(score(column.row_of(candidate)))
         });
         stats.rows_read += verified.rows;
-        let slot = |index: usize| column.slot(Column::row_of(&candidates[index]));
+        let slot = |index: usize| column.slot(column.row_of(&candidates[index]));
         verified.best.into_iter().map(|(score, index)| (score, slot(index))).collect()
     }
 }

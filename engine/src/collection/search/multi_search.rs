@@ -15,9 +15,9 @@ use bigrain_types::{HalfTokens, MultiVector, Offset, PointId, SearchParams, Sear
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
+use super::Hit;
 use super::field_source::FieldSource;
 use super::hit::keep_best;
-use super::{Hit, refuse_diversity};
 use crate::collection::Collection;
 use crate::collection::handle::Shared;
 use crate::collection::matching::live_slots;
@@ -81,8 +81,8 @@ impl Collection {
     ///
     /// `NotFound` for a field that the collection does not have; `FailedPrecondition` for one of another
     /// kind, or tokens of another dimension or embedding space; `InvalidArgument` for a token that is
-    /// zero under cosine, and for diverse results; `Cancelled`; `Corruption` when a stored block fails
-    /// its check, which names the file.
+    /// zero under cosine; `Cancelled`; `Corruption` when a stored block fails its check, which names the
+    /// file.
     pub fn search_multi(&self, query: &MultiQuery, params: &SearchParams) -> Result<SearchOutput> {
         let shared = &*self.0;
         shared.run("search", || {
@@ -94,10 +94,13 @@ impl Collection {
 
 /// One search by a multi-vector, its query checked and encoded.
 pub(super) struct MultiVectorSearch<'a> {
-    shared: &'a Shared,
-    params: SearchParams,
-    query: &'a MultiQuery,
-    field: Arc<MultiField>,
+    pub shared: &'a Shared,
+    /// Their limit is that of the candidates where results are to be diverse.
+    pub params: SearchParams,
+    /// How many results are wanted.
+    pub limit: usize,
+    pub query: &'a MultiQuery,
+    pub field: Arc<MultiField>,
     /// Tokens of length one under cosine.
     vector: MultiVector,
     code: MultiQueryCode,
@@ -143,10 +146,13 @@ impl<'a> MultiVectorSearch<'a> {
     pub fn prepare(
         shared: &'a Shared,
         query: &'a MultiQuery,
-        params: SearchParams,
+        mut params: SearchParams,
     ) -> Result<Self> {
         let started = Instant::now();
-        refuse_diversity(&params)?;
+        let limit = params.limit();
+        if let Some(diversity) = params.diversity() {
+            params = params.with_limit(diversity.depth_for(limit))?;
+        }
         let fields = shared.fields();
         let field = Arc::clone(fields.named_multi(query.field.as_deref())?);
         let checked = field.config.check_query(&query.vector, query.space);
@@ -162,7 +168,18 @@ impl<'a> MultiVectorSearch<'a> {
         };
         let max_candidates = wanted.min(MAX_CANDIDATES).max(params.limit());
         let prepared = started.elapsed();
-        Ok(Self { shared, params, query, field, vector, code, filter, max_candidates, prepared })
+        Ok(Self {
+            shared,
+            params,
+            limit,
+            query,
+            field,
+            vector,
+            code,
+            filter,
+            max_candidates,
+            prepared,
+        })
     }
 
     /// Returns the results, or nothing when a result was deleted while it was being fetched.
@@ -195,6 +212,7 @@ impl<'a> MultiVectorSearch<'a> {
         stats.times.verify += started.elapsed();
 
         let started = Instant::now();
+        let Some(hits) = self.diverse(hits, seq)? else { return Ok(None) };
         let scored = hits.into_iter().map(|hit| (hit.id, hit.similarity)).collect();
         let points = self.shared.results(scored, &self.params, seq)?;
         stats.times.payload = started.elapsed();

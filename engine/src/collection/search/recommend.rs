@@ -1,20 +1,18 @@
 //! Searching by examples.
 //!
-//! By the *average vector* it is one search. By the *best score* every positive example is searched by
-//! itself, and what comes of these is scored by all examples. What no search returned cannot be nearer
-//! to a positive example than the last that its search did return: so the best are known once enough
-//! of them, which no negative example pushes back, score at least as well as all of these last ones;
-//! and until then the searches go deeper.
+//! By the *average vector* it is one search. By the [*best score*](best_score) every positive example is
+//! searched by itself, and what comes of these is scored by all examples.
 
+mod best_score;
+mod multi;
 mod sparse;
 
-use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bigrain_index::verify::similarity;
 use bigrain_types::filter::Condition;
-use bigrain_types::{Filter, MAX_LIMIT, PointId, SearchParams, SearchStats, SeqNo};
+use bigrain_types::{Filter, Metric, PointId, SearchParams, SeqNo};
 
 use super::{VectorSearch, refuse_diversity};
 use crate::collection::Collection;
@@ -25,24 +23,19 @@ use crate::scroll::PointParts;
 use crate::{
     Error, ErrorKind, Example, Query, RecommendQuery, RecommendStrategy, Result, SearchOutput,
 };
-
-/// Results of each positive example's search at first, for each one that is wanted, and at least.
-const DEPTH_FACTOR: usize = 2;
-const MIN_DEPTH: usize = 50;
-
-/// How much deeper the next searches go.
-const DEEPER: usize = 4;
+use best_score::{BestScore, Scored};
 
 impl Collection {
     /// Returns the points that are like the positive examples and unlike the negative ones, best first;
     /// examples that are points are not among them. In a sparse field examples are points, and are
-    /// averaged.
+    /// averaged. In a multi-vector field they are points, too: their tokens are put together, for a
+    /// MaxSim with all is the average of one with each, by its tokens; negative ones are for the best score.
     ///
     /// # Errors
     ///
     /// `NotFound` for an example that does not exist, which is named; `FailedPrecondition` for one that
     /// has no vector in the field; `InvalidArgument` for more than [`MAX_EXAMPLES`], or for diverse
-    /// results by the best score; for what a sparse field does not do; and as [`search`](Self::search).
+    /// results by the best score; for what a sparse or multi-vector field does not do; and as [`search`](Self::search).
     pub fn recommend(&self, query: &RecommendQuery, params: &SearchParams) -> Result<SearchOutput> {
         let shared = &*self.0;
         shared.run("recommend from", || {
@@ -57,6 +50,9 @@ impl Collection {
             if let Some(field) = sparse::field_of(&shared.fields(), query) {
                 return shared.retried(|| sparse::search(shared, query, &field, params));
             }
+            if let Some(field) = multi::field_of(&shared.fields(), query) {
+                return shared.retried(|| multi::search(shared, query, &field, params));
+            }
             shared.retried(|| {
                 let seq = shared.state.read().seq;
                 let Some(examples) = Examples::of(shared, query)? else { return Ok(None) };
@@ -65,7 +61,9 @@ impl Collection {
                         let query = examples.query(examples.average());
                         VectorSearch::prepare(shared, &query, params)?.run()
                     }
-                    RecommendStrategy::BestScore => BestScore { examples, params, seq }.run(),
+                    RecommendStrategy::BestScore => {
+                        BestScore { shared, examples: &examples, params, seq }.run()
+                    }
                 }
             })
         })
@@ -109,6 +107,35 @@ impl<'a> Examples<'a> {
             }
         }
         average
+    }
+}
+
+impl Scored for Examples<'_> {
+    type Example = Vec<f32>;
+    type Stored = Vec<f32>;
+
+    fn positive(&self) -> &[Self::Example] {
+        &self.positive
+    }
+
+    fn negative(&self) -> &[Self::Example] {
+        &self.negative
+    }
+
+    fn search(&self, example: &Vec<f32>, params: &SearchParams) -> Result<Option<SearchOutput>> {
+        VectorSearch::prepare(self.shared, &self.query(example.clone()), params)?.run()
+    }
+
+    fn stored(&self, ids: &[PointId], seq: SeqNo) -> Result<Option<Vec<Self::Stored>>> {
+        self.shared.stored_vectors(ids, &self.field, seq)
+    }
+
+    fn metric(&self) -> Metric {
+        self.field.config.metric
+    }
+
+    fn similarity(&self, example: &Vec<f32>, stored: &Vec<f32>) -> f32 {
+        similarity(self.metric(), example, stored)
     }
 }
 
@@ -161,113 +188,4 @@ fn mean(vectors: &[Vec<f32>]) -> Vec<f32> {
     }
     sum.iter_mut().for_each(|sum| *sum /= vectors.len() as f32);
     sum
-}
-
-/// One search by the best score.
-struct BestScore<'a> {
-    examples: Examples<'a>,
-    params: &'a SearchParams,
-    seq: SeqNo,
-}
-
-/// A point as all examples see it.
-struct Judged {
-    id: PointId,
-    /// Its similarity to the nearest positive example.
-    liked: f32,
-    /// Its similarity to the nearest negative example, if that is the nearest of all.
-    disliked: Option<f32>,
-}
-
-/// What the searches of one depth came to.
-struct Round {
-    points: Vec<Judged>,
-    /// No other point is more similar to a positive example; nothing if there are no others.
-    others: Option<f32>,
-}
-
-impl BestScore<'_> {
-    fn run(&self) -> Result<Option<SearchOutput>> {
-        let limit = self.params.limit();
-        let mut stats = SearchStats::default();
-        let mut depth = (limit * DEPTH_FACTOR).clamp(MIN_DEPTH, MAX_LIMIT);
-        loop {
-            let Some(round) = self.round(depth, &mut stats)? else { return Ok(None) };
-            if depth == MAX_LIMIT || round.is_enough(limit) {
-                return self.finish(round.points, stats);
-            }
-            depth = (depth * DEEPER).min(MAX_LIMIT);
-        }
-    }
-
-    fn round(&self, depth: usize, stats: &mut SearchStats) -> Result<Option<Round>> {
-        let Examples { shared, field, positive, .. } = &self.examples;
-        let params = self.params.with_limit(depth)?.with_payload(false).without_score_threshold();
-        let (mut ids, mut last) = (BTreeSet::new(), Vec::new());
-        for vector in positive {
-            let query = self.examples.query(vector.clone());
-            let output = VectorSearch::prepare(shared, &query, &params)?.run()?;
-            let Some(output) = output else { return Ok(None) };
-            *stats += output.stats;
-            if output.points.len() == depth {
-                last.extend(output.points.last().map(|point| (vector, point.id.clone())));
-            }
-            ids.extend(output.points.into_iter().map(|point| point.id));
-        }
-        let ids: Vec<PointId> = ids.into_iter().collect();
-        let vectors = shared.stored_vectors(&ids, field, self.seq)?;
-        let Some(vectors) = vectors else { return Ok(None) };
-        let last = last.into_iter().filter_map(|(vector, id)| {
-            let at = ids.binary_search(&id).ok()?;
-            Some(similarity(field.config.metric, vector, &vectors[at]))
-        });
-        let others = last.max_by(f32::total_cmp);
-        let points = ids.into_iter().zip(&vectors).map(|(id, vector)| self.judge(id, vector));
-        Ok(Some(Round { points: points.collect(), others }))
-    }
-
-    fn judge(&self, id: PointId, vector: &[f32]) -> Judged {
-        let metric = self.examples.field.config.metric;
-        let nearest = |examples: &[Vec<f32>]| {
-            let similarities = examples.iter().map(|example| similarity(metric, example, vector));
-            similarities.max_by(f32::total_cmp)
-        };
-        let liked = nearest(&self.examples.positive).unwrap_or(f32::NEG_INFINITY);
-        let disliked = nearest(&self.examples.negative).filter(|&disliked| disliked >= liked);
-        Judged { id, liked, disliked }
-    }
-
-    fn finish(&self, mut points: Vec<Judged>, stats: SearchStats) -> Result<Option<SearchOutput>> {
-        points.sort_by(Judged::compare);
-        points.truncate(self.params.limit());
-        let metric = self.examples.field.config.metric;
-        let scored = points.into_iter().map(|point| (point.id, metric.score(point.liked)));
-        let good = |(_, score): &(PointId, f32)| {
-            self.params.is_good_enough(*score, metric.larger_is_nearer())
-        };
-        let scored: Vec<(PointId, f32)> = scored.filter(good).collect();
-        let points = self.examples.shared.results(scored, self.params, self.seq)?;
-        Ok(points.map(|points| SearchOutput { points, stats, plan: None }))
-    }
-}
-
-impl Round {
-    /// Whether the best points are among these.
-    fn is_enough(&self, limit: usize) -> bool {
-        let Some(others) = self.others else { return true };
-        let sure = |point: &&Judged| point.disliked.is_none() && point.liked >= others;
-        self.points.iter().filter(sure).count() >= limit
-    }
-}
-
-impl Judged {
-    /// Which of two points comes first.
-    fn compare(&self, other: &Self) -> Ordering {
-        match (self.disliked, other.disliked) {
-            (None, None) => other.liked.total_cmp(&self.liked),
-            (Some(a), Some(b)) => a.total_cmp(&b),
-            (a, b) => a.is_some().cmp(&b.is_some()),
-        }
-        .then_with(|| self.id.cmp(&other.id))
-    }
 }

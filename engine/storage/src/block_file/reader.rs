@@ -190,10 +190,14 @@ impl BlockFile {
         self.residency.of_pages(&*self.reader, pages)
     }
 
-    /// Tells the system that reads go to and fro, so that it reads nothing ahead. A hint, and none
-    /// for the map.
+    /// Tells the system that reads go to and fro, so that it reads nothing ahead. A hint.
     pub fn expect_scattered_reads(&self) {
         self.reader.expect_scattered_reads();
+    }
+
+    /// Tells the system that some bytes of the body will be read soon, one after the other. A hint.
+    pub fn fetch_ahead(&self, offset: u64, length: u64) {
+        self.reader.fetch_ahead(offset, length.min(self.body_bytes.saturating_sub(offset)));
     }
 
     /// Returns the length of the body in bytes.

@@ -143,8 +143,13 @@ pub trait FileReader: Debug + Send + Sync {
     }
 
     /// Tells the system that reads go to and fro, so that it reads what is asked for and nothing
-    /// ahead of it. A hint; the map is not concerned.
+    /// ahead of it, through the map too. A hint.
     fn expect_scattered_reads(&self) {}
+
+    /// Tells the system that some bytes of the map will be read soon, one after the other. A hint.
+    fn fetch_ahead(&self, offset: u64, length: u64) {
+        let _ = (offset, length);
+    }
 
     /// Returns the open file, if there is one: for reads handed to the system many at a time. To be
     /// given back soon, since open files are few.

@@ -189,6 +189,26 @@ impl MmapReader {
         })
     }
 
+    /// Returns the map, made the first time.
+    fn mapped(&self) -> Result<Option<&Mmap>, DirectoryError> {
+        // An empty file cannot be mapped.
+        if self.length == 0 {
+            return Ok(None);
+        }
+        if let Some(map) = self.map.get() {
+            return Ok(Some(map));
+        }
+        let failed = |e| DirectoryError::new("map", &self.path, e);
+        let file = self.lend().map_err(failed)?;
+        let file = file.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+        let map = map_file(&file).map_err(|error| failed(maps::explained(error)))?;
+        let map = self.map.get_or_init(|| map);
+        if self.scattered.load(Ordering::Relaxed) {
+            advise_scattered_touches(map);
+        }
+        Ok(Some(map))
+    }
+
     fn lend(&self) -> io::Result<Option<Arc<File>>> {
         let reopened = |file: &File| {
             if self.scattered.load(Ordering::Relaxed) {
@@ -246,18 +266,7 @@ impl FileReader for MmapReader {
     }
 
     fn map(&self) -> Result<Option<&[u8]>, DirectoryError> {
-        // An empty file cannot be mapped.
-        if self.length == 0 {
-            return Ok(None);
-        }
-        if let Some(map) = self.map.get() {
-            return Ok(Some(map));
-        }
-        let failed = |e| DirectoryError::new("map", &self.path, e);
-        let file = self.lend().map_err(failed)?;
-        let file = file.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-        let map = map_file(&file).map_err(|error| failed(maps::explained(error)))?;
-        Ok(Some(self.map.get_or_init(|| map)))
+        Ok(self.mapped()?.map(|map| &map[..]))
     }
 
     #[cfg(target_os = "linux")]
@@ -278,6 +287,18 @@ impl FileReader for MmapReader {
         if let Ok(Some(file)) = self.lend() {
             advise_scattered_reads(&file);
         }
+        if let Some(map) = self.map.get() {
+            advise_scattered_touches(map);
+        }
+    }
+
+    fn fetch_ahead(&self, offset: u64, length: u64) {
+        if let Ok(Some(map)) = self.mapped() {
+            let end = map.len().min(offset.saturating_add(length) as usize);
+            let start = end.min(offset as usize);
+            // Advice: what is refused is read when it is touched.
+            let _ = map.advise_range(memmap2::Advice::WillNeed, start, end - start);
+        }
     }
 
     fn file(&self) -> Option<Arc<File>> {
@@ -295,6 +316,13 @@ fn advise_scattered_reads(file: &File) {
 
 #[cfg(not(target_os = "linux"))]
 fn advise_scattered_reads(_: &File) {}
+
+/// Without this a touch of a missing page reads what lies around it, on some disks megabytes of it, for which pages
+/// that are needed have to go where memory is short.
+fn advise_scattered_touches(map: &Mmap) {
+    // Advice: what is refused only costs time.
+    let _ = map.advise(memmap2::Advice::Random);
+}
 
 #[cfg(test)]
 mod tests {
@@ -314,6 +342,28 @@ mod tests {
         drop(first);
         create().unwrap().append(b"2").unwrap();
         assert_eq!(std_fs::read(root.path().join("a")).unwrap(), b"2");
+    }
+
+    #[test]
+    fn hints_change_nothing_wherever_they_point() {
+        let root = tempfile::tempdir().unwrap();
+        let bytes: Vec<u8> = (0..20_000_u32).map(|at| at as u8).collect();
+        for name in ["a", "empty"] {
+            std_fs::write(root.path().join(name), if name == "a" { &bytes[..] } else { &[] })
+                .unwrap();
+        }
+        let directory = MmapDirectory::open(root.path()).unwrap();
+        let [file, empty] = ["a", "empty"].map(|name| directory.open(Path::new(name)).unwrap());
+        for (offset, length) in
+            [(0, 10), (5000, 9000), (19_999, 1 << 40), (1 << 40, 1), (u64::MAX, u64::MAX)]
+        {
+            file.fetch_ahead(offset, length);
+            empty.fetch_ahead(offset, length);
+        }
+        assert_eq!(file.map().unwrap(), Some(&bytes[..]));
+        file.expect_scattered_reads();
+        file.fetch_ahead(100, 10_000);
+        assert_eq!(file.map().unwrap(), Some(&bytes[..]));
     }
 
     #[test]

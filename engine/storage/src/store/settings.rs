@@ -2,7 +2,8 @@
 
 use rocksdb::{
     BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamilyDescriptor, CompactOptions,
-    DBCompressionType, DBRecoveryMode, InfoLogger, LogLevel, Options, ReadOptions, WriteOptions,
+    DBCompressionType, DBRecoveryMode, Env, InfoLogger, LogLevel, Options, ReadOptions,
+    WriteOptions,
 };
 
 use super::{Family, StoreConfig};
@@ -24,6 +25,11 @@ pub(super) fn database(config: &StoreConfig) -> Options {
     options.set_db_write_buffer_size(size(config.write_buffer_bytes));
     options.set_max_open_files(i32::try_from(config.max_open_files).unwrap_or(i32::MAX));
     options.increase_parallelism(i32::try_from(config.background_threads).unwrap_or(i32::MAX));
+    if let Ok(mut env) = Env::new() {
+        // Compactions give way; write buffers do not, because writes wait for them.
+        env.lower_thread_pool_cpu_priority();
+        options.set_env(&env);
+    }
     // Opening reads the manifest, not the files.
     options.set_skip_stats_update_on_db_open(true);
     options.set_bytes_per_sync(MIB as u64);

@@ -1,9 +1,10 @@
 //! How long searches take while points are written as fast as they can be, beside a quiet collection.
 //!
 //! Half of the rows are there when it begins. One thread searches all the time, one query after the
-//! other; for the second of two phases another thread writes, the other rows first and then all of
-//! them anew under other ids, in batches without a pause, while the engine flushes and merges. Both
-//! phases are of one run, so other work on the machine weighs on both.
+//! other; for the second of three phases another thread writes, the other rows first and then all of
+//! them anew, under other ids and a little moved, in batches without a pause, while the engine flushes and merges. The third
+//! begins when all that is merged: what was written makes searches slower in any case, and it says by how
+//! much. The phases are of one run, so other work on the machine weighs on all.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,8 @@ use bigrain_engine::{
     Collection, CollectionConfig, Engine, ErrorKind, Point, PointId, Query, SearchParams,
 };
 use comfy_table::Cell;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
 use serde::Serialize;
 
 use super::test_set::TestSet;
@@ -27,6 +30,9 @@ use crate::{human, table};
 
 /// Points of one write.
 const BATCH: usize = 500;
+
+/// The part of its length by which a row that is written again is moved.
+const SHAKEN: f32 = 0.1;
 
 /// Searches between two looks at the clock.
 const SHOWN_AT_ONCE: usize = 16;
@@ -55,10 +61,12 @@ pub struct IngestEvaluation {
     pub batch: usize,
     /// Points written a second.
     pub points_per_second: f64,
-    /// Before and during the writes.
+    /// Before, during and after the writes.
     pub phases: Vec<Phase>,
     /// The 99th percentile during the writes, as a multiple of that before them.
     pub p99_ratio: f64,
+    /// The same, as a multiple of that after them.
+    pub p99_ratio_after: f64,
     /// Memory of the process during the writes.
     #[serde(flatten)]
     pub memory: ProcessMemory,
@@ -79,6 +87,12 @@ pub struct Phase {
     pub p99_us: f64,
     /// The longest, in microseconds.
     pub longest_us: f64,
+    /// Codes scanned by a search, in the mean.
+    pub codes: f64,
+    /// Rows read by a search, in the mean.
+    pub rows_read: f64,
+    /// Segments searched, in the mean.
+    pub segments: f64,
 }
 
 /// What is measured, and how.
@@ -108,6 +122,10 @@ impl IngestRun<'_> {
         let before = self.phase("before", &collection, &queries, &AtomicBool::new(false))?;
         let (during, written) = self.beside_writes(&engine, &queries, &mut rows)?;
         let (load, memory) = (LoadAverage::now(), ProcessMemory::now());
+        collection.settle()?;
+        Pass::run(&collection, &queries, &self.params)?;
+        let after = self.phase("after", &collection, &queries, &AtomicBool::new(false))?;
+        let ratio = |quiet: &Phase| during.p99_us / quiet.p99_us.max(f64::MIN_POSITIVE);
         Ok(IngestEvaluation {
             machine: Machine::here(),
             load,
@@ -119,8 +137,9 @@ impl IngestRun<'_> {
             seconds: self.seconds,
             batch: BATCH,
             points_per_second: written,
-            p99_ratio: during.p99_us / before.p99_us.max(f64::MIN_POSITIVE),
-            phases: vec![before, during],
+            p99_ratio: ratio(&before),
+            p99_ratio_after: ratio(&after),
+            phases: vec![before, during, after],
             memory,
         })
     }
@@ -161,22 +180,30 @@ impl IngestRun<'_> {
         while started.elapsed() < length && !failed.load(Ordering::Relaxed) {
             let some = all.latencies.len() % queries.len().max(1);
             let some = &queries[some..queries.len().min(some + SHOWN_AT_ONCE)];
-            all.latencies.extend(Pass::run(collection, some, &self.params)?.latencies);
+            let pass = Pass::run(collection, some, &self.params)?;
+            all.latencies.extend(pass.latencies);
+            all.stats += pass.stats;
             progress.advance(some.len() as u64, started.elapsed().as_secs());
         }
         progress.finish();
+        let searches = all.latencies.len() as u64;
+        let each = |all: u64| all as f64 / searches.max(1) as f64;
         Ok(Phase {
             name,
-            searches: all.latencies.len() as u64,
+            searches,
             p50_us: all.latency_us(0.5),
             p95_us: all.latency_us(0.95),
             p99_us: all.latency_us(0.99),
             longest_us: all.latency_us(1.0),
+            codes: each(all.stats.codes_scanned),
+            rows_read: each(all.stats.rows_read),
+            segments: each(all.stats.segments),
         })
     }
 }
 
-/// The rows of a file, over and over, each time under ids of their own.
+/// The rows of a file, over and over, each time under ids of their own and a little otherwise: many rows that are
+/// equal would make a search read all of them.
 struct Rows<'a> {
     base: &'a Matrix,
     next: u64,
@@ -188,10 +215,23 @@ impl Rows<'_> {
         let numbers = self.next..self.next + count as u64;
         self.next = numbers.end;
         let point = |number: u64| {
-            Point::new(PointId::from(number), self.base.row((number % rows) as usize).to_vec())
+            let mut vector = self.base.row((number % rows) as usize).to_vec();
+            if number >= rows {
+                shake(&mut vector, number);
+            }
+            Point::new(PointId::from(number), vector)
         };
         numbers.map(point).collect()
     }
+}
+
+/// Moves a vector by up to [`SHAKEN`] of its length, in a direction that `seed` says.
+fn shake(vector: &mut [f32], seed: u64) {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+    let most = SHAKEN * length / (vector.len() as f32).sqrt();
+    let by = |bits: u32| most * (bits as f32 / u32::MAX as f32 * 2.0 - 1.0);
+    vector.iter_mut().for_each(|x| *x += by(random.next_u32()));
 }
 
 fn fill(collection: &Collection, rows: &mut Rows<'_>, count: usize) -> anyhow::Result<()> {
@@ -245,7 +285,17 @@ impl IngestEvaluation {
             self.limit,
             self.load,
         )?;
-        let mut rows = table::plain(["writes", "searches", "p50", "p95", "p99", "longest"]);
+        let mut rows = table::plain([
+            "writes",
+            "searches",
+            "p50",
+            "p95",
+            "p99",
+            "longest",
+            "segments",
+            "codes",
+            "rows read",
+        ]);
         for phase in &self.phases {
             let us = |us: f64| Cell::new(human::micros(us));
             rows.add_row([
@@ -255,11 +305,18 @@ impl IngestEvaluation {
                 us(phase.p95_us),
                 us(phase.p99_us),
                 us(phase.longest_us),
+                Cell::new(format!("{:.1}", phase.segments)),
+                Cell::new(human::count(phase.codes as u64)),
+                Cell::new(format!("{:.1}", phase.rows_read)),
             ]);
         }
-        table::align_right(&mut rows, &[1, 2, 3, 4, 5]);
+        table::align_right(&mut rows, &[1, 2, 3, 4, 5, 6, 7, 8]);
         writeln!(out, "{}\n", rows.trim_fmt())?;
-        writeln!(out, "p99 during the writes is {:.2} times that before them", self.p99_ratio)?;
+        writeln!(
+            out,
+            "p99 during the writes is {:.2} times that before them, {:.2} times that after them",
+            self.p99_ratio, self.p99_ratio_after,
+        )?;
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::question::{Asker, Found, Question};
-use super::{batch, read_filter};
+use super::{batch, read_filter, tokens};
 use crate::cmd::answer_flags::{AnswerFlags, groups_json, write_groups};
 use crate::cmd::hybrid_flags::{HybridFlags, Way};
 use crate::cmd::rerank_flags::RerankFlags;
@@ -23,11 +23,17 @@ use crate::pictures::{Page, PictureModel, PictureSource, heat_maps};
 use crate::session::{Session, find_collection, open_collection};
 use crate::{hits, human};
 
-/// Finds the points nearest to a text, by vectors, by words, or by both; or to a sparse vector.
+/// Finds the points nearest to a text, by vectors, by words, or by both; or to a sparse vector or a
+/// multi-vector.
+///
+/// In a field of multi-vectors a text is encoded token by token, by a model that can.
 #[derive(Args, Debug)]
 pub struct SearchArgs {
     /// What to look for; may be left out beside --sparse
-    #[arg(required_unless_present_any = ["batch", "sparse", "image", "text"], conflicts_with = "batch")]
+    #[arg(
+        required_unless_present_any = ["batch", "sparse", "multi", "image", "text"],
+        conflicts_with_all = ["batch", "multi"]
+    )]
     query: Option<String>,
     /// What to look for, as an option
     #[arg(long, value_name = "TEXT", conflicts_with_all = ["query", "batch"])]
@@ -36,6 +42,14 @@ pub struct SearchArgs {
     /// text
     #[arg(long, value_name = "FILE", conflicts_with_all = ["batch", "sparse", "code", "rerank", "field"])]
     image: Option<PathBuf>,
+    /// Look for points by MaxSim with the token matrix in this file: JSON ([[0.1, ..], ..], .json), or a
+    /// token in each row of .npy or another format of vectors
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["batch", "sparse", "image", "text", "code", "rerank", "hybrid", "words_only"]
+    )]
+    multi: Option<PathBuf>,
     /// How much the text counts beside --image; below 0 it is what the pictures should not be like
     #[arg(
         long,
@@ -119,8 +133,8 @@ pub fn run(args: &SearchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     };
     let sparse = args.hybrid.sparse_query();
     let has_text = args.text().is_some_and(|query| !query.trim().is_empty());
-    if args.batch.is_none() && args.image.is_none() && way.needs_text(sparse.is_some()) && !has_text
-    {
+    let brings_vector = args.batch.is_some() || args.image.is_some() || args.multi.is_some();
+    if !brings_vector && way.needs_text(sparse.is_some()) && !has_text {
         return Err(Usage::new("the query is empty").into());
     }
     let engine = session.open_existing()?;
@@ -135,7 +149,8 @@ pub fn run(args: &SearchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     if args.no_tests {
         filter = Some(code::without_tests(filter)?);
     }
-    let mut question = Question { text, filter, sparse, ..Question::default() };
+    let multi = args.multi.as_deref().map(tokens::read).transpose()?;
+    let mut question = Question { text, filter, sparse, multi, ..Question::default() };
     let started = Instant::now();
     let pictures = args.picture_model(&collection, session)?;
     if let (Some(file), Some(model)) = (&args.image, &pictures) {
@@ -236,7 +251,10 @@ impl SearchArgs {
                 }
                 0 | 1 => writeln!(session.out, "collection {name:?} is empty")?,
                 _ => {
-                    let field = &shape.field(self.field.as_deref())?.name;
+                    let field = match &self.field {
+                        Some(name) => name,
+                        None => &shape.field(None)?.name,
+                    };
                     writeln!(session.out, "no point of {name:?} has a vector in field {field:?}")?;
                 }
             }

@@ -3,6 +3,7 @@
 //! ```text
 //! {"id": "q1", "text": "how do I wait for a child process"}
 //! {"sparse": {"indices": [7, 1996], "values": [0.5, 1.2]}}
+//! {"multi": [[0.1, ..], [0.3, ..]]}
 //! {"vector": [0.1, ..], "filter": {"field": "crate", "eq": "tokio"}, "limit": 3}
 //! ```
 //!
@@ -17,7 +18,9 @@ use std::time::Instant;
 
 use anyhow::{Context, anyhow, ensure};
 use bigrain_engine::filter::Condition;
-use bigrain_engine::{Collection, Filter, GroupBy, SearchParams, SparseQuery, SparseVector};
+use bigrain_engine::{
+    Collection, Filter, GroupBy, MultiVector, SearchParams, SparseQuery, SparseVector,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -44,6 +47,8 @@ struct Line {
     vector: Option<Vec<f32>>,
     #[serde(default)]
     sparse: Option<SparseVector>,
+    #[serde(default)]
+    multi: Option<MultiVector>,
     #[serde(default)]
     filter: Option<Value>,
     #[serde(default)]
@@ -197,8 +202,8 @@ impl Line {
         args: &SearchArgs,
         params: &SearchParams,
     ) -> anyhow::Result<(Question, SearchParams)> {
-        let Self { text, vector, sparse, filter, limit, .. } = self;
-        let anything = text.is_some() || vector.is_some() || sparse.is_some();
+        let Self { text, vector, sparse, multi, filter, limit, .. } = self;
+        let anything = text.is_some() || vector.is_some() || sparse.is_some() || multi.is_some();
         ensure!(anything, "no text and no vector");
         let empty = text.as_ref().is_some_and(|text| text.trim().is_empty());
         ensure!(!empty, "the text is empty");
@@ -213,6 +218,6 @@ impl Line {
             None => *params,
         };
         let sparse = sparse.map(SparseQuery::new);
-        Ok((Question { text, vector, space: None, sparse, filter }, params))
+        Ok((Question { text, vector, multi, space: None, sparse, filter }, params))
     }
 }

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `args.rs` | the command line, and what a person sees |
 //! | `question.rs` | one question, and the query it becomes |
+//! | `tokens.rs` | questions that are token matrices |
 //! | `batch.rs` | many questions of a file |
 
 mod args;
 mod batch;
 mod question;
+mod tokens;
 
 pub use args::{SearchArgs, run};
 

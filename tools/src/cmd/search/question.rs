@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use bigrain_encoders::{EncodeOptions, TextKind};
 use bigrain_engine::{
-    Cancel, Collection, EmbeddingSpaceId, Filter, GroupBy, GroupOutput, HybridQuery, Query,
-    SearchOutput, SearchParams, SparseQuery, TextQuery, VectorQuery,
+    Cancel, Collection, EmbeddingSpaceId, Filter, GroupBy, GroupOutput, HybridQuery,
+    MultiFieldConfig, MultiQuery, MultiVector, Query, SearchOutput, SearchParams, SparseQuery,
+    TextQuery, VectorQuery,
 };
 
-use super::SearchArgs;
+use super::{SearchArgs, tokens};
 use crate::cmd::hybrid_flags::{Queries, Way};
 use crate::model::Model;
 use crate::session::Session;
@@ -20,7 +21,9 @@ pub(super) struct Question {
     pub text: Option<String>,
     /// In place of that of the text.
     pub vector: Option<Vec<f32>>,
-    /// Which space the vector is of, where that is known.
+    /// In place of those of the text's tokens.
+    pub multi: Option<MultiVector>,
+    /// Which space either is of, where that is known.
     pub space: Option<EmbeddingSpaceId>,
     pub sparse: Option<SparseQuery>,
     pub filter: Option<Filter>,
@@ -46,6 +49,8 @@ pub(super) struct Asker<'a> {
     args: &'a SearchArgs,
     way: &'a Way,
     collection: &'a Collection,
+    /// The field that is searched, if it is one of multi-vectors.
+    multi: Option<MultiFieldConfig>,
     threads: usize,
     cancel: Cancel,
     /// Opened when the first text is to be encoded.
@@ -60,7 +65,8 @@ impl<'a> Asker<'a> {
         session: &Session<'_>,
     ) -> Self {
         let (threads, cancel) = (session.threads, session.cancel.clone());
-        Self { args, way, collection, threads, cancel, model: None }
+        let multi = tokens::field_of(&collection.config(), args.field.as_deref());
+        Self { args, way, collection, multi, threads, cancel, model: None }
     }
 
     /// Encodes the texts of those questions that need a vector and have none, all together, and
@@ -70,7 +76,9 @@ impl<'a> Asker<'a> {
         questions: impl Iterator<Item = &'q mut Question>,
     ) -> anyhow::Result<Duration> {
         let is_waiting = |question: &&mut Question| {
-            question.vector.is_none() && self.way.needs_vector(question.sparse.is_some())
+            question.vector.is_none()
+                && question.multi.is_none()
+                && self.way.needs_vector(question.sparse.is_some())
         };
         let mut waiting: Vec<&mut Question> = questions.filter(is_waiting).collect();
         let texts: Vec<String> =
@@ -85,6 +93,16 @@ impl<'a> Asker<'a> {
             cancel: self.cancel.clone(),
             ..EncodeOptions::default()
         };
+        if self.multi.is_some() {
+            let model = self.model()?;
+            let space = model.encoder().token_shape().map(|shape| shape.space);
+            let encoded = tokens::encode(model, &texts, &options)?;
+            let with_text = waiting.iter_mut().filter(|question| question.text.is_some());
+            for (question, multi) in with_text.zip(encoded) {
+                (question.multi, question.space) = (Some(multi), space);
+            }
+            return Ok(started.elapsed());
+        }
         let encoder = self.model()?.encoder();
         let (encoded, space) = (encoder.encode(&texts, &options), encoder.space());
         let what = if texts.len() == 1 { "encode the query" } else { "encode the queries" };
@@ -99,7 +117,13 @@ impl<'a> Asker<'a> {
 
     /// Makes a query of a question whose text is encoded.
     pub fn query(&self, question: Question) -> anyhow::Result<Asked> {
-        let Question { text, vector, space, sparse, filter } = question;
+        let Question { text, vector, multi, space, sparse, filter } = question;
+        if let Some(multi) = multi {
+            if *self.way != Way::Vectors {
+                bail!("a multi-vector is searched by itself: without words and other vectors");
+            }
+            return Ok(Asked::Vector(self.multi_query(multi, space, filter).into()));
+        }
         let vector = vector.map(|vector| self.vector_query(vector, space, filter.as_ref()));
         let sparse = sparse.map(|query| self.sparse_query(query, filter.as_ref()));
         let words = text.as_deref().map(|text| self.text_query(text, filter.as_ref()));
@@ -137,6 +161,25 @@ impl<'a> Asker<'a> {
         }
     }
 
+    fn multi_query(
+        &self,
+        vector: MultiVector,
+        space: Option<EmbeddingSpaceId>,
+        filter: Option<Filter>,
+    ) -> MultiQuery {
+        let mut query = MultiQuery::new(vector).with_cancel(self.cancel.clone());
+        if let Some(space) = space {
+            query = query.in_space(space);
+        }
+        if let Some(field) = &self.args.field {
+            query = query.in_field(field);
+        }
+        match filter {
+            Some(filter) => query.with_filter(filter),
+            None => query,
+        }
+    }
+
     fn sparse_query(&self, query: SparseQuery, filter: Option<&Filter>) -> SparseQuery {
         let query = query.with_cancel(self.cancel.clone());
         match filter {
@@ -157,7 +200,10 @@ impl<'a> Asker<'a> {
         if self.model.is_none() {
             let SearchArgs { field, model, .. } = self.args;
             let (field, folder) = (field.as_deref(), model.as_deref());
-            let opened = Model::open_for(self.collection, field, folder, self.threads)?;
+            let opened = match &self.multi {
+                Some(multi) => tokens::open_model(self.collection, multi, folder, self.threads)?,
+                None => Model::open_for(self.collection, field, folder, self.threads)?,
+            };
             self.model = Some(opened);
         }
         self.model.as_ref().context("the model is gone")
