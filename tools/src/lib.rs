@@ -13,6 +13,7 @@
 //! | [`fusing`] | how results of vectors and words are fused best |
 //! | [`sampling`], [`queries`] | some stored points; texts that are asked, as vectors |
 //! | [`code`] | code of a folder: found, indexed by blocks, made into questions |
+//! | [`curation`], [`shuffle`] | a collection as a data set: what is in it twice or does not fit; a random order |
 //! | [`pictures`] | pictures of a folder: found with their captions, indexed, shown on a page |
 //! | [`functions`], [`rust_sources`] | documented functions in Rust sources |
 //! | [`encode_bench`], [`peer`] | tokens a second, beside another program |
@@ -24,6 +25,7 @@ pub mod beir;
 pub mod building;
 pub mod cmd;
 pub mod code;
+pub mod curation;
 pub mod curve;
 pub mod encode_bench;
 pub mod exchange;
@@ -48,6 +50,7 @@ pub mod ranking;
 pub mod rust_sources;
 pub mod sampling;
 pub mod session;
+pub mod shuffle;
 mod stored_versions;
 pub mod table;
 pub mod truth;

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use bigrain_engine::{Cancel, VerifyIo};
 use bigrain_tools::cmd::{
     backup, bprop, build, check, compact, delete, demo, encode, eval, export, facet, import,
-    inspect, model, quantize, recommend, restore, scroll, search, serve, tune, update, verify,
+    inspect, model, pictures, quantize, recommend, restore, scroll, search, serve, tune, update,
+    verify,
 };
 use bigrain_tools::session::Session;
 use bigrain_tools::{failure, interrupt};
@@ -41,6 +42,7 @@ enum Command {
     Facet(facet::FacetArgs),
     Inspect(inspect::InspectArgs),
     Model(model::ModelArgs),
+    Pictures(pictures::PicturesArgs),
     Scroll(scroll::ScrollArgs),
     Update(update::UpdateArgs),
     Delete(delete::DeleteArgs),
@@ -80,6 +82,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Facet(args) => facet::run(args, &mut session),
         Command::Inspect(args) => inspect::run(args, &mut session),
         Command::Model(args) => model::run(args, &mut session),
+        Command::Pictures(args) => pictures::run(args, &mut session),
         Command::Scroll(args) => scroll::run(args, &mut session),
         Command::Update(args) => update::run(args, &mut session),
         Command::Delete(args) => delete::run(args, &mut session),
@@ -153,6 +156,16 @@ mod tests {
             "search q --no-tests",
             "search q --rerank m --diversity 0.5",
             "model inspect",
+            "pictures",
+            "pictures subset",
+            "pictures subset bird",
+            "pictures subset bird --top 5 --min-score 0.5",
+            "pictures align --drop 2",
+            "pictures align --drop 0.1 --min-score 0.2",
+            "pictures prune --keep -1",
+            "pictures prune --drop both",
+            "pictures heat a.png",
+            "build in.jsonl --collection c --tags t",
             "search q --group-by a --diversity 0.5",
             "scroll --descending",
             "facet",

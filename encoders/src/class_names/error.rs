@@ -38,6 +38,14 @@ pub enum ClassNamesError {
         /// Which class.
         class: usize,
     },
+    /// A template that has no place for a name.
+    #[error("{path}: template {template:?} has no {{label}}")]
+    Template {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        template: String,
+    },
     /// A name that the sentence encoder refuses.
     #[error("{path}: {source}")]
     Encode {

@@ -14,7 +14,7 @@ use crate::batch::{PackedBatch, run_batches, run_each};
 use crate::dual::{DualEncoder, Grid, MultiVectorEncoder, TokenMatrix};
 use crate::embeddings::{Embeddings, EncodeStats, TextCount};
 use crate::encoder::{EncodeError, EncodeOptions, check_images, check_texts};
-use crate::image::{ImageSize, Pixels};
+use crate::image::{ImageSize, Pixels, PreprocessConfig, PreprocessConfigError};
 use crate::nn::Observations;
 use crate::runtime::Runtime;
 use crate::sentence_encoder::OpenEncoderError;
@@ -32,6 +32,7 @@ pub struct ClipEncoder {
     model: ClipModel,
     space: EmbeddingSpaceId,
     token_space: EmbeddingSpaceId,
+    preprocess: PreprocessConfig,
     runtime: Runtime,
 }
 
@@ -80,24 +81,42 @@ impl ClipEncoder {
             tensors = tensors.observed(observations);
         }
         let model = ClipModel::build(&config, &tensors)?;
+        let preprocess = match PreprocessConfig::read(path) {
+            Err(PreprocessConfigError::Missing { .. }) if config.filip.is_some() => {
+                PreprocessConfig::declip()
+            }
+            Err(PreprocessConfigError::Missing { .. }) => {
+                PreprocessConfig::clip(config.vision.image_size)
+            }
+            read => read?,
+        };
 
         let mut hasher = blake3::Hasher::new();
         tensors.hash(&Dialect::of(&tensors).tensors(&config), &mut hasher);
         hasher.update(config.fingerprint().as_bytes());
-        hasher.update(format!(" cleaning {}\n", options.cleaning).as_bytes());
+        // The same weights that see other parts of a picture give other vectors.
+        let inputs = format!(" cleaning {} {preprocess:?}\n", options.cleaning);
+        hasher.update(inputs.as_bytes());
         hasher.update(&vocabulary.bytes()?);
         let space = space(&hasher);
         let filip = config.filip.as_ref().map_or_else(String::new, |filip| filip.fingerprint());
         hasher.update(format!("tokens {filip}\n").as_bytes());
         let token_space = self::space(&hasher);
         tracing::info!(%space, dims = config.dims, elapsed = ?start.elapsed(), "encoder opened");
-        Ok(Self { config, tokenizer, model, space, token_space, runtime })
+        Ok(Self { config, tokenizer, model, space, token_space, preprocess, runtime })
     }
 
     /// The shape of the model.
     #[must_use]
     pub fn config(&self) -> &ClipConfig {
         &self.config
+    }
+
+    /// How a picture becomes what the model reads: what its folder says, and else what such models are
+    /// trained with. Part of the embedding space.
+    #[must_use]
+    pub fn preprocess(&self) -> &PreprocessConfig {
+        &self.preprocess
     }
 
     /// The tensors of the checkpoint that the encoder does not use, by name.

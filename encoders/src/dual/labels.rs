@@ -6,7 +6,7 @@ use crate::encoder::{EncodeError, EncodeOptions};
 use crate::filip::late_score;
 
 /// What stands for the name in a template.
-const PLACE: &str = "{label}";
+pub(crate) const PLACE: &str = "{label}";
 
 /// A label, and what is said of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +139,8 @@ fn descriptions(labels: &[Label]) -> Vec<&str> {
     labels.iter().flat_map(|label| &label.descriptions).map(String::as_str).collect()
 }
 
-fn means(labels: &[Label], embeddings: &Embeddings, dims: usize) -> Vec<f32> {
+/// The mean of each label's descriptions, at length one: a row a label.
+pub(crate) fn means(labels: &[Label], embeddings: &Embeddings, dims: usize) -> Vec<f32> {
     let mut rows = embeddings.iter();
     let mut vectors = vec![0.0; labels.len() * dims];
     for (label, mean) in labels.iter().zip(vectors.chunks_exact_mut(dims.max(1))) {

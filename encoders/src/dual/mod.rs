@@ -16,5 +16,6 @@ mod token_matrix;
 pub use compose::compose;
 pub use encoder::{DualEncoder, MultiVectorEncoder};
 pub use labels::{Label, LabelSet, ScoredLabel, TokenLabelSet};
+pub(crate) use labels::{PLACE, means as label_means};
 pub use score_map::{ScoreMap, ScoreMapError};
 pub use token_matrix::{Grid, TokenMatrix, TokenMatrixError};

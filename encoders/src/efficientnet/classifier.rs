@@ -67,13 +67,35 @@ impl Classifier {
         sharing: Sharing,
         scratch: &mut ClassifierScratch,
     ) -> Vec<f32> {
+        let (features, _) = self.features(pixels, sharing, scratch);
+        dense(&block::mean(features, FEATURES), &self.weight, &self.bias)
+    }
+
+    /// As [`Classifier::logits`] for each place of a picture, `[rows, columns, CLASSES]`, with rows and
+    /// columns. The logits of the picture are the mean of those of its places.
+    pub(crate) fn places(
+        &self,
+        pixels: &Pixels,
+        sharing: Sharing,
+        scratch: &mut ClassifierScratch,
+    ) -> (Vec<f32>, (usize, usize)) {
+        let (features, size) = self.features(pixels, sharing, scratch);
+        (dense(features, &self.weight, &self.bias), size)
+    }
+
+    /// What the classes are told by, `[rows, columns, FEATURES]`, with rows and columns.
+    fn features<'s>(
+        &self,
+        pixels: &Pixels,
+        sharing: Sharing,
+        scratch: &'s mut ClassifierScratch,
+    ) -> (&'s [f32], (usize, usize)) {
         let map = self.tower.forward(pixels, sharing, &mut scratch.tower);
-        let count = map.size.0 * map.size.1;
-        let features = scratch.features.grow(count * FEATURES);
+        let features = scratch.features.grow(map.size.0 * map.size.1 * FEATURES);
         block::for_pixels(sharing, features, FEATURES, |first, features| {
             block::linear(&self.head, &map.data[first * map.channels..], features, self.activation);
         });
-        dense(&block::mean(features, FEATURES), &self.weight, &self.bias)
+        (features, map.size)
     }
 }
 

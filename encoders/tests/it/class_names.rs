@@ -58,6 +58,11 @@ fn the_space_is_the_sentence_encoders_and_threads_change_nothing() {
     let actual = alone.encoder().encode_texts(&caption, &options).unwrap();
     assert_eq!(actual.as_slice(), expected.as_slice());
 
+    // A text's only row is its embedding, and an image has a row for each place.
+    let tokens = alone.tokens().unwrap();
+    let rows = tokens.encode_text_tokens(&caption, &options).unwrap();
+    assert_eq!((rows[0].rows(), rows[0].row(0)), (1, Some(expected.as_slice())));
+
     let files = ["1_64x97.png", "7_81x61.png", "8_33x50.png", "6_64x64.png"];
     let files = files.map(|name| Path::new("tests/data/preprocess-small").join(name));
     let pixels: Vec<_> =
@@ -72,5 +77,8 @@ fn the_space_is_the_sentence_encoders_and_threads_change_nothing() {
             let one = model.encoder().encode_images(image, &options).unwrap();
             assert_eq!(one.as_slice(), row);
         }
+        let places = tokens.encode_image_tokens(image, &options).unwrap();
+        assert_eq!((places[0].rows(), places[0].grid().unwrap().width), (49, 7));
+        assert_eq!(places[0].dims(), row.len());
     }
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use bigrain_encoders::{
     ClipEncoder, ClipOptions, DualEncoder, EncodeError, EncodeOptions, Grid, ImageSize, Label,
-    LabelSet, MultiVectorEncoder, Pixels, Runtime, ScoreMap, TextCleaning, TokenLabelSet,
-    TokenReducer, late_score, quantize_clip,
+    LabelSet, MultiVectorEncoder, Pixels, PreprocessConfig, Runtime, ScoreMap, TextCleaning,
+    TokenLabelSet, TokenReducer, late_score, quantize_clip,
 };
 use safetensors::SafeTensors;
 
@@ -151,6 +151,28 @@ fn spaces_differ_by_what_is_done_to_texts() {
     assert_eq!(plain.space(), open("clip-tiny", TextCleaning::Plain).space());
     assert_ne!(plain.space(), open("clip-tiny", TextCleaning::OpenAi).space());
     assert_ne!(plain.space(), open("openclip-tiny", TextCleaning::Plain).space());
+}
+
+#[test]
+fn spaces_differ_by_what_the_towers_see_of_a_picture() {
+    let folder = folder("clip-tiny");
+    let open = || {
+        let runtime = Runtime::new(1).unwrap();
+        ClipEncoder::open(folder.path(), &ClipOptions::default(), runtime).unwrap()
+    };
+    let silent = open();
+    assert_eq!(silent.preprocess(), &PreprocessConfig::clip(SIDE));
+    let config = r#"{"size": {"shortest_edge": EDGE}, "crop_size": {"height": 64, "width": 64},
+        "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5], "resample": 3}"#;
+    let with = |edge: &str| {
+        let path = folder.path().join("preprocessor_config.json");
+        fs::write(path, config.replace("EDGE", edge)).unwrap();
+        open().space()
+    };
+    let whole = with("64");
+    assert_ne!(whole, silent.space());
+    assert_ne!(whole, with("80"));
+    assert_eq!(whole, with("64"));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use clap::Args;
 
 use crate::building::finish_segments;
 use crate::cmd::build_code::{self, CODE_CONFLICTS, CodeRequest};
-use crate::cmd::build_pictures::{self, PicturesRequest};
+use crate::cmd::build_pictures::{self, PicturesRequest, TagFlags};
 use crate::cmd::built::Built;
 use crate::cmd::field_spec::FieldSpec;
 use crate::cmd::flags::parse_levels;
@@ -62,6 +62,8 @@ pub struct BuildArgs {
     /// The folder of the model for pictures [default: the collection's, or efficientnet-lite0-minilm]
     #[arg(long, value_name = "DIR", env = "BIGRAIN_IMAGE_MODEL")]
     image_model: Option<PathBuf>,
+    #[command(flatten)]
+    tags: TagFlags,
     /// How vectors are compared: cosine, dot or l2 [default: cosine]
     #[arg(long)]
     metric: Option<Metric>,
@@ -143,7 +145,8 @@ pub fn run(args: &BuildArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
         let name = args.collection.as_deref().unwrap_or(pictures::DEFAULT_COLLECTION);
         let field = args.defaults(DEFAULT_FIELD);
         let model = args.image_model.as_deref();
-        let request = PicturesRequest { folder, name, field, model, json: args.json };
+        let (tags, json) = (&args.tags, args.json);
+        let request = PicturesRequest { folder, name, field, model, tags, json };
         return build_pictures::run(&request, session);
     }
     let (input, name) =

@@ -47,10 +47,10 @@ pub(super) fn run(
         (0..ASKED_WITH).map(|part| (2 * part + 1) * count / (2 * ASKED_WITH)).collect();
     places.dedup();
     let asked_with: Vec<_> =
-        places.into_iter().map(|place| found.files[place].path.clone()).collect();
+        places.into_iter().map(|place| found.files[place].source.clone()).collect();
     let engine = session.create_or_open(data)?;
     let collection = open_or_create(&engine, &model)?;
-    let (report, ended) = build_pictures::index(&collection, &model, found, session);
+    let (report, ended) = build_pictures::index(&collection, (&model, None), found, session);
     write_report(session, folder, &report)?;
     ended.context("build the demo (the same command goes on)")?;
 
@@ -66,12 +66,12 @@ pub(super) fn run(
         let heat = heat_maps(&model, question, &found.points)?;
         page.results(question, None, &found.points, &heat);
     }
-    for file in &asked_with {
+    for source in &asked_with {
         // One that cannot be read was listed above.
-        let Ok(vector) = model.encode_file(file, &session.cancel) else { continue };
+        let Ok(vector) = model.encode_source(source, &session.cancel) else { continue };
         let query = Query::new(vector).in_space(model.space());
         let found = collection.search(&query, &SearchParams::new(LIMIT)?)?;
-        page.results("Pictures like this one", Some(file), &found.points, &[]);
+        page.results("Pictures like this one", Some(source), &found.points, &[]);
     }
     fs::write(html, page.into_html()).with_context(|| format!("write {}", html.display()))?;
     Ok(writeln!(session.out, "\nThe pictures: {}", html.display())?)

@@ -3,11 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use bigrain_encoders::{CALIBRATION_TEXTS, LayerReport, QuantizeReport, Runtime, quantize_model};
+use bigrain_encoders::{
+    CALIBRATION_TEXTS, ImageModel, LayerReport, QuantizeReport, Runtime, quantize_model,
+};
 use clap::Args;
+use comfy_table::Table;
 use serde_json::{Value, json};
 
 use super::encode::lines;
+use super::quantize_clip;
 use crate::failure::Usage;
 use crate::session::Session;
 use crate::{human, table};
@@ -30,6 +34,9 @@ pub struct QuantizeArgs {
     /// texts of many kinds that are built in]
     #[arg(long, value_name = "FILE")]
     calibrate: Option<PathBuf>,
+    /// A folder of pictures like those to be encoded, for a CLIP or FILIP model; some dozens are looked at
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
     /// Write the result as JSON
     #[arg(long)]
     json: bool,
@@ -39,8 +46,8 @@ pub struct QuantizeArgs {
 ///
 /// # Errors
 ///
-/// When the model does not open, is quantised already or is no sentence encoder of the BERT family, a text is refused, or the new folder cannot be
-/// written.
+/// When the model does not open, is quantised already or is neither a sentence encoder of the BERT family nor
+/// CLIP or FILIP, a text or picture is refused, or the new folder cannot be written.
 pub fn run(args: &QuantizeArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let own = match &args.calibrate {
         Some(path) => Some(calibration_texts(path)?),
@@ -50,6 +57,23 @@ pub fn run(args: &QuantizeArgs, session: &mut Session<'_>) -> anyhow::Result<()>
         Some(own) => own.iter().map(String::as_str).collect(),
         None => CALIBRATION_TEXTS.to_vec(),
     };
+    match (&args.images, ImageModel::recognizes(&args.model)) {
+        (Some(images), true) => {
+            let folders = (&*args.model, &*args.out);
+            return quantize_clip::run(folders, (&texts[..], images.as_path()), args.json, session);
+        }
+        (Some(_), false) => {
+            let message =
+                format!("{} is no model for images: leave out --images", args.model.display());
+            return Err(Usage::new(message).into());
+        }
+        (None, true) => {
+            let message =
+                format!("{} is a model for images: name some with --images", args.model.display());
+            return Err(Usage::new(message).into());
+        }
+        (None, false) => {}
+    }
     let runtime = Runtime::new(session.threads)?;
     let report = quantize_model(&args.model, &args.out, &texts, &runtime)
         .with_context(|| format!("quantize {}", args.model.display()))?;
@@ -72,18 +96,8 @@ fn write_report(
     report: &QuantizeReport,
     out: &Path,
 ) -> anyhow::Result<()> {
-    let mut layers = table::plain(["layer", "exact inputs", "error"]);
-    for layer in &report.layers {
-        let error = format!("{:.2} %", layer.error * 100.0);
-        layers.add_row([name(layer), layer.exact_inputs.to_string(), error]);
-    }
-    table::align_right(&mut layers, &[1, 2]);
-    let size = format!(
-        "{} -> {} ({:.2} of it)",
-        human::bytes(report.bytes_before),
-        human::bytes(report.bytes_after),
-        human::ratio(report.bytes_after, report.bytes_before),
-    );
+    let layers = layers_table(&report.layers);
+    let size = weights_line(report.bytes_before, report.bytes_after);
     let cosine = format!(
         "mean {:.5}, smallest {:.5} ({} other texts)",
         report.mean_cosine, report.min_cosine, report.texts_compared,
@@ -104,6 +118,23 @@ fn write_report(
     Ok(())
 }
 
+/// The layers as a table.
+pub(super) fn layers_table(layers: &[LayerReport]) -> Table {
+    let mut table = table::plain(["layer", "exact inputs", "error"]);
+    for layer in layers {
+        let error = format!("{:.2} %", layer.error * 100.0);
+        table.add_row([name(layer), layer.exact_inputs.to_string(), error]);
+    }
+    table::align_right(&mut table, &[1, 2]);
+    table
+}
+
+/// One line on the size of the weights.
+pub(super) fn weights_line(before: u64, after: u64) -> String {
+    let share = human::ratio(after, before);
+    format!("{} -> {} ({share:.2} of it)", human::bytes(before), human::bytes(after))
+}
+
 /// The first layer, and how many more share its input.
 fn name(layer: &LayerReport) -> String {
     match &layer.names[..] {
@@ -113,11 +144,22 @@ fn name(layer: &LayerReport) -> String {
     }
 }
 
+/// The layers as JSON.
+pub(super) fn layers_json(layers: &[LayerReport]) -> Value {
+    let layer = |layer: &LayerReport| {
+        json!({
+            "names": layer.names,
+            "exact_inputs": layer.exact_inputs,
+            "error": layer.error,
+        })
+    };
+    layers.iter().map(layer).collect()
+}
+
 fn to_json(report: &QuantizeReport) -> Value {
-    let layer = |layer: &LayerReport| json!({ "names": layer.names, "exact_inputs": layer.exact_inputs, "error": layer.error });
     json!({
         "left_out": report.left_out,
-        "layers": report.layers.iter().map(layer).collect::<Vec<_>>(),
+        "layers": layers_json(&report.layers),
         "bytes_before": report.bytes_before,
         "bytes_after": report.bytes_after,
         "texts_observed": report.texts_observed,

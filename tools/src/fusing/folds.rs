@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 
 use anyhow::ensure;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+use crate::shuffle::shuffle;
 
 /// Where shuffling begins: the same queries are in the same folds every time.
 const SEED: u64 = 0x666f_6c64;
@@ -26,11 +26,8 @@ impl Folds {
         let count = count.get();
         ensure!(count >= 2, "expected at least 2 folds, got {count}");
         ensure!(queries >= count, "{queries} queries are too few for {count} folds");
-        let mut random = ChaCha8Rng::seed_from_u64(SEED);
         let mut of_query: Vec<usize> = (0..queries).map(|query| query % count).collect();
-        for at in (1..queries).rev() {
-            of_query.swap(at, (random.next_u64() % (at as u64 + 1)) as usize);
-        }
+        shuffle(&mut of_query, SEED);
         Ok(Self { of_query, count })
     }
 

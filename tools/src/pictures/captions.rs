@@ -14,6 +14,8 @@ const LISTS: [&str; 2] = ["captions.jsonl", "metadata.jsonl"];
 /// What their lines call the picture, and the caption.
 const FILE_KEYS: [&str; 4] = ["file_name", "file", "path", "image"];
 const CAPTION_KEYS: [&str; 3] = ["caption", "text", "description"];
+/// What img2dataset says of how a picture was fetched, which is not about the picture.
+pub(super) const FETCHING: [&str; 4] = ["key", "status", "error_message", "exif"];
 /// A caption is a sentence or some; more is not one.
 const MAX_BYTES: u64 = 64 << 10;
 
@@ -77,25 +79,42 @@ impl CaptionList {
                 payload: payload.clone(),
             };
         }
-        let (text, source) = match sidecar(path) {
+        let (said, payload) = json_sidecar(path).unwrap_or_default();
+        let (text, source) = match sidecar(path).or(said) {
             Some(text) => (text, CaptionSource::Sidecar),
             None => (words_of_name(path), CaptionSource::Name),
         };
-        Caption { text, source, payload: Payload::new() }
+        Caption { text, source, payload }
     }
 }
 
 /// The picture a line is of, its caption, and the rest; `None` where one of the first two is missing.
 fn split(mut row: Map<String, Value>) -> anyhow::Result<Option<(String, String, Payload)>> {
-    let mut take = |keys: &[&str]| {
-        let key = keys.iter().find(|key| row.get(**key).is_some_and(Value::is_string))?;
-        row.remove(*key)?.as_str().map(str::to_owned)
-    };
-    let (Some(name), Some(caption)) = (take(&FILE_KEYS), take(&CAPTION_KEYS)) else {
-        return Ok(None);
-    };
-    let payload = Payload::from_json(Value::Object(row).to_string().as_bytes())?;
+    let Some(name) = take(&mut row, &FILE_KEYS) else { return Ok(None) };
+    let (Some(caption), payload) = caption_of_json(row)? else { return Ok(None) };
     Ok(Some((name.trim_start_matches("./").to_owned(), caption, payload)))
+}
+
+/// The caption in what is known of a picture, if there is one, and the rest.
+pub(super) fn caption_of_json(
+    mut fields: Map<String, Value>,
+) -> anyhow::Result<(Option<String>, Payload)> {
+    let caption = take(&mut fields, &CAPTION_KEYS).filter(|text| !text.trim().is_empty());
+    Ok((caption, Payload::from_json(Value::Object(fields).to_string().as_bytes())?))
+}
+
+fn take(fields: &mut Map<String, Value>, keys: &[&str]) -> Option<String> {
+    let key = keys.iter().find(|key| fields.get(**key).is_some_and(Value::is_string))?;
+    fields.remove(*key)?.as_str().map(str::to_owned)
+}
+
+/// What the JSON file beside a picture says of it, as img2dataset writes them.
+fn json_sidecar(path: &Path) -> Option<(Option<String>, Payload)> {
+    let mut bytes = Vec::new();
+    File::open(path.with_extension("json")).ok()?.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
+    let Ok(Value::Object(mut fields)) = serde_json::from_slice(&bytes) else { return None };
+    FETCHING.iter().for_each(|field| drop(fields.remove(*field)));
+    caption_of_json(fields).ok()
 }
 
 /// The first line of the text file beside a picture: `a.txt` or `a.png.txt` beside `a.png`.
@@ -108,12 +127,16 @@ fn sidecar(path: &Path) -> Option<String> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).ok()?;
     let text = String::from_utf8_lossy(&bytes);
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
-    Some(line.to_owned())
+    first_line(&text)
+}
+
+/// The first line of a text that says something.
+pub(super) fn first_line(text: &str) -> Option<String> {
+    text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
 }
 
 /// The words of a file's name; the name itself, where it has no letters.
-fn words_of_name(path: &Path) -> String {
+pub(super) fn words_of_name(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let words: Vec<&str> =
         stem.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty()).collect();
@@ -151,6 +174,10 @@ mod tests {
         assert_eq!(caption("a/two.png").source, CaptionSource::Sidecar);
         assert_eq!(caption("a/red_fox-2.jpeg").text, "red fox");
         assert_eq!(caption("a/0001.png").text, "0001");
+        fs::write(path("a/7.json"), r#"{"caption": "A boat.", "url": "u", "key": "7"}"#).unwrap();
+        let seven = caption("a/7.jpg");
+        assert_eq!((&*seven.text, seven.source), ("A boat.", CaptionSource::Sidecar));
+        assert_eq!((seven.payload.text("url"), seven.payload.get("key")), (Some("u"), None));
     }
 
     #[test]

@@ -11,6 +11,8 @@ use bigrain_engine::Cancel;
 use ignore::WalkBuilder;
 
 use super::captions::{self, Caption, CaptionList};
+use super::source::PictureSource;
+use super::{shards, wit};
 
 /// Endings of files that should be pictures: what is wrong with one is said.
 const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "jpe", "webp", "gif", "bmp"];
@@ -24,14 +26,27 @@ const MAX_PATH_BYTES: usize = 480;
 pub struct PictureFile {
     /// Its path, from the folder, with `/` between names.
     pub name: String,
-    /// Its whole path.
-    pub path: PathBuf,
+    /// Where its bytes are.
+    pub source: PictureSource,
     /// What is said of it.
     pub caption: Caption,
-    /// Changes when the file does.
+    /// Changes when the file does, or the caption.
     pub version: String,
-    /// Its size when it was found.
-    pub bytes: u64,
+}
+
+impl PictureFile {
+    /// `version` changes when the bytes do.
+    pub(super) fn new(
+        name: String,
+        source: PictureSource,
+        caption: Caption,
+        version: &str,
+    ) -> Self {
+        // A new caption is a new version: the payload holds it.
+        let said = blake3::hash(caption.text.as_bytes()).to_hex();
+        let version = format!("{version}-{}", &said[..8]);
+        Self { name, source, caption, version }
+    }
 }
 
 /// What is in a folder.
@@ -47,13 +62,19 @@ pub struct PictureFiles {
 
 impl PictureFiles {
     /// Lists the pictures under `folder` (or the file itself), by what they hold: a picture under any
-    /// name is one. Hidden files, and those that `.gitignore` and its like name, are left out; links are
-    /// not followed.
+    /// name is one. Archives (`.tar`) are listed by what is in them, as WebDataset lays them out. Hidden files,
+    /// and those that `.gitignore` and its like name, are left out; links are not followed.
+    ///
+    /// A file that ends in `.tsv` is a table as WIT has it, which names pictures or holds them.
     ///
     /// # Errors
     ///
-    /// When the folder is not there, its list of captions has a bad line, or the walk is cancelled.
+    /// When the folder is not there, its list of captions has a bad line, a table is none of WIT, or the walk is
+    /// cancelled.
     pub fn list(folder: &Path, cancel: &Cancel) -> anyhow::Result<Self> {
+        if wit::is_table(folder) {
+            return wit::list(folder, cancel);
+        }
         let folder = folder.canonicalize().with_context(|| format!("open {}", folder.display()))?;
         let captions =
             if folder.is_dir() { CaptionList::read(&folder)? } else { CaptionList::default() };
@@ -78,26 +99,37 @@ impl PictureFiles {
         let inside = inside.map_or_else(|| path.file_name().map(Path::new), Some).unwrap_or(&path);
         let name = inside.to_string_lossy().replace('\\', "/");
         let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-        let should_be = ending.is_some_and(|ending| ENDINGS.contains(&&*ending));
+        if shards::is_shard(&path) {
+            shards::list(&name, &path, self);
+            return;
+        }
+        let should_be = ending.is_some_and(|ending| should_be_picture(&ending));
         let start = if captions::is_list(&path) { Ok(Vec::new()) } else { start_of(&path) };
         match start {
             Err(error) if should_be => self.skipped.push(format!("{name}: {error}")),
             Ok(start) if should_be || is_image(&start) => {
-                if name.len() > MAX_PATH_BYTES {
-                    let limit = MAX_PATH_BYTES;
-                    self.skipped.push(format!("{name}: its path is longer than {limit} bytes"));
-                    return;
-                }
-                let caption = captions.of(&name, &path);
-                let (bytes, modified) = size_and_time(&path);
-                // A new caption is a new version: the payload holds it.
-                let said = blake3::hash(caption.text.as_bytes()).to_hex();
-                let version = format!("{bytes}-{modified}-{}", &said[..8]);
-                self.files.push(PictureFile { name, path, caption, version, bytes });
+                let (caption, version) = (captions.of(&name, &path), size_and_time(&path));
+                let source = PictureSource::File(path);
+                self.push(PictureFile::new(name, source, caption, &version));
             }
             _ => self.others += 1,
         }
     }
+
+    /// Adds a picture, unless its path is too long.
+    pub(super) fn push(&mut self, file: PictureFile) {
+        if file.name.len() > MAX_PATH_BYTES {
+            let (name, limit) = (file.name, MAX_PATH_BYTES);
+            self.skipped.push(format!("{name}: its path is longer than {limit} bytes"));
+            return;
+        }
+        self.files.push(file);
+    }
+}
+
+/// Whether a file that ends so should be a picture.
+pub(super) fn should_be_picture(ending: &str) -> bool {
+    ENDINGS.contains(&ending)
 }
 
 fn start_of(path: &Path) -> std::io::Result<Vec<u8>> {
@@ -106,11 +138,11 @@ fn start_of(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(start)
 }
 
-/// Bytes of a file, and when it was written, in nanoseconds.
-fn size_and_time(path: &Path) -> (u64, u128) {
-    let Ok(metadata) = fs::metadata(path) else { return (0, 0) };
+/// Bytes of a file, and when it was written, in nanoseconds: what changes when the file does.
+pub(super) fn size_and_time(path: &Path) -> String {
+    let Ok(metadata) = fs::metadata(path) else { return String::new() };
     let time = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    (metadata.len(), time.unwrap_or_default().as_nanos())
+    format!("{}-{}", metadata.len(), time.unwrap_or_default().as_nanos())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::files::{PictureFile, PictureFiles};
 use super::model::PictureModel;
+use super::tags::Tagger;
 use crate::human;
 use crate::progress::Progress;
 use crate::stored_versions::stored_versions;
@@ -27,6 +28,8 @@ pub struct PictureIndex<'a> {
     pub collection: &'a Collection,
     /// What encodes them.
     pub model: &'a PictureModel,
+    /// What labels them.
+    pub tagger: Option<&'a Tagger>,
     /// Raised to stop after the batch in hand.
     pub cancel: &'a Cancel,
 }
@@ -78,7 +81,7 @@ impl PictureIndex<'_> {
             self.cancel.check()?;
             position += batch.len() as u64;
             let is_new = |file: &&PictureFile| {
-                stored.get(&file.name).is_none_or(|version| *version != file.version)
+                stored.get(&file.name).is_none_or(|version| *version != self.version(file))
             };
             let new: Vec<&PictureFile> = batch.iter().filter(is_new).collect();
             report.unchanged += (batch.len() - new.len()) as u64;
@@ -97,22 +100,27 @@ impl PictureIndex<'_> {
         Ok(())
     }
 
+    /// What is stored is replaced when this changes.
+    fn version(&self, file: &PictureFile) -> String {
+        let tags = self.tagger.map_or_else(String::new, |tagger| format!("-{}", tagger.version()));
+        format!("{}{tags}", file.version)
+    }
+
     /// Decodes, encodes and writes some pictures; returns the names of those that cannot be read.
     fn write(
         &self,
         files: &[&PictureFile],
         report: &mut PictureReport,
     ) -> anyhow::Result<Vec<String>> {
-        let paths: Vec<_> = files.iter().map(|file| &file.path).collect();
         let (mut unread, mut read, mut pixels) = (Vec::new(), Vec::new(), Vec::<Pixels>::new());
-        for (file, picture) in files.iter().zip(self.model.model().read_files(&paths)) {
+        for (file, picture) in files.iter().zip(self.model.read(files)) {
             match picture {
                 Ok(picture) => {
                     read.push((file, picture.size));
                     pixels.push(picture.pixels);
                 }
                 Err(error) => {
-                    report.skip(error.to_string());
+                    report.skip(format!("{error:#}"));
                     unread.push(file.name.clone());
                 }
             }
@@ -125,11 +133,16 @@ impl PictureIndex<'_> {
             let payload = file.caption.payload.clone();
             let payload = payload
                 .with("path", file.name.as_str())
-                .with("file", file.path.to_string_lossy().as_ref())
+                .with("folder", folder(&file.name))
                 .with("text", file.caption.text.as_str())
                 .with("width", size.width as u64)
                 .with("height", size.height as u64)
-                .with("version", file.version.as_str());
+                .with("version", self.version(file));
+            let payload = match self.tagger {
+                Some(tagger) => payload.with("tags", tagger.tags(vector)),
+                None => payload,
+            };
+            let payload = file.source.note_in(payload);
             let point = Point::new(point_id(&file.name)?, vector.to_vec());
             points.push(point.in_space(self.model.space()).with_payload(payload));
         }
@@ -139,6 +152,11 @@ impl PictureIndex<'_> {
         }
         Ok(unread)
     }
+}
+
+/// The folder a picture is in, from the one that was indexed.
+fn folder(name: &str) -> &str {
+    name.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 fn point_id(name: &str) -> anyhow::Result<PointId> {

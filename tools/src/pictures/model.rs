@@ -1,11 +1,14 @@
 //! The model for pictures, and which folder it is.
 
+use std::borrow::Borrow;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use bigrain_encoders::{EncodeOptions, ImageModel, Runtime};
+use bigrain_encoders::{EncodeOptions, ImageModel, PreparedImage, Runtime};
 use bigrain_engine::{Cancel, Collection, CollectionConfig, EmbeddingSpaceId};
 
+use super::files::PictureFile;
+use super::source::PictureSource;
 use crate::cmd::field_spec::FieldSpec;
 use crate::session::cache_dir;
 
@@ -103,13 +106,37 @@ impl PictureModel {
         &self.model
     }
 
+    /// Decodes and prepares pictures on all threads, in their order.
+    pub fn read(
+        &self,
+        files: &[impl Borrow<PictureFile> + Sync],
+    ) -> Vec<anyhow::Result<PreparedImage>> {
+        self.model.read_with(files, |file, decode| {
+            let file: &PictureFile = file.borrow();
+            file.source.decode(decode)
+        })
+    }
+
     /// Encodes one picture to search with.
     ///
     /// # Errors
     ///
     /// When the file cannot be read as a picture, or the caller gives up.
     pub fn encode_file(&self, path: &Path, cancel: &Cancel) -> anyhow::Result<Vec<f32>> {
-        let picture = self.model.read_file(path)?;
+        self.encode_source(&PictureSource::File(path.to_owned()), cancel)
+    }
+
+    /// As [`PictureModel::encode_file`] for a picture that may be a part of a file.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn encode_source(
+        &self,
+        source: &PictureSource,
+        cancel: &Cancel,
+    ) -> anyhow::Result<Vec<f32>> {
+        let picture = self.model.prepare(&source.decode(self.model.decode())?);
         let options = EncodeOptions { cancel: cancel.clone(), ..EncodeOptions::default() };
         let encoder = self.model.encoder();
         Ok(encoder.encode_images(&[picture.pixels], &options)?.into_data())

@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 use std::iter::repeat;
-use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bigrain_encoders::{DecodeOptions, RgbImage, decode_image_file};
+use bigrain_encoders::{DecodeOptions, RgbImage};
 use bigrain_engine::ScoredPoint;
+
+use super::source::PictureSource;
 
 /// The longer side of a picture on the page, in pixels.
 const THUMBNAIL: usize = 200;
@@ -28,8 +29,8 @@ pub struct Page {
 /// A picture on a page.
 #[derive(Clone, Copy, Debug)]
 pub struct PagePicture<'a> {
-    /// The file.
-    pub file: &'a Path,
+    /// Where it is.
+    pub source: &'a PictureSource,
     /// What is said of it.
     pub text: &'a str,
     /// A line below that.
@@ -49,12 +50,12 @@ impl Page {
     pub fn row<'p>(
         &mut self,
         heading: &str,
-        asked: Option<&Path>,
+        asked: Option<&PictureSource>,
         pictures: impl IntoIterator<Item = PagePicture<'p>>,
     ) {
         let _ = write!(self.body, "<h2>{}</h2>\n<div class=\"row\">\n", escape(heading));
-        if let Some(file) = asked {
-            self.picture(PagePicture { file, text: "asked with", note: "", heat: None });
+        if let Some(source) = asked {
+            self.picture(PagePicture { source, text: "asked with", note: "", heat: None });
         }
         for picture in pictures {
             self.picture(picture);
@@ -66,7 +67,7 @@ impl Page {
     pub fn results(
         &mut self,
         heading: &str,
-        asked: Option<&Path>,
+        asked: Option<&PictureSource>,
         points: &[ScoredPoint],
         heat: &[Option<Vec<u8>>],
     ) {
@@ -77,22 +78,25 @@ impl Page {
                 format!("{:.4} {path}", point.score)
             })
             .collect();
+        let sources: Vec<PictureSource> =
+            points.iter().map(|point| PictureSource::of(&point.payload)).collect();
         let heat = heat.iter().map(Option::as_deref).chain(repeat(None));
-        let pictures =
-            points.iter().zip(&notes).zip(heat).map(|((point, note), heat)| PagePicture {
-                file: Path::new(point.payload.text("file").unwrap_or_default()),
+        let pictures = points.iter().zip(&sources).zip(&notes).zip(heat).map(
+            |(((point, source), note), heat)| PagePicture {
+                source,
                 text: point.payload.text("text").unwrap_or_default(),
                 note,
                 heat,
-            });
+            },
+        );
         self.row(heading, asked, pictures);
     }
 
     fn picture(&mut self, picture: PagePicture<'_>) {
-        let shown = match thumbnail(picture.file, &self.decode) {
+        let shown = match thumbnail(picture.source, &self.decode) {
             Some(data) => format!("<img alt=\"\" src=\"data:image/jpeg;base64,{data}\">"),
             // It may have been moved since it was indexed.
-            None => format!("<em>{} cannot be shown</em>", escape(&picture.file.to_string_lossy())),
+            None => format!("<em>{} cannot be shown</em>", escape(&picture.source.to_string())),
         };
         let heat = picture.heat.map_or_else(String::new, |png| {
             format!("<img alt=\"\" src=\"data:image/png;base64,{}\">", STANDARD.encode(png))
@@ -116,9 +120,9 @@ impl Page {
     }
 }
 
-/// A small version of a picture, in base64; `None` if the file cannot be read.
-fn thumbnail(file: &Path, decode: &DecodeOptions) -> Option<String> {
-    let image: RgbImage = decode_image_file(file, decode).ok()?;
+/// A small version of a picture, in base64; `None` if it cannot be read.
+fn thumbnail(source: &PictureSource, decode: &DecodeOptions) -> Option<String> {
+    let image: RgbImage = source.decode(decode).ok()?;
     Some(STANDARD.encode(image.thumbnail(THUMBNAIL).to_jpeg()?))
 }
 
@@ -149,15 +153,16 @@ mod tests {
         let image = RgbImage::new(400, 100, [9, 9, 200].repeat(40_000)).unwrap();
         std::fs::write(&file, image.to_jpeg().unwrap()).unwrap();
         let mut page = Page::new("a & b", DecodeOptions::default());
-        let gone = folder.path().join("gone.jpg");
+        let gone = PictureSource::File(folder.path().join("gone.jpg"));
+        let file = PictureSource::File(file);
         let pictures = [
             PagePicture {
-                file: &file,
+                source: &file,
                 text: "<script>\"x\"</script>",
                 note: "0.5",
                 heat: Some(b"png"),
             },
-            PagePicture { file: &gone, text: "", note: "", heat: None },
+            PagePicture { source: &gone, text: "", note: "", heat: None },
         ];
         page.row("it's", Some(&file), pictures);
         let html = page.into_html();

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use crate::desk::Desk;
 
-fn test_data(name: &str) -> PathBuf {
+pub fn test_data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../encoders/tests/data").join(name)
 }
 
 /// A desk with nine pictures, of which two have captions, and a file that only says it is one.
-fn desk_with_pictures() -> (Desk, String) {
+pub fn desk_with_pictures() -> (Desk, String) {
     let desk = Desk::new();
     fs::create_dir(desk.path("in")).unwrap();
     for entry in fs::read_dir(test_data("preprocess-small")).unwrap() {

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use bigrain_encoders::{EncodeOptions, ImageModel};
+use bigrain_encoders::EncodeOptions;
 use clap::Args;
 use serde::Serialize;
 
@@ -73,7 +73,7 @@ pub(super) fn run(args: &PictureArgs, json: bool, session: &mut Session<'_>) -> 
     let model = PictureModel::open_or_default(args.image_model.as_deref(), session.threads)?;
     let mut found = PictureFiles::list(folder, &session.cancel)?;
     found.files.retain(|file| !args.leave_out.iter().any(|part| file.name.contains(part)));
-    let pairs = Pairs::encode(&found, model.model(), session)?;
+    let pairs = Pairs::encode(&found, &model, session)?;
     if pairs.captions.is_empty() {
         bail!("{}: no picture with a caption", folder.display());
     }
@@ -106,7 +106,7 @@ pub(super) fn run(args: &PictureArgs, json: bool, session: &mut Session<'_>) -> 
 impl Pairs {
     fn encode(
         found: &PictureFiles,
-        model: &ImageModel,
+        model: &PictureModel,
         session: &Session<'_>,
     ) -> anyhow::Result<Self> {
         let options = EncodeOptions { cancel: session.cancel.clone(), ..EncodeOptions::default() };
@@ -120,27 +120,26 @@ impl Pairs {
         };
         let mut progress = Progress::counting("eval", "pictures", captioned.len() as u64);
         for batch in captioned.chunks(BATCH) {
-            let paths: Vec<_> = batch.iter().map(|file| &file.path).collect();
             let mut pixels = Vec::new();
-            for (file, read) in batch.iter().zip(model.read_files(&paths)) {
+            for (file, read) in batch.iter().zip(model.read(batch)) {
                 match read {
                     Ok(picture) => {
                         pixels.push(picture.pixels);
                         pairs.captions.push(file.caption.text.clone());
                     }
                     Err(error) => {
-                        session.note(&format!("skipped {error}"));
+                        session.note(&format!("skipped {error:#}"));
                         pairs.left_out += 1;
                     }
                 }
             }
-            let images = model.encoder().encode_images(&pixels, &options)?;
+            let images = model.model().encoder().encode_images(&pixels, &options)?;
             pairs.images.extend(images.iter().map(<[f32]>::to_vec));
             progress.advance(batch.len() as u64, pairs.images.len() as u64);
         }
         progress.finish();
         let texts: Vec<&str> = pairs.captions.iter().map(String::as_str).collect();
-        let texts = model.encoder().encode_texts(&texts, &options)?;
+        let texts = model.model().encoder().encode_texts(&texts, &options)?;
         pairs.texts.extend(texts.iter().map(<[f32]>::to_vec));
         Ok(pairs)
     }

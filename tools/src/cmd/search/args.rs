@@ -19,7 +19,7 @@ use crate::cmd::hybrid_flags::{HybridFlags, Way};
 use crate::cmd::rerank_flags::RerankFlags;
 use crate::code;
 use crate::failure::Usage;
-use crate::pictures::{Page, PictureModel, heat_maps};
+use crate::pictures::{Page, PictureModel, PictureSource, heat_maps};
 use crate::session::{Session, find_collection, open_collection};
 use crate::{hits, human};
 
@@ -219,7 +219,8 @@ impl SearchArgs {
             (Some(model), Some(text)) => heat_maps(model, text, &found.points)?,
             _ => Vec::new(),
         };
-        page.results(heading, self.image.as_deref(), &found.points, &heat);
+        let asked = self.image.clone().map(PictureSource::File);
+        page.results(heading, asked.as_ref(), &found.points, &heat);
         fs::write(path, page.into_html()).with_context(|| format!("write {}", path.display()))
     }
 
