@@ -21,8 +21,11 @@ use crate::{Error, Result};
 /// The lists of a memtable, at most: so many that one is a few blocks of a chunk of rows.
 const MAX_LISTS: usize = 128;
 
-/// A segment of fewer lists guides nobody.
-const MIN_LISTS: usize = 32;
+/// A segment of fewer lists guides nobody ...
+const MIN_LISTS: u32 = 32;
+
+/// ... and one of fewer rows says little about where others lie.
+const MIN_ROWS: u64 = 4096;
 
 /// The share of a memtable's rows that every search looks through.
 const LEAST_SHARE: f64 = 1.0 / 32.0;
@@ -47,21 +50,19 @@ pub(crate) struct Guide {
 }
 
 impl Guide {
-    /// Takes centroids from a segment; nothing if it has too few.
+    /// Whether a segment can be a guide.
+    pub fn can_be(files: &FieldFiles) -> bool {
+        files.rows() >= MIN_ROWS && files.lists.lists() >= MIN_LISTS
+    }
+
+    /// Takes centroids from a segment.
     ///
     /// # Errors
     ///
     /// `Corruption` when they cannot be read.
-    pub fn of_segment(
-        field: &Field,
-        source: SegmentId,
-        files: &FieldFiles,
-    ) -> Result<Option<Self>> {
+    pub fn of_segment(field: &Field, source: SegmentId, files: &FieldFiles) -> Result<Self> {
         let lists = files.lists.resident()?;
         let source_lists = lists.layout.len();
-        if source_lists < MIN_LISTS {
-            return Ok(None);
-        }
         let centroids = files.lists.centroids(&lists, Nearness::Distance)?;
         let dims = field.binarizer.layout().dims();
         let count = source_lists.min(MAX_LISTS);
@@ -70,7 +71,7 @@ impl Guide {
         let picked = picked.flat_map(|list| &centroids.vectors[list * dims..][..dims]);
         let vectors = picked.copied().collect();
         let calibration = lists.calibration.clone();
-        Self::new(field, source, vectors, (calibration, source_lists as u32)).map(Some)
+        Self::new(field, source, vectors, (calibration, source_lists as u32))
     }
 
     /// Takes rotated centroids, and what their segment of so many lists needs.

@@ -173,9 +173,9 @@ fn sparse(id: u64, version: u64) -> SparseVector {
     SparseVector::new(dimensions.into_iter().collect(), values).expect("distinct, finite")
 }
 
-/// Two versions may have one, but not two of the same run.
+/// Two versions may have one, as two of 2^31 drawn numbers may be equal.
 fn version_dimension(version: u64) -> u32 {
-    1 << 31 | (version % (1 << 31)) as u32
+    1 << 31 | Random::new(version).below(1 << 31) as u32
 }
 
 fn vector(id: u64, version: u64) -> Vec<f32> {

@@ -1,6 +1,6 @@
 //! What a power cut leaves of a folder.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -35,7 +35,7 @@ pub enum Survival {
     Nothing,
     /// Names and writes up to some point of each folder and file; the write there is torn.
     Prefixes,
-    /// Names up to some point of each folder, and any sectors of what was written.
+    /// Names up to some point of each folder, and of each sector that was written what it was at some time.
     Sectors,
 }
 
@@ -215,8 +215,18 @@ impl Contents {
             Survival::Sectors => {
                 // Some cuts lose nearly everything, some hardly anything.
                 let odds = random.below(101);
+                // A sector is written as a whole, with all it was given before: what the disk holds of it
+                // is what it was at one time.
+                let mut stale = HashSet::new();
                 for change in &self.unsynced {
-                    change.apply_sectors(&mut bytes, |_| random.below(100) < odds);
+                    change.apply_sectors(&mut bytes, |part| {
+                        let sector = part.start / SECTOR_BYTES;
+                        let kept = random.below(100) < odds && !stale.contains(&sector);
+                        if !kept && !part.is_empty() {
+                            stale.insert(sector);
+                        }
+                        kept
+                    });
                 }
             }
         }
@@ -321,5 +331,24 @@ mod tests {
         let hole = |torn: &[u8]| torn.len() > 1024 && torn[700..1024] == [0; 324];
         let torn = |seed| left(&events, Survival::Sectors, seed).unwrap();
         assert!((0..50).any(|seed| hole(&torn(seed))), "a later sector may be there alone");
+    }
+
+    #[test]
+    fn a_sector_is_what_it_was_at_one_time() {
+        let more = |offset, bytes| Event::Write { file: 1, offset, bytes };
+        let synced = [&WRITES[..], &[Event::SyncFolder { name: "/f" }]].concat();
+        let events = [&synced[..], &[more(700, &[2; 100]), more(800, &[3; 100])]].concat();
+        let mut lengths: Vec<usize> = Vec::new();
+        for seed in 0..50 {
+            let torn = left(&events, Survival::Sectors, seed).unwrap();
+            assert!(
+                torn.len() < 800 || torn[700..800] == [2; 100],
+                "what came before is there too"
+            );
+            lengths.push(torn.len());
+        }
+        lengths.sort_unstable();
+        lengths.dedup();
+        assert_eq!(lengths, [700, 800, 900]);
     }
 }

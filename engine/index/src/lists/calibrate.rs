@@ -19,9 +19,6 @@ use crate::{Candidate, Candidates, IndexError};
 /// Rows taken as queries, at most.
 const QUERIES: usize = 512;
 
-/// ... and one row in so many: a small segment is soon merged, and is not worth more.
-const ROWS_PER_QUERY: usize = 32;
-
 /// Fewer rows than this say nothing.
 const MIN_ROWS: usize = 256;
 
@@ -57,6 +54,9 @@ const READ_AHEAD: usize = 4096;
 /// Bytes of a candidate that is read with others: what is wanted of it, how similar it is, and that as it is
 /// remembered.
 const READ_BYTES: usize = 64;
+
+/// Candidates for each result that a query is measured for, at most.
+const CANDIDATES: usize = 100;
 
 /// What a search costs, in nanoseconds. Only ratios matter, and they are fixed, because a build must
 /// not depend on a clock.
@@ -101,6 +101,8 @@ struct RowQuery<'a> {
     offset: u32,
     vector: Cow<'a, [f32]>,
     code: QueryCode,
+    /// What the widest case that will be measured leaves to be verified, best bound first.
+    candidates: Vec<Candidate>,
     /// Similarities of the rows that were read for it.
     read: HashMap<u32, f32>,
 }
@@ -111,6 +113,18 @@ struct Case {
     limit: usize,
     lists: usize,
     epsilon: f32,
+}
+
+impl Case {
+    /// Returns the case of which each of some cases is a part.
+    fn around(cases: &[Self]) -> Self {
+        let narrowest = Self { limit: 1, lists: 1, epsilon: 0.0 };
+        cases.iter().fold(narrowest, |widest, case| Self {
+            limit: widest.limit.max(case.limit),
+            lists: widest.lists.max(case.lists),
+            epsilon: widest.epsilon.max(case.epsilon),
+        })
+    }
 }
 
 /// What a case finds for some probes.
@@ -124,15 +138,21 @@ struct Tally {
 
 /// Returns how many queries can have their candidates read together within so many bytes.
 pub(crate) fn together(bytes: usize) -> usize {
-    (bytes / (READ_AHEAD * READ_BYTES)).clamp(1, TOGETHER)
+    (bytes / query_bytes(usize::MAX)).clamp(1, TOGETHER)
+}
+
+/// Returns the bytes of a query in a segment of so many rows: its candidates, and those that are read.
+fn query_bytes(rows: usize) -> usize {
+    let candidates = (LIMITS[LIMITS.len() - 1] * CANDIDATES).min(rows) * size_of::<Candidate>();
+    candidates + READ_AHEAD.min(rows) * READ_BYTES
 }
 
 /// Returns the bytes of the probes of a segment of so many rows and lists, where so many are measured together.
 pub(crate) fn probe_bytes(rows: usize, lists: usize, together: usize) -> u64 {
     let of_lists = lists * size_of::<u32>();
     let of_neighbours = LIMITS[LIMITS.len() - 1] * size_of::<(f32, u32)>();
-    let read_ahead = together * READ_AHEAD.min(rows) * READ_BYTES;
-    (QUERIES * (of_lists + of_neighbours + size_of::<Probe>()) + read_ahead) as u64
+    let of_queries = together * query_bytes(rows);
+    (QUERIES * (of_lists + of_neighbours + size_of::<Probe>()) + of_queries) as u64
 }
 
 impl Measured<'_> {
@@ -142,10 +162,11 @@ impl Measured<'_> {
             return Ok(Calibration::default());
         }
         let mut probes = Vec::new();
+        let truth = self.truth();
         for offsets in self.pick(seed).chunks(self.together) {
-            let queries = self.queries(offsets)?;
+            let queries = self.queries(offsets, truth)?;
             let found: Result<Vec<Probe>, IndexError> =
-                queries.par_iter().map(|query| self.probe(query)).collect();
+                queries.par_iter().map(|query| self.probe(query, truth.limit)).collect();
             probes.extend(found?);
         }
         let limits: Vec<usize> =
@@ -177,16 +198,15 @@ impl Measured<'_> {
         if from.len() < MIN_ROWS {
             from = all.collect();
         }
-        let few = (self.order.len() / ROWS_PER_QUERY).max(MIN_ROWS / 2);
         let readable = (ROUNDS * self.together).max(FEWEST_QUERIES);
-        let count = readable.min(few).min(from.len() / 2);
+        let count = readable.min(from.len() / 2);
         let picked = pick(from.len(), count, &mut ChaCha8Rng::seed_from_u64(seed));
         picked.into_iter().map(|at| from[at]).collect()
     }
 
-    fn probe(&self, query: &RowQuery<'_>) -> Result<Probe, IndexError> {
+    fn probe(&self, query: &RowQuery<'_>, limit: usize) -> Result<Probe, IndexError> {
         let ranks = self.ranks(&query.code);
-        let neighbours = self.find(query, self.truth())?.0;
+        let neighbours = self.verified(query, &query.candidates, limit)?.0;
         Ok(Probe { offset: query.offset, neighbours, ranks })
     }
 
@@ -196,10 +216,10 @@ impl Measured<'_> {
         Case { limit: LIMITS[LIMITS.len() - 1], lists, epsilon: TRUTH_EPSILON }
     }
 
-    /// Returns rows as queries, without those that cannot be one, and with what it takes to find their neighbours read.
-    fn queries(&self, offsets: &[u32]) -> Result<Vec<RowQuery<'_>>, IndexError> {
+    /// Returns rows as queries, without those that cannot be one, and with what it takes to verify the widest case read.
+    fn queries(&self, offsets: &[u32], widest: Case) -> Result<Vec<RowQuery<'_>>, IndexError> {
         let queries: Result<Vec<Option<RowQuery<'_>>>, IndexError> =
-            offsets.par_iter().map(|&offset| self.query(offset)).collect();
+            offsets.par_iter().map(|&offset| self.query(offset, widest)).collect();
         let mut queries: Vec<RowQuery<'_>> = queries?.into_iter().flatten().collect();
         self.read_ahead(&mut queries)?;
         Ok(queries)
@@ -207,13 +227,12 @@ impl Measured<'_> {
 
     /// Reads the candidates of some queries, row after row, and remembers how similar they are.
     fn read_ahead(&self, queries: &mut [RowQuery<'_>]) -> Result<(), IndexError> {
-        let candidates = |(at, query): (usize, &RowQuery<'_>)| {
-            let candidates = self.candidates(query, self.truth()).into_iter().take(READ_AHEAD);
-            let row = |candidate: &Candidate| self.order[candidate.offset as usize];
-            candidates.map(|candidate| (row(&candidate), candidate.offset, at)).collect::<Vec<_>>()
-        };
-        let mut wanted: Vec<(u32, u32, usize)> =
-            queries.par_iter().enumerate().flat_map_iter(candidates).collect();
+        let mut wanted: Vec<(u32, u32, usize)> = Vec::new();
+        for (at, query) in queries.iter().enumerate() {
+            let offsets =
+                query.candidates.iter().take(READ_AHEAD).map(|candidate| candidate.offset);
+            wanted.extend(offsets.map(|offset| (self.order[offset as usize], offset, at)));
+        }
         wanted.par_sort_unstable();
         let of_row = |wanted: &[(u32, u32, usize)]| {
             let row = self.rows.row(wanted[0].0 as usize)?;
@@ -232,10 +251,13 @@ impl Measured<'_> {
     }
 
     /// Returns a row as a query; nothing for one that cannot be a query.
-    fn query(&self, offset: u32) -> Result<Option<RowQuery<'_>>, IndexError> {
+    fn query(&self, offset: u32, widest: Case) -> Result<Option<RowQuery<'_>>, IndexError> {
         let vector = self.row(offset)?;
         let code = self.binarizer.prepare_query(&vector, QueryWidth::DEFAULT).ok();
-        Ok(code.map(|code| RowQuery { offset, vector, code, read: HashMap::new() }))
+        Ok(code.map(|code| {
+            let candidates = self.candidates((&code, offset), widest);
+            RowQuery { offset, vector, code, candidates, read: HashMap::new() }
+        }))
     }
 
     /// Returns for each list how many are nearer to a query.
@@ -252,9 +274,19 @@ impl Measured<'_> {
     /// Searches for a row's neighbours; returns them as [`Probe`] does, with the number of rows
     /// verified.
     fn find(&self, query: &RowQuery<'_>, case: Case) -> Result<(Vec<(f32, u32)>, u64), IndexError> {
-        let candidates = self.candidates(query, case);
+        let candidates = self.candidates((&query.code, query.offset), case);
+        self.verified(query, &candidates, case.limit)
+    }
+
+    /// Verifies candidates; returns what [`Measured::find`] does.
+    fn verified(
+        &self,
+        query: &RowQuery<'_>,
+        candidates: &[Candidate],
+        limit: usize,
+    ) -> Result<(Vec<(f32, u32)>, u64), IndexError> {
         let metric = self.binarizer.metric();
-        let verified = verify(&candidates, case.limit, |candidate| {
+        let verified = verify(candidates, limit, |candidate| {
             if let Some(&similarity) = query.read.get(&candidate.offset) {
                 return Ok(similarity);
             }
@@ -265,18 +297,21 @@ impl Measured<'_> {
         Ok((verified.best.iter().map(found).collect(), verified.rows))
     }
 
-    /// Returns what the codes of a case leave to be verified, best bound first.
+    /// Returns what the codes of a case leave to be verified for a row taken as a query, best bound first.
     fn candidates(
         &self,
-        query: &RowQuery<'_>,
+        (code, row): (&QueryCode, u32),
         Case { limit, lists, epsilon }: Case,
     ) -> Vec<Candidate> {
-        let itself = |offset| offset == query.offset;
-        let mut candidates = Candidates::new(limit, limit.max(100) * 100);
-        let mut scan = ListScan::new(&query.code);
+        let itself = |offset| offset == row;
+        let mut candidates =
+            Candidates::new(limit, limit.max(LIMITS[LIMITS.len() - 1]) * CANDIDATES);
+        let mut scan = ListScan::new(code);
         let reach = Reach { probes: lists, epsilon: Epsilon { sign: epsilon, full: epsilon } };
-        self.ivf.search(&query.code, &mut scan, reach, itself, &mut candidates);
-        candidates.into_sorted()
+        self.ivf.search(code, &mut scan, reach, itself, &mut candidates);
+        let mut candidates = candidates.into_sorted();
+        candidates.shrink_to_fit();
+        candidates
     }
 
     fn efforts(&self, limit: usize, by_lists: &[ByLists], by_epsilon: &[ByEpsilon]) -> Vec<Effort> {
@@ -330,10 +365,11 @@ impl Measured<'_> {
         cases: &[Case],
     ) -> Result<Vec<ByEpsilon>, IndexError> {
         let mut tallies = vec![Tally::default(); cases.len()];
+        let widest = Case::around(cases);
         for probes in probes.chunks(self.together) {
             let offsets: Vec<u32> = probes.iter().map(|probe| probe.offset).collect();
             // Each was a query before, so that each is one now.
-            let queries = self.queries(&offsets)?;
+            let queries = self.queries(&offsets, widest)?;
             let of_probes: Result<Vec<Vec<Tally>>, IndexError> = { queries.par_iter() }
                 .zip(probes)
                 .map(|(query, probe)| self.tally(query, probe, cases))

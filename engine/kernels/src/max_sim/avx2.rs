@@ -1,12 +1,13 @@
 //! AVX2: tiles of four tokens of the query by two, eight numbers a register, so that all of a tile's sums
 //! stay in registers; its products fill one.
 
-#![allow(unsafe_code, reason = "loads and stores of std::arch take pointers")]
+#![allow(unsafe_code, reason = "stores of std::arch take pointers")]
 
 use std::arch::x86_64::*;
 
 use super::{TILE_QUERIES, padded, raise, rows};
 use crate::float::x86_64::load_256;
+use crate::rows::avx2::widen_halves;
 
 const TILE_TOKENS: usize = 2;
 
@@ -37,12 +38,12 @@ fn products(queries: [&[f32]; 4], tokens: [&[u16]; 2]) -> __m256 {
     let mut sums = [[_mm256_setzero_ps(); 2]; 4];
     let queries = q0.iter().zip(q1).zip(q2).zip(q3);
     for ((((q0, q1), q2), q3), (t0, t1)) in queries.zip(t0.iter().zip(t1)) {
-        let tokens = [widen(t0), widen(t1)];
+        let tokens = [widen_halves(t0), widen_halves(t1)];
         add(&mut sums, [load_256(q0), load_256(q1), load_256(q2), load_256(q3)], tokens);
     }
     if !q0_tail.is_empty() {
         let load = |tail| load_256(&padded(tail));
-        let tokens = [widen(&padded(t0_tail)), widen(&padded(t1_tail))];
+        let tokens = [widen_halves(&padded(t0_tail)), widen_halves(&padded(t1_tail))];
         add(&mut sums, [load(q0_tail), load(q1_tail), load(q2_tail), load(q3_tail)], tokens);
     }
     let [[a, b], [c, d], [e, f], [g, h]] = sums;
@@ -72,11 +73,4 @@ fn quarters([a, b, c, d]: [__m256; 4]) -> __m256 {
     let (ab, cd) = (_mm256_castps_pd(ab), _mm256_castps_pd(cd));
     let (low, high) = (_mm256_unpacklo_pd(ab, cd), _mm256_unpackhi_pd(ab, cd));
     _mm256_add_ps(_mm256_castpd_ps(low), _mm256_castpd_ps(high))
-}
-
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn widen(values: &[u16; 8]) -> __m256 {
-    // SAFETY: the array is 16 readable bytes; no alignment is asked for.
-    _mm256_cvtph_ps(unsafe { _mm_loadu_si128(values.as_ptr().cast()) })
 }

@@ -1,10 +1,11 @@
 //! AVX-512: tiles of four by four, sixteen numbers a register; a tile's products fill one.
 
-#![allow(unsafe_code, reason = "loads and stores of std::arch take pointers")]
+#![allow(unsafe_code, reason = "stores of std::arch take pointers")]
 
 use std::arch::x86_64::*;
 
 use super::{TILE_QUERIES, padded, raise, rows};
+use crate::rows::avx512::{load, widen_halves};
 
 const TILE_TOKENS: usize = 4;
 
@@ -37,12 +38,12 @@ fn products(queries: [&[f32]; 4], tokens: [&[u16]; 4]) -> __m512 {
     let queries = q0.iter().zip(q1).zip(q2).zip(q3);
     let tokens = t0.iter().zip(t1).zip(t2).zip(t3);
     for ((((q0, q1), q2), q3), (((t0, t1), t2), t3)) in queries.zip(tokens) {
-        let tokens = [widen(t0), widen(t1), widen(t2), widen(t3)];
+        let tokens = [widen_halves(t0), widen_halves(t1), widen_halves(t2), widen_halves(t3)];
         add(&mut sums, [load(q0), load(q1), load(q2), load(q3)], tokens);
     }
     if !q0_tail.is_empty() {
         let load = |tail| load(&padded(tail));
-        let widen = |tail| widen(&padded(tail));
+        let widen = |tail| widen_halves(&padded(tail));
         let tokens = [widen(t0_tail), widen(t1_tail), widen(t2_tail), widen(t3_tail)];
         add(&mut sums, [load(q0_tail), load(q1_tail), load(q2_tail), load(q3_tail)], tokens);
     }
@@ -82,18 +83,4 @@ fn halves(a: __m512, b: __m512) -> __m512 {
         _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b),
         _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b),
     )
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx2")]
-fn load(values: &[f32; 16]) -> __m512 {
-    // SAFETY: the array is 64 readable bytes; no alignment is asked for.
-    unsafe { _mm512_loadu_ps(values.as_ptr()) }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx2")]
-fn widen(values: &[u16; 16]) -> __m512 {
-    // SAFETY: the array is 32 readable bytes; no alignment is asked for.
-    _mm512_cvtph_ps(unsafe { _mm256_loadu_si256(values.as_ptr().cast()) })
 }

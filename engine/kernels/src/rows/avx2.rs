@@ -55,7 +55,7 @@ fn add_term<const TERM: Term>(sum: __m256, q: __m256, r: __m256, scale: __m256) 
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn widen_halves(values: &[u16; 8]) -> __m256 {
+pub(crate) fn widen_halves(values: &[u16; 8]) -> __m256 {
     // SAFETY: the array is 16 readable bytes; no alignment is asked for.
     _mm256_cvtph_ps(unsafe { _mm_loadu_si128(values.as_ptr().cast()) })
 }

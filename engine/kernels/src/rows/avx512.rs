@@ -56,14 +56,14 @@ fn add_term<const TERM: Term>(sum: __m512, q: __m512, r: __m512, scale: __m512) 
 
 #[inline]
 #[target_feature(enable = "avx512f,avx2")]
-fn load(values: &[f32; 16]) -> __m512 {
+pub(crate) fn load(values: &[f32; 16]) -> __m512 {
     // SAFETY: the array is 64 readable bytes; no alignment is asked for.
     unsafe { _mm512_loadu_ps(values.as_ptr()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx2")]
-fn widen_halves(values: &[u16; 16]) -> __m512 {
+pub(crate) fn widen_halves(values: &[u16; 16]) -> __m512 {
     // SAFETY: the array is 32 readable bytes; no alignment is asked for.
     _mm512_cvtph_ps(unsafe { _mm256_loadu_si256(values.as_ptr().cast()) })
 }

@@ -17,11 +17,12 @@ use bigrain_types::{Filter, Metric, PointId, SearchParams, SeqNo};
 use super::{VectorSearch, refuse_diversity};
 use crate::collection::Collection;
 use crate::collection::handle::Shared;
-use crate::field::Field;
+use crate::field::{Field, Fields};
 use crate::recommend_query::MAX_EXAMPLES;
 use crate::scroll::PointParts;
 use crate::{
     Error, ErrorKind, Example, Query, RecommendQuery, RecommendStrategy, Result, SearchOutput,
+    StoredPoint,
 };
 use best_score::{BestScore, Scored};
 
@@ -141,20 +142,10 @@ impl Scored for Examples<'_> {
 
 /// Returns the vectors of examples, points first.
 fn vectors(shared: &Shared, field: &Field, examples: &[Example]) -> Result<Option<Vec<Vec<f32>>>> {
-    let ids: Vec<PointId> = ids(examples).collect();
-    let parts = PointParts { vectors: true, payload: false };
-    let Some(points) = shared.moment().points(&ids, parts)? else { return Ok(None) };
-    let mut vectors = Vec::with_capacity(examples.len());
-    for (id, point) in ids.iter().zip(points) {
-        let point = point.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, format!("example {id} does not exist"))
-        })?;
-        let vector = point.vector(&field.name).ok_or_else(|| {
-            let reason = format!("example {id} has no vector in field {:?}", field.name);
-            Error::new(ErrorKind::FailedPrecondition, reason)
-        })?;
-        vectors.push(vector.to_vec());
-    }
+    let vector = |point: &StoredPoint| point.vector(&field.name).map(<[f32]>::to_vec);
+    let Some(mut vectors) = of_points(shared, &field.name, examples, vector)? else {
+        return Ok(None);
+    };
     for example in examples {
         if let Example::Vector(vector) = example {
             field.check_query(vector, None)?;
@@ -164,6 +155,36 @@ fn vectors(shared: &Shared, field: &Field, examples: &[Example]) -> Result<Optio
         }
     }
     Ok(Some(vectors))
+}
+
+/// Returns what `part` finds in the examples that are points, in their order; nothing when a flush or merge is
+/// between its commit and its publication.
+fn of_points<T>(
+    shared: &Shared,
+    field: &str,
+    examples: &[Example],
+    part: impl Fn(&StoredPoint) -> Option<T>,
+) -> Result<Option<Vec<T>>> {
+    let ids: Vec<PointId> = ids(examples).collect();
+    let parts = PointParts { vectors: true, payload: false };
+    let Some(points) = shared.moment().points(&ids, parts)? else { return Ok(None) };
+    let of_point = |(id, point): (&PointId, Option<StoredPoint>)| {
+        let point = point.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("example {id} does not exist"))
+        })?;
+        part(&point).ok_or_else(|| {
+            let reason = format!("example {id} has no vector in field {field:?}");
+            Error::new(ErrorKind::FailedPrecondition, reason)
+        })
+    };
+    ids.iter().zip(points).map(of_point).collect::<Result<_>>().map(Some)
+}
+
+/// Returns the name that a query has for its field, if that need not be a dense one; it has none where the
+/// collection has no dense field.
+fn name_of_field<'q>(fields: &Fields, query: &'q RecommendQuery) -> Option<Option<&'q str>> {
+    let name = query.field.as_deref();
+    (name.is_some() || fields.iter().next().is_none()).then_some(name)
 }
 
 /// Returns a filter for all points but those that are examples, if they match the query's.

@@ -10,20 +10,14 @@ use bigrain_types::{Filter, HalfTokens, Metric, MultiVector, PointId, SearchPara
 
 use super::super::MultiVectorSearch;
 use super::best_score::{BestScore, Scored};
-use super::{among_others, ids};
+use super::{among_others, ids, name_of_field, of_points};
 use crate::collection::handle::Shared;
 use crate::field::{Fields, MultiField};
-use crate::scroll::PointParts;
-use crate::{
-    Error, ErrorKind, Example, MultiQuery, RecommendQuery, RecommendStrategy, Result, SearchOutput,
-};
+use crate::{Error, Example, MultiQuery, RecommendQuery, RecommendStrategy, Result, SearchOutput};
 
 /// Returns the multi-vector field of a query; nothing where its field is of another kind, or unknown.
 pub(super) fn field_of(fields: &Fields, query: &RecommendQuery) -> Option<Arc<MultiField>> {
-    let name = query.field.as_deref();
-    let is_asked = name.is_some() || fields.iter().next().is_none();
-    let field = is_asked.then(|| fields.named_multi(name).ok()).flatten();
-    field.map(Arc::clone)
+    fields.named_multi(name_of_field(fields, query)?).ok().map(Arc::clone)
 }
 
 /// Searches once; nothing when a flush or merge is between its commit and its publication, or a result
@@ -105,27 +99,15 @@ fn vectors(
     field: &MultiField,
     examples: &[Example],
 ) -> Result<Option<Vec<MultiVector>>> {
-    let ids: Vec<PointId> = ids(examples).collect();
-    if ids.len() < examples.len() {
+    if ids(examples).count() < examples.len() {
         let reason = format!("field {:?} has multi-vectors: its examples are points", field.name);
         return Err(Error::invalid(reason));
     }
-    let parts = PointParts { vectors: true, payload: false };
-    let Some(points) = shared.moment().points(&ids, parts)? else { return Ok(None) };
-    let mut vectors = Vec::with_capacity(ids.len());
-    for (id, point) in ids.iter().zip(points) {
-        let point = point.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, format!("example {id} does not exist"))
-        })?;
-        let vector = point.multi(&field.name).ok_or_else(|| {
-            let reason = format!("example {id} has no vector in field {:?}", field.name);
-            Error::new(ErrorKind::FailedPrecondition, reason)
-        })?;
-        let mut vector = vector.clone();
+    of_points(shared, &field.name, examples, |point| {
+        let mut vector = point.multi(&field.name)?.clone();
         field.normalize(&mut vector);
-        vectors.push(vector);
-    }
-    Ok(Some(vectors))
+        Some(vector)
+    })
 }
 
 /// Puts the tokens of all examples together.

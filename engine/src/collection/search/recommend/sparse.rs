@@ -6,20 +6,14 @@ use std::sync::Arc;
 use bigrain_types::{SearchParams, SparseVector};
 
 use super::super::SparseVectorSearch;
-use super::{among_others, ids};
+use super::{among_others, ids, name_of_field, of_points};
 use crate::collection::handle::Shared;
 use crate::field::{Fields, SparseField};
-use crate::scroll::PointParts;
-use crate::{
-    Error, ErrorKind, Example, RecommendQuery, RecommendStrategy, Result, SearchOutput, SparseQuery,
-};
+use crate::{Error, Example, RecommendQuery, RecommendStrategy, Result, SearchOutput, SparseQuery};
 
 /// Returns the sparse field of a query; nothing where its field is dense, or unknown.
 pub(super) fn field_of(fields: &Fields, query: &RecommendQuery) -> Option<Arc<SparseField>> {
-    let name = query.field.as_deref();
-    let is_asked = name.is_some() || fields.iter().next().is_none();
-    let field = is_asked.then(|| fields.named_sparse(name).ok()).flatten();
-    field.map(Arc::clone)
+    fields.named_sparse(name_of_field(fields, query)?).ok().map(Arc::clone)
 }
 
 /// Searches once; nothing when a flush or merge is between its commit and its publication, or a result
@@ -52,25 +46,11 @@ fn vectors(
     field: &SparseField,
     examples: &[Example],
 ) -> Result<Option<Vec<SparseVector>>> {
-    let ids: Vec<_> = ids(examples).collect();
-    if ids.len() < examples.len() {
+    if ids(examples).count() < examples.len() {
         let reason = format!("field {:?} is sparse: its examples are points", field.name);
         return Err(Error::invalid(reason));
     }
-    let parts = PointParts { vectors: true, payload: false };
-    let Some(points) = shared.moment().points(&ids, parts)? else { return Ok(None) };
-    let mut vectors = Vec::with_capacity(ids.len());
-    for (id, point) in ids.iter().zip(points) {
-        let point = point.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, format!("example {id} does not exist"))
-        })?;
-        let vector = point.sparse(&field.name).ok_or_else(|| {
-            let reason = format!("example {id} has no vector in field {:?}", field.name);
-            Error::new(ErrorKind::FailedPrecondition, reason)
-        })?;
-        vectors.push(vector.clone());
-    }
-    Ok(Some(vectors))
+    of_points(shared, &field.name, examples, |point| point.sparse(&field.name).cloned())
 }
 
 /// Returns `p + (p - n)` for the means of positive and negative vectors; `p` where none is negative.
