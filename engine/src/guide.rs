@@ -10,15 +10,15 @@
 //! nothing. Rows unlike all before them fall into few lists, which makes searches slower and not worse.
 
 use bigrain_binarize::{Binarizer, QueryCode};
-use bigrain_index::candidates::list_scan::ListScan;
-use bigrain_index::lists::{Calibration, NearestCentroid, Nearness, OwnedCentroids};
+use bigrain_index::candidates::list_scan::{Epsilon, ListScan};
+use bigrain_index::lists::{Calibration, NearestCentroid, Nearness, OwnedCentroids, Probe};
 use bigrain_types::{Metric, SegmentId};
 
 use crate::field::Field;
 use crate::segment::FieldFiles;
 use crate::{Error, Result};
 
-/// The lists of a memtable, at most: so many that one is a few blocks of a chunk of rows.
+/// The lists of a memtable, at most: so many that one is a few blocks of a chunk of rows. A list is known by a byte.
 const MAX_LISTS: usize = 128;
 
 /// A segment of fewer lists guides nobody ...
@@ -106,28 +106,32 @@ impl Guide {
         self.of_rows.as_centroids().len()
     }
 
-    /// Returns the list of each of some dense rows.
-    pub fn assign(&self, field: &Field, rows: &[f32]) -> Vec<u8> {
-        let mut nearest = NearestCentroid::new(&self.of_rows, &self.by_distance);
-        let mut rotated = vec![0.0; field.binarizer.layout().dims()];
-        let list = |row| {
-            field.binarizer.rotate(row, &mut rotated);
-            nearest.of(&rotated) as u8
-        };
-        rows.chunks_exact(field.config.dims).map(list).collect()
+    /// Returns what finds the list of a row.
+    pub fn nearest_to_rows(&self) -> NearestCentroid<'_> {
+        NearestCentroid::new(&self.of_rows, &self.by_distance)
+    }
+
+    /// Returns the rotated centroid of a list.
+    pub fn centroid(&self, list: u32) -> &[f32] {
+        self.of_rows.vector(list)
+    }
+
+    /// Returns the squared length of a centroid.
+    pub fn norm_squared(&self, list: u32) -> f32 {
+        self.of_queries.as_centroids().norms_squared[list as usize]
     }
 
     /// Returns all lists, those nearest to a query first.
-    pub fn nearest(&self, query: &QueryCode, scan: &mut ListScan) -> Vec<u32> {
-        let nearest = self.of_queries.as_centroids().nearest(query, scan, self.lists());
-        nearest.into_iter().map(|probe| probe.list).collect()
+    pub fn nearest(&self, query: &QueryCode, scan: &mut ListScan) -> Vec<Probe> {
+        self.of_queries.as_centroids().nearest(query, scan, self.lists())
     }
 
-    /// Returns the share of the rows that a search looks through.
-    pub fn share(&self, target_recall: f32, limit: usize) -> f64 {
+    /// Returns the share of the rows that a search looks through, and how wide its bounds are.
+    pub fn effort(&self, target_recall: f32, limit: usize) -> (f64, Epsilon) {
         let effort = self.calibration.effort(target_recall, limit, self.source_lists);
         let of_source = f64::from(effort.probes) / f64::from(self.source_lists);
-        (MARGIN * of_source).clamp(LEAST_SHARE, 1.0)
+        let epsilon = Epsilon { sign: effort.epsilon, full: effort.epsilon };
+        ((MARGIN * of_source).clamp(LEAST_SHARE, 1.0), epsilon)
     }
 
     /// Returns about how much memory it takes.

@@ -14,7 +14,7 @@ use bigrain_lexical::text::TextTable;
 use bigrain_types::{FieldId, Payload, PointId, SeqNo, TextField};
 use roaring::RoaringBitmap;
 
-use crate::column::Column;
+use crate::column::{Column, Packed, Replaced};
 use crate::encoded_points::EncodedPoints;
 use crate::field::{Field, Fields, MultiField, SparseField};
 use crate::filtering::{PreparedFilter, SlotFilters};
@@ -62,9 +62,18 @@ impl Memtable {
         }
     }
 
-    /// Adds the points of one write; an earlier version of the same point dies. Vectors of a field
-    /// that was dropped meanwhile go with it.
-    pub fn append(&mut self, points: &EncodedPoints, seq: SeqNo) {
+    /// Makes room for so many points in what would have to be moved as a whole when it grows.
+    #[must_use]
+    pub fn expecting(mut self, points: usize) -> Self {
+        self.ids.reserve(points);
+        self.payloads.reserve(points);
+        self.slots.reserve(points);
+        self
+    }
+
+    /// Adds the points of one write, and takes its vectors; an earlier version of the same point dies. Vectors of
+    /// a field that was dropped meanwhile go with it.
+    pub fn append(&mut self, points: &mut EncodedPoints, seq: SeqNo) {
         let base = self.ids.len() as u32;
         for id in points.ids() {
             let slot = self.ids.len() as u32;
@@ -79,8 +88,8 @@ impl Memtable {
             points.payloads().iter().map(|payload| payload.memory_bytes()).sum::<usize>();
         self.newest = self.newest.max(seq);
         for column in &mut self.columns {
-            let same = |new: &&Column| new.field().id == column.field().id;
-            if let Some(new) = points.columns.iter().find(same) {
+            let same = |new: &&mut Column| new.field().id == column.field().id;
+            if let Some(new) = points.columns.iter_mut().find(same) {
                 column.append(new, base);
             }
         }
@@ -94,6 +103,22 @@ impl Memtable {
                 column.append(new, base);
             }
         }
+    }
+
+    /// Returns the codes of columns that are to be put into blocks, in blocks.
+    pub fn packed(&self) -> Vec<(FieldId, Packed)> {
+        let packed = |column: &Column| Some((column.field().id, column.packed()?));
+        self.columns.iter().filter_map(packed).collect()
+    }
+
+    /// Takes over codes in blocks; no rows were added since they were packed. Returns what they replace, to be dropped
+    /// where nobody waits.
+    pub fn put(&mut self, packed: Vec<(FieldId, Packed)>) -> Vec<Replaced> {
+        let put = |(field, packed)| {
+            let column = self.columns.iter_mut().find(|column| column.field().id == field)?;
+            Some(column.put(packed))
+        };
+        packed.into_iter().filter_map(put).collect()
     }
 
     /// Makes room for the vectors of another field; no point has one yet.
@@ -235,9 +260,10 @@ mod tests {
         let fields = Fields::new(&schema).unwrap();
         let [a, b] = [0, 1].map(FieldId);
         let mut table = Memtable::new(&fields);
-        table.append(&points(&fields, &[(1, "a", [1.0, 0.0]), (2, "b", [2.0, 0.0])]), SeqNo(1));
-        let newer = points(&fields, &[(2, "a", [5.0, 3.0])]);
-        table.append(&newer, SeqNo(2));
+        let mut first = points(&fields, &[(1, "a", [1.0, 0.0]), (2, "b", [2.0, 0.0])]);
+        table.append(&mut first, SeqNo(1));
+        let newer = || points(&fields, &[(2, "a", [5.0, 3.0])]);
+        table.append(&mut newer(), SeqNo(2));
         assert_eq!(table.slot(&2.into()), Some(2));
         assert_eq!(table.column(a).unwrap().vector(2).unwrap(), [5.0, 3.0]);
         assert_eq!(table.column(a).unwrap().slots(), [0, 2]);
@@ -251,11 +277,12 @@ mod tests {
         assert_eq!(table.len(), 3);
 
         // A write that was encoded before its field was dropped brings nothing back.
+        let mut newer = newer();
         table.drop_field(a);
         schema.remove("a").unwrap();
         let added = schema.add(FieldConfig::new("a", 2, Metric::Dot)).unwrap();
         table.add_field(Arc::new(Field::new(added).unwrap()));
-        table.append(&newer, SeqNo(3));
+        table.append(&mut newer, SeqNo(3));
         assert!(table.column(a).is_none());
         assert_eq!(table.columns.iter().map(Column::len).collect::<Vec<_>>(), [1, 0]);
         assert_eq!(table.len(), 4);

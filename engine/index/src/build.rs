@@ -18,7 +18,7 @@ use rayon::prelude::*;
 
 use crate::IndexError;
 use crate::candidates::ivf::Ivf;
-use crate::codes::{CodesBuilder, ResidentCodes};
+use crate::codes::{CodesBuilder, ResidentCodes, signs_first_pays};
 use crate::lists::{
     Calibration, KMeans, ListLayout, Measured, NearestCentroid, Nearness, OwnedCentroids,
     default_lists, pick, probe_bytes, together, train,
@@ -32,9 +32,6 @@ const SAMPLE_PER_LIST: usize = 40;
 
 /// The sample takes at most this many bytes where nothing else was said.
 pub const MAX_SAMPLE_BYTES: usize = 1 << 29;
-
-/// From so many dimensions on, scanning the signs first saves more than it costs.
-const SIGNS_FIRST_DIMS: usize = 256;
 
 /// Dense rows to be indexed; of length one under cosine.
 pub trait Rows: Sync {
@@ -141,7 +138,7 @@ pub fn build(
 
     let (assigned, codes) = encode(rows, binarizer, &by_distance, &trained)?;
     let (layout, order) = ListLayout::of(&assigned, trained.as_centroids().len());
-    let codes = codes.finish(&order, binarizer.layout().dims() >= SIGNS_FIRST_DIMS);
+    let codes = codes.finish(&order, signs_first_pays(binarizer.layout()));
     let nearness = Nearness::of(binarizer.metric());
     let centroids = match nearness {
         Nearness::Distance => trained.without_penalties(&by_distance, nearness),
@@ -208,7 +205,7 @@ fn encode(
     codes.reserve(rows.len());
     for (chunk_lists, chunk_codes) in chunks? {
         lists.extend(chunk_lists);
-        codes.append(chunk_codes);
+        codes.append(&chunk_codes);
     }
     Ok((lists, codes))
 }

@@ -35,4 +35,4 @@ pub mod verify;
 
 pub use candidates::{Candidate, Candidates, RowMask};
 pub use error::IndexError;
-pub use scanner::{CodeSlice, scan};
+pub use scanner::scan;

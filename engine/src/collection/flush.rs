@@ -180,7 +180,8 @@ impl Shared {
             if state.active.is_empty() {
                 return None;
             }
-            let empty = Memtable::new(&state.fields);
+            // The next one will hold about as many: searches would wait while it grows.
+            let empty = Memtable::new(&state.fields).expecting(state.active.len());
             let table = std::mem::replace(&mut state.active, empty);
             let dead = Arc::new(table.dead().clone());
             state.frozen = Some(Frozen { table: Arc::new(table), dead });

@@ -344,6 +344,7 @@ fn append_rows(
         points.push(id, payload);
         newest = newest.max(row.seq);
     }
-    table.append(&points.encoded(), newest);
+    table.append(&mut points.encoded(), newest);
+    drop(table.put(table.packed()));
     Ok(())
 }

@@ -132,7 +132,7 @@ impl State {
     }
 
     /// Adds committed points to the memtable.
-    pub fn append(&mut self, points: &EncodedPoints, seq: SeqNo) {
+    pub fn append(&mut self, points: &mut EncodedPoints, seq: SeqNo) {
         points.ids().iter().for_each(|id| self.bury_frozen(id));
         self.active.append(points, seq);
     }

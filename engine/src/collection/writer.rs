@@ -252,7 +252,8 @@ impl Shared {
     fn commit_group(&self, commit: &mut CommitState, mut group: Vec<Request>) {
         match self.commit_batch(commit, &mut group) {
             Ok(applied) => {
-                self.publish(&group, &applied);
+                self.publish(&mut group, &applied);
+                self.pack();
                 for (request, outcome) in group.iter().zip(applied.requests) {
                     *request.ticket.0.lock() = Some(outcome);
                 }
@@ -307,12 +308,12 @@ impl Shared {
     }
 
     /// Brings the state up to a committed batch, in one step.
-    fn publish(&self, group: &[Request], applied: &GroupApplied) {
+    fn publish(&self, group: &mut [Request], applied: &GroupApplied) {
         let mut state = self.state.write();
-        for (request, outcome) in group.iter().zip(&applied.requests) {
+        for (request, outcome) in group.iter_mut().zip(&applied.requests) {
             let Ok(applied) = outcome else { continue };
             state.seq = applied.seq;
-            match &request.operation {
+            match &mut request.operation {
                 Operation::Upsert { points, .. } => state.append(points, applied.seq),
                 Operation::Delete { ids, .. } => ids.iter().for_each(|id| state.remove(id)),
             }
@@ -325,6 +326,16 @@ impl Shared {
         let applied = applied.requests.iter().flatten();
         self.chores.churned(applied.map(|applied| applied.existed).sum());
         self.note_change();
+    }
+
+    /// Puts codes of the memtable into blocks where there are enough of them. Nobody adds rows meanwhile, because the
+    /// commit lock is held; searches go on.
+    fn pack(&self) {
+        let packed = self.state.read().active.packed();
+        if !packed.is_empty() {
+            let replaced = self.state.write().active.put(packed);
+            drop(replaced);
+        }
     }
 }
 

@@ -2,98 +2,77 @@
 
 use std::sync::Arc;
 
-use bigrain_binarize::{CodeLayout, Factors};
 use bigrain_index::Candidates;
 use bigrain_index::candidates::Offers;
-use bigrain_index::candidates::list_scan::{ListScan, ListTerms};
+use bigrain_index::candidates::list_scan::ListScan;
 use bigrain_index::codes::ResidentCodes;
 use bigrain_index::lists::ListLayout;
 
+use super::chosen::Chosen;
+use super::plain::PlainCodes;
 use crate::guide::Guide;
 
 /// Some rows of a column: their codes in blocks, those of one list side by side.
 #[derive(Clone, Debug)]
 pub(super) struct ListedCodes {
+    /// The first of the rows.
+    first: u32,
     /// Whose lists they are in; without one all are in one list.
-    pub guide: Option<Arc<Guide>>,
+    guide: Option<Arc<Guide>>,
     layout: ListLayout,
-    /// For each place among the codes, the row that lies there.
+    /// For each place among the codes, the row that lies there, counted from the first.
     order: Vec<u32>,
     codes: ResidentCodes,
 }
 
-/// Rows that were encoded, plane by plane.
-pub(super) struct Encoded<'a> {
-    pub layout: CodeLayout,
-    pub planes: &'a [&'a [u64]],
-    pub factors: &'a [Factors],
-}
-
 impl ListedCodes {
-    /// Packs rows of one list.
-    pub fn unguided(encoded: &Encoded<'_>) -> Self {
-        let rows = encoded.factors.len();
-        let (layout, order) = ListLayout::of(&vec![0; rows], 1);
-        let codes = ResidentCodes::of_rows(encoded.layout, encoded.planes, encoded.factors);
-        Self { guide: None, layout, order, codes }
+    /// Packs the codes of rows from `first` on.
+    pub fn new(plain: &PlainCodes, first: u32) -> Self {
+        let (layout, order, codes) = plain.in_blocks();
+        Self { first, guide: plain.guide().cloned(), layout, order, codes }
     }
 
-    /// Packs rows whose lists are known.
-    pub fn guided(encoded: &Encoded<'_>, guide: &Arc<Guide>, lists: &[u8]) -> Self {
-        let lists: Vec<u32> = lists.iter().map(|&list| u32::from(list)).collect();
-        let (layout, order) = ListLayout::of(&lists, guide.lists());
-        let words = encoded.layout.words_per_plane();
-        let sorted = |plane: &&[u64]| {
-            let rows = order.iter().flat_map(|&row| &plane[row as usize * words..][..words]);
-            rows.copied().collect::<Vec<u64>>()
-        };
-        let planes: Vec<Vec<u64>> = encoded.planes.iter().map(sorted).collect();
-        let planes: Vec<&[u64]> = planes.iter().map(Vec::as_slice).collect();
-        let factors: Vec<Factors> =
-            order.iter().map(|&row| encoded.factors[row as usize]).collect();
-        let codes = ResidentCodes::of_rows(encoded.layout, &planes, &factors);
-        Self { guide: Some(Arc::clone(guide)), layout, order, codes }
+    /// Returns whose lists the rows are in.
+    pub fn guide(&self) -> Option<&Arc<Guide>> {
+        self.guide.as_ref()
+    }
+
+    /// Returns the first row behind these.
+    pub fn end(&self) -> u32 {
+        self.first + self.order.len() as u32
+    }
+
+    /// Adds to the number of rows in each list.
+    pub fn add_rows(&self, rows: &mut [usize]) {
+        (0..).zip(rows).for_each(|(list, rows)| *rows += self.layout.rows(list).len());
     }
 
     /// Returns the row at a place among the codes.
     pub fn row(&self, place: u32) -> u32 {
-        self.order[place as usize]
+        self.first + self.order[place as usize]
     }
 
-    /// Returns the list of a place.
+    /// Returns the list of a row, if the row is one of these.
     #[cfg(test)]
-    pub fn list_of(&self, place: u32) -> u32 {
-        self.layout.list_of(place)
+    pub fn list_of(&self, row: u32) -> Option<u32> {
+        let place = self.order.iter().position(|&at| self.first + at == row)?;
+        Some(self.layout.list_of(place as u32))
     }
 
-    /// Offers the places of all rows, except the rows for which `is_out` is true; returns how many there are.
-    pub fn scan_all(
+    /// Offers the places of the rows in chosen lists, except the rows for which `is_out` is true; returns how many
+    /// there are.
+    pub fn scan(
         &self,
-        (blocks, terms): (&mut ListScan, &ListTerms),
-        is_out: impl Fn(u32) -> bool,
-        candidates: &mut Candidates,
-    ) -> u64 {
-        let offers = &mut Offers::new(candidates, |place| is_out(self.row(place)));
-        blocks.scan(&self.codes, terms, 0..self.codes.rows() as u32, offers);
-        self.codes.rows() as u64
-    }
-
-    /// Offers the places of the rows in the first of some lists, as many as hold `wanted` rows; returns how
-    /// many they hold.
-    pub fn scan_lists(
-        &self,
-        (blocks, terms): (&mut ListScan, &ListTerms),
-        (lists, wanted): (&[u32], u64),
+        blocks: &mut ListScan,
+        chosen: &Chosen,
         is_out: impl Fn(u32) -> bool,
         candidates: &mut Candidates,
     ) -> u64 {
         let offers = &mut Offers::new(candidates, |place| is_out(self.row(place)));
         let mut scanned = 0;
-        for (at, &list) in lists.iter().enumerate() {
-            if scanned >= wanted {
-                break;
-            }
-            if let Some(&next) = lists.get(at + 1) {
+        let mut lists = chosen.lists().peekable();
+        while let Some((list, terms)) = lists.next() {
+            if let Some(&(next, _)) = lists.peek() {
                 ListScan::fetch_ahead(&self.codes, &self.layout.rows(next));
             }
             let rows = self.layout.rows(list);

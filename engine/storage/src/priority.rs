@@ -1,9 +1,9 @@
 //! Which threads give way to others.
 
-/// Steps by which background threads are nicer than those that answer: beside one that computes all the time
-/// they get a tenth of a core, and all that is idle.
+/// The niceness of background threads: beside one that answers all the time they get a thirtieth of a core, and all
+/// that is idle.
 #[cfg(target_os = "linux")]
-const NICER: i32 = 10;
+const NICER: i32 = 15;
 
 /// Has the calling thread give way to threads that somebody waits for, for good. Where a system knows
 /// niceness of whole processes only, nothing changes.

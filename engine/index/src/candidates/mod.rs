@@ -40,8 +40,10 @@ pub struct Candidates {
     capacity: usize,
     pessimistic: TopK,
     entries: Vec<Candidate>,
-    /// What has been given up for lack of room lies below this.
+    /// What has been given up for lack of room, or can enter no more, lies below this.
     floor: f32,
+    /// Whether as many as are wanted were found elsewhere.
+    is_rich: bool,
     source: u32,
 }
 
@@ -55,8 +57,17 @@ impl Candidates {
             pessimistic: TopK::new(limit),
             entries: Vec::new(),
             floor: f32::NEG_INFINITY,
+            is_rich: false,
             source: 0,
         }
+    }
+
+    /// Says that as many results as are wanted were found elsewhere, the worst of this similarity.
+    #[must_use]
+    pub fn above(mut self, similarity: f32) -> Self {
+        self.floor = self.floor.max(similarity);
+        self.is_rich = true;
+        self
     }
 
     /// Names the source of the offsets that follow.
@@ -88,15 +99,16 @@ impl Candidates {
         }
     }
 
-    /// Whether as many are kept as results are wanted.
+    /// Whether there are as many results as are wanted, here or elsewhere.
     #[must_use]
     pub fn has_enough(&self) -> bool {
-        self.pessimistic.len() >= self.pessimistic.limit()
+        self.is_rich || self.pessimistic.len() >= self.pessimistic.limit()
     }
 
     /// Adds what another scan of the same search has kept.
     pub fn merge(&mut self, other: Self) {
         self.floor = self.floor.max(other.floor);
+        self.is_rich |= other.is_rich;
         for kept in other.pessimistic.into_sorted() {
             self.pessimistic.push(kept.score, kept.offset);
         }
@@ -149,7 +161,7 @@ impl<'a, F: Fn(u32) -> bool> Offers<'a, F> {
         self.candidates.threshold()
     }
 
-    /// Whether as many are kept as results are wanted.
+    /// Whether there are as many results as are wanted, here or elsewhere.
     #[must_use]
     pub fn has_enough(&self) -> bool {
         self.candidates.has_enough()
@@ -183,6 +195,16 @@ mod tests {
             candidates.push(Estimate { similarity, error: 0.1 }, offset as u32);
         }
         assert_eq!(offsets(candidates), [2, 3]);
+    }
+
+    #[test]
+    fn what_was_found_elsewhere_is_enough_and_bounds_what_is_kept() {
+        let mut candidates = Candidates::new(3, 100).above(0.6);
+        assert!(candidates.has_enough());
+        for (offset, similarity) in [0.45, 0.55, 0.9].into_iter().enumerate() {
+            candidates.push(Estimate { similarity, error: 0.1 }, offset as u32);
+        }
+        assert_eq!(offsets(candidates), [2, 1]);
     }
 
     #[test]

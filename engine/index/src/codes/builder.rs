@@ -1,6 +1,8 @@
 //! Collecting codes until they are whole.
 
-use bigrain_binarize::{CodeFactors, CodeLayout, Factors, PackedFactors, to_half, unit_for};
+use std::ops::Range;
+
+use bigrain_binarize::{CodeFactors, CodeLayout, PackedFactors, to_half, unit_for};
 use bigrain_kernels::{BLOCK_ROWS, block_bytes, pack_blocks};
 
 use super::ResidentCodes;
@@ -8,6 +10,15 @@ use super::large::Large;
 
 /// Blocks that are packed together.
 const PACKED_BLOCKS: usize = 32;
+
+/// From so many dimensions on, scanning the signs first saves more than it costs.
+const SIGNS_FIRST_DIMS: usize = 256;
+
+/// Whether the signs of codes in lists are better scanned first; those of one level have nothing else.
+#[must_use]
+pub fn signs_first_pays(layout: &CodeLayout) -> bool {
+    layout.levels().count() > 1 && layout.dims() >= SIGNS_FIRST_DIMS
+}
 
 /// Codes as they come from a binarizer, in any order, on their way to [`ResidentCodes`].
 #[derive(Clone, Debug)]
@@ -51,11 +62,46 @@ impl CodesBuilder {
     }
 
     /// Appends the codes of another builder.
-    pub fn append(&mut self, other: Self) {
-        for (plane, other) in self.planes.iter_mut().zip(other.planes) {
-            plane.extend(other);
+    pub fn append(&mut self, other: &Self) {
+        for (plane, other) in self.planes.iter_mut().zip(&other.planes) {
+            plane.extend_from_slice(other);
         }
-        self.factors.extend(other.factors);
+        self.factors.extend_from_slice(&other.factors);
+    }
+
+    /// Returns how many codes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.factors.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.factors.is_empty()
+    }
+
+    /// Returns about how much memory the codes take.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let words: usize = self.planes.iter().map(Vec::len).sum();
+        size_of::<u64>() * words + size_of::<CodeFactors>() * self.factors.len()
+    }
+
+    /// Returns how many levels a code has.
+    pub(crate) fn levels(&self) -> usize {
+        self.planes.len()
+    }
+
+    /// Returns one level of some codes, code after code.
+    pub(crate) fn plane(&self, level: usize, codes: Range<usize>) -> &[u64] {
+        let words = self.layout.words_per_plane();
+        &self.planes[level][codes.start * words..codes.end * words]
+    }
+
+    /// Returns the factors of the codes.
+    pub(crate) fn factors(&self) -> &[CodeFactors] {
+        &self.factors
     }
 
     /// Returns the codes in the given order: row `i` is the code that was pushed as `order[i]`. Whether
@@ -97,38 +143,6 @@ impl CodesBuilder {
 }
 
 impl ResidentCodes {
-    /// Returns codes about the origin that lie plane by plane, as `CodeSlice` has them, in blocks. All
-    /// levels are scanned at once.
-    ///
-    /// # Panics
-    ///
-    /// When a plane has not the words of so many codes.
-    #[must_use]
-    pub fn of_rows(layout: CodeLayout, planes: &[&[u64]], factors: &[Factors]) -> Self {
-        let blocks = factors.len().div_ceil(BLOCK_ROWS);
-        let in_blocks = |plane: &&[u64]| {
-            let mut packed = Large::zeroed(blocks * block_bytes(layout.dims()));
-            pack_blocks(plane, layout.words_per_plane(), &mut packed);
-            packed
-        };
-        let mut codes = Self {
-            layout,
-            rows: factors.len(),
-            signs_first: false,
-            unit: unit_for(largest(factors.iter().map(|factors| factors.rescale))),
-            shift_unit: unit_for(0.0),
-            add: Large::zeroed(blocks * BLOCK_ROWS),
-            rescale: Large::zeroed(blocks * BLOCK_ROWS),
-            error: Large::zeroed(blocks * BLOCK_ROWS),
-            planes: planes.iter().map(in_blocks).collect(),
-            rest: Large::default(),
-        };
-        for (row, factors) in factors.iter().enumerate() {
-            codes.set_whole(row, factors.pack(codes.unit, &layout));
-        }
-        codes
-    }
-
     /// Sets the factors of a whole code, where all levels are scanned at once.
     fn set_whole(&mut self, row: usize, factors: PackedFactors) {
         self.add[row] = factors.add();

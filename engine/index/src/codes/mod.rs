@@ -29,7 +29,7 @@ mod reader;
 mod resident;
 mod writer;
 
-pub use builder::CodesBuilder;
+pub use builder::{CodesBuilder, signs_first_pays};
 pub use reader::CodesReader;
 pub use resident::ResidentCodes;
 pub use writer::write;

@@ -8,8 +8,8 @@ use bigrain_index::{Candidate, Candidates};
 use bigrain_types::SearchStats;
 use rayon::prelude::*;
 
-use super::VectorSearch;
 use super::filtered::Filtered;
+use super::{Hit, VectorSearch};
 use crate::collection::state::FieldView;
 use crate::filtering::FilterMethod;
 use crate::{Error, Result};
@@ -21,14 +21,28 @@ const PARALLEL_CODES: u64 = 200_000;
 const SIGN_EPSILON: f32 = 2.6;
 
 impl VectorSearch<'_> {
-    /// Searches the codes of every segment; returns the candidates of all, best bound first.
+    /// Returns no candidates yet, of a search that has already scored some hits.
+    pub fn no_candidates(&self, scored: &[Hit]) -> Candidates {
+        let limit = self.params.limit();
+        let candidates = Candidates::new(limit, self.max_candidates);
+        if scored.len() < limit {
+            return candidates;
+        }
+        let mut similarities: Vec<f32> = scored.iter().map(|hit| hit.similarity).collect();
+        let (_, worst, _) = similarities.select_nth_unstable_by(limit - 1, |a, b| b.total_cmp(a));
+        candidates.above(*worst)
+    }
+
+    /// Searches the codes of every segment; returns the candidates of all, best bound first, that may be
+    /// better than what is already scored.
     pub fn segment_candidates(
         &self,
         segments: &[FieldView],
         filtered: &[Filtered],
+        scored: &[Hit],
         stats: &mut SearchStats,
     ) -> Result<Vec<Candidate>> {
-        let empty = || Candidates::new(self.params.limit(), self.max_candidates);
+        let empty = || self.no_candidates(scored);
         let codes = |(source, view)| self.expected_codes(view, filtered.get(source));
         let codes: u64 = segments.iter().enumerate().map(codes).sum::<Result<_>>()?;
         let (scanned, candidates) = if segments.len() > 1 && codes > PARALLEL_CODES {

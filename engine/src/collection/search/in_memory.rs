@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::time::Instant;
 
-use bigrain_index::Candidates;
 use bigrain_index::verify::{similarity, verify};
 use bigrain_kernels::TopK;
 use bigrain_types::SearchStats;
@@ -15,15 +14,16 @@ use crate::column::ColumnReach;
 use crate::memtable::Memtable;
 
 impl VectorSearch<'_> {
-    /// Returns the best points of a memtable, scored, and adds the time it took.
+    /// Returns the best points of a memtable, scored, that may be better than those already scored, and adds the
+    /// time it took.
     pub fn memtable_hits(
         &self,
-        table: &Memtable,
-        dead: &RoaringBitmap,
+        (table, dead): (&Memtable, &RoaringBitmap),
+        scored: &[Hit],
         stats: &mut SearchStats,
     ) -> Vec<Hit> {
         let started = Instant::now();
-        let best = self.memtable_best(table, dead, stats);
+        let best = self.memtable_best((table, dead), scored, stats);
         stats.times.candidates += started.elapsed();
         let hit = |(similarity, slot)| Hit { similarity, id: table.id(slot).clone() };
         best.into_iter().map(hit).collect()
@@ -33,8 +33,8 @@ impl VectorSearch<'_> {
     /// by scoring every row in an exact search.
     fn memtable_best(
         &self,
-        table: &Memtable,
-        dead: &RoaringBitmap,
+        (table, dead): (&Memtable, &RoaringBitmap),
+        scored: &[Hit],
         stats: &mut SearchStats,
     ) -> Vec<(f32, u32)> {
         let Some(column) = table.column(self.field.id) else { return Vec::new() };
@@ -60,10 +60,10 @@ impl VectorSearch<'_> {
         } else {
             ColumnReach::Near { target_recall: self.params.target_recall(), limit }
         };
-        let mut candidates = Candidates::new(limit, self.max_candidates);
+        let mut candidates = self.no_candidates(scored);
         stats.codes_scanned += column.scan(&self.code, reach, is_out, &mut candidates);
         if !candidates.has_enough() && matches!(reach, ColumnReach::Near { .. }) {
-            candidates = Candidates::new(limit, self.max_candidates);
+            candidates = self.no_candidates(scored);
             stats.codes_scanned +=
                 column.scan(&self.code, ColumnReach::All, is_out, &mut candidates);
         }

@@ -100,7 +100,8 @@ impl<'a> VectorSearch<'a> {
         view.filtered = filtered;
         let mut in_memory = std::mem::take(&mut view.active);
         if let Some(frozen) = &view.frozen {
-            in_memory.extend(self.memtable_hits(&frozen.table, &frozen.dead, &mut stats));
+            let frozen = (&*frozen.table, &*frozen.dead);
+            in_memory.extend(self.memtable_hits(frozen, &in_memory, &mut stats));
         }
         let hits = if self.params.exact() {
             self.exact(&view.segments, &view.filtered, in_memory, &mut stats)?

@@ -35,7 +35,7 @@ impl VectorSearch<'_> {
             segments: state.segments_with(self.field.id).collect(),
             filtered: Vec::new(),
             frozen: state.frozen.clone(),
-            active: self.memtable_hits(active, dead, stats),
+            active: self.memtable_hits((active, dead), &[], stats),
             active_plan: self.params.explain().then(|| self.memtable_plan(active, dead)),
             seq: state.seq,
         };

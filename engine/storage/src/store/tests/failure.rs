@@ -203,7 +203,8 @@ fn a_failed_commit_poisons_the_store_and_loses_nothing_acknowledged() {
         .unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
-    let acknowledged = stdout.split("acknowledged ").nth(1).and_then(|rest| rest.lines().next());
+    let acknowledged =
+        stdout.split("batches acknowledged: ").nth(1).and_then(|rest| rest.lines().next());
     let acknowledged: usize = acknowledged.unwrap().parse().unwrap();
     assert!(acknowledged > 3, "{stdout}");
     let left = ids(&open(folder.path()).unwrap(), docs).len();
@@ -229,5 +230,5 @@ fn commit_until_refused(folder: &Path) {
         assert!(matches!(error, StoreError::Poisoned { .. }), "{error}");
     }
     assert!(store.view().point(docs, &PointId::from(0)).unwrap().is_some());
-    println!("acknowledged {acknowledged}");
+    println!("batches acknowledged: {acknowledged}");
 }
