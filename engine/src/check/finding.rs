@@ -74,9 +74,10 @@ impl Findings {
 
     /// Notes why a segment could not be opened: a newer program wrote a file of it, or it is damaged.
     pub fn unopened(&mut self, error: Error) {
-        match error.kind() {
-            ErrorKind::FailedPrecondition => self.unchecked(error),
-            _ => self.damage(error),
+        if error.kind() == ErrorKind::FailedPrecondition {
+            self.unchecked(error);
+        } else {
+            self.damage(error);
         }
     }
 
