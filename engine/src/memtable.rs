@@ -22,9 +22,20 @@ use crate::multi_column::MultiColumn;
 use crate::slot_texts::SlotTexts;
 use crate::sparse_column::SparseColumn;
 
+/// Tells a memtable from all others, as long as anybody keeps it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MemtableIdentity(Arc<()>);
+
+impl PartialEq for MemtableIdentity {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 /// Recent writes of one collection.
 #[derive(Debug)]
 pub(crate) struct Memtable {
+    identity: MemtableIdentity,
     /// One per dense field, in the order of the fields.
     columns: Vec<Column>,
     /// One per sparse field, in the order of the fields.
@@ -47,6 +58,7 @@ impl Memtable {
     /// Returns an empty memtable for points of some fields.
     pub fn new(fields: &Fields) -> Self {
         Self {
+            identity: MemtableIdentity::default(),
             columns: fields.iter().map(|field| Column::new(Arc::clone(field))).collect(),
             sparse: fields.sparse().map(SparseColumn::new).collect(),
             multi: fields.multi().map(MultiColumn::new).collect(),
@@ -153,6 +165,11 @@ impl Memtable {
     /// Returns the slot of the live version of a point.
     pub fn slot(&self, id: &PointId) -> Option<u32> {
         self.slots.get(id).copied()
+    }
+
+    /// Returns which memtable it is.
+    pub fn identity(&self) -> &MemtableIdentity {
+        &self.identity
     }
 
     /// Returns the slots taken, dead ones included.

@@ -11,7 +11,7 @@ use bigrain_engine::{
     Watch, check_folder, restore, verify,
 };
 use bigrain_storage::{Archive, ArchiveEntry, ArchiveWriter, MmapDirectory};
-use bigrain_tests::{Db, Random};
+use bigrain_tests::{Db, Random, raise_version};
 
 const DIMS: usize = 8;
 
@@ -368,4 +368,24 @@ fn forged_archives_are_refused_whatever_their_checksums_say() {
         assert!(error.contains(expected), "{expected}: {error}");
         assert_eq!(fs::read_dir(target.path()).unwrap().count(), 0, "{expected}");
     }
+}
+
+#[test]
+fn an_archive_with_a_segment_file_of_a_newer_version_is_refused_by_its_version() {
+    let db = sample();
+    let path = Removed(archive(&db));
+    forge(&path.0, |all| {
+        let (_, bytes) = all.iter_mut().find(|(name, _)| name.ends_with("/dense.vector")).unwrap();
+        raise_version(bytes);
+    });
+    let target = tempfile::tempdir().unwrap();
+    let verified = verify(&path.0, &mut Watch::new());
+    let restored = restore(&path.0, target.path().join("new"), &mut Watch::new());
+    for error in [verified.unwrap_err(), restored.unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::FailedPrecondition, "{error}");
+        let error = error.to_string();
+        assert!(error.contains("dense.vector: dense file has format version"), "{error}");
+        assert!(error.contains("written by a newer version"), "{error}");
+    }
+    assert_eq!(fs::read_dir(target.path()).unwrap().count(), 0);
 }

@@ -281,3 +281,35 @@ fn a_filter_past_its_limits_is_refused_by_name() {
     let error = db.collection().search(&query, &SearchParams::new(1).unwrap()).unwrap_err();
     assert!(error.to_string().contains("nested deeper than the limit of 16"), "{error}");
 }
+
+/// The blocks of docs/filters.md of a kind, as ```` ```json KIND ```` opens them.
+fn documented(kind: &str) -> Vec<&'static str> {
+    let page = include_str!("../../docs/filters.md");
+    let opening = format!("```json {kind}\n");
+    let blocks = page.split(opening.as_str()).skip(1);
+    blocks.map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+#[test]
+fn every_example_of_the_page_on_filters_means_what_it_says() {
+    let [payload] = documented("point")[..] else { panic!("one point") };
+    let payload = Payload::from_json(payload.as_bytes()).unwrap();
+    let db = Db::tiny();
+    let point = Point::new(7, vec![1.0, 0.0, 0.0]).with_payload(payload.clone());
+    db.collection().upsert(vec![point]).unwrap();
+    let mut examples = Vec::new();
+    for (kind, holds) in [("match", true), ("no match", false)] {
+        let lines: Vec<&str> = documented(kind).into_iter().flat_map(str::lines).collect();
+        assert!(lines.len() >= 9, "{kind}: {lines:?}");
+        examples.extend(lines.into_iter().map(|line| (line, holds)));
+    }
+    for in_segment in [false, true] {
+        for &(line, holds) in &examples {
+            let filter = Filter::from_json(line.as_bytes()).unwrap();
+            assert_eq!(filter.matches(&payload, &7.into()), holds, "{line}");
+            let counted = db.collection().count_matching(&filter).unwrap();
+            assert_eq!(counted, u64::from(holds), "{line}, in a segment: {in_segment}");
+        }
+        db.collection().flush().unwrap();
+    }
+}

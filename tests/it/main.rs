@@ -28,6 +28,7 @@ mod merging;
 mod model;
 mod multi;
 mod multi_answers;
+mod newer;
 mod power;
 mod pressure;
 mod recall;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use bigrain_engine::{
-    CollectionConfig, Engine, EngineConfig, Error, ErrorKind, Example, Filter, Fusion, GroupBy,
-    HybridQuery, Metric, Payload, PayloadUpdate, Point, PointId, Query, RankedList, RecommendQuery,
-    RecommendStrategy, SearchParams, SparseFieldConfig, SparseModifier, SparseQuery, SparseVector,
-    VectorQuery, fuse,
+    CollectionConfig, Diversity, Engine, EngineConfig, Error, ErrorKind, Example, Filter, Fusion,
+    GroupBy, HybridQuery, Metric, Payload, PayloadUpdate, Point, PointId, Query, RankedList,
+    RecommendQuery, RecommendStrategy, SearchParams, SparseFieldConfig, SparseModifier,
+    SparseQuery, SparseVector, VectorQuery, diversify, fuse,
 };
 use bigrain_tests::{Db, Random, brute_force_sparse, fast_folder, sparse_vector};
 
@@ -368,9 +368,6 @@ fn fields_of_the_other_kind_are_refused_by_name() {
     let only = three();
     let dense = only.collection().search(&Query::new(vec![1.0]), &params(1)).unwrap_err();
     assert!(dense.to_string().contains("no dense fields"), "{dense}");
-    let diverse = params(1).with_diversity(Some(bigrain_engine::Diversity::new(0.5).unwrap()));
-    let diverse = only.collection().search_sparse(&query(), &diverse).unwrap_err();
-    assert_eq!(diverse.kind(), ErrorKind::InvalidArgument);
     let last = only.collection().drop_field("s").unwrap_err();
     assert_eq!(last.kind(), ErrorKind::FailedPrecondition);
 }
@@ -547,4 +544,66 @@ fn points_like_examples_are_found_in_a_sparse_field() {
     ] {
         assert_eq!(recommend(&query).unwrap_err().kind(), kind, "{query:?}");
     }
+}
+
+#[test]
+fn diverse_results_are_picked_by_the_cosine_of_stored_vectors_in_units_of_the_best_score() {
+    let mut random = Random::new(31);
+    for name in ["s", "b"] {
+        let db = Db::temp(config(&[name]), 10_000);
+        let points: BTreeMap<u64, SparseVector> =
+            (0..150).map(|id| (id, sparse_vector(&mut random, 40))).collect();
+        for part in 0..3 {
+            let of_part = points.iter().filter(|(id, _)| **id % 3 == part);
+            let point = |(&id, vector): (&u64, &SparseVector)| {
+                Point::empty(id).with_sparse(name, vector.clone())
+            };
+            db.collection().upsert(of_part.map(point).collect()).unwrap();
+            if part < 2 {
+                db.collection().flush().unwrap();
+            }
+        }
+        for _ in 0..30 {
+            let (limit, depth) = (1 + random.below(10) as usize, 1 + random.below(40) as usize);
+            let (weight, vector) = (random.unit(), sparse_vector(&mut random, 40));
+            let query = SparseQuery::new(vector);
+            let nearest = scored(&db, &query, &params(depth.max(limit)));
+            let relevance: Vec<f32> = nearest.iter().map(|(_, score)| *score).collect();
+            let alike = |a: usize, b: usize| {
+                let [a, b] = [a, b].map(|at| &points[&nearest[at].0]);
+                let dot = |a: &SparseVector, b: &SparseVector| a.dot(b).unwrap_or_default();
+                let cosine = dot(a, b) / (dot(a, a).sqrt() * dot(b, b).sqrt());
+                if cosine.is_finite() { relevance[0].abs() * cosine } else { 0.0 }
+            };
+            let expected = diversify(&relevance, alike, weight, limit);
+            let expected: Vec<_> = expected.into_iter().map(|at| nearest[at]).collect();
+            let diversity = Diversity::new(weight).unwrap().with_depth(depth).unwrap();
+            let diverse = params(limit).with_diversity(Some(diversity));
+            assert_eq!(scored(&db, &query, &diverse), expected, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_twin_makes_room_for_another_sparse_result() {
+    let db = Db::temp(config(&["s"]), 100);
+    let point =
+        |id: u64, components: &[(u32, f32)]| Point::empty(id).with_sparse("s", sparse(components));
+    db.collection()
+        .upsert(vec![
+            point(1, &[(1, 1.0), (5, 3.0), (6, 3.0)]),
+            point(2, &[(1, 0.9), (5, 3.0), (6, 3.0)]),
+            point(3, &[(1, 0.8), (9, 3.0)]),
+        ])
+        .unwrap();
+    let query = SparseQuery::new(sparse(&[(1, 1.0)]));
+    let ids = |params: &SearchParams| -> Vec<u64> {
+        scored(&db, &query, params).into_iter().map(|(id, _)| id).collect()
+    };
+    assert_eq!(ids(&params(2)), [1, 2]);
+    let diverse = params(2).with_diversity(Some(Diversity::new(0.3).unwrap()));
+    assert_eq!(ids(&diverse), [1, 3]);
+    // Points like an example are made diverse too.
+    let like = RecommendQuery::like(3);
+    assert_eq!(db.collection().recommend(&like, &diverse).unwrap().points.len(), 2);
 }

@@ -12,6 +12,7 @@ mod db;
 mod faults;
 mod memory_group;
 mod soak;
+mod versions;
 mod workload;
 
 pub use data::{
@@ -22,4 +23,5 @@ pub use db::Db;
 pub use faults::{Control, Disk, Event, Record, Shim, Survival};
 pub use memory_group::MemoryGroup;
 pub use soak::Soak;
+pub use versions::raise_version;
 pub use workload::{Ledger, Model, Operation, Writer, Written, read_consistent, workload_config};

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DIR/corpus.jsonl            {"_id", "title", "text"}
-//! DIR/queries.jsonl           {"_id", "text"}
+//! DIR/queries.jsonl           {"_id", "text"}, and "sparse": {"indices", "values"} for sparse fields
 //! DIR/qrels.tsv               query-id <tab> corpus-id <tab> score, under a header line
 //! DIR/qrels/test.tsv          (read where qrels.tsv is missing)
 //! ```
@@ -15,10 +15,13 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail, ensure};
-use bigrain_engine::PointId;
+use bigrain_engine::{PointId, SparseVector};
 
 use crate::input::{Content, Fields, Format, Input};
 use crate::ranking::Judgements;
+
+/// What the sparse vector of a query is called.
+const SPARSE: &str = "sparse";
 
 /// A folder in BEIR layout: where its corpus is, its queries and its judgements.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub struct Beir {
 pub struct JudgedQuery {
     /// Its text.
     pub text: String,
+    /// Its sparse vector, where the file has one.
+    pub sparse: Option<SparseVector>,
     /// A grade by document.
     pub judgements: Judgements<PointId>,
 }
@@ -51,8 +56,11 @@ impl Beir {
             let Content::Text(text) = record.content else {
                 bail!("{}: expected a text, got a vector", record.place);
             };
+            let sparse = record.payload.get(SPARSE).cloned().map(serde_json::from_value);
+            let sparse =
+                sparse.transpose().with_context(|| format!("{}: {SPARSE}", record.place))?;
             match judgements.remove(&record.id).filter(Judgements::has_relevant) {
-                Some(judgements) => queries.push(JudgedQuery { text, judgements }),
+                Some(judgements) => queries.push(JudgedQuery { text, sparse, judgements }),
                 None => unjudged += 1,
             }
         }
@@ -157,6 +165,21 @@ mod tests {
         assert_eq!(quality.ndcg_10, 1.0);
         assert_eq!(beir.unjudged(), 1);
         assert_eq!(beir.corpus().unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_query_may_bring_a_sparse_vector() {
+        let line = r#"{"_id": "1", "text": "a", "sparse": {"indices": [9, 2], "values": [1, 2]}}"#;
+        let qrels = "1\td\t1\n2\td\t1\n";
+        let lines = format!("{line}\n{{\"_id\": \"2\", \"text\": \"b\"}}\n");
+        let of_both = folder(&lines, qrels);
+        let beir = Beir::open(of_both.path()).unwrap();
+        let expected = SparseVector::new(vec![2, 9], vec![2.0, 1.0]).unwrap();
+        let sparse: Vec<_> = beir.queries().iter().map(|query| query.sparse.clone()).collect();
+        assert_eq!(sparse, [Some(expected), None]);
+        let bad = folder(&line.replace("[1, 2]}", "[1]}"), qrels);
+        let error = format!("{:#}", Beir::open(bad.path()).unwrap_err());
+        assert!(error.contains("queries.jsonl line 1: sparse"), "{error}");
     }
 
     #[test]

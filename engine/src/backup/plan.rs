@@ -150,13 +150,16 @@ fn check_version(archive: &Archive, bytes: &[u8]) -> Result<()> {
     if found.is_read() {
         return Ok(());
     }
+    let newer = found.backup > own.backup || found.store > own.store;
     let reason = format!(
-        "{}: backup has format version {}, rows {}; this program reads version {}, rows {}",
+        "{}: backup has format version {}, rows {}; this program reads version {}, rows {}: it was \
+         written by {} version",
         archive.path().display(),
         found.backup,
         found.store,
         own.backup,
-        own.store
+        own.store,
+        if newer { "a newer" } else { "an older" }
     );
     Err(Error::new(ErrorKind::FailedPrecondition, reason))
 }

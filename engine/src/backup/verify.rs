@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::BackupContents;
 use super::plan::{Plan, PlannedCollection};
-use crate::check::{Finding, FindingKind, Findings, Subject, check_collection, open_segment};
+use crate::check::{FindingKind, Findings, Subject, check_collection, open_segment};
 use crate::error::Doing;
 use crate::segment::Segment;
 use crate::watch::Watch;
@@ -64,16 +64,19 @@ fn check_planned(
     Ok(())
 }
 
-/// Makes the first finding an error.
+/// Makes the first finding an error: damage, or else what a newer program wrote.
 pub(super) fn refuse_damage(findings: &Findings) -> Result<()> {
-    let damage = |finding: &&Finding| finding.kind != FindingKind::Orphan;
-    let Some(first) = findings.list.iter().find(damage) else { return Ok(()) };
+    let first_of = |kind: FindingKind| findings.list.iter().find(|finding| finding.kind == kind);
+    let damage = first_of(FindingKind::Damage).map(|found| (ErrorKind::Corruption, found));
+    let newer = || Some((ErrorKind::FailedPrecondition, first_of(FindingKind::Unchecked)?));
+    let Some((kind, first)) = damage.or_else(newer) else { return Ok(()) };
     let mut reason = match &first.collection {
         Some(name) => format!("collection {name:?}: {}", first.problem),
         None => first.problem.clone(),
     };
-    if findings.damage > 1 {
-        reason.push_str(&format!(" (and {} more problems)", findings.damage - 1));
+    let problems = findings.damage + findings.unchecked;
+    if problems > 1 {
+        reason.push_str(&format!(" (and {} more problems)", problems - 1));
     }
-    Err(Error::new(ErrorKind::Corruption, reason))
+    Err(Error::new(kind, reason))
 }

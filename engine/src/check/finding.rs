@@ -17,7 +17,8 @@ pub enum FindingKind {
     Damage,
     /// Something that nobody needs any more takes room.
     Orphan,
-    /// A collection that a newer program wrote was not looked at: what is there is not known.
+    /// A collection, or a segment of one, that a newer program wrote was not looked at: what is there is
+    /// not known.
     Unchecked,
 }
 
@@ -64,11 +65,20 @@ impl Findings {
         self.note(FindingKind::Orphan, problem.to_string());
     }
 
-    /// Notes a collection that this program cannot check.
+    /// Notes a collection or a segment that this program cannot check.
     #[expect(clippy::needless_pass_by_value, reason = "as the others")]
     pub fn unchecked(&mut self, problem: impl ToString) {
         self.unchecked += 1;
         self.note(FindingKind::Unchecked, problem.to_string());
+    }
+
+    /// Notes why a segment could not be opened: a newer program wrote a file of it, or it is damaged.
+    pub fn unopened(&mut self, error: Error) {
+        if error.kind() == ErrorKind::FailedPrecondition {
+            self.unchecked(error);
+        } else {
+            self.damage(error);
+        }
     }
 
     /// Notes why a collection could not be checked, if the others can be: it is damaged, or a newer program

@@ -118,7 +118,7 @@ impl Closed<'_> {
         let before = findings.damage;
         for row in rows {
             let segment = open_segment(self.directory, &folder, &row, &fields);
-            let segment = segment.map_err(|error| findings.damage(error)).ok();
+            let segment = segment.map_err(|error| findings.unopened(error)).ok();
             segments.push((row, segment));
         }
         let unopened = findings.damage - before;

@@ -16,7 +16,7 @@ pub struct CheckReport {
     pub damage: u64,
     /// How many things nobody needs any more.
     pub orphans: u64,
-    /// How many collections a newer program wrote: they were not checked.
+    /// How many collections and segments a newer program wrote: they were not checked.
     pub unchecked: u64,
 }
 

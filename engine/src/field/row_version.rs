@@ -49,7 +49,7 @@ pub(super) fn read<T: DeserializeOwned>(json: &str) -> Result<T> {
     if version > NEWEST {
         let reason = format!(
             "the collection has format version {version}, this program reads version {NEWEST}: \
-             it was written by a newer program"
+             it was written by a newer version"
         );
         return Err(Error::new(ErrorKind::FailedPrecondition, reason));
     }

@@ -14,7 +14,7 @@
 
 use thiserror::Error;
 
-use crate::format::FileKind;
+use crate::format::{FileKind, written_by};
 
 /// Bytes of a footer.
 pub(crate) const FOOTER_BYTES: usize = 32;
@@ -51,7 +51,10 @@ pub enum FooterError {
         actual: u32,
     },
     /// The file was written by a program with another format.
-    #[error("{kind} file has format version {found}, this program reads version {supported}")]
+    #[error(
+        "{kind} file has format version {found}, this program reads version {supported}{}",
+        written_by(*found, *supported)
+    )]
     Version {
         /// The kind of file.
         kind: &'static str,
@@ -175,11 +178,16 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_version_names_both() {
-        let bytes = footer().to_bytes_of_version(7);
-        let error = Footer::from_bytes(&bytes, FileKind::Dense).unwrap_err();
-        let expected = "dense file has format version 7, this program reads version 1";
-        assert_eq!(error.to_string(), expected);
+    fn an_unknown_version_names_both_and_says_which_is_newer() {
+        for (version, written_by) in [(7, "a newer version"), (0, "an older version")] {
+            let bytes = footer().to_bytes_of_version(version);
+            let error = Footer::from_bytes(&bytes, FileKind::Dense).unwrap_err();
+            let expected = format!(
+                "dense file has format version {version}, this program reads version 1: it was \
+                 written by {written_by}"
+            );
+            assert_eq!(error.to_string(), expected);
+        }
     }
 
     proptest! {

@@ -22,6 +22,15 @@ pub(crate) const RESERVE_FILE: &str = "RESERVE";
 /// What a file is called until it is complete: its name with this at the end.
 pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
 
+/// Says which of two versions is the newer one, to be put behind them in a message.
+pub(crate) fn written_by(found: u32, supported: u32) -> &'static str {
+    if found > supported {
+        ": it was written by a newer version"
+    } else {
+        ": it was written by an older version"
+    }
+}
+
 /// What a block file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

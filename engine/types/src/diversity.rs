@@ -10,7 +10,8 @@ pub const MAX_DIVERSITY_DEPTH: usize = 2_048;
 /// How unlike each other results should be: maximal marginal relevance over the nearest candidates.
 ///
 /// Likeness and nearness are both measured as the field's metric has them: by cosine, dot product, or
-/// minus the squared distance.
+/// minus the squared distance. In a sparse field, whose queries have few of the dimensions that points have,
+/// likeness is the cosine, times the best score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Diversity {
     weight: f32,

@@ -51,8 +51,8 @@ pub fn run(args: &CheckArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
         bail!("{} in {}", human::counted(damage, "problem", "problems"), folder.display());
     }
     if unchecked > 0 {
-        let collections = human::counted(unchecked, "collection", "collections");
-        bail!("{collections} of a newer version in {}: not checked", folder.display());
+        let parts = human::counted(unchecked, "part", "parts");
+        bail!("{parts} of a newer version in {}: not checked", folder.display());
     }
     Ok(())
 }

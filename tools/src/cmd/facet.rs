@@ -17,7 +17,8 @@ pub struct FacetArgs {
     /// The collection; may be left out when there is only one
     #[arg(long, short, value_name = "NAME")]
     collection: Option<String>,
-    /// Count among the points that match this filter, as JSON
+    /// Count among the points that match this filter, as JSON ({"field": "year", "gte": 1990};
+    /// docs/filters.md has all conditions)
     #[arg(long, value_name = "JSON", value_parser = read_filter)]
     filter: Option<Filter>,
     /// How many values

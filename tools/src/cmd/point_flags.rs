@@ -9,7 +9,7 @@ use anyhow::Context;
 use bigrain_engine::{
     Collection, Condition, Conditions, Filter, MAX_POINTS_PER_BATCH, PointId, SeqNo,
 };
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use super::search::read_filter;
 use crate::failure::Usage;
@@ -19,14 +19,16 @@ const LOOKED_UP: usize = 1_000;
 
 /// Points by their ids, or all that match a filter.
 #[derive(Args, Clone, Debug)]
+#[command(group = ArgGroup::new("points").required(true).multiple(true).args(["ids", "ids_file", "filter"]))]
 pub struct PointFlags {
     /// The points; digits are a number's id, anything else a text's
-    #[arg(value_name = "ID", value_parser = parse_id, required_unless_present_any = ["ids_file", "filter"])]
+    #[arg(value_name = "ID", value_parser = parse_id)]
     ids: Vec<PointId>,
     /// Points named in this file, one id a line; - reads standard input
     #[arg(long = "ids", value_name = "FILE")]
     ids_file: Option<PathBuf>,
-    /// Points that match this filter, as JSON
+    /// Points that match this filter, as JSON ({"field": "year", "gte": 1990};
+    /// docs/filters.md has all conditions)
     #[arg(long, value_name = "JSON", value_parser = read_filter, conflicts_with_all = ["ids", "ids_file", "if_version"])]
     filter: Option<Filter>,
     /// Only if every point is of this version, as `bigrain scroll` shows it

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bigrain_engine::{
-    DEFAULT_LIMIT, Filter, PointId, RecommendQuery, RecommendStrategy, SearchParams,
+    DEFAULT_LIMIT, Diversity, Filter, PointId, RecommendQuery, RecommendStrategy, SearchParams,
+    SearchParamsError,
 };
 use clap::Args;
 use serde_json::json;
@@ -32,7 +33,8 @@ pub struct RecommendArgs {
     /// The vector field to compare [default: the collection's first]
     #[arg(long, value_name = "NAME")]
     field: Option<String>,
-    /// Search among the points that match this filter, as JSON
+    /// Search among the points that match this filter, as JSON ({"field": "year", "gte": 1990};
+    /// docs/filters.md has all conditions)
     #[arg(long, value_name = "JSON", value_parser = read_filter)]
     filter: Option<Filter>,
     /// How many results
@@ -44,6 +46,12 @@ pub struct RecommendArgs {
     /// Leave out results that score worse: below X, or above it where scores are distances
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     score_threshold: Option<f32>,
+    /// Results that are not all alike: how much unlikeness counts against nearness, 0 to 1
+    #[arg(long, value_name = "WEIGHT", conflicts_with = "best_score")]
+    diversity: Option<f32>,
+    /// Show the plan
+    #[arg(long)]
+    explain: bool,
     /// Write the result as JSON
     #[arg(long)]
     json: bool,
@@ -77,10 +85,21 @@ pub fn run(args: &RecommendArgs, session: &mut Session<'_>) -> anyhow::Result<()
     let found = collection.recommend(&query, &params)?;
     if args.json {
         let points = hits::to_json(&found.points);
-        return session.write_json(&json!({ "points": points, "stats": found.stats }));
+        let mut json = json!({ "points": points, "stats": found.stats });
+        if let Some(plan) = &found.plan {
+            json["plan"] = json!(plan);
+        }
+        return session.write_json(&json);
     }
-    writeln!(session.out, "{}\n", hits::to_table(&found.points).trim_fmt())?;
+    if found.points.is_empty() {
+        writeln!(session.out, "no other point of {:?} matches", collection.name())?;
+    } else {
+        writeln!(session.out, "{}\n", hits::to_table(&found.points).trim_fmt())?;
+    }
     writeln!(session.out, "{}", hits::stats_line(&found.stats, Duration::ZERO))?;
+    if let Some(plan) = &found.plan {
+        writeln!(session.out, "\n{plan}")?;
+    }
     Ok(())
 }
 
@@ -90,7 +109,9 @@ impl RecommendArgs {
         if let Some(threshold) = self.score_threshold {
             params = params.and_then(|params| params.with_score_threshold(threshold));
         }
-        let params = params.map_err(|error| Usage::new(error.to_string()))?;
-        Ok(params.with_exact(self.exact))
+        let diversity = self.diversity.map(Diversity::new).transpose();
+        let usage = |error: SearchParamsError| Usage::new(error.to_string());
+        let (params, diversity) = (params.map_err(usage)?, diversity.map_err(usage)?);
+        Ok(params.with_exact(self.exact).with_explain(self.explain).with_diversity(diversity))
     }
 }

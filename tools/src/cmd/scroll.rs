@@ -22,7 +22,8 @@ pub struct ScrollArgs {
     /// Begin where an earlier page said
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<Cursor>,
-    /// Write the points that match this filter, as JSON
+    /// Write the points that match this filter, as JSON ({"field": "year", "gte": 1990};
+    /// docs/filters.md has all conditions)
     #[arg(long, value_name = "JSON", value_parser = read_filter)]
     filter: Option<Filter>,
     /// Order by the values of this payload field; points without any come last

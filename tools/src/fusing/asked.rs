@@ -1,6 +1,6 @@
 //! The queries of a fit.
 
-use bigrain_engine::PointId;
+use bigrain_engine::{PointId, SparseVector};
 
 use crate::beir::Beir;
 use crate::ranking::Judgements;
@@ -19,6 +19,8 @@ pub struct Asked {
 pub struct AskedQuery {
     /// Its text.
     pub text: String,
+    /// Its vector for a sparse field.
+    pub sparse: Option<SparseVector>,
     /// A grade by point.
     pub judgements: Judgements<PointId>,
 }
@@ -29,6 +31,7 @@ impl Asked {
     pub fn of_beir(source: String, beir: &Beir) -> Self {
         let query = |query: &crate::beir::JudgedQuery| AskedQuery {
             text: query.text.clone(),
+            sparse: query.sparse.clone(),
             judgements: query.judgements.clone(),
         };
         Self { source, queries: beir.queries().iter().map(query).collect() }

@@ -13,6 +13,9 @@
 //! fused search is always of queries that its setting was not chosen by; the setting that is kept is
 //! chosen by all of them.
 //!
+//! The vectors are of a dense field, whose queries an encoder encodes, or of a sparse one, whose queries
+//! bring their vectors.
+//!
 //! Queries come from people's judgements, or are made of stored points ([`pseudo`]), which then
 //! are the one relevant result. The latter share words with their points, more than people do, so
 //! they lean towards words.
@@ -30,4 +33,4 @@ pub use bootstrap::{Interval, mean_difference};
 pub use fitting::{Fitting, FittingRow};
 pub use folds::{Folds, cross_validated};
 pub use setting::Setting;
-pub use trial::{DEPTH, Searched, Trial};
+pub use trial::{DEPTH, QueryVectors, Searched, Trial};

@@ -69,7 +69,7 @@ impl PseudoQuery {
             let Some(text) = self.query(&point.payload, text_field) else { continue };
             let mut judgements: Judgements<PointId> = Judgements::default();
             judgements.insert(point.id, 1);
-            queries.push(AskedQuery { text, judgements });
+            queries.push(AskedQuery { text, sparse: None, judgements });
         }
         if queries.is_empty() {
             bail!("no sampled point of {:?} has a text to make a query of", collection.name());

@@ -5,7 +5,8 @@ use std::num::NonZeroUsize;
 use anyhow::Context;
 use bigrain_encoders::TextEncoder;
 use bigrain_engine::{
-    Cancel, Collection, PointId, Query, RankedList, SearchOutput, SearchParams, TextQuery, fuse,
+    Cancel, Collection, PointId, Query, RankedList, SearchOutput, SearchParams, SparseQuery,
+    TextQuery, VectorQuery, fuse,
 };
 
 use super::fitting::Fitting;
@@ -17,17 +18,26 @@ use crate::ranking::Quality;
 /// Results of each search that are fused.
 pub const DEPTH: usize = 100;
 
-/// Which fields are searched, and by what the queries are encoded.
+/// Where the vectors of queries come from.
+#[derive(Clone, Copy)]
+pub enum QueryVectors<'a> {
+    /// Of their texts, for a dense field.
+    Encoded(&'a dyn TextEncoder),
+    /// They bring them, for a sparse field.
+    Sparse,
+}
+
+/// Which fields are searched, and by which vectors.
 #[derive(Clone, Copy)]
 pub struct Searched<'a> {
     /// The collection.
     pub collection: &'a Collection,
-    /// Its vector field.
+    /// Its vector field, dense or sparse.
     pub vector_field: &'a str,
     /// Its text field.
     pub text_field: &'a str,
-    /// What encodes queries for the vector field.
-    pub encoder: &'a dyn TextEncoder,
+    /// Where the queries' vectors come from.
+    pub vectors: QueryVectors<'a>,
 }
 
 /// How good every query's results are, by setting.
@@ -47,10 +57,9 @@ impl Trial {
     ///
     /// # Errors
     ///
-    /// When a search is refused, or the caller stops it.
+    /// When a query has no vector for a sparse field, a search is refused, or the caller stops it.
     pub fn run(searched: Searched<'_>, asked: &Asked, cancel: &Cancel) -> anyhow::Result<Self> {
-        let texts = asked.queries.iter().map(|query| query.text.as_str());
-        let embeddings = encode_queries(texts, searched.encoder, cancel)?;
+        let vectors = searched.vectors_of(asked, cancel)?;
         let queries = asked.queries.len();
         let mut trial = Self {
             source: asked.source.clone(),
@@ -60,7 +69,7 @@ impl Trial {
             text: Vec::with_capacity(queries),
         };
         let mut progress = Progress::counting("fit", "queries", queries as u64);
-        for (query, vector) in asked.queries.iter().zip(embeddings.iter()) {
+        for (query, vector) in asked.queries.iter().zip(&vectors) {
             cancel.check()?;
             let lists = searched.both(query, vector)?;
             trial.add(query, lists)?;
@@ -125,17 +134,43 @@ impl Trial {
 }
 
 impl Searched<'_> {
-    fn both(&self, asked: &AskedQuery, vector: &[f32]) -> anyhow::Result<[RankedList; 2]> {
+    /// Returns the query by vector of each query.
+    fn vectors_of(&self, asked: &Asked, cancel: &Cancel) -> anyhow::Result<Vec<VectorQuery>> {
+        let encoder = match self.vectors {
+            QueryVectors::Encoded(encoder) => encoder,
+            QueryVectors::Sparse => {
+                return asked.queries.iter().map(|query| self.sparse_of(query)).collect();
+            }
+        };
+        let texts = asked.queries.iter().map(|query| query.text.as_str());
+        let embeddings = encode_queries(texts, encoder, cancel)?;
+        let query = |vector: &[f32]| {
+            let query = Query::new(vector.to_vec()).in_space(encoder.space());
+            query.in_field(self.vector_field).into()
+        };
+        Ok(embeddings.iter().map(query).collect())
+    }
+
+    fn sparse_of(&self, asked: &AskedQuery) -> anyhow::Result<VectorQuery> {
+        let vector = asked.sparse.clone().with_context(|| {
+            format!("query {:?} has no vector for sparse field {:?}", asked.text, self.vector_field)
+        })?;
+        Ok(SparseQuery::new(vector).in_field(self.vector_field).into())
+    }
+
+    fn both(&self, asked: &AskedQuery, vector: &VectorQuery) -> anyhow::Result<[RankedList; 2]> {
         let params = SearchParams::new(DEPTH)?.with_payload(false);
-        let query = Query::new(vector.to_vec()).in_space(self.encoder.space());
-        let by_vector = self.collection.search(&query.in_field(self.vector_field), &params)?;
+        let by_vector = self.collection.search_by_vector(vector, &params)?;
         let query = TextQuery::new(&asked.text).in_field(self.text_field);
         let by_text = self.collection.search_text(&query, &params)?;
-        let config = self.collection.config();
-        let sign = match config.field(Some(self.vector_field))?.metric.larger_is_nearer() {
-            true => 1.0,
-            false => -1.0,
+        let larger_is_better = match self.vectors {
+            QueryVectors::Sparse => true,
+            QueryVectors::Encoded(_) => {
+                let config = self.collection.config();
+                config.field(Some(self.vector_field))?.metric.larger_is_nearer()
+            }
         };
+        let sign = if larger_is_better { 1.0 } else { -1.0 };
         Ok([ranked(by_vector, sign), ranked(by_text, 1.0)])
     }
 }
@@ -172,7 +207,7 @@ mod tests {
         for query in 0..by_vector + by_text {
             let mut judgements = crate::ranking::Judgements::default();
             judgements.insert(PointId::from(1), 1);
-            let asked = AskedQuery { text: String::new(), judgements };
+            let asked = AskedQuery { text: String::new(), sparse: None, judgements };
             let (near, far) = (list([1, 2, 3]), list([7, 8, 9]));
             let lists = if query < by_vector { [near, far] } else { [far, near] };
             trial.add(&asked, lists).unwrap();

@@ -40,6 +40,8 @@ fn points_that_match_a_filter_are_counted_and_then_deleted() {
     assert_eq!(desk.succeed(red).trim(), "10 points deleted, 30 left");
     assert_eq!(desk.succeed(red).trim(), "0 points deleted, 30 left");
     desk.fail("delete --filter {\"field\":5}", 2);
+    let (_, error) = texts(&desk.run("delete"));
+    assert!(error.contains("--ids <FILE>") && error.contains("--filter <JSON>"), "{error}");
 }
 
 #[test]

@@ -343,6 +343,13 @@ fn values_are_counted_points_ordered_and_recommended() {
     assert_eq!(near, [3, 5]);
     let found = desk.json("recommend 4 --unlike 5 --best-score -n 1 --json");
     assert_eq!(found["points"][0]["id"], 3);
+    let found = desk.json("recommend 4 -n 2 --diversity 1 --json --explain");
+    let far = &found["points"][1]["id"];
+    assert!([0, 8].map(serde_json::Value::from).contains(far), "{found}");
+    assert!(found["plan"]["method"].is_string(), "{found}");
+    let none = desk.succeed("recommend 4 --filter {\"field\":\"price\",\"gt\":900} --explain");
+    assert!(none.contains("no other point of \"goods\" matches"), "{none}");
+    assert!(none.contains("0 match"), "{none}");
     let error = desk.fail("recommend 77", 1);
     assert!(error.contains("example 77 does not exist"), "{error}");
 }

@@ -122,3 +122,66 @@ fn what_is_no_sparse_query_or_row_is_refused() {
     let error = desk.fail("tune -c rows", 1);
     assert!(error.contains("no dense fields"), "{error}");
 }
+
+/// Twelve points and as many judged queries. Words tell the first half of the points apart, the sparse field
+/// the second half.
+fn judged_desk() -> Desk {
+    let desk = Desk::new();
+    std::fs::create_dir(desk.path("judged")).unwrap();
+    let (mut rows, mut queries, mut qrels) = (String::new(), String::new(), String::new());
+    for n in 0..12 {
+        let (word, dimension) = if n < 6 { (format!("w{n}"), 1) } else { ("same".into(), n) };
+        let vector = format!(r#"{{"indices": [{dimension}, 99], "values": [2, 1]}}"#);
+        rows +=
+            &format!(r#"{{"id": "d{n}", "text": "{word}", "vectors": {{"splade": {vector}}}}}"#);
+        queries += &format!(r#"{{"_id": "q{n}", "text": "{word}", "sparse": {vector}}}"#);
+        qrels += &format!("q{n}\td{n}\t1");
+        for text in [&mut rows, &mut queries, &mut qrels] {
+            text.push('\n');
+        }
+    }
+    desk.write("rows.jsonl", rows).write("judged/queries.jsonl", queries);
+    desk.write("judged/qrels.tsv", qrels);
+    desk.succeed("build rows.jsonl -c rows --bm25 text:en");
+    desk
+}
+
+#[test]
+fn words_and_a_sparse_field_are_fused_by_what_was_fitted() {
+    let desk = judged_desk();
+    let search = r#"search w3 --sparse {"indices":[1,99],"values":[2,1]} --json"#;
+    let refused = desk.fail(&format!("{search} --hybrid fitted"), 1);
+    assert!(refused.contains("no fusion was fitted"), "{refused}");
+    let tuned = desk.json("tune --hybrid --judged judged --folds 3 --json");
+    let (fit, fitting) = (&tuned["fit"], &tuned["fitting"]);
+    assert_eq!(fit["vector"]["field"], "splade");
+    let figure = |row: &str| fitting[row]["ndcg_10"].as_f64().unwrap();
+    assert!(figure("fused") > figure("vector").max(figure("text")) + 0.1, "{fitting}");
+    let weight = |part: &str| fit[part]["weight"].as_f64().unwrap();
+    assert!(weight("vector") > 0.0 && weight("text") > 0.0, "{fit}");
+    let fitted = desk.json(&format!("{search} --hybrid fitted"));
+    assert_eq!(scored(&fitted)[0].0, "d3");
+    let fusion = fit["fusion"].as_str().unwrap();
+    let (vector, text) = (weight("vector"), weight("text"));
+    let stated = format!("--hybrid {fusion} --sparse-weight {vector} --text-weight {text}");
+    assert_eq!(fitted["points"], desk.json(&format!("{search} {stated}"))["points"]);
+    let out = desk.succeed("tune --hybrid --judged judged --field splade --folds 3 --name two");
+    assert!(out.contains("12 queries of judged, 3 folds"), "{out}");
+    assert_eq!(desk.json(&format!("{search} --hybrid fitted(two)"))["points"], fitted["points"]);
+}
+
+#[test]
+fn a_fit_of_a_sparse_field_needs_queries_with_vectors() {
+    let desk = judged_desk();
+    let error = desk.fail("tune --hybrid --pseudo sentence", 2);
+    assert!(error.contains("\"splade\" is sparse") && error.contains("--judged DIR"), "{error}");
+    let error = desk.fail("tune --hybrid --judged judged --model none", 2);
+    assert!(error.contains("without --model"), "{error}");
+    let error = desk.fail("tune --hybrid --judged judged --field other", 1);
+    assert!(error.contains("other"), "{error}");
+    let bare: String =
+        (0..12).map(|n| format!("{{\"_id\": \"q{n}\", \"text\": \"a\"}}\n")).collect();
+    desk.write("judged/queries.jsonl", bare);
+    let error = desk.fail("tune --hybrid --judged judged", 1);
+    assert!(error.contains("query \"a\" has no vector for sparse field \"splade\""), "{error}");
+}

@@ -2,9 +2,9 @@
 
 use bigrain_index::multi::{max_sim, round};
 use bigrain_index::verify::similarity;
-use bigrain_types::{Diversity, HalfTokens, PointId, SearchParams, SeqNo};
+use bigrain_types::{Diversity, HalfTokens, PointId, SearchParams, SeqNo, SparseVector};
 
-use super::{Hit, MultiVectorSearch, VectorSearch};
+use super::{Hit, MultiVectorSearch, SparseVectorSearch, VectorSearch};
 use crate::{Error, Result, diversify};
 
 impl VectorSearch<'_> {
@@ -35,6 +35,31 @@ impl MultiVectorSearch<'_> {
     }
 }
 
+impl SparseVectorSearch<'_> {
+    /// As for vectors. A query has few of the dimensions that points have, and may weigh them, so products of
+    /// points with each other are of another size than those with a query: how alike two points are
+    /// is the cosine of their vectors, times the best score.
+    pub fn diverse(&self, hits: Vec<Hit>, seq: SeqNo) -> Result<Option<Vec<Hit>>> {
+        let Some(diversity) = self.params.diversity() else { return Ok(Some(hits)) };
+        let vectors = self.shared.stored_sparse(&ids(&hits), &self.field, seq)?;
+        let Some(vectors) = vectors else { return Ok(None) };
+        self.query.cancel.check()?;
+        let unit = hits.first().map_or(0.0, |best| best.similarity.abs());
+        let lengths: Vec<f32> = vectors.iter().map(length).collect();
+        let alike = |a: usize, b: usize| {
+            let product = vectors[a].dot(&vectors[b]).unwrap_or_default();
+            let cosine = product / (lengths[a] * lengths[b]);
+            // Lengths out of range say nothing.
+            if cosine.is_finite() { unit * cosine } else { 0.0 }
+        };
+        Ok(Some(pick(hits, alike, diversity, self.limit)))
+    }
+}
+
+fn length(vector: &SparseVector) -> f32 {
+    vector.dot(vector).unwrap_or_default().sqrt()
+}
+
 fn ids(hits: &[Hit]) -> Vec<PointId> {
     hits.iter().map(|hit| hit.id.clone()).collect()
 }
@@ -55,7 +80,7 @@ fn pick(
 pub(super) fn refuse_diversity(params: &SearchParams) -> Result<()> {
     match params.diversity() {
         Some(_) => Err(Error::invalid(
-            "only a search by one dense vector or multi-vector can have diverse results",
+            "only a search by one vector, sparse vector or multi-vector can have diverse results",
         )),
         None => Ok(()),
     }

@@ -6,7 +6,7 @@
 //! not by where points happen to lie.
 //!
 //! Where the field weighs dimensions by how rare they are, nothing can be scored before it is counted
-//! everywhere. Then the view holds, in place of the memtable's best, the lists of the query's dimensions
+//! everywhere. Then the view holds, in place of the memtable's best, what was counted there
 //! (`weighing`), and all sources are searched with the query that the counts give.
 
 mod weighing;
@@ -20,9 +20,9 @@ use rayon::prelude::*;
 use roaring::RoaringBitmap;
 
 use self::weighing::{Active, Weighed};
+use super::Hit;
 use super::field_source::FieldSource;
 use super::hit::keep_best;
-use super::{Hit, refuse_diversity};
 use crate::collection::Collection;
 use crate::collection::handle::Shared;
 use crate::collection::matching::live_slots;
@@ -41,13 +41,13 @@ impl Collection {
     /// filter and reaches the score threshold. Scores are exact. Where the field says
     /// so ([`SparseModifier`](crate::SparseModifier)), the query's values are multiplied by how rare their
     /// dimensions are among all live points. Of the parameters, limit, score
-    /// threshold, payload and explain count here.
+    /// threshold, diversity, payload and explain count here.
     ///
     /// # Errors
     ///
     /// `NotFound` for a field that the collection does not have; `FailedPrecondition` for one that is
-    /// dense, or where none is sparse; `InvalidArgument` for diverse results; `Cancelled`; `Corruption`
-    /// when a stored block fails its check, which names the file.
+    /// dense, or where none is sparse; `Cancelled`; `Corruption` when a stored block fails its check, which
+    /// names the file.
     pub fn search_sparse(
         &self,
         query: &SparseQuery,
@@ -63,10 +63,13 @@ impl Collection {
 
 /// One search by a sparse vector, its query checked.
 pub(super) struct SparseVectorSearch<'a> {
-    shared: &'a Shared,
-    params: SearchParams,
-    query: &'a SparseQuery,
-    field: Arc<SparseField>,
+    pub shared: &'a Shared,
+    /// Their limit is that of the candidates where results are to be diverse.
+    pub params: SearchParams,
+    /// How many results are wanted.
+    pub limit: usize,
+    pub query: &'a SparseQuery,
+    pub field: Arc<SparseField>,
     filter: Option<PreparedFilter>,
     /// The time it took to prepare it.
     prepared: Duration,
@@ -89,6 +92,8 @@ struct Passing<'a> {
     /// What matches the filter and is alive, if there is a filter.
     matching: Option<&'a RoaringBitmap>,
     dead: &'a RoaringBitmap,
+    /// Rows from here on are passed over; of those before it, what matches.
+    end: u32,
 }
 
 /// What came of a source.
@@ -104,7 +109,7 @@ impl Passing<'_> {
     fn skips(&self, row: u32) -> bool {
         match self.matching {
             Some(matching) => !matching.contains(row),
-            None => self.dead.contains(row),
+            None => row >= self.end || self.dead.contains(row),
         }
     }
 }
@@ -113,21 +118,30 @@ impl<'a> SparseVectorSearch<'a> {
     pub fn prepare(
         shared: &'a Shared,
         query: &'a SparseQuery,
-        params: SearchParams,
+        mut params: SearchParams,
     ) -> Result<Self> {
         let started = Instant::now();
-        refuse_diversity(&params)?;
+        let limit = params.limit();
+        if let Some(diversity) = params.diversity() {
+            params = params.with_limit(diversity.depth_for(limit))?;
+        }
         let field = Arc::clone(shared.fields().named_sparse(query.field.as_deref())?);
         let filter = query.filter.as_ref().map(PreparedFilter::new).transpose()?;
         let prepared = started.elapsed();
-        Ok(Self { shared, params, query, field, filter, prepared })
+        Ok(Self { shared, params, limit, query, field, filter, prepared })
     }
 
     /// Returns the results, or nothing when a result was deleted while it was being fetched.
     pub fn run(&self) -> Result<Option<SearchOutput>> {
         let mut stats = SearchStats::default();
         stats.times.prepare = self.prepared;
-        let View { segments, frozen, active, active_plan, seq } = self.view(&mut stats)?;
+        let view = self.view(&mut stats)?;
+        self.answer(view, stats)
+    }
+
+    /// Answers by a view.
+    fn answer(&self, view: View, mut stats: SearchStats) -> Result<Option<SearchOutput>> {
+        let View { segments, frozen, active, active_plan, seq } = view;
         stats.segments = segments.len() as u64;
         let started = Instant::now();
         let (filter, cancel) = (self.filter.as_ref(), &self.query.cancel);
@@ -138,7 +152,8 @@ impl<'a> SparseVectorSearch<'a> {
         let started = Instant::now();
         let query = self.weigh(&active, frozen.as_ref(), &sources)?;
         let mut memtables = vec![active_plan];
-        let mut hits = self.in_active(active, &query, &mut memtables[0], &mut stats)?;
+        let hits = self.in_active(active, &query, &mut memtables[0], &mut stats)?;
+        let Some(mut hits) = hits else { return Ok(None) };
         if let Some(Frozen { table, dead, .. }) = &frozen {
             let (of_frozen, plan) = self.in_memtable(table, dead, &query.vector, &mut stats)?;
             hits.extend(of_frozen);
@@ -156,6 +171,7 @@ impl<'a> SparseVectorSearch<'a> {
         stats.times.candidates += started.elapsed();
 
         let started = Instant::now();
+        let Some(hits) = self.diverse(hits, seq)? else { return Ok(None) };
         let scored = hits.into_iter().map(|hit| (hit.id, hit.similarity)).collect();
         let points = self.shared.results(scored, &self.params, seq)?;
         stats.times.payload = started.elapsed();
@@ -180,7 +196,7 @@ impl<'a> SparseVectorSearch<'a> {
                 let (hits, plan) = self.in_memtable(table, dead, &self.query.vector, stats)?;
                 (Active::Scored(hits), plan)
             }
-            SparseModifier::Idf => self.hold(table, dead)?,
+            SparseModifier::Idf => self.count(table, dead)?,
         };
         stats.times.candidates += started.elapsed();
         Ok(View {
@@ -203,16 +219,13 @@ impl<'a> SparseVectorSearch<'a> {
         let matching = self.filter.as_ref().map(|filter| live_slots(table, dead, filter));
         let searched = match table.sparse(self.field.id) {
             Some(vectors) => {
-                self.search(vectors, query, &Passing { matching: matching.as_ref(), dead })?
+                let passing = Passing { matching: matching.as_ref(), dead, end: u32::MAX };
+                self.search(vectors, query, &passing)?
             }
             None => Searched::default(),
         };
         searched.count(stats);
-        let hit = |row: &bigrain_kernels::Scored| Hit {
-            similarity: row.score,
-            id: table.id(row.offset).clone(),
-        };
-        let hits = searched.found.rows.iter().map(hit).collect();
+        let hits = searched.hits(table);
         let plan = self.memtable_plan(table, dead, matching.as_ref());
         Ok((hits, SourcePlan { index: searched.index, ..plan }))
     }
@@ -243,8 +256,8 @@ impl<'a> SparseVectorSearch<'a> {
     /// Searches all segments.
     fn in_segments(&self, sources: &[Source], query: &SparseVector) -> Result<Vec<Searched>> {
         let search = |source: &Source| {
-            let passing =
-                Passing { matching: source.matching.as_ref(), dead: &source.view.deleted };
+            let (matching, dead) = (source.matching.as_ref(), &*source.view.deleted);
+            let passing = Passing { matching, dead, end: u32::MAX };
             self.search(&source.files.reader, query, &passing)
         };
         let all = || sources.par_iter().map(search).collect();
@@ -303,6 +316,15 @@ impl<'a> SparseVectorSearch<'a> {
 }
 
 impl Searched {
+    /// Returns what was found in a memtable.
+    fn hits(&self, table: &Memtable) -> Vec<Hit> {
+        let hit = |row: &bigrain_kernels::Scored| Hit {
+            similarity: row.score,
+            id: table.id(row.offset).clone(),
+        };
+        self.found.rows.iter().map(hit).collect()
+    }
+
     fn count(&self, stats: &mut SearchStats) {
         stats.lists += self.lists;
         stats.components += self.found.components;

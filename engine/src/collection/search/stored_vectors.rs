@@ -1,9 +1,9 @@
 //! The vectors of results, from where they are stored.
 
-use bigrain_types::{MultiVector, PointId, SeqNo};
+use bigrain_types::{MultiVector, PointId, SeqNo, SparseVector};
 
 use crate::collection::handle::Shared;
-use crate::field::{Field, MultiField};
+use crate::field::{Field, MultiField, SparseField};
 use crate::scroll::PointParts;
 use crate::{Result, StoredPoint};
 
@@ -19,6 +19,19 @@ impl Shared {
         self.stored(ids, seq, |point| {
             let found = point.vectors.into_iter().find(|vector| vector.field == field.name);
             found.map(|vector| vector.values)
+        })
+    }
+
+    /// As [`stored_vectors`](Self::stored_vectors), in a sparse field.
+    pub(super) fn stored_sparse(
+        &self,
+        ids: &[PointId],
+        field: &SparseField,
+        seq: SeqNo,
+    ) -> Result<Option<Vec<SparseVector>>> {
+        self.stored(ids, seq, |point| {
+            let found = point.sparse.into_iter().find(|vector| vector.field == field.name);
+            found.map(|vector| vector.vector)
         })
     }
 

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::StoreConfigError;
 use super::reserve::is_out_of_space;
+use crate::format::written_by;
 
 /// A refusal of the store.
 #[derive(Debug, Error)]
@@ -23,8 +24,9 @@ pub enum StoreError {
     },
     /// The folder was written by a program with another format.
     #[error(
-        "{}: store has format version {found}, this program reads version {supported}",
-        path.display()
+        "{}: store has format version {found}, this program reads version {supported}{}",
+        path.display(),
+        written_by(*found, *supported)
     )]
     Version {
         /// The data folder.

@@ -17,6 +17,8 @@ type Result<T> = std::result::Result<T, FilterError>;
 const ENDS: [&str; 4] = ["gt", "gte", "lt", "lte"];
 
 const NODE: &str = "must, should, must_not or min_should";
+const LEAF: &str = "a condition with field, nested or ids";
+const EXAMPLE: &str = r#"{"field": "year", "gte": 1990}"#;
 const TEST: &str = "one of eq, in, prefix, gt, gte, lt, lte, text, geo_box, geo_radius, is_null, \
                     is_empty, exists, count";
 
@@ -32,8 +34,9 @@ impl Filter {
             let reason = format!("{} bytes of JSON, the limit is {MAX_FILTER_BYTES}", text.len());
             return Err(FilterError::new(reason));
         }
-        let value: Value = serde_json::from_slice(text)
-            .map_err(|error| FilterError::new(format!("no JSON: {error}")))?;
+        let value: Value = serde_json::from_slice(text).map_err(|error| {
+            FilterError::new(format!("no JSON: {error}; a filter is an object, such as {EXAMPLE}"))
+        })?;
         Self::from_value(&value)
     }
 
@@ -91,7 +94,7 @@ fn sort_lists(value: &mut Value) {
 }
 
 fn filter(value: &Value, depth: usize) -> Result<Filter> {
-    let members = object(value, "a filter")?;
+    let members = object(value, &format!("a filter, such as {EXAMPLE}"))?;
     if depth > MAX_FILTER_DEPTH {
         let reason = format!("nested deeper than the limit of {MAX_FILTER_DEPTH}");
         return Err(FilterError::new(reason));
@@ -107,7 +110,7 @@ fn filter(value: &Value, depth: usize) -> Result<Filter> {
             "should" => conditions().map(|conditions| filter.should = conditions),
             "must_not" => conditions().map(|conditions| filter.must_not = conditions),
             "min_should" => min_should(value, depth).map(|enough| filter.min_should = Some(enough)),
-            _ => return Err(unknown(name, &format!("{NODE}, or a condition"))),
+            _ => return Err(unknown(name, &format!("{NODE}, or {LEAF}"))),
         };
         read.map_err(|error| error.in_member(name))?;
     }
@@ -277,7 +280,9 @@ fn float(value: &Value) -> Result<f64> {
 }
 
 fn path(value: &Value) -> Result<FieldPath> {
-    FieldPath::parse(value.as_str().ok_or_else(|| wrong("a path", value))?)
+    FieldPath::parse(
+        value.as_str().ok_or_else(|| wrong("a path, such as \"authors[].name\"", value))?,
+    )
 }
 
 fn object<'a>(value: &'a Value, expected: &str) -> Result<&'a Members> {
@@ -436,7 +441,7 @@ mod tests {
             ),
             (
                 r#"{"all": []}"#,
-                "filter: unknown member \"all\", expected must, should, must_not or min_should, or a condition",
+                "filter: unknown member \"all\", expected must, should, must_not or min_should, or a condition with field, nested or ids",
             ),
             (
                 r#"{"field": "a", "gt": 1, "gte": 1}"#,
@@ -451,7 +456,10 @@ mod tests {
                 "filter at geo_radius.center: lat out of range: expected -90 to 90, got 100",
             ),
             (r#"{"min_should": {"count": 1}}"#, "filter at min_should: conditions is missing"),
-            (r#"[1]"#, "filter: expected a filter, got a list"),
+            (
+                r#"[1]"#,
+                r#"filter: expected a filter, such as {"field": "year", "gte": 1990}, got a list"#,
+            ),
             (
                 r#"{"field": "a", "gte": 1, "lt": "2024-01-01"}"#,
                 "filter at gte: expected a number, or a time as RFC 3339 spells it, got 1",

@@ -14,7 +14,7 @@ use super::corpus::CorpusArgs;
 use super::scratch::Scratch;
 use crate::beir::Beir;
 use crate::fusing::pseudo::PseudoQuery;
-use crate::fusing::{Asked, Fitting, FittingRow, Interval, Searched, Setting, Trial};
+use crate::fusing::{Asked, Fitting, FittingRow, Interval, QueryVectors, Searched, Setting, Trial};
 use crate::ingest::{BadRows, Ingest, KnownRows};
 use crate::progress::Progress;
 use crate::session::Session;
@@ -91,7 +91,7 @@ pub(super) fn run(
         collection: &collection,
         vector_field: DEFAULT_FIELD,
         text_field: &text_field,
-        encoder: model.encoder(),
+        vectors: QueryVectors::Encoded(model.encoder()),
     };
     let asked = Asked::of_beir(folder.display().to_string(), &beir);
     let trial = Trial::run(searched, &asked, &session.cancel)?;

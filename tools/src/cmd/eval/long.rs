@@ -328,7 +328,7 @@ mod tests {
         let ids = [PointId::from(1), PointId::from(2)];
         let mut judgements = crate::ranking::Judgements::default();
         judgements.insert(ids[1].clone(), 1);
-        let judged = [JudgedQuery { text: String::new(), judgements }];
+        let judged = [JudgedQuery { text: String::new(), sparse: None, judgements }];
         let vectors = Vectors {
             whole: vec![0.8, 0.6, 0.0, 1.0],
             means: vec![0.8, 0.6, 0.6, 0.8],

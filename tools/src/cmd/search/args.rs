@@ -72,7 +72,8 @@ pub struct SearchArgs {
     /// The vector field to search [default: the collection's first]
     #[arg(long, value_name = "NAME")]
     pub(super) field: Option<String>,
-    /// Search among the points that match this filter, as JSON
+    /// Search among the points that match this filter, as JSON ({"field": "year", "gte": 1990};
+    /// docs/filters.md has all conditions)
     #[arg(long, value_name = "JSON", value_parser = read_filter)]
     pub(super) filter: Option<Filter>,
     /// The folder of the model that encodes the text [default: the field's]

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::beir::Beir;
 use crate::failure::Usage;
 use crate::fusing::pseudo::PseudoQuery;
-use crate::fusing::{Asked, Searched, Trial};
+use crate::fusing::{Asked, QueryVectors, Searched, Trial};
 use crate::model::Model;
 use crate::session::{Session, open_collection};
 
@@ -22,14 +22,14 @@ pub struct HybridArgs {
     #[arg(long, conflicts_with_all = ["queries", "sweep", "plot", "oversampling"])]
     hybrid: bool,
     /// Judged queries: a folder with queries.jsonl and qrels.tsv, whose documents are the
-    /// collection's points
+    /// collection's points. For a sparse field each query has "sparse": {"indices": [..], "values": [..]}
     #[arg(long, value_name = "DIR", requires = "hybrid", conflicts_with = "pseudo")]
     judged: Option<PathBuf>,
     /// Make queries of --sample stored points: field=PATH (such as a title that is not searched), or
     /// sentence, the first of each. They share more words with their points than people's queries do
     #[arg(long, value_name = "KIND", requires = "hybrid")]
     pseudo: Option<PseudoQuery>,
-    /// The vector field to search [default: the collection's first]
+    /// The vector field to search, dense or sparse [default: the collection's first]
     #[arg(long, value_name = "NAME", requires = "hybrid")]
     field: Option<String>,
     /// The text field to search [default: the collection's first]
@@ -72,18 +72,26 @@ pub(super) fn run(
 ) -> anyhow::Result<()> {
     let engine = session.open_existing()?;
     let collection = open_collection(&engine, common.collection)?;
-    let config = collection.config();
-    let vector_field = config.field(args.field.as_deref())?.name.clone();
+    let field = args.vector_field(&collection)?;
     let text_field = args.text_field(&collection)?;
     let asked = args.ask(&collection, &text_field, common.sample, session)?;
-    let model =
-        Model::open_for(&collection, Some(&vector_field), args.model.as_deref(), session.threads)?;
+    let (vector_field, model) = match field {
+        VectorField::Sparse(name) => (name, None),
+        VectorField::Dense(name) => {
+            let folder = args.model.as_deref();
+            let model = Model::open_for(&collection, Some(&name), folder, session.threads)?;
+            (name, Some(model))
+        }
+    };
     let text_field = text_field.name();
     let searched = Searched {
         collection: &collection,
         vector_field: &vector_field,
         text_field: &text_field,
-        encoder: model.encoder(),
+        vectors: match &model {
+            Some(model) => QueryVectors::Encoded(model.encoder()),
+            None => QueryVectors::Sparse,
+        },
     };
     let fitting = Trial::run(searched, &asked, &session.cancel)?.fit(args.folds)?;
     let fit = fitting.to_fit(&vector_field, &text_field);
@@ -118,7 +126,39 @@ pub(super) fn run(
     Ok(())
 }
 
+/// The vector field of a fit, by its name.
+enum VectorField {
+    Dense(String),
+    Sparse(String),
+}
+
 impl HybridArgs {
+    fn vector_field(&self, collection: &Collection) -> anyhow::Result<VectorField> {
+        let config = collection.config();
+        let named = self.field.as_deref();
+        let sparse = match named {
+            Some(name) => config.sparse().iter().find(|field| field.name == name),
+            None if config.fields().is_empty() => config.sparse().first(),
+            None => None,
+        };
+        let Some(sparse) = sparse else {
+            return Ok(VectorField::Dense(config.field(named)?.name.clone()));
+        };
+        let refuse = |flag: &str, reason: &str| {
+            let name = &sparse.name;
+            let line =
+                format!("field {name:?} is sparse: its queries bring their vectors, {reason}");
+            Err(Usage::new(format!("{line} (without {flag})")).into())
+        };
+        if self.pseudo.is_some() {
+            return refuse("--pseudo", "so they come from --judged DIR");
+        }
+        if self.model.is_some() {
+            return refuse("--model", "and no model encodes them");
+        }
+        Ok(VectorField::Sparse(sparse.name.clone()))
+    }
+
     fn text_field(&self, collection: &Collection) -> anyhow::Result<TextField> {
         let config = collection.config();
         if let Some(name) = &self.bm25 {

@@ -49,8 +49,10 @@ fn another_format_version_is_refused_and_both_are_named() {
     let Db { store, folder, .. } = db;
     drop(store);
     let error = open(folder.path()).unwrap_err().to_string();
-    let expected =
-        format!("store has format version 9, this program reads version {STORE_VERSION}");
+    let expected = format!(
+        "store has format version 9, this program reads version {STORE_VERSION}: it was written by a \
+         newer version"
+    );
     assert!(error.ends_with(&expected), "{error}");
 }
 
