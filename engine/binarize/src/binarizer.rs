@@ -1,9 +1,12 @@
 //! The model from embedding to code, and its code space.
 
+use std::sync::Arc;
+
 use bigrain_types::{CodeSpaceId, Levels, Metric};
 use thiserror::Error;
 
 use crate::layout::{CodeLayout, CodeLayoutError};
+use crate::recurrent::Recurrent;
 use crate::rotation::{Rotation, RotationError};
 use crate::scale::ScaleSearch;
 
@@ -23,8 +26,9 @@ pub struct Binarizer {
 
 /// What the coordinates that become bits are made with.
 #[derive(Clone, Debug)]
-enum Model {
+pub(crate) enum Model {
     Rotation(Rotation),
+    Recurrent(Arc<Recurrent>),
 }
 
 /// Parameters that give no binarizer.
@@ -58,6 +62,15 @@ impl Binarizer {
         Self::from_rotation(Rotation::new(dims, seed)?, levels, metric, seed)
     }
 
+    /// Returns a binarizer that was learned, for cosine. Its codes are about the origin, whatever the centre.
+    #[must_use]
+    pub fn new_recurrent(recurrent: Arc<Recurrent>) -> Self {
+        let (layout, id, seed) = (*recurrent.layout(), recurrent.id(), recurrent.parts().seed);
+        let scale_search = ScaleSearch::default();
+        let model = Model::Recurrent(recurrent);
+        Self { model, layout, metric: Metric::Cosine, seed, scale_search, id }
+    }
+
     pub(crate) fn from_rotation(
         rotation: Rotation,
         levels: Levels,
@@ -79,19 +92,20 @@ impl Binarizer {
     }
 
     /// Returns a binarizer with the same rotation, for codes of centroids that are compared by
-    /// `metric`: of one level, or two where dimensions are so few that signs tell little.
+    /// `metric`: of one level, or two where dimensions are so few that signs tell little. That of a
+    /// learned binarizer is a rotation too, of as many dimensions as its codes have.
     ///
     /// # Errors
     ///
     /// [`BinarizerError::Metric`] for a metric without an estimator.
     pub fn for_centroids(&self, metric: Metric) -> Result<Self, BinarizerError> {
-        match &self.model {
-            Model::Rotation(rotation) => {
-                let few = self.layout.dims() < FEW_DIMS;
-                let levels = if few { Levels::TWO } else { Levels::ONE };
-                Self::from_rotation(rotation.clone(), levels, metric, self.seed)
-            }
-        }
+        let few = self.layout.dims() < FEW_DIMS;
+        let levels = if few { Levels::TWO } else { Levels::ONE };
+        let rotation = match &self.model {
+            Model::Rotation(rotation) => rotation.clone(),
+            Model::Recurrent(_) => Rotation::new(self.layout.dims(), self.seed)?,
+        };
+        Self::from_rotation(rotation, levels, metric, self.seed)
     }
 
     /// Returns the dimensions of the embeddings.
@@ -99,6 +113,7 @@ impl Binarizer {
     pub fn dims(&self) -> usize {
         match &self.model {
             Model::Rotation(rotation) => rotation.dims(),
+            Model::Recurrent(recurrent) => recurrent.dims(),
         }
     }
 
@@ -133,13 +148,21 @@ impl Binarizer {
         self.id
     }
 
-    pub(crate) fn signs(&self) -> &[u64] {
+    pub(crate) fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Returns what was learned, if anything was.
+    #[must_use]
+    pub fn recurrent(&self) -> Option<&Arc<Recurrent>> {
         match &self.model {
-            Model::Rotation(rotation) => rotation.signs(),
+            Model::Rotation(_) => None,
+            Model::Recurrent(recurrent) => Some(recurrent),
         }
     }
 
-    /// Rotates `vector` (`dims`) into the coordinates that become bits (the code's dimensions).
+    /// Rotates `vector` (`dims`) into the coordinates that become bits (the code's dimensions). Those of a
+    /// learned binarizer have length one.
     ///
     /// # Panics
     ///
@@ -147,12 +170,7 @@ impl Binarizer {
     pub fn rotate(&self, vector: &[f32], rotated: &mut [f32]) {
         match &self.model {
             Model::Rotation(rotation) => rotation.rotate(vector, rotated),
-        }
-    }
-
-    pub(crate) fn rotate_back(&self, rotated: &mut [f32], vector: &mut [f32]) {
-        match &self.model {
-            Model::Rotation(rotation) => rotation.rotate_back(rotated, vector),
+            Model::Recurrent(recurrent) => recurrent.project(vector, rotated),
         }
     }
 }

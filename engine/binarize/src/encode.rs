@@ -3,8 +3,9 @@
 use bigrain_kernels::{QuantizeSums, dot, quantize, signed_sum};
 use bigrain_types::Metric;
 
-use crate::binarizer::Binarizer;
+use crate::binarizer::{Binarizer, Model};
 use crate::factors::{Factors, round_to_half_precision};
+use crate::recurrent::{Fit, Recurrent, RecurrentScratch};
 
 /// Vectors shorter than this are treated as if every estimate for them were zero, with their length
 /// as the error: their scale would not be a normal `f32`.
@@ -19,6 +20,7 @@ pub struct EncodeScratch {
     rotated: Vec<f32>,
     residual: Vec<f32>,
     changes: Vec<(f32, u32)>,
+    recurrent: RecurrentScratch,
 }
 
 /// The factors of a code and of its signs alone.
@@ -59,14 +61,46 @@ impl Binarizer {
     ) -> Factors {
         let mut rotated = std::mem::take(&mut scratch.rotated);
         rotated.resize(self.layout().dims(), 0.0);
-        self.rotate(vector, &mut rotated);
-        let residual = Residual::new(&rotated, None);
-        let factors = self.encode_residual(&residual, &mut scratch.changes, planes).full;
+        let factors = match self.model() {
+            Model::Rotation(rotation) => {
+                rotation.rotate(vector, &mut rotated);
+                let residual = Residual::new(&rotated, None);
+                self.encode_residual(&residual, &mut scratch.changes, planes)
+            }
+            Model::Recurrent(recurrent) => {
+                recurrent.project_with(vector, &mut rotated, &mut scratch.recurrent);
+                recurrent.encode(vector, &rotated, &mut scratch.recurrent, planes)
+            }
+        };
         scratch.rotated = rotated;
-        factors
+        factors.full
     }
 
-    /// Encodes a rotated vector about a rotated centre: the code is that of their difference.
+    /// Encodes a vector of a list, as it is and rotated: the code is that of its difference to the
+    /// list's centre, or of the vector itself where the binarizer was learned
+    /// ([`QueryCode::centre_of_codes`](crate::QueryCode::centre_of_codes) is the query's side of it).
+    ///
+    /// # Panics
+    ///
+    /// As [`Binarizer::encode_about`]; `vector` has [`Binarizer::dims`] numbers.
+    pub fn encode_in_list(
+        &self,
+        vector: &[f32],
+        rotated: &[f32],
+        centre: &[f32],
+        scratch: &mut EncodeScratch,
+        planes: &mut [u64],
+    ) -> CodeFactors {
+        match self.model() {
+            Model::Rotation(_) => self.encode_about(rotated, centre, scratch, planes),
+            Model::Recurrent(recurrent) => {
+                recurrent.encode(vector, rotated, &mut scratch.recurrent, planes)
+            }
+        }
+    }
+
+    /// Encodes a rotated vector about a rotated centre: the code is that of their difference, at the
+    /// nearest odd integers.
     ///
     /// # Panics
     ///
@@ -163,7 +197,8 @@ impl Binarizer {
         }
     }
 
-    /// Returns the vector that a code stands for: its odd integers, rescaled and rotated back.
+    /// Returns the vector that a code stands for: its odd integers, rescaled and rotated back; nothing
+    /// where the binarizer was learned, whose codes stand for no vector.
     ///
     /// Its dot product with the embedding it was made from is that embedding's squared length; it is
     /// longer than the embedding by `1 / rho`.
@@ -172,15 +207,38 @@ impl Binarizer {
     ///
     /// When `code` has the wrong number of words.
     #[must_use]
-    pub fn decode(&self, code: &[u64], factors: Factors) -> Vec<f32> {
+    pub fn decode(&self, code: &[u64], factors: Factors) -> Option<Vec<f32>> {
+        let Model::Rotation(rotation) = self.model() else { return None };
         let mut values = vec![0; self.layout().dims()];
         self.layout().unpack(code, &mut values);
         let doubled = self.metric() == Metric::L2;
         let rescale = if doubled { 0.5 * factors.rescale } else { factors.rescale };
         let mut rotated: Vec<f32> = values.iter().map(|&value| value as f32 * rescale).collect();
         let mut vector = vec![0.0; self.dims()];
-        self.rotate_back(&mut rotated, &mut vector);
-        vector
+        rotation.rotate_back(&mut rotated, &mut vector);
+        Some(vector)
+    }
+}
+
+impl Recurrent {
+    /// Encodes a vector whose projection is known. Factors make of `<u, W q>` what
+    /// [`Scoring`](crate::Scoring) fitted: the same for all codes, but for the length of `u`.
+    fn encode(
+        &self,
+        vector: &[f32],
+        projected: &[f32],
+        scratch: &mut RecurrentScratch,
+        planes: &mut [u64],
+    ) -> CodeFactors {
+        let norm = self.code(vector, projected, scratch, planes);
+        let scoring = &self.parts().scoring;
+        let sign_norm = (self.layout().dims() as f32).sqrt();
+        let rescale = |fit: Fit, norm: f32| round_to_half_precision(fit.slope / norm);
+        let Fit { intercept, error, .. } = scoring.full;
+        let full = Factors { add: intercept, rescale: rescale(scoring.full, norm), error };
+        let fit = if self.layout().levels().count() == 1 { scoring.full } else { scoring.sign };
+        let sign = SignFactors { add: fit.intercept, rescale: rescale(fit, sign_norm) };
+        CodeFactors { full, sign }
     }
 }
 

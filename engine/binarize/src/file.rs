@@ -13,14 +13,15 @@
 use bigrain_types::{Levels, LevelsError, MAX_DIMS, Metric};
 use thiserror::Error;
 
-use crate::binarizer::{Binarizer, BinarizerError, KIND_ROTATION, metric_code};
-use crate::rotation::Rotation;
+use crate::binarizer::{Binarizer, BinarizerError, KIND_ROTATION, Model, metric_code};
+use crate::recurrent::{KIND_RECURRENT, Recurrent, RecurrentError};
+use crate::rotation::{Rotation, sign_words};
 use crate::scale::ScaleSearch;
 
-const MAGIC: [u8; 8] = *b"bigrnBIN";
-const VERSION: u32 = 1;
+pub(crate) const MAGIC: [u8; 8] = *b"bigrnBIN";
+pub(crate) const VERSION: u32 = 1;
 const HEADER: usize = 32;
-const CHECK: usize = 16;
+pub(crate) const CHECK: usize = 16;
 
 /// Bytes that are not a binarizer.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -57,13 +58,21 @@ pub enum BinarizerFileError {
     /// Parameters that give no binarizer.
     #[error(transparent)]
     Binarizer(#[from] BinarizerError),
+    /// Parts that give no recurrent binarizer.
+    #[error(transparent)]
+    Recurrent(#[from] RecurrentError),
 }
 
 impl Binarizer {
-    /// Returns the bytes of the picture above.
+    /// Returns the bytes of the picture above; of a recurrent binarizer those that [`Recurrent::to_bytes`]
+    /// shows.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(HEADER + 8 * self.signs().len() + CHECK);
+        let rotation = match self.model() {
+            Model::Rotation(rotation) => rotation,
+            Model::Recurrent(recurrent) => return recurrent.to_bytes(),
+        };
+        let mut bytes = Vec::with_capacity(HEADER + 8 * rotation.signs().len() + CHECK);
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         // The constructor refused metrics without a code.
@@ -72,7 +81,7 @@ impl Binarizer {
         bytes.extend_from_slice(&[KIND_ROTATION, metric, levels, search_code(self.scale_search())]);
         bytes.extend_from_slice(&(self.dims() as u64).to_le_bytes());
         bytes.extend_from_slice(&self.seed().to_le_bytes());
-        for word in self.signs() {
+        for word in rotation.signs() {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
         let check = check_of(&bytes);
@@ -89,9 +98,12 @@ impl Binarizer {
         let too_short =
             BinarizerFileError::Length { expected: HEADER + CHECK, actual: bytes.len() };
         let (body, check) = bytes.split_last_chunk::<CHECK>().ok_or(too_short.clone())?;
+        if body.starts_with(&MAGIC) && body.get(12) == Some(&KIND_RECURRENT) {
+            return Ok(Self::new_recurrent(Recurrent::from_bytes(bytes)?.into()));
+        }
         let (header, signs) = body.split_first_chunk::<HEADER>().ok_or(too_short)?;
         let header = Header::read(header)?;
-        let expected = HEADER + 8 * header.sign_words() + CHECK;
+        let expected = HEADER + 8 * sign_words(header.dims) + CHECK;
         if bytes.len() != expected {
             return Err(BinarizerFileError::Length { expected, actual: bytes.len() });
         }
@@ -143,10 +155,6 @@ impl Header {
             .ok_or(BinarizerFileError::Unknown { field: "number of dimensions", value })?;
         Ok(Self { metric, levels, scale_search, dims, seed: word(bytes, 24) })
     }
-
-    fn sign_words(&self) -> usize {
-        4 * self.dims.div_ceil(64)
-    }
 }
 
 /// Returns the eight bytes from `at` on as a number.
@@ -162,7 +170,7 @@ fn search_code(search: ScaleSearch) -> u8 {
     }
 }
 
-fn check_of(bytes: &[u8]) -> [u8; CHECK] {
+pub(crate) fn check_of(bytes: &[u8]) -> [u8; CHECK] {
     let mut check = [0; CHECK];
     check.copy_from_slice(&blake3::hash(bytes).as_bytes()[..CHECK]);
     check

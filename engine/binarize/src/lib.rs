@@ -45,6 +45,7 @@ mod factors;
 mod file;
 mod layout;
 mod query;
+mod recurrent;
 mod rotation;
 mod scale;
 #[cfg(test)]
@@ -56,5 +57,9 @@ pub use factors::{Factors, PackedFactors, from_half, to_half, unit_for};
 pub use file::BinarizerFileError;
 pub use layout::{CodeLayout, CodeLayoutError};
 pub use query::{DEFAULT_EPSILON, Estimate, PrepareQueryError, QueryCode, QueryWidth, Terms};
+pub use recurrent::{
+    Champion, ErrorQuantile, Fit, HiddenLayer, MAX_HIDDEN, MAX_QUANTILES, Provenance, Recurrent,
+    RecurrentError, RecurrentLoop, RecurrentParts, ResidualMap, Scoring,
+};
 pub use rotation::{Rotation, RotationError};
 pub use scale::ScaleSearch;

@@ -172,7 +172,8 @@ fn transformed(rotated_dims: usize, round: usize) -> std::ops::Range<usize> {
     if round.is_multiple_of(2) { 0..length } else { rotated_dims - length..rotated_dims }
 }
 
-fn sign_words(dims: usize) -> usize {
+/// Returns the words of the signs of four rounds.
+pub(crate) fn sign_words(dims: usize) -> usize {
     ROUNDS * dims.div_ceil(64)
 }
 

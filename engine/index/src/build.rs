@@ -185,10 +185,12 @@ fn encode(
             let (mut rotated, mut code) = (vec![0.0; layout.dims()], vec![0; layout.words()]);
             let mut scratch = EncodeScratch::default();
             for at in start..end {
-                binarizer.rotate(&rows.row(at)?, &mut rotated);
+                let row = rows.row(at)?;
+                binarizer.rotate(&row, &mut rotated);
                 let list = nearest.of(&rotated);
                 let centre = centroids.vector(list);
-                let factors = binarizer.encode_about(&rotated, centre, &mut scratch, &mut code);
+                let factors =
+                    binarizer.encode_in_list(&row, &rotated, centre, &mut scratch, &mut code);
                 codes.push(&code, factors);
                 lists.push(list);
             }

@@ -16,6 +16,8 @@ pub struct QueryCode {
     pub(super) rotated: Vec<f32>,
     pub(super) metric: Metric,
     pub(super) delta: f32,
+    /// Whether codes are about the origin in every list.
+    pub(super) about_origin: bool,
     /// `||q||^2`.
     pub(super) norm_squared: f32,
     /// `||e||^2`, where `e = q' - delta w`.
@@ -67,6 +69,14 @@ impl QueryCode {
     #[must_use]
     pub fn centre_similarity(&self, dot: f32, norm_squared: f32) -> f32 {
         if self.metric == Metric::L2 { -self.squared_distance(dot, norm_squared) } else { dot }
+    }
+
+    /// Returns what codes of a list are about, from the dot product of its centre with the rotated query
+    /// and the centre's squared length: the centre, or the origin where the binarizer was learned.
+    #[inline]
+    #[must_use]
+    pub fn centre_of_codes(&self, dot: f32, norm_squared: f32) -> (f32, f32) {
+        if self.about_origin { (0.0, 0.0) } else { (dot, norm_squared) }
     }
 
     /// Returns the terms of codes about the origin.

@@ -6,8 +6,9 @@ use thiserror::Error;
 
 use super::code::{DEFAULT_EPSILON, QueryCode};
 use super::width::QueryWidth;
-use crate::binarizer::Binarizer;
-use crate::encode::{SHORTEST, length};
+use crate::binarizer::{Binarizer, Model};
+use crate::encode::{EncodeScratch, SHORTEST, length};
+use crate::recurrent::Recurrent;
 use crate::scale::ScaleSearch;
 
 /// `1 - rho^2` of the best uniform quantiser of a normal variable, for 1 to 4 bits (Max, 1960).
@@ -35,7 +36,37 @@ impl Binarizer {
         }
         let mut rotated = vec![0.0; self.layout().dims()];
         self.rotate(query, &mut rotated);
-        self.prepare(rotated, width, ScaleSearch::Grid)
+        let prepared = self.prepare(rotated, width, ScaleSearch::Grid)?;
+        match self.model() {
+            Model::Recurrent(recurrent) => Ok(self.learned(recurrent, query, width, prepared)),
+            Model::Rotation(_) => Ok(prepared),
+        }
+    }
+
+    /// Makes of a rounded projection the query of learned codes.
+    fn learned(
+        &self,
+        recurrent: &Recurrent,
+        query: &[f32],
+        width: QueryWidth,
+        mut prepared: QueryCode,
+    ) -> QueryCode {
+        if width == QueryWidth::Symmetric && prepared.delta > 0.0 {
+            // The query is a code as any other, of length one as a vector.
+            let mut values = vec![0; self.layout().dims()];
+            self.encode(query, &mut EncodeScratch::default(), &mut prepared.planes);
+            self.layout().unpack(&prepared.planes, &mut values);
+            let norm_squared: f32 = values.iter().map(|&value| (value * value) as f32).sum();
+            prepared.delta = norm_squared.sqrt().recip();
+            prepared.lost = 0.0;
+        }
+        // The deviation that `sign_terms_about` derives from a code's rescale factor.
+        let sign = recurrent.parts().scoring.sign;
+        let dims = self.layout().dims() as f32;
+        prepared.sign_loss = (sign.error / sign.slope).powi(2) * (dims - 1.0);
+        prepared.about_origin = true;
+        prepared.bias = 0.0;
+        prepared
     }
 
     /// As [`Binarizer::prepare_query`], for a query that is rotated already, and in less time: it is
@@ -80,6 +111,7 @@ impl Binarizer {
             code_loss: TYPICAL_LOSS[levels.count() - 1],
             sign_loss: TYPICAL_LOSS[0],
             bias: bias as f32,
+            about_origin: false,
             epsilon: DEFAULT_EPSILON,
             rotated,
         })

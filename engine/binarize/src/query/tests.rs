@@ -319,7 +319,8 @@ fn decoding_gives_back_the_direction() {
         for metric in METRICS {
             let codes = Codes::new(binarizer(200, count, metric), gaussian_rows(1, 200, 5));
             let code: Vec<u64> = codes.planes.concat();
-            let (vector, decoded) = (codes.row(0), codes.binarizer.decode(&code, codes.factors[0]));
+            let (vector, decoded) =
+                (codes.row(0), codes.binarizer.decode(&code, codes.factors[0]).unwrap());
             let cosine =
                 dot(vector, &decoded) / (dot(vector, vector) * dot(&decoded, &decoded)).sqrt();
             assert!(cosine > least, "{count} levels, {metric}: {cosine}");

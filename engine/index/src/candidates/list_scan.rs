@@ -67,6 +67,7 @@ impl ListTerms {
         signs_first: bool,
         epsilon: Epsilon,
     ) -> Self {
+        let (dot, norm_squared) = query.centre_of_codes(dot, norm_squared);
         let mut full = query.terms_about(dot, norm_squared);
         full.error *= epsilon.full / query.epsilon();
         if !signs_first {

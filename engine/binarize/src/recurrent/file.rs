@@ -1,0 +1,328 @@
+//! A recurrent binarizer as bytes; the first 32 are laid out as those of a rotation.
+//!
+//! ```text
+//!  byte   0        8         12       13       14       15   16       24
+//!         | magic  | version | kind 2 | metric | levels | 0  | d: u64 | rotation's seed: u64 |
+//!  32     | m: u32 | units: u32 | steps: u32 | quantiles: u32 | training seed: u64 | parent: 16 B |
+//!  72     | slope, intercept, error: f32 each, of all levels, then of the signs   |
+//!  96     | queries: u32 | limit: u32 | rotation, learned, low, high: f32 each    |
+//!  120    | share, full, sign: f32 each, for each quantile |
+//!         | signs of the rotation: u64 each |
+//!         | W | B_1 | R_1 | B_2 | ..            f32 each; absent tensors are zeros
+//!         | check: 16 B of the BLAKE3 hash of all before |
+//!
+//!  a map: | delta: outputs x inputs | bias: outputs | into: units x inputs | bias: units | out: outputs x units |
+//! ```
+
+use bigrain_types::{CodeSpaceId, Levels, MAX_DIMS, Metric};
+
+use super::{
+    Champion, ErrorQuantile, Fit, HiddenLayer, MAX_HIDDEN, MAX_QUANTILES, Provenance, Recurrent,
+    RecurrentError, RecurrentLoop, RecurrentParts, ResidualMap, Scoring,
+};
+use crate::binarizer::metric_code;
+use crate::file::{BinarizerFileError, CHECK, MAGIC, VERSION, check_of};
+use crate::rotation::{Rotation, sign_words};
+
+/// The byte that stands for a recurrent binarizer in hashes and files.
+pub(crate) const KIND_RECURRENT: u8 = 2;
+
+const HEADER: usize = 120;
+
+impl Recurrent {
+    /// Returns the bytes of the picture above.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let RecurrentParts { dims, code_dims, levels, seed, .. } = *self.parts();
+        let RecurrentParts { scoring, provenance, .. } = self.parts();
+        let mut bytes = Vec::new();
+        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        let metric = metric_code(Metric::Cosine).unwrap_or_default();
+        bytes.extend_from_slice(&[KIND_RECURRENT, metric, levels.get(), 0]);
+        bytes.extend_from_slice(&(dims as u64).to_le_bytes());
+        bytes.extend_from_slice(&seed.to_le_bytes());
+        let units = units_of(self.parts()) as u32;
+        let quantiles = provenance.quantiles.len() as u32;
+        for number in [code_dims as u32, units, provenance.steps, quantiles] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(&provenance.training_seed.to_le_bytes());
+        let parent = provenance.parent.map_or(NO_PARENT, |parent| *parent.as_bytes());
+        bytes.extend_from_slice(&parent);
+        for Fit { slope, intercept, error } in [scoring.full, scoring.sign] {
+            push_floats(&mut bytes, &[slope, intercept, error]);
+        }
+        let Champion { queries, limit, rotation, learned, low, high } = provenance.champion;
+        bytes.extend_from_slice(&queries.to_le_bytes());
+        bytes.extend_from_slice(&limit.to_le_bytes());
+        push_floats(&mut bytes, &[rotation, learned, low, high]);
+        for ErrorQuantile { share, full, sign } in &provenance.quantiles {
+            push_floats(&mut bytes, &[*share, *full, *sign]);
+        }
+        for word in self.rotation().signs() {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        let units = units as usize;
+        for (map, inputs, outputs) in maps(self.parts()) {
+            push_tensor(&mut bytes, &map.delta, inputs * outputs);
+            push_tensor(&mut bytes, &map.bias, outputs);
+            let none = HiddenLayer::default();
+            let hidden = map.hidden.as_ref().unwrap_or(&none);
+            push_tensor(&mut bytes, &hidden.into, units * inputs);
+            push_tensor(&mut bytes, &hidden.bias, units);
+            push_tensor(&mut bytes, &hidden.out, units * outputs);
+        }
+        let check = check_of(&bytes);
+        bytes.extend_from_slice(&check);
+        bytes
+    }
+
+    /// Reads what [`Recurrent::to_bytes`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`BinarizerFileError`] for any other bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, BinarizerFileError> {
+        let least = HEADER + CHECK;
+        let too_short = BinarizerFileError::Length { expected: least, actual: bytes.len() };
+        let (body, check) = bytes.split_last_chunk::<CHECK>().ok_or(too_short.clone())?;
+        let mut reader = Reader { bytes: body, at: 0 };
+        if reader.take::<8>() != Some(MAGIC) {
+            return Err(BinarizerFileError::Magic);
+        }
+        let shape = Shape::read(&mut reader, &too_short)?;
+        let expected = shape.file_bytes();
+        if expected != Some(bytes.len()) {
+            let expected = expected.unwrap_or(usize::MAX);
+            return Err(BinarizerFileError::Length { expected, actual: bytes.len() });
+        }
+        if check_of(body) != *check {
+            return Err(BinarizerFileError::Check);
+        }
+        let (parts, rotation) = shape.parts(&mut reader).ok_or(too_short)?;
+        Ok(Self::with_rotation(parts, rotation?)?)
+    }
+}
+
+/// The hash of all that decides a code.
+pub(super) fn code_space_id(parts: &RecurrentParts, rotation: &Rotation) -> CodeSpaceId {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"bigrain code space 1");
+    hasher.update(&[KIND_RECURRENT, parts.levels.get()]);
+    hasher.update(&(parts.dims as u64).to_le_bytes());
+    hasher.update(&(parts.code_dims as u64).to_le_bytes());
+    for word in rotation.signs() {
+        hasher.update(&word.to_le_bytes());
+    }
+    let units = units_of(parts);
+    hasher.update(&(units as u64).to_le_bytes());
+    let mut bytes = Vec::new();
+    for (map, inputs, outputs) in maps(parts) {
+        push_tensor(&mut bytes, &map.delta, inputs * outputs);
+        push_tensor(&mut bytes, &map.bias, outputs);
+        if let Some(hidden) = &map.hidden {
+            push_floats(&mut bytes, &hidden.into);
+            push_floats(&mut bytes, &hidden.bias);
+            push_floats(&mut bytes, &hidden.out);
+        }
+        hasher.update(&bytes);
+        bytes.clear();
+    }
+    let mut id = [0; 16];
+    id.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    CodeSpaceId::from_bytes(id)
+}
+
+/// Stands for no code space.
+const NO_PARENT: [u8; 16] = [0; 16];
+
+/// Returns the units of the largest hidden layer; 0 for linear maps.
+fn units_of(parts: &RecurrentParts) -> usize {
+    let units = |(map, ..): (&ResidualMap, usize, usize)| {
+        map.hidden.as_ref().map_or(0, |hidden| hidden.bias.len())
+    };
+    maps(parts).map(units).max().unwrap_or(0)
+}
+
+/// Returns the maps in their order, with their inputs and outputs.
+fn maps(parts: &RecurrentParts) -> impl Iterator<Item = (&ResidualMap, usize, usize)> {
+    let (d, m) = (parts.dims, parts.code_dims);
+    let loops = parts.loops.iter();
+    let loops = loops.flat_map(move |each| [(&each.rebuild, m, d), (&each.residual, d, m)]);
+    std::iter::once((&parts.first, d, m)).chain(loops)
+}
+
+/// What the header says of the sizes.
+struct Shape {
+    dims: usize,
+    code_dims: usize,
+    levels: Levels,
+    seed: u64,
+    units: usize,
+    steps: u32,
+    quantiles: usize,
+}
+
+impl Shape {
+    fn read(
+        reader: &mut Reader<'_>,
+        too_short: &BinarizerFileError,
+    ) -> Result<Self, BinarizerFileError> {
+        let short = || too_short.clone();
+        let version = reader.u32().ok_or_else(short)?;
+        if version != VERSION {
+            return Err(BinarizerFileError::Version(version));
+        }
+        let unknown = |field, value: u64| BinarizerFileError::Unknown { field, value };
+        let [kind, metric, levels, zero] = reader.take::<4>().ok_or_else(short)?;
+        if kind != KIND_RECURRENT {
+            return Err(unknown("kind", kind.into()));
+        }
+        if metric_code(Metric::Cosine) != Ok(metric) {
+            return Err(unknown("metric", metric.into()));
+        }
+        if zero != 0 {
+            return Err(unknown("scale search", zero.into()));
+        }
+        let levels = Levels::new(levels)?;
+        let within = |field, value: u64, least: usize, most: usize| {
+            let fits = usize::try_from(value).ok().filter(|v| (least..=most).contains(v));
+            fits.ok_or(unknown(field, value))
+        };
+        let dims = reader.u64().ok_or_else(short)?;
+        let dims = within("number of dimensions", dims, 1, MAX_DIMS)?;
+        let seed = reader.u64().ok_or_else(short)?;
+        let mut number = || reader.u32().map(u64::from).ok_or_else(short);
+        let (code_dims, units) = (number()?, number()?);
+        let (steps, quantiles) = (number()? as u32, number()?);
+        let code_dims = within("number of code dimensions", code_dims, 64, MAX_DIMS)?;
+        let units = within("number of hidden units", units, 0, MAX_HIDDEN)?;
+        let quantiles = within("number of quantiles", quantiles, 0, MAX_QUANTILES)?;
+        Ok(Self { dims, code_dims, levels, seed, units, steps, quantiles })
+    }
+
+    /// Returns how long a file of this shape is; nothing where that is beyond memory.
+    fn file_bytes(&self) -> Option<usize> {
+        let (d, m, units) = (self.dims, self.code_dims, self.units);
+        let map = |inputs: usize, outputs: usize| {
+            let linear = inputs.checked_mul(outputs)?.checked_add(outputs)?;
+            let hidden = units.checked_mul(inputs.checked_add(outputs)?.checked_add(1)?)?;
+            linear.checked_add(hidden)
+        };
+        let each = map(m, d)?.checked_add(map(d, m)?)?;
+        let floats = each.checked_mul(self.levels.count() - 1)?.checked_add(map(d, m)?)?;
+        let rest = HEADER + 12 * self.quantiles + 8 * sign_words(d) + CHECK;
+        floats.checked_mul(4)?.checked_add(rest)
+    }
+
+    fn parts(
+        &self,
+        reader: &mut Reader<'_>,
+    ) -> Option<(RecurrentParts, Result<Rotation, RecurrentError>)> {
+        let training_seed = reader.u64()?;
+        let parent = reader.take()?;
+        let mut fit = || {
+            let [slope, intercept, error] = reader.floats3()?;
+            Some(Fit { slope, intercept, error })
+        };
+        let scoring = Scoring { full: fit()?, sign: fit()? };
+        let (queries, limit) = (reader.u32()?, reader.u32()?);
+        let [rotation, learned, low] = reader.floats3()?;
+        let high = f32::from_le_bytes(reader.take()?);
+        let champion = Champion { queries, limit, rotation, learned, low, high };
+        let mut quantiles = Vec::with_capacity(self.quantiles);
+        for _ in 0..self.quantiles {
+            let [share, full, sign] = reader.floats3()?;
+            quantiles.push(ErrorQuantile { share, full, sign });
+        }
+        let mut signs = Vec::with_capacity(sign_words(self.dims));
+        for _ in 0..sign_words(self.dims) {
+            signs.push(reader.u64()?);
+        }
+        let (d, m) = (self.dims, self.code_dims);
+        let first = self.map(reader, d, m)?;
+        let mut loops = Vec::new();
+        for _ in 1..self.levels.count() {
+            let (rebuild, residual) = (self.map(reader, m, d)?, self.map(reader, d, m)?);
+            loops.push(RecurrentLoop { rebuild, residual });
+        }
+        let parent = (parent != NO_PARENT).then(|| CodeSpaceId::from_bytes(parent));
+        let provenance =
+            Provenance { parent, training_seed, steps: self.steps, quantiles, champion };
+        let (levels, seed) = (self.levels, self.seed);
+        let parts = RecurrentParts {
+            dims: d,
+            code_dims: m,
+            levels,
+            seed,
+            first,
+            loops,
+            scoring,
+            provenance,
+        };
+        Some((parts, Rotation::from_signs(d, signs).map_err(RecurrentError::from)))
+    }
+
+    fn map(&self, reader: &mut Reader<'_>, inputs: usize, outputs: usize) -> Option<ResidualMap> {
+        let (delta, bias) = (reader.floats(inputs * outputs)?, reader.floats(outputs)?);
+        let hidden = if self.units == 0 {
+            None
+        } else {
+            let into = reader.floats(self.units * inputs)?;
+            let bias = reader.floats(self.units)?;
+            Some(HiddenLayer { into, bias, out: reader.floats(self.units * outputs)? })
+        };
+        Some(ResidualMap { delta, bias, hidden })
+    }
+}
+
+fn push_floats(bytes: &mut Vec<u8>, values: &[f32]) {
+    values.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
+}
+
+/// Adds a tensor of `count` numbers; one that is absent is zeros.
+fn push_tensor(bytes: &mut Vec<u8>, values: &[f32], count: usize) {
+    if values.is_empty() {
+        bytes.resize(bytes.len() + 4 * count, 0);
+    } else {
+        push_floats(bytes, values);
+    }
+}
+
+/// Bytes that are read one after the other.
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn slice(&mut self, count: usize) -> Option<&'a [u8]> {
+        let end = self.at.checked_add(count)?;
+        let found = self.bytes.get(self.at..end)?;
+        self.at = end;
+        Some(found)
+    }
+
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.slice(N)?.try_into().ok()
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.take().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.take().map(u64::from_le_bytes)
+    }
+
+    fn floats3(&mut self) -> Option<[f32; 3]> {
+        let mut one = || self.take().map(f32::from_le_bytes);
+        Some([one()?, one()?, one()?])
+    }
+
+    fn floats(&mut self, count: usize) -> Option<Vec<f32>> {
+        let (bytes, _) = self.slice(count.checked_mul(4)?)?.as_chunks::<4>();
+        Some(bytes.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
+    }
+}

@@ -1,0 +1,251 @@
+use std::sync::Arc;
+
+use bigrain_kernels::score_one;
+use bigrain_types::Metric;
+use proptest::prelude::*;
+
+use super::*;
+use crate::support::Gaussian;
+use crate::{Binarizer, BinarizerFileError, EncodeScratch, QueryWidth};
+
+const SEED: u64 = 7;
+
+/// A map of small random numbers; `units` of 0 leaves the hidden layer out.
+fn learned(inputs: usize, outputs: usize, units: usize, gaussian: &mut Gaussian) -> ResidualMap {
+    let mut numbers =
+        |count: usize| (0..count).map(|_| 0.05 * gaussian.next()).collect::<Vec<f32>>();
+    let (delta, bias) = (numbers(inputs * outputs), numbers(outputs));
+    let hidden = (units > 0).then(|| HiddenLayer {
+        into: numbers(units * inputs),
+        bias: numbers(units),
+        out: numbers(units * outputs),
+    });
+    ResidualMap { delta, bias, hidden }
+}
+
+fn parts(dims: usize, code_dims: usize, levels: Levels) -> RecurrentParts {
+    RecurrentParts {
+        dims,
+        code_dims,
+        levels,
+        seed: SEED,
+        first: ResidualMap::default(),
+        loops: vec![RecurrentLoop::default(); levels.count() - 1],
+        scoring: Scoring::default(),
+        provenance: Provenance::default(),
+    }
+}
+
+fn random_parts(dims: usize, code_dims: usize, levels: Levels, units: usize) -> RecurrentParts {
+    let gaussian = &mut Gaussian::new(11);
+    let fit = |slope, intercept, error| Fit { slope, intercept, error };
+    let mut parts = parts(dims, code_dims, levels);
+    parts.first = learned(dims, code_dims, units, gaussian);
+    for each in &mut parts.loops {
+        each.rebuild = learned(code_dims, dims, units, gaussian);
+        each.residual = learned(dims, code_dims, units, gaussian);
+    }
+    parts.scoring = Scoring { full: fit(0.9, 0.05, 0.02), sign: fit(0.8, 0.06, 0.04) };
+    parts.provenance = Provenance {
+        parent: Some(CodeSpaceId::from_bytes([3; 16])),
+        training_seed: 5,
+        steps: 1500,
+        quantiles: vec![ErrorQuantile { share: 0.97, full: 0.04, sign: 0.08 }],
+        champion: Champion {
+            queries: 1000,
+            limit: 10,
+            rotation: 0.269,
+            learned: 0.295,
+            low: 0.01,
+            high: 0.04,
+        },
+    };
+    parts
+}
+
+fn unit(dims: usize, gaussian: &mut Gaussian) -> Vec<f32> {
+    let mut vector = gaussian.row(dims);
+    let norm = length(&vector) as f32;
+    vector.iter_mut().for_each(|x| *x /= norm);
+    vector
+}
+
+fn code_of(binarizer: &Binarizer, vector: &[f32]) -> (Vec<u64>, crate::Factors) {
+    let mut code = vec![0; binarizer.layout().words()];
+    let factors = binarizer.encode(vector, &mut EncodeScratch::default(), &mut code);
+    (code, factors)
+}
+
+#[test]
+fn with_nothing_learned_the_signs_are_those_of_the_rotation() {
+    let gaussian = &mut Gaussian::new(1);
+    for (dims, levels) in [64, 100, 384].into_iter().zip(Levels::ALL) {
+        let rotation = Binarizer::new_rotation(dims, levels, Metric::Cosine, SEED).unwrap();
+        let code_dims = rotation.layout().dims();
+        let zeros = vec![0.0; dims * code_dims];
+        let mut parts = parts(dims, code_dims, levels);
+        parts.first.delta = zeros;
+        let recurrent = Binarizer::new_recurrent(Arc::new(Recurrent::new(parts).unwrap()));
+        for _ in 0..50 {
+            let vector = unit(dims, gaussian);
+            let (ours, theirs) = (code_of(&recurrent, &vector).0, code_of(&rotation, &vector).0);
+            let words = rotation.layout().words_per_plane();
+            assert_eq!(ours[..words], theirs[..words], "{dims} dimensions, {levels:?}");
+        }
+    }
+}
+
+/// The formulas of the module, in f64, with maps as plain matrices.
+fn plainly(recurrent: &Recurrent, vector: &[f32]) -> Vec<f64> {
+    let (d, m) = (recurrent.dims(), recurrent.parts().code_dims);
+    let rotation = |transposed: bool, x: &[f64]| -> Vec<f64> {
+        let x: Vec<f32> = x.iter().map(|&x| x as f32).collect();
+        let wide = recurrent.rotation().rotated_dims();
+        let mut output = vec![0.0; if transposed { d } else { wide }];
+        if transposed {
+            let mut padded = x;
+            padded.resize(wide, 0.0);
+            recurrent.rotation().rotate_back(&mut padded, &mut output);
+        } else {
+            recurrent.rotation().rotate(&x, &mut output);
+            output.truncate(m);
+        }
+        output.into_iter().map(f64::from).collect()
+    };
+    let multiply = |matrix: &[f32], x: &[f64]| -> Vec<f64> {
+        let row = |row: &[f32]| row.iter().zip(x).map(|(a, b)| f64::from(*a) * b).sum();
+        matrix.chunks_exact(x.len()).map(row).collect()
+    };
+    let map = |map: &ResidualMap, transposed: bool, x: &[f64]| -> Vec<f64> {
+        let hidden = map.hidden.as_ref().unwrap();
+        let units = multiply(&hidden.into, x);
+        let units: Vec<f64> =
+            units.iter().zip(&hidden.bias).map(|(x, b)| (x + f64::from(*b)).max(0.0)).collect();
+        let terms =
+            [rotation(transposed, x), multiply(&map.delta, x), multiply(&hidden.out, &units)];
+        let sum = |i: usize| terms.iter().map(|term| term[i]).sum::<f64>() + f64::from(map.bias[i]);
+        (0..terms[0].len()).map(sum).collect()
+    };
+    let sign = |x: &f64| if *x > 0.0 { 1.0 } else { -1.0 };
+    let f: Vec<f64> = vector.iter().map(|&x| f64::from(x)).collect();
+    let mut b: Vec<f64> = map(&recurrent.parts().first, false, &f).iter().map(sign).collect();
+    let mut weight = 1.0;
+    for each in &recurrent.parts().loops {
+        let rebuilt = map(&each.rebuild, true, &b);
+        let norm = rebuilt.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let left: Vec<f64> = f.iter().zip(&rebuilt).map(|(f, x)| f - x / norm).collect();
+        weight *= 0.5;
+        let level = map(&each.residual, false, &left);
+        b.iter_mut().zip(&level).for_each(|(b, x)| *b += weight * sign(x));
+    }
+    b.iter().map(|b| b / weight).collect()
+}
+
+#[test]
+fn codes_follow_the_formulas() {
+    let gaussian = &mut Gaussian::new(2);
+    for levels in Levels::ALL {
+        let recurrent = Arc::new(Recurrent::new(random_parts(100, 64, levels, 9)).unwrap());
+        let binarizer = Binarizer::new_recurrent(Arc::clone(&recurrent));
+        let mut different = 0;
+        for _ in 0..20 {
+            let vector = unit(100, gaussian);
+            let mut values = vec![0; 64];
+            binarizer.layout().unpack(&code_of(&binarizer, &vector).0, &mut values);
+            let plain = plainly(&recurrent, &vector);
+            different += values.iter().zip(&plain).filter(|(a, b)| f64::from(**a) != **b).count();
+        }
+        // Numbers next to zero may round to either side of it.
+        assert!(different <= 2, "{different} of 1,280 numbers differ at {levels:?}");
+    }
+}
+
+#[test]
+fn estimates_are_the_fitted_line_through_the_cosine_of_code_and_query() {
+    let gaussian = &mut Gaussian::new(3);
+    let recurrent = Arc::new(Recurrent::new(random_parts(96, 64, Levels::TWO, 0)).unwrap());
+    let binarizer = Binarizer::new_recurrent(Arc::clone(&recurrent));
+    for width in [QueryWidth::Bits(8), QueryWidth::Symmetric] {
+        let (vector, query) = (unit(96, gaussian), unit(96, gaussian));
+        let (code, factors) = code_of(&binarizer, &vector);
+        let prepared = binarizer.prepare_query(&query, width).unwrap();
+        let levels: Vec<&[u64]> = binarizer.layout().levels_of(&code).collect();
+        let estimate = prepared.estimate(score_one(&levels, prepared.planes()), factors);
+
+        let unpacked = |code: &[u64]| {
+            let mut values = vec![0; 64];
+            binarizer.layout().unpack(code, &mut values);
+            values.iter().map(|&value| value as f32).collect::<Vec<f32>>()
+        };
+        let document = unpacked(&code);
+        let side = match width {
+            QueryWidth::Symmetric => unpacked(&code_of(&binarizer, &query).0),
+            _ => prepared.rotated().to_vec(),
+        };
+        let cosine = dot(&document, &side) / (dot(&document, &document) * dot(&side, &side)).sqrt();
+        let expected = 0.05 + 0.9 * cosine;
+        assert!((estimate.similarity - expected).abs() < 2e-3, "{estimate:?}, not {expected}");
+        assert!((estimate.error - 1.9 * 0.02).abs() < 1e-3, "{estimate:?}");
+        let first = prepared.sign_terms_about(0.0, 0.0);
+        let sign_rescale = 0.8 / 64_f32.sqrt();
+        assert!((first.error * sign_rescale - 1.9 * 0.04).abs() < 1e-3, "{first:?}");
+        assert_eq!(prepared.centre_of_codes(0.5, 2.0), (0.0, 0.0));
+    }
+}
+
+#[test]
+fn bytes_give_the_binarizer_back() {
+    for units in [0, 5] {
+        for levels in Levels::ALL {
+            let recurrent = Recurrent::new(random_parts(70, 64, levels, units)).unwrap();
+            let read = Recurrent::from_bytes(&recurrent.to_bytes()).unwrap();
+            assert_eq!(read.parts(), recurrent.parts());
+            assert_eq!(read.id(), recurrent.id());
+            let binarizer = Binarizer::from_bytes(&recurrent.to_bytes()).unwrap();
+            assert_eq!(binarizer.id(), recurrent.id());
+            assert_eq!(binarizer.to_bytes(), recurrent.to_bytes());
+        }
+    }
+    let nothing_learned = Recurrent::new(parts(70, 128, Levels::TWO)).unwrap();
+    let read = Recurrent::from_bytes(&nothing_learned.to_bytes()).unwrap();
+    assert_eq!(read.id(), nothing_learned.id(), "absent tensors are zeros");
+}
+
+#[test]
+fn what_is_not_a_binarizer_is_named() {
+    let bytes = Recurrent::new(random_parts(70, 64, Levels::TWO, 3)).unwrap().to_bytes();
+    let read = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = bytes.clone();
+        change(&mut bytes);
+        Recurrent::from_bytes(&bytes).unwrap_err()
+    };
+    assert_eq!(read(&|bytes| bytes[0] = 0), BinarizerFileError::Magic);
+    let newer = read(&|bytes| bytes[8] = 2);
+    assert_eq!(newer.to_string(), "binarizer has version 2, this program reads version 1");
+    assert_eq!(read(&|bytes| bytes[200] ^= 1), BinarizerFileError::Check);
+    assert!(matches!(read(&|bytes| bytes.push(0)), BinarizerFileError::Length { .. }));
+    let huge = read(&|bytes| bytes[16..24].fill(0xff));
+    assert!(huge.to_string().contains("number of dimensions"), "{huge}");
+
+    let mut parts = random_parts(70, 64, Levels::TWO, 3);
+    parts.first.delta[5] = f32::NAN;
+    assert_eq!(Recurrent::new(parts).unwrap_err(), RecurrentError::Number("a weight"));
+    let mut parts = random_parts(70, 64, Levels::TWO, 3);
+    parts.loops[0].rebuild.bias.pop();
+    let error = Recurrent::new(parts).unwrap_err().to_string();
+    assert_eq!(error, "B: the bias takes 70 numbers, got 69");
+    let error = Recurrent::new(random_parts(70, 192, Levels::ONE, 0)).unwrap_err().to_string();
+    assert_eq!(error, "code of 192 dimensions is longer than embeddings of 70");
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400), cut in 0_usize..2000) {
+        prop_assert!(Recurrent::from_bytes(&bytes).is_err());
+        let good = Recurrent::new(random_parts(64, 64, Levels::ONE, 0)).unwrap().to_bytes();
+        prop_assert!(Recurrent::from_bytes(&good[..cut.min(good.len() - 1)]).is_err());
+        let mut header = good[..120].to_vec();
+        header.extend_from_slice(&bytes);
+        prop_assert!(Recurrent::from_bytes(&header).is_err());
+    }
+}

@@ -1,0 +1,173 @@
+//! What scores of learned codes mean: a line through held-out pairs, and how far they stray from it.
+//!
+//! The bound of a random rotation does not hold for learned codes, so errors are counted: documents
+//! are taken as queries and compared with those that codes call nearest and with some others. `truth ~
+//! intercept + slope * score` is the least squares line; what the truth lies above it by, for a share of
+//! pairs, are the quantiles.
+
+use std::sync::Arc;
+
+use bigrain_binarize::{
+    Binarizer, ErrorQuantile, Fit, QueryCode, QueryWidth, Recurrent, RecurrentParts, Scoring,
+};
+use bigrain_kernels::{dot, score_one};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use rayon::prelude::*;
+
+use crate::TrainError;
+use crate::ranking::DocumentCodes;
+
+/// Documents taken as queries.
+const QUERIES: usize = 512;
+
+/// Nearest documents of each, and as many others.
+const PAIRS: usize = 64;
+
+/// The shares whose quantiles are kept.
+const SHARES: [f32; 8] = [0.5, 0.8, 0.9, 0.95, 0.97, 0.99, 0.995, 0.999];
+
+/// The share that the usual number of deviations covers on one side.
+const USUAL_SHARE: f32 = 0.97;
+const USUAL_DEVIATIONS: f32 = 1.9;
+
+/// A pair: the cosine, and the scores of all levels and of the signs.
+type Pair = (f32, f32, f32);
+
+/// Returns the binarizer with its scores fitted on some of `rows`, vectors of length one that it was not
+/// trained on.
+///
+/// # Errors
+///
+/// [`TrainError::Input`] for too few rows, or scores that say nothing of the truth.
+pub fn fit_scores(recurrent: Recurrent, rows: &[f32], seed: u64) -> Result<Recurrent, TrainError> {
+    let dims = recurrent.dims();
+    let count = rows.len() / dims;
+    if count < 2 * PAIRS {
+        let few = format!("fitting scores takes {} held-out rows, got {count}", 2 * PAIRS);
+        return Err(TrainError::Input(few));
+    }
+    let parts = recurrent.parts().clone();
+    let binarizer = Binarizer::new_recurrent(Arc::new(recurrent));
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut pick = || (random.next_u64() % count as u64) as u32;
+    let chosen: Vec<u32> = (0..QUERIES.min(count)).map(|_| pick()).collect();
+    let others: Vec<Vec<u32>> =
+        chosen.iter().map(|_| (0..PAIRS).map(|_| pick()).collect()).collect();
+    let row = |at: u32| &rows[at as usize * dims..(at as usize + 1) * dims];
+    let queries: Vec<f32> = chosen.iter().flat_map(|&at| row(at)).copied().collect();
+    let nearest = DocumentCodes::new(&binarizer, rows).nearest(&queries, &chosen, PAIRS)?;
+    let sets = chosen.par_iter().zip(nearest).zip(others);
+    let pairs: Result<Vec<Vec<Pair>>, TrainError> = sets
+        .map(|((&query, nearest), others)| {
+            let code = binarizer.prepare_query(row(query), QueryWidth::DEFAULT)?;
+            let rows = nearest.into_iter().chain(others).filter(|&at| at != query);
+            Ok(rows.map(|at| pair(&binarizer, &code, row(query), row(at))).collect())
+        })
+        .collect();
+    fitted(parts, &pairs?.concat())
+}
+
+fn pair(binarizer: &Binarizer, query: &QueryCode, vector: &[f32], row: &[f32]) -> Pair {
+    let layout = *binarizer.layout();
+    let mut code = vec![0; layout.words()];
+    let factors = binarizer.encode(row, &mut Default::default(), &mut code);
+    let planes: Vec<&[u64]> = layout.levels_of(&code).collect();
+    let full = query.estimate(score_one(&planes, query.planes()), factors).similarity;
+    let scale = query.terms().scale / (layout.dims() as f32).sqrt();
+    let sign = score_one(&planes[..1], query.planes()) as f32 * scale;
+    (dot(vector, row), full, sign)
+}
+
+fn fitted(mut parts: RecurrentParts, pairs: &[Pair]) -> Result<Recurrent, TrainError> {
+    // The scores come from the scoring of before, which is the identity.
+    let full: Vec<(f32, f32)> = pairs.iter().map(|&(truth, full, _)| (full, truth)).collect();
+    let sign: Vec<(f32, f32)> = pairs.iter().map(|&(truth, _, sign)| (sign, truth)).collect();
+    let ((full_fit, full), (sign_fit, sign)) = (line(&full)?, line(&sign)?);
+    parts.scoring = Scoring { full: full_fit, sign: sign_fit };
+    let quantile = |share| ErrorQuantile { share, full: at(&full, share), sign: at(&sign, share) };
+    parts.provenance.quantiles = SHARES.map(quantile).to_vec();
+    Ok(Recurrent::new(parts)?)
+}
+
+/// Returns the least squares line, and how far truths lie above it, rising.
+fn line(points: &[(f32, f32)]) -> Result<(Fit, Vec<f32>), TrainError> {
+    let count = points.len() as f64;
+    let mean = |of: fn(&(f32, f32)) -> f32| -> f64 {
+        points.iter().map(|point| f64::from(of(point))).sum::<f64>() / count
+    };
+    let (x_mean, y_mean) = (mean(|p| p.0), mean(|p| p.1));
+    let (mut square, mut product) = (0.0, 0.0);
+    for &(x, y) in points {
+        let (x, y) = (f64::from(x) - x_mean, f64::from(y) - y_mean);
+        square += x * x;
+        product += x * y;
+    }
+    let slope = product / square;
+    if !slope.is_normal() || slope <= 0.0 {
+        let reason = "scores of the codes say nothing of the similarity of embeddings";
+        return Err(TrainError::Input(reason.to_owned()));
+    }
+    let intercept = y_mean - slope * x_mean;
+    let above = |&(x, y): &(f32, f32)| (f64::from(y) - intercept - slope * f64::from(x)) as f32;
+    let mut errors: Vec<f32> = points.iter().map(above).collect();
+    errors.sort_by(f32::total_cmp);
+    let error = (at(&errors, USUAL_SHARE) / USUAL_DEVIATIONS).max(1e-6);
+    Ok((Fit { slope: slope as f32, intercept: intercept as f32, error }, errors))
+}
+
+/// Returns the quantile of rising numbers.
+fn at(rising: &[f32], share: f32) -> f32 {
+    let place = (share * (rising.len().max(1) - 1) as f32).round() as usize;
+    rising.get(place).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use bigrain_types::Levels;
+
+    use super::*;
+    use crate::support::random;
+
+    #[test]
+    fn the_line_goes_through_points_on_a_line_and_errors_are_what_lies_above() {
+        let on = |x: f32| (x, 0.25 + 0.5 * x);
+        let mut points: Vec<(f32, f32)> = (0..100).map(|i| on(i as f32 / 100.0)).collect();
+        let (fit, errors) = line(&points).unwrap();
+        assert!((fit.slope - 0.5).abs() < 1e-5 && (fit.intercept - 0.25).abs() < 1e-5, "{fit:?}");
+        assert!(errors.iter().all(|error| error.abs() < 1e-5));
+        points.iter_mut().for_each(|point| point.1 = -point.1);
+        assert!(line(&points).is_err());
+    }
+
+    #[test]
+    fn of_what_was_not_learned_bounds_hold_for_nearly_all_pairs() {
+        let mut rows = random(600, 64, 1);
+        rows.normalize_rows();
+        let parts = RecurrentParts {
+            dims: 64,
+            code_dims: 64,
+            levels: Levels::TWO,
+            seed: 3,
+            first: Default::default(),
+            loops: vec![Default::default()],
+            scoring: Scoring::default(),
+            provenance: Default::default(),
+        };
+        let fitted = fit_scores(Recurrent::new(parts).unwrap(), &rows.values, 1).unwrap();
+        let Scoring { full, sign } = fitted.parts().scoring;
+        assert!((0.5..1.5).contains(&full.slope) && full.error < sign.error, "{full:?} {sign:?}");
+        let binarizer = Binarizer::new_recurrent(Arc::new(fitted));
+        let mut inside = 0;
+        for at in 0..300 {
+            let code = binarizer.prepare_query(rows.row(at), QueryWidth::DEFAULT).unwrap();
+            let mut planes = vec![0; binarizer.layout().words()];
+            let factors =
+                binarizer.encode(rows.row(at + 300), &mut Default::default(), &mut planes);
+            let planes: Vec<&[u64]> = binarizer.layout().levels_of(&planes).collect();
+            let estimate = code.estimate(score_one(&planes, code.planes()), factors);
+            inside += usize::from(dot(rows.row(at), rows.row(at + 300)) <= estimate.upper());
+        }
+        assert!(inside >= 280, "{inside} of 300 truths lie below their bound");
+    }
+}

@@ -1,0 +1,48 @@
+//! Learning binarizers. Used by tools only; nothing that serves depends on it.
+//!
+//! ```text
+//!  embeddings, pairs           codes of the moment            a step
+//!  rows [n x d]       mine     nearest wrong documents  draw  forward, loss, backward, Adam
+//!  (query, document) ------->  of each query           ---->  ----------.
+//!                                 ^                                     |
+//!                                 '---- every `mine_every` steps -------'
+//!                                                  |  at the end
+//!                                                  v
+//!                        scores fitted, errors measured  ->  the champion gate  ->  a file
+//! ```
+//!
+//! | file | holds |
+//! |---|---|
+//! | `matrix.rs` | matrices and the one product |
+//! | `map.rs` | a residual MLP: forward and backward |
+//! | `network.rs` | the recurrent binarizer as it is trained |
+//! | `loss.rs` | contrast and distillation as one cross entropy |
+//! | `adam.rs` | the optimiser |
+//! | `mining.rs` | hard negatives and shortlists, from the code index |
+//! | `trainer.rs` | steps, one after the other |
+//! | `checkpoint.rs` | a run that goes on where it was |
+//! | `ranking.rs` | where the right document comes, by codes or by floats |
+//! | `fit.rs` | what scores of learned codes mean |
+//!
+//! Gradients are written by hand (docs/decisions/0018); tests compare each layer and loss with finite
+//! differences. Everything is decided by seeds: the same inputs give the same weights on one
+//! instruction set.
+
+mod adam;
+mod checkpoint;
+mod error;
+mod fit;
+mod loss;
+mod map;
+mod matrix;
+mod mining;
+mod network;
+mod ranking;
+#[cfg(test)]
+mod support;
+mod trainer;
+
+pub use error::TrainError;
+pub use fit::fit_scores;
+pub use ranking::{DocumentCodes, float_ranks};
+pub use trainer::{Examples, Negatives, Size, StepReport, TrainConfig, Trainer};

@@ -1,0 +1,205 @@
+//! Where the right document comes, by codes or by floats; and the nearest ones.
+
+use bigrain_binarize::{Binarizer, Factors, QueryCode, QueryWidth};
+use bigrain_kernels::{
+    BlockTable, TopK, block_bytes, dot, pack_blocks, scan, scan_blocks, score_one,
+};
+use rayon::prelude::*;
+
+use crate::TrainError;
+
+/// Rows coded or scored at a time.
+const CHUNK: usize = 4096;
+
+/// Candidates by signs for each result by all levels.
+const OVERSAMPLING: usize = 4;
+
+/// The codes of documents, all in memory, and their binarizer.
+#[derive(Debug)]
+pub struct DocumentCodes<'a> {
+    binarizer: &'a Binarizer,
+    planes: Vec<Vec<u64>>,
+    factors: Vec<Factors>,
+    /// The signs in blocks.
+    blocks: Vec<u8>,
+}
+
+impl<'a> DocumentCodes<'a> {
+    /// Codes the rows on the current thread pool.
+    ///
+    /// # Panics
+    ///
+    /// When `rows` is not a whole number of vectors.
+    #[must_use]
+    pub fn new(binarizer: &'a Binarizer, rows: &[f32]) -> Self {
+        let levels = binarizer.layout().levels().count();
+        let parts: Vec<(Vec<Vec<u64>>, Vec<Factors>)> = rows
+            .par_chunks(CHUNK * binarizer.dims())
+            .map(|rows| {
+                let (mut planes, mut factors) = (vec![Vec::new(); levels], Vec::new());
+                binarizer.encode_many(rows, &mut planes, &mut factors);
+                (planes, factors)
+            })
+            .collect();
+        let (mut planes, mut factors) = (vec![Vec::new(); levels], Vec::new());
+        for (part, part_factors) in parts {
+            planes.iter_mut().zip(part).for_each(|(to, from)| to.extend(from));
+            factors.extend(part_factors);
+        }
+        let layout = binarizer.layout();
+        let count = factors.len().div_ceil(bigrain_kernels::BLOCK_ROWS);
+        let mut blocks = vec![0; count * block_bytes(layout.dims())];
+        if let Some(signs) = planes.first() {
+            pack_blocks(signs, layout.words_per_plane(), &mut blocks);
+        }
+        Self { binarizer, planes, factors, blocks }
+    }
+
+    /// Returns for each query how many documents score better than its right one by codes, or as well
+    /// and come before it. `right` names a document for each query.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Query`] for a query that cannot be one.
+    pub fn ranks(
+        &self,
+        queries: &[f32],
+        right: &[u32],
+        width: QueryWidth,
+    ) -> Result<Vec<u32>, TrainError> {
+        let queries = queries.par_chunks(self.binarizer.dims()).zip(right);
+        queries
+            .map_init(Vec::new, |scores, (query, &right)| {
+                let query = self.binarizer.prepare_query(query, width)?;
+                self.score(&query, scores);
+                Ok(rank(scores, right))
+            })
+            .collect()
+    }
+
+    /// Writes what codes say of each document's similarity.
+    fn score(&self, query: &QueryCode, similarities: &mut Vec<f32>) {
+        let mut scores = [0; CHUNK];
+        let words = self.binarizer.layout().words_per_plane();
+        let terms = query.terms();
+        similarities.clear();
+        for (chunk, factors) in self.factors.chunks(CHUNK).enumerate() {
+            let from = chunk * CHUNK * words;
+            let to = from + factors.len() * words;
+            let planes: Vec<&[u64]> = self.planes.iter().map(|plane| &plane[from..to]).collect();
+            let scores = &mut scores[..factors.len()];
+            scan(&planes, query.planes(), scores);
+            let pairs = scores.iter().zip(factors);
+            similarities.extend(pairs.map(|(&s, &f)| terms.estimate(s, f).similarity));
+        }
+    }
+
+    /// Returns the `limit` nearest documents of each query as codes have it, without the one that
+    /// `except` names: signs find candidates, all levels order them.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Query`] for a query that cannot be one.
+    pub fn nearest(
+        &self,
+        queries: &[f32],
+        except: &[u32],
+        limit: usize,
+    ) -> Result<Vec<Vec<u32>>, TrainError> {
+        let queries = queries.par_chunks(self.binarizer.dims()).zip(except);
+        queries
+            .map_init(
+                || (BlockTable::default(), Vec::new()),
+                |(table, scores), (query, &except)| {
+                    let query = self.binarizer.prepare_query(query, QueryWidth::DEFAULT)?;
+                    Ok(self.nearest_to(&query, except, limit, table, scores))
+                },
+            )
+            .collect()
+    }
+
+    fn nearest_to(
+        &self,
+        query: &QueryCode,
+        except: u32,
+        limit: usize,
+        table: &mut BlockTable,
+        scores: &mut Vec<i32>,
+    ) -> Vec<u32> {
+        table.rebuild(query.planes());
+        scores.resize(self.factors.len().next_multiple_of(bigrain_kernels::BLOCK_ROWS), 0);
+        scan_blocks(&self.blocks, table, scores);
+        let mut best = TopK::new(OVERSAMPLING * limit);
+        for (row, &score) in scores[..self.factors.len()].iter().enumerate() {
+            best.push(score as f32, row as u32);
+        }
+        let (terms, words) = (query.terms(), self.binarizer.layout().words_per_plane());
+        let mut nearest = TopK::new(limit);
+        for row in best.into_sorted().into_iter().map(|scored| scored.offset) {
+            if row != except {
+                let at = row as usize * words;
+                let code: Vec<&[u64]> =
+                    self.planes.iter().map(|plane| &plane[at..at + words]).collect();
+                let score = score_one(&code, query.planes());
+                let estimate = terms.estimate(score, self.factors[row as usize]);
+                nearest.push(estimate.similarity, row);
+            }
+        }
+        nearest.into_sorted().into_iter().map(|scored| scored.offset).collect()
+    }
+}
+
+/// As [`DocumentCodes::ranks`], by the dot products of the embeddings themselves.
+#[must_use]
+pub fn float_ranks(dims: usize, rows: &[f32], queries: &[f32], right: &[u32]) -> Vec<u32> {
+    let queries = queries.par_chunks(dims).zip(right);
+    let ranks = queries.map_init(Vec::new, |scores, (query, &right)| {
+        scores.clear();
+        scores.extend(rows.chunks_exact(dims).map(|row| dot(row, query)));
+        rank(scores, right)
+    });
+    ranks.collect()
+}
+
+fn rank(scores: &[f32], right: u32) -> u32 {
+    let right = right as usize;
+    let own = scores[right];
+    let before = scores[..right].iter().filter(|&&score| score >= own).count();
+    let behind = scores[right + 1..].iter().filter(|&&score| score > own).count();
+    (before + behind) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use bigrain_types::{Levels, Metric};
+
+    use super::*;
+    use crate::support::random;
+
+    #[test]
+    fn ties_come_in_the_order_of_documents() {
+        assert_eq!(rank(&[0.5, 0.9, 0.5, 0.5], 2), 2);
+        assert_eq!(rank(&[0.5, 0.9, 0.5, 0.5], 1), 0);
+    }
+
+    #[test]
+    fn documents_find_themselves_and_their_nearest_are_those_of_a_full_scan() {
+        let mut rows = random(300, 64, 1);
+        rows.normalize_rows();
+        let binarizer = Binarizer::new_rotation(64, Levels::TWO, Metric::Cosine, 3).unwrap();
+        let codes = DocumentCodes::new(&binarizer, &rows.values);
+        let own: Vec<u32> = (0..300).collect();
+        let ranks = codes.ranks(&rows.values, &own, QueryWidth::DEFAULT).unwrap();
+        assert_eq!(ranks, vec![0; 300]);
+        assert_eq!(float_ranks(64, &rows.values, &rows.values, &own), vec![0; 300]);
+        let nearest = codes.nearest(&rows.values[..640], &own[..10], 75).unwrap();
+        let mut scores = Vec::new();
+        for (query, nearest) in nearest.iter().enumerate() {
+            let code = binarizer.prepare_query(rows.row(query), QueryWidth::DEFAULT).unwrap();
+            codes.score(&code, &mut scores);
+            let mut all: Vec<u32> = (0..300).filter(|&row| row as usize != query).collect();
+            all.sort_by(|&a, &b| scores[b as usize].total_cmp(&scores[a as usize]).then(a.cmp(&b)));
+            assert_eq!(nearest[..], all[..75], "four times 75 are all documents");
+        }
+    }
+}

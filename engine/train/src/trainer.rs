@@ -1,0 +1,436 @@
+//! Steps, one after the other.
+
+use bigrain_binarize::{Recurrent, Rotation};
+use bigrain_types::Levels;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+use crate::TrainError;
+use crate::adam::Adam;
+use crate::loss::{Contrast, Loss, distillation};
+use crate::map::MapGradient;
+use crate::matrix::Matrix;
+use crate::mining::{self, Shape};
+use crate::network::Network;
+
+/// How large the maps are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Size {
+    /// A matrix each. The default.
+    Linear,
+    /// And a hidden layer of 128.
+    Thin,
+    /// And a hidden layer of four times the code's dimensions, as BEBR's.
+    Full,
+}
+
+/// Which wrong documents a query is told apart from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Negatives {
+    /// All of the batch.
+    All,
+    /// So many of the batch, those most similar (BEBR: 5).
+    Hardest(usize),
+}
+
+/// How to train.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainConfig {
+    /// Bits of each dimension of the code. Default 2.
+    pub levels: Levels,
+    /// Dimensions of the code, a multiple of 64; those of the rotation without.
+    pub code_dims: Option<usize>,
+    /// How large the maps are. Default linear.
+    pub size: Size,
+    /// The seed of the rotation that training begins at.
+    pub rotation_seed: u64,
+    /// Decides batches and hidden layers.
+    pub seed: u64,
+    /// Batches. Default 1500.
+    pub steps: u32,
+    /// Queries of each. Default 384.
+    pub batch: usize,
+    /// Adam's rate, which falls to a tenth along a half cosine. Default 0.001.
+    pub rate: f32,
+    /// What cosines are divided by. Default 0.05.
+    pub temperature: f32,
+    /// Which wrong documents of a batch count. Default all.
+    pub negatives: Negatives,
+    /// The nearest wrong documents of each query that are looked for in the code index, of which a
+    /// step takes one; 0 mines none. Default 5. Without pairs, the shortlist has four times as many.
+    pub mined: usize,
+    /// Steps between two searches of the code index. Default 500.
+    pub mine_every: u32,
+    /// Decay of the exponential mean of the weights, which is exported in their place; 0 keeps none.
+    /// Default 0.
+    pub averaging: f32,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            levels: Levels::TWO,
+            code_dims: None,
+            size: Size::Linear,
+            rotation_seed: 0x6269_6772_6169_6e31,
+            seed: 1,
+            steps: 1500,
+            batch: 384,
+            rate: 1e-3,
+            temperature: 0.05,
+            negatives: Negatives::All,
+            mined: 5,
+            mine_every: 500,
+            averaging: 0.0,
+        }
+    }
+}
+
+impl TrainConfig {
+    fn validate(&self) -> Result<(), TrainError> {
+        let refuse =
+            |name, expected, actual: String| Err(TrainError::Setting { name, expected, actual });
+        if self.batch < 2 {
+            return refuse("batch", "2 or more", self.batch.to_string());
+        }
+        if self.steps == 0 {
+            return refuse("steps", "1 or more", self.steps.to_string());
+        }
+        if self.mine_every == 0 {
+            return refuse("mine_every", "1 or more", self.mine_every.to_string());
+        }
+        if !(self.rate > 0.0 && self.rate < 1.0) {
+            return refuse("rate", "above 0, below 1", self.rate.to_string());
+        }
+        if !(self.temperature > 0.0 && self.temperature.is_finite()) {
+            return refuse("temperature", "above 0", self.temperature.to_string());
+        }
+        if !(0.0..1.0).contains(&self.averaging) {
+            return refuse("averaging", "0 to 1, without 1", self.averaging.to_string());
+        }
+        if self.negatives == Negatives::Hardest(0) {
+            return refuse("negatives", "1 or more", "0".to_owned());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn units(&self, code_dims: usize) -> usize {
+        match self.size {
+            Size::Linear => 0,
+            Size::Thin => 128,
+            Size::Full => 4 * code_dims,
+        }
+    }
+}
+
+/// What is learned from: vectors of length one, side by side.
+#[derive(Clone, Copy, Debug)]
+pub struct Examples<'a> {
+    /// Components of each vector.
+    pub dims: usize,
+    /// Documents.
+    pub documents: &'a [f32],
+    /// Queries; none where there are no pairs, and documents take their part.
+    pub queries: &'a [f32],
+    /// The right document of each query.
+    pub right: &'a [u32],
+}
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepReport {
+    /// Steps done, from 1.
+    pub step: u32,
+    /// The loss of its batch.
+    pub loss: f64,
+    /// Whether the next step begins by searching the code index: the moment to keep a checkpoint.
+    pub settled: bool,
+}
+
+/// A training, between two steps.
+#[derive(Debug)]
+pub struct Trainer<'a> {
+    pub(crate) config: TrainConfig,
+    examples: Examples<'a>,
+    pub(crate) shape: Shape,
+    pub(crate) network: Network,
+    pub(crate) averaged: Option<Network>,
+    pub(crate) adam: Adam,
+    pub(crate) step: u32,
+    /// The nearest wrong documents of each query.
+    mined: Vec<Vec<u32>>,
+}
+
+impl<'a> Trainer<'a> {
+    /// Begins at the codes of the rotation.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError`] for settings out of range, or examples that do not fit together.
+    pub fn new(config: TrainConfig, examples: Examples<'a>) -> Result<Self, TrainError> {
+        config.validate()?;
+        examples.check(config.mined)?;
+        let rotation = Rotation::new(examples.dims, config.rotation_seed)
+            .map_err(|error| TrainError::Binarizer(error.into()))?;
+        let code_dims = config.code_dims.unwrap_or(rotation.rotated_dims());
+        let (dims, levels, rotation_seed) = (examples.dims, config.levels, config.rotation_seed);
+        let shape = Shape { dims, code_dims, levels, rotation_seed };
+        if code_dims == 0 || code_dims > rotation.rotated_dims() || !code_dims.is_multiple_of(64) {
+            return Err(TrainError::Setting {
+                name: "code_dims",
+                expected: "a multiple of 64, at most the embedding's dimensions rounded up to one",
+                actual: code_dims.to_string(),
+            });
+        }
+        let mut random = ChaCha8Rng::seed_from_u64(config.seed);
+        let mut draw = || normal(&mut random);
+        let units = config.units(code_dims);
+        let network = Network::new(&rotation, code_dims, levels, units, &mut draw);
+        let tensors = network.maps.iter().flat_map(|map| map.tensors());
+        let adam = Adam::new(tensors.map(<[f32]>::len));
+        let averaged = (config.averaging > 0.0).then(|| network.clone());
+        let mined = Vec::new();
+        Ok(Self { config, examples, shape, network, averaged, adam, step: 0, mined })
+    }
+
+    /// Returns how many steps are done.
+    #[must_use]
+    pub fn step(&self) -> u32 {
+        self.step
+    }
+
+    /// Whether all steps are done.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.step >= self.config.steps
+    }
+
+    /// Takes one step, on the current thread pool.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Diverged`] when the loss is no longer finite.
+    pub fn advance(&mut self) -> Result<StepReport, TrainError> {
+        let mines = self.config.mined > 0 || self.examples.queries.is_empty();
+        if mines && self.step.is_multiple_of(self.config.mine_every) {
+            self.mine()?;
+        }
+        // A stream of its own for each step, so that a training that goes on draws the same.
+        let mut random = ChaCha8Rng::seed_from_u64(self.config.seed);
+        random.set_stream(u64::from(self.step) + 1);
+        let (value, gradients) = if self.examples.queries.is_empty() {
+            self.distil(&mut random)
+        } else {
+            self.contrast(&mut random)
+        };
+        self.step += 1;
+        if !value.is_finite() {
+            return Err(TrainError::Diverged { step: self.step });
+        }
+        self.descend(&gradients);
+        let settled = self.step.is_multiple_of(self.config.mine_every);
+        Ok(StepReport { step: self.step, loss: value, settled })
+    }
+
+    /// Returns the binarizer as it is, its scores not fitted.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Recurrent`] for weights that are not finite.
+    pub fn export(&self) -> Result<Recurrent, TrainError> {
+        mining::export(self.averaged.as_ref().unwrap_or(&self.network), self.shape)
+    }
+
+    pub(crate) fn examples(&self) -> &Examples<'a> {
+        &self.examples
+    }
+
+    fn mine(&mut self) -> Result<(), TrainError> {
+        let Examples { documents, queries, right, .. } = self.examples;
+        let itself: Vec<u32>;
+        let (queries, except, limit) = if queries.is_empty() {
+            itself = (0..self.examples.document_count() as u32).collect();
+            (documents, &itself[..], self.config.mined.max(1) * 4)
+        } else {
+            (queries, right, self.config.mined)
+        };
+        self.mined = mining::nearest(&self.network, self.shape, documents, queries, except, limit)?;
+        Ok(())
+    }
+
+    /// One batch of pairs: queries, their documents, and a mined one for each.
+    fn contrast(&mut self, random: &mut ChaCha8Rng) -> (f64, Vec<MapGradient>) {
+        let Examples { queries, right, .. } = self.examples;
+        let chosen = draw_some(right.len(), self.config.batch, random);
+        let of_query: Vec<u32> = chosen.iter().map(|&query| right[query]).collect();
+        let mut documents = of_query.clone();
+        for &query in &chosen {
+            if let Some(mined) = self.mined.get(query).filter(|mined| !mined.is_empty()) {
+                documents.push(mined[below(mined.len(), random)]);
+            }
+        }
+        let dims = self.examples.dims;
+        let query = |query: &usize| &queries[query * dims..(query + 1) * dims];
+        let query_rows = chosen.iter().flat_map(query).copied();
+        let rows = self.rows(query_rows, &documents);
+        let contrast = Contrast {
+            temperature: self.config.temperature,
+            hardest: match self.config.negatives {
+                Negatives::All => None,
+                Negatives::Hardest(count) => Some(count),
+            },
+            of_query: &of_query,
+            documents: &documents,
+        };
+        self.pass(&rows, chosen.len(), |queries, documents| contrast.loss(queries, documents))
+    }
+
+    /// One batch of documents with their shortlists.
+    fn distil(&mut self, random: &mut ChaCha8Rng) -> (f64, Vec<MapGradient>) {
+        let dims = self.examples.dims;
+        // Shortlists are long: fewer queries make as many rows.
+        let count = (self.config.batch / 8).max(2);
+        let chosen = draw_some(self.mined.len(), count, random);
+        let row = |at: usize| &self.examples.documents[at * dims..(at + 1) * dims];
+        let (mut documents, mut lists, mut floats) = (Vec::new(), Vec::new(), Vec::new());
+        for &query in &chosen {
+            let list = &self.mined[query];
+            lists.push((documents.len()..documents.len() + list.len()).collect::<Vec<usize>>());
+            let score = |&at: &u32| bigrain_kernels::dot(row(query), row(at as usize));
+            floats.push(list.iter().map(score).collect::<Vec<f32>>());
+            documents.extend_from_slice(list);
+        }
+        let query_rows = chosen.iter().flat_map(|&query| row(query)).copied();
+        let rows = self.rows(query_rows, &documents);
+        let temperature = self.config.temperature;
+        self.pass(&rows, chosen.len(), |queries, documents| {
+            distillation(queries, documents, &lists, &floats, temperature)
+        })
+    }
+
+    /// Returns queries and documents as the rows of one matrix.
+    fn rows(&self, queries: impl Iterator<Item = f32>, documents: &[u32]) -> Matrix {
+        let dims = self.examples.dims;
+        let mut values: Vec<f32> = queries.collect();
+        for &document in documents {
+            let at = document as usize * dims;
+            values.extend_from_slice(&self.examples.documents[at..at + dims]);
+        }
+        Matrix { rows: values.len() / dims, cols: dims, values }
+    }
+
+    /// Forward, loss, backward.
+    fn pass(
+        &mut self,
+        rows: &Matrix,
+        queries: usize,
+        loss: impl Fn(&Matrix, &Matrix) -> Loss,
+    ) -> (f64, Vec<MapGradient>) {
+        let passed = self.network.forward(rows);
+        let (first, rest) = passed.codes.values.split_at(queries * passed.codes.cols);
+        let part = |values: &[f32]| {
+            let cols = passed.codes.cols;
+            Matrix { rows: values.len() / cols, cols, values: values.to_vec() }
+        };
+        let Loss { value, queries, documents } = loss(&part(first), &part(rest));
+        let mut codes = queries;
+        codes.values.extend(documents.values);
+        codes.rows += documents.rows;
+        let mut gradients: Vec<MapGradient> =
+            self.network.maps.iter().map(MapGradient::zeros).collect();
+        self.network.backward(&passed, codes, &mut gradients);
+        (value, gradients)
+    }
+
+    fn descend(&mut self, gradients: &[MapGradient]) {
+        let done = f64::from(self.step) / f64::from(self.config.steps);
+        let fall = 0.1 + 0.9 * (0.5 + 0.5 * (std::f64::consts::PI * done).cos());
+        let rate = self.config.rate * fall as f32;
+        let tensors = self.network.maps.iter_mut().flat_map(|map| map.tensors_mut());
+        let gradients = gradients.iter().flat_map(|gradient| &gradient.0);
+        for (index, (tensor, gradient)) in tensors.zip(gradients).enumerate() {
+            self.adam.step(index, tensor, gradient, rate, self.step);
+        }
+        if let Some(averaged) = &mut self.averaged {
+            let decay = self.config.averaging;
+            for (mean, map) in averaged.maps.iter_mut().zip(&mut self.network.maps) {
+                let new = map.tensors().into_iter();
+                for (mean, new) in mean.tensors_mut().into_iter().zip(new) {
+                    mean.iter_mut().zip(new).for_each(|(m, x)| *m = decay * *m + (1.0 - decay) * x);
+                }
+                let new = map.statistics_mut().into_iter();
+                mean.statistics_mut().into_iter().zip(new).for_each(|(m, x)| m.clone_from(x));
+            }
+        }
+    }
+}
+
+impl Examples<'_> {
+    fn document_count(&self) -> usize {
+        self.documents.len() / self.dims.max(1)
+    }
+
+    pub(crate) fn hash_into(&self, hasher: &mut blake3::Hasher) {
+        for values in [self.documents, self.queries] {
+            let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+            hasher.update(&bytes.collect::<Vec<u8>>());
+        }
+        let bytes = self.right.iter().flat_map(|right| right.to_le_bytes());
+        hasher.update(&bytes.collect::<Vec<u8>>());
+    }
+
+    fn check(&self, mined: usize) -> Result<(), TrainError> {
+        let refuse = |reason: String| Err(TrainError::Input(reason));
+        let dims = self.dims.max(1);
+        if !self.documents.len().is_multiple_of(dims) || !self.queries.len().is_multiple_of(dims) {
+            return refuse(format!("rows are not whole vectors of {dims} components"));
+        }
+        let documents = self.document_count();
+        if documents < 2.max(mined + 1) {
+            return refuse(format!("too few documents to tell apart: {documents}"));
+        }
+        let queries = self.queries.len() / dims;
+        if queries != self.right.len() {
+            let right = self.right.len();
+            return refuse(format!("{queries} queries have {right} right documents"));
+        }
+        if queries == 1 {
+            return refuse("one query cannot be told from others".to_owned());
+        }
+        match self.right.iter().find(|&&right| right as usize >= documents) {
+            Some(right) => refuse(format!("there is no document {right} of {documents}")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Returns a standard normal number (Box and Muller's method, one of each pair).
+fn normal(random: &mut ChaCha8Rng) -> f32 {
+    let [radius, angle] = [(); 2].map(|()| (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64);
+    ((-2.0 * (1.0 - radius).ln()).sqrt() * (std::f64::consts::TAU * angle).cos()) as f32
+}
+
+fn below(limit: usize, random: &mut ChaCha8Rng) -> usize {
+    (random.next_u64() % limit as u64) as usize
+}
+
+/// Returns up to `count` different numbers below `limit`.
+fn draw_some(limit: usize, count: usize, random: &mut ChaCha8Rng) -> Vec<usize> {
+    if count >= limit {
+        return (0..limit).collect();
+    }
+    let mut seen = std::collections::HashSet::with_capacity(count);
+    let mut chosen = Vec::with_capacity(count);
+    while chosen.len() < count {
+        let at = below(limit, random);
+        if seen.insert(at) {
+            chosen.push(at);
+        }
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests;

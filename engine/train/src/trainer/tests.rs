@@ -1,0 +1,161 @@
+use std::sync::Arc;
+
+use bigrain_binarize::{Binarizer, QueryWidth};
+
+use super::*;
+use crate::support::random;
+use crate::{DocumentCodes, fit_scores};
+
+const DIMS: usize = 64;
+
+/// Documents, and queries that are their right document seen through a fixed distortion and noise: the
+/// first half of the components is what tells documents apart, the other half is loud and tells nothing.
+struct Toy {
+    documents: Vec<f32>,
+    queries: Vec<f32>,
+    right: Vec<u32>,
+}
+
+impl Toy {
+    fn new(count: usize, seed: u64) -> Self {
+        let (meaning, noise) = (random(count, DIMS, seed), random(2 * count, DIMS, seed + 1));
+        let row = |document: usize, noisy: usize| {
+            let half = DIMS / 2;
+            let values = (0..DIMS).map(|dim| match dim < half {
+                true => meaning.row(document)[dim],
+                false => 1.5 * noise.row(noisy)[dim],
+            });
+            values.collect::<Vec<f32>>()
+        };
+        let unit = |rows: Vec<f32>| {
+            let mut matrix = Matrix { rows: count, cols: DIMS, values: rows };
+            matrix.normalize_rows();
+            matrix.values
+        };
+        Self {
+            documents: unit((0..count).flat_map(|at| row(at, at)).collect()),
+            queries: unit((0..count).flat_map(|at| row(at, count + at)).collect()),
+            right: (0..count as u32).collect(),
+        }
+    }
+
+    fn examples(&self) -> Examples<'_> {
+        let Self { documents, queries, right } = self;
+        Examples { dims: DIMS, documents, queries, right }
+    }
+}
+
+fn config(steps: u32) -> TrainConfig {
+    TrainConfig { steps, batch: 64, mine_every: 20, mined: 3, rate: 3e-3, ..TrainConfig::default() }
+}
+
+fn trained(config: TrainConfig, examples: Examples<'_>) -> Recurrent {
+    let mut trainer = Trainer::new(config, examples).unwrap();
+    while !trainer.is_done() {
+        trainer.advance().unwrap();
+    }
+    trainer.export().unwrap()
+}
+
+fn hits(binarizer: &Binarizer, toy: &Toy) -> usize {
+    let codes = DocumentCodes::new(binarizer, &toy.documents);
+    let ranks = codes.ranks(&toy.queries, &toy.right, QueryWidth::DEFAULT).unwrap();
+    ranks.iter().filter(|&&rank| rank < 10).count()
+}
+
+#[test]
+fn before_the_first_step_the_codes_are_those_of_the_rotation() {
+    let toy = Toy::new(300, 1);
+    for levels in Levels::ALL {
+        for size in [Size::Linear, Size::Thin] {
+            let config = TrainConfig { levels, size, ..config(1) };
+            let seed = config.rotation_seed;
+            let exported = Trainer::new(config, toy.examples()).unwrap().export().unwrap();
+            let metric = bigrain_types::Metric::Cosine;
+            let rotation = Binarizer::new_rotation(DIMS, levels, metric, seed).unwrap();
+            let learned = Binarizer::new_recurrent(Arc::new(exported));
+            let (mut ours, mut theirs) =
+                (vec![0; learned.layout().words()], vec![0; levels.count()]);
+            for row in toy.documents.chunks_exact(DIMS) {
+                learned.encode(row, &mut Default::default(), &mut ours);
+                rotation.encode(row, &mut Default::default(), &mut theirs);
+                assert_eq!(ours[0], theirs[0], "{levels:?} {size:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn training_on_pairs_finds_more_of_held_out_pairs_than_the_rotation() {
+    let (toy, held_out) = (Toy::new(600, 1), Toy::new(400, 77));
+    for (size, negatives) in [(Size::Linear, Negatives::All), (Size::Thin, Negatives::Hardest(5))] {
+        let config = TrainConfig { size, negatives, ..config(120) };
+        let metric = bigrain_types::Metric::Cosine;
+        let rotation =
+            Binarizer::new_rotation(DIMS, config.levels, metric, config.rotation_seed).unwrap();
+        let recurrent = trained(config, toy.examples());
+        let fitted = fit_scores(recurrent, &held_out.documents, 1).unwrap();
+        let learned = Binarizer::new_recurrent(Arc::new(fitted));
+        let (before, after) = (hits(&rotation, &held_out), hits(&learned, &held_out));
+        assert!(after > before + 20, "{size:?}: {before} before, {after} after");
+    }
+}
+
+#[test]
+fn a_training_without_pairs_comes_nearer_to_the_order_of_floats() {
+    let toy = Toy::new(400, 1);
+    let examples = Examples { queries: &[], right: &[], ..toy.examples() };
+    let mut trainer = Trainer::new(TrainConfig { batch: 256, ..config(60) }, examples).unwrap();
+    let mut losses = Vec::new();
+    while !trainer.is_done() {
+        losses.push(trainer.advance().unwrap().loss);
+    }
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+    let (first, last) = (mean(&losses[..10]), mean(&losses[50..]));
+    assert!(last < 0.8 * first, "{first} at first, {last} at last");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_weights_and_a_resumed_training_too() {
+    let toy = Toy::new(200, 1);
+    let config = TrainConfig { averaging: 0.9, size: Size::Thin, ..config(45) };
+    let expected = trained(config.clone(), toy.examples());
+    let mut first = Trainer::new(config.clone(), toy.examples()).unwrap();
+    let mut kept = Vec::new();
+    for _ in 0..30 {
+        if first.advance().unwrap().settled {
+            kept = first.checkpoint();
+        }
+    }
+    let mut second = Trainer::new(config.clone(), toy.examples()).unwrap();
+    second.resume(&kept).unwrap();
+    assert_eq!(second.step(), 20);
+    while !second.is_done() {
+        second.advance().unwrap();
+    }
+    assert_eq!(second.export().unwrap().parts(), expected.parts());
+
+    let other = TrainConfig { seed: 2, ..config };
+    assert_ne!(trained(other.clone(), toy.examples()).id(), expected.id());
+    let mut third = Trainer::new(other, toy.examples()).unwrap();
+    let error = third.resume(&kept).unwrap_err().to_string();
+    assert_eq!(error, "checkpoint: of another training: settings or examples differ");
+    kept[40] ^= 1;
+    assert!(second.resume(&kept).unwrap_err().to_string().contains("hash"));
+    assert!(second.resume(&kept[..30]).is_err());
+}
+
+#[test]
+fn what_cannot_be_trained_is_named() {
+    let toy = Toy::new(20, 1);
+    let error = |config, examples| Trainer::new(config, examples).unwrap_err().to_string();
+    let batch = TrainConfig { batch: 1, ..config(1) };
+    assert_eq!(error(batch, toy.examples()), "batch out of range: expected 2 or more, got 1");
+    let wide = TrainConfig { code_dims: Some(128), ..config(1) };
+    assert!(error(wide, toy.examples()).starts_with("code_dims out of range"));
+    let missing = Examples { right: &toy.right[..19], ..toy.examples() };
+    assert_eq!(error(config(1), missing), "20 queries have 19 right documents");
+    let right = vec![20; 20];
+    let wrong = Examples { right: &right, ..toy.examples() };
+    assert_eq!(error(config(1), wrong), "there is no document 20 of 20");
+}
