@@ -1,12 +1,13 @@
 //! `bigrain build`: a file becomes a collection.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use bigrain_engine::{
-    Collection, CollectionConfig, DEFAULT_FIELD, DenseFormat, Engine, FieldConfig, Levels, Metric,
-    MultiFieldConfig, MultiVector, SparseFieldConfig, SparseModifier, TextField,
+    Collection, CollectionConfig, DEFAULT_FIELD, DenseFormat, Engine, FieldConfig,
+    LearnedBinarizer, Levels, Metric, MultiFieldConfig, MultiVector, SparseFieldConfig,
+    SparseModifier, TextField,
 };
 use clap::Args;
 
@@ -76,6 +77,10 @@ pub struct BuildArgs {
     /// Lists of codes in each segment [default: about four times the root of its rows]
     #[arg(long, value_name = "N")]
     lists: Option<u32>,
+    /// Makes codes with a binarizer that `bigrain train binarizer` wrote, in the one vector field of a new
+    /// collection; its levels are the binarizer's
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["levels", "fields"])]
+    binarizer: Option<PathBuf>,
     /// A vector field and its shape: NAME[,dims=N][,metric=M][,levels=N][,dense=F][,lists=N]; what is
     /// not stated is that of the other flags. Added to the collection if it has no such field
     #[arg(long = "field", value_name = "FIELD")]
@@ -181,6 +186,11 @@ pub fn run(args: &BuildArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
         let rows = human::counted(report.rows, "row of this run is", "rows of this run are");
         format!("build {name:?} ({rows} stored; the same command goes on after that)")
     })
+}
+
+fn read_binarizer(path: &Path) -> anyhow::Result<LearnedBinarizer> {
+    let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
+    LearnedBinarizer::from_bytes(&bytes).with_context(|| path.display().to_string())
 }
 
 impl BuildArgs {
@@ -291,7 +301,10 @@ impl BuildArgs {
                 model.encoder().dims()
             );
         }
-        let field = self.defaults(DEFAULT_FIELD).config(Some(dims))?;
+        let mut field = self.defaults(DEFAULT_FIELD).config(Some(dims))?;
+        if let Some(path) = &self.binarizer {
+            field = field.with_binarizer(read_binarizer(path)?);
+        }
         Ok(Some(match model {
             Some(model) => field.with_space(model.encoder().space()).with_model(model.name()),
             None => field,
