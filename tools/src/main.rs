@@ -8,8 +8,7 @@ use bigrain_engine::{Cancel, VerifyIo};
 use bigrain_tools::cmd::{
     backup, bprop, build, check, compact, delete, demo, encode, eval, export, facet, import,
     inspect, model, pictures, quantize, recommend, restore, scroll, search, serve, train, tune,
-    update,
-    verify,
+    update, verify,
 };
 use bigrain_tools::session::Session;
 use bigrain_tools::{failure, interrupt};

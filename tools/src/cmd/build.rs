@@ -1,7 +1,7 @@
 //! `bigrain build`: a file becomes a collection.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
 use bigrain_engine::{
@@ -15,7 +15,7 @@ use crate::building::finish_segments;
 use crate::cmd::build_code::{self, CODE_CONFLICTS, CodeRequest};
 use crate::cmd::build_pictures::{self, PicturesRequest, TagFlags};
 use crate::cmd::built::Built;
-use crate::cmd::field_spec::FieldSpec;
+use crate::cmd::field_spec::{FieldSpec, read_binarizer};
 use crate::cmd::flags::parse_levels;
 use crate::code;
 use crate::failure::Usage;
@@ -77,12 +77,13 @@ pub struct BuildArgs {
     /// Lists of codes in each segment [default: about four times the root of its rows]
     #[arg(long, value_name = "N")]
     lists: Option<u32>,
-    /// Makes codes with a binarizer that `bigrain train binarizer` wrote, in the one vector field of a new
-    /// collection; its levels are the binarizer's
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["levels", "fields"])]
-    binarizer: Option<PathBuf>,
-    /// A vector field and its shape: NAME[,dims=N][,metric=M][,levels=N][,dense=F][,lists=N]; what is
-    /// not stated is that of the other flags. Added to the collection if it has no such field
+    /// Makes codes with a binarizer that `bigrain train binarizer` wrote, of as many levels as it has, in place of
+    /// the rotation
+    #[arg(long, value_name = "FILE", value_parser = read_binarizer)]
+    binarizer: Option<LearnedBinarizer>,
+    /// A vector field and its shape: NAME[,dims=N][,metric=M][,levels=N][,dense=F][,lists=N]
+    /// [,binarizer=FILE]; what is not stated is that of the other flags. Added to the collection if it
+    /// has no such field
     #[arg(long = "field", value_name = "FIELD")]
     fields: Vec<FieldSpec>,
     /// A field of sparse vectors: NAME, or NAME:idf to multiply queries by how rare their dimensions
@@ -186,11 +187,6 @@ pub fn run(args: &BuildArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
         let rows = human::counted(report.rows, "row of this run is", "rows of this run are");
         format!("build {name:?} ({rows} stored; the same command goes on after that)")
     })
-}
-
-fn read_binarizer(path: &Path) -> anyhow::Result<LearnedBinarizer> {
-    let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
-    LearnedBinarizer::from_bytes(&bytes).with_context(|| path.display().to_string())
 }
 
 impl BuildArgs {
@@ -301,10 +297,7 @@ impl BuildArgs {
                 model.encoder().dims()
             );
         }
-        let mut field = self.defaults(DEFAULT_FIELD).config(Some(dims))?;
-        if let Some(path) = &self.binarizer {
-            field = field.with_binarizer(read_binarizer(path)?);
-        }
+        let field = self.defaults(DEFAULT_FIELD).config(Some(dims))?;
         Ok(Some(match model {
             Some(model) => field.with_space(model.encoder().space()).with_model(model.name()),
             None => field,
@@ -320,6 +313,7 @@ impl BuildArgs {
             levels: self.levels,
             dense: self.dense,
             lists: self.lists,
+            binarizer: self.binarizer.clone(),
         }
     }
 

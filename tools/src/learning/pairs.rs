@@ -1,7 +1,5 @@
 //! Documents, queries and which belongs to which.
 
-use std::path::Path;
-
 use anyhow::{Context, bail};
 use bigrain_train::Examples;
 use bigrain_types::{MAX_DIMS, Metric, normalize, validate_vector};
@@ -86,37 +84,22 @@ impl Pairs {
         Ok(Self { documents, queries, right })
     }
 
-    /// Reads pairs of row numbers, `query<TAB>document` a line; gives each pair a query of its own.
-    ///
-    /// # Errors
-    ///
-    /// For a line that is no pair, or names a row that is not there.
-    pub fn read(documents: Matrix, queries: &Matrix, path: &Path) -> anyhow::Result<Self> {
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-        let (mut chosen, mut right) = (Matrix::empty(queries.dims()), Vec::new());
-        for (line, text) in text.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
-            let at = || format!("{} line {}", path.display(), line + 1);
-            let numbers: Vec<&str> = text.split_whitespace().collect();
-            let [query, document] = numbers[..] else {
-                bail!("{}: expected a query's and a document's row number, got {text:?}", at());
-            };
-            let query: usize = query.parse().with_context(at)?;
-            if query >= queries.len() {
-                bail!("{}: there is no query {query}: there are {}", at(), queries.len());
-            }
-            chosen.push(queries.row(query));
-            right.push(document.parse().with_context(at)?);
-        }
-        Self::new(documents, chosen, right)
-    }
-
     /// Returns the queries of a part with their right documents.
     #[must_use]
     pub fn part(&self, part: Part) -> (Matrix, Vec<u32>) {
+        self.queries_of(|found| found == part)
+    }
+
+    /// Returns the queries that are not learned from with their right documents.
+    #[must_use]
+    pub fn held_out(&self) -> (Matrix, Vec<u32>) {
+        self.queries_of(|part| part != Part::Training)
+    }
+
+    fn queries_of(&self, wanted: impl Fn(Part) -> bool) -> (Matrix, Vec<u32>) {
         let (mut queries, mut right) = (Matrix::empty(self.queries.dims()), Vec::new());
         for (query, &document) in self.queries.rows().zip(&self.right) {
-            if Part::of(document) == part {
+            if wanted(Part::of(document)) {
                 queries.push(query);
                 right.push(document);
             }
@@ -172,29 +155,22 @@ mod tests {
     }
 
     #[test]
-    fn pairs_of_a_file_are_read_and_what_is_wrong_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("pairs.tsv");
+    fn vectors_are_brought_to_length_one_and_what_does_not_fit_is_named() {
         let documents = || matrix(&[[3.0, 4.0], [1.0, 0.0]]);
-        let queries = matrix(&[[0.0, 2.0], [5.0, 0.0]]);
-        let read = |text: &str| {
-            std::fs::write(&path, text).unwrap();
-            Pairs::read(documents(), &queries, &path)
-        };
-        let pairs = read("1\t0\n\n0 1\n").unwrap();
-        assert_eq!(pairs.right, [0, 1]);
-        assert_eq!(pairs.queries, matrix(&[[1.0, 0.0], [0.0, 1.0]]));
+        let pairs = Pairs::new(documents(), matrix(&[[0.0, 2.0]]), vec![1]).unwrap();
+        assert_eq!(pairs.queries, matrix(&[[0.0, 1.0]]));
         assert_eq!(pairs.documents.row(0), [0.6, 0.8]);
-        for (text, reason) in [
-            ("1", "line 1: expected a query's"),
-            ("0 1\n2 0", "line 2: there is no query 2"),
-            ("0 9", "there is no document 9: there are 2"),
-            ("0 x", "line 1"),
+        let parts = [Part::Training, Part::Validation, Part::Test];
+        let counts = parts.map(|part| pairs.part(part).1.len());
+        assert_eq!(counts.iter().sum::<usize>(), 1);
+        assert_eq!(pairs.held_out().1.len(), 1 - counts[0]);
+        for (queries, right, reason) in [
+            (matrix(&[[0.0, 2.0]]), vec![9], "there is no document 9: there are 2"),
+            (matrix(&[[0.0, 2.0]]), vec![], "1 queries, but 0 pairs"),
+            (matrix(&[[0.0, 0.0]]), vec![1], "query 0"),
         ] {
-            let error = format!("{:#}", read(text).unwrap_err());
+            let error = format!("{:#}", Pairs::new(documents(), queries, right).unwrap_err());
             assert!(error.contains(reason), "{error}");
         }
-        let zero = Pairs::new(matrix(&[[0.0, 0.0]]), matrix(&[]), Vec::new()).unwrap_err();
-        assert!(format!("{zero:#}").starts_with("document 0"), "{zero:#}");
     }
 }

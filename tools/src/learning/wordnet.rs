@@ -1,7 +1,13 @@
 //! Pairs of usage examples and definitions, of WordNet's `data.*` files.
 //!
-//! A line of such a file ends in ` | definition; definition; "example"; "example"`. Each line is a document:
-//! what is left without the examples. Each example of three words or more is a query for it.
+//! ```text
+//!  00001740 00 a 01 able 0 005 = 05200169 n 0000 ... | having the means; "able to swim"; "a man able in his work"
+//!  place  file  | words, each with its number      pointers              definition      examples
+//!              kind and (hexadecimal) how many words
+//! ```
+//!
+//! Each line is a document as a dictionary has it: its words and what is left of the definition without the
+//! examples, `able: having the means`. Each example of three words or more is a query for it.
 
 use std::path::Path;
 
@@ -16,7 +22,7 @@ const MIN_WORDS: usize = 3;
 /// Definitions, and the examples that belong to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WordNet {
-    /// Definitions.
+    /// Words with their definitions.
     pub documents: Vec<String>,
     /// Examples, and the definition of each.
     pub pairs: Vec<(String, u32)>,
@@ -43,9 +49,13 @@ impl WordNet {
 
     fn take(&mut self, line: &str) {
         // The licence at the top is indented.
-        let Some((_, gloss)) = line.split_once(" | ").filter(|_| !line.starts_with("  ")) else {
+        let Some((head, gloss)) = line.split_once(" | ").filter(|_| !line.starts_with("  ")) else {
             return;
         };
+        let mut head = head.split(' ').skip(3);
+        let count = head.next().and_then(|count| usize::from_str_radix(count, 16).ok());
+        let entries: Vec<String> =
+            head.step_by(2).take(count.unwrap_or_default()).map(plain).collect();
         // What lies between quotes, and what does not.
         let (mut definition, mut examples) = (String::new(), Vec::new());
         let mut rest = gloss;
@@ -60,17 +70,22 @@ impl WordNet {
         definition.push_str(rest);
         let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         let definition = words(definition.trim_matches([' ', ';', ':', ',']));
-        if definition.is_empty() {
+        if definition.is_empty() || entries.is_empty() {
             return;
         }
         let document = self.documents.len() as u32;
-        self.documents.push(definition);
+        self.documents.push(format!("{}: {definition}", entries.join(", ")));
         for example in examples {
             if example.split_whitespace().count() >= MIN_WORDS {
                 self.pairs.push((words(example), document));
             }
         }
     }
+}
+
+/// Returns a word as people write it: `wing_it` and `galore(ip)` have marks of WordNet's.
+fn plain(word: &str) -> String {
+    word.split('(').next().unwrap_or_default().replace('_', " ")
 }
 
 #[cfg(test)]
@@ -82,9 +97,11 @@ mod tests {
         let mut wordnet = WordNet::default();
         wordnet.take("  1 This software and database is being provided | to you");
         wordnet.take("00001740 00 a 01 able 0 001 = 1 | having the means;  \"able to swim\"; \"able\"; \"she was able to program her computer\"  ");
-        wordnet.take("00002098 00 a 01 unable 0 001 = 1 | not having the means  ");
+        wordnet.take("00002098 00 a 02 at_sea(p) 0 unable 0 001 = 1 | not having the means  ");
         wordnet.take("no bar");
-        assert_eq!(wordnet.documents, ["having the means", "not having the means"]);
+        wordnet.take("no | word");
+        let documents = ["able: having the means", "at sea, unable: not having the means"];
+        assert_eq!(wordnet.documents, documents);
         let pair = |text: &str, document| (text.to_owned(), document);
         assert_eq!(
             wordnet.pairs,

@@ -1,33 +1,25 @@
 //! `bigrain train demo`: learned codes beside the rotation and floats, on WordNet.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use bigrain_binarize::{Binarizer, QueryWidth};
-use bigrain_encoders::EncodeOptions;
-use bigrain_engine::Levels;
-use bigrain_train::{DocumentCodes, float_ranks};
+use bigrain_binarize::{Binarizer, QueryWidth, Recurrent};
+use bigrain_engine::{Cancel, Levels};
+use bigrain_train::{DocumentCodes, TrainError, float_ranks};
 use clap::Args;
-use rayon::ThreadPoolBuilder;
-use serde::Serialize;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use super::comparison::{CANDIDATES, Comparison, LIMITS, Ranks, Row};
 use super::flags::TrainFlags;
-use crate::fusing::{Interval, mean_difference};
-use crate::learning::{HeldOut, Pairs, Part, WordNet, hits_at, judge, rotation_of, train};
+use crate::learning::{
+    HeldOut, Pairs, Part, Texts, WordNet, judge, rotation_of, train, write_file,
+};
 use crate::matrix::Matrix;
 use crate::model::Model;
 use crate::plot::LossPlot;
-use crate::progress::Progress;
 use crate::session::Session;
-use crate::{human, table};
-
-/// Texts encoded at a time.
-const CHUNK: usize = 4096;
-
-/// The limits whose recalls are shown; the second one is compared.
-const LIMITS: [usize; 3] = [1, 10, 100];
 
 /// Trains on WordNet, examples to find their definitions, and compares.
 #[derive(Args, Debug)]
@@ -49,40 +41,12 @@ pub struct DemoArgs {
     /// Keep the binarizers of the first seed in this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Compare on the queries that settings are chosen by, and leave those for the figures alone
+    #[arg(long)]
+    validation: bool,
     /// Write the result as JSON
     #[arg(long)]
     json: bool,
-}
-
-/// A row of the table.
-#[derive(Debug, Serialize)]
-struct Row {
-    name: String,
-    bits: usize,
-    /// Recalls at [`LIMITS`], in the mean over queries and seeds.
-    recalls: [f64; 3],
-    /// Recall at 10 of each seed.
-    seeds: Vec<f64>,
-    /// Against the rotation of as many bits, and against floats.
-    over_rotation: Option<Interval>,
-    over_floats: Option<Interval>,
-    /// Of each query, in the mean over seeds.
-    #[serde(skip)]
-    hits: Vec<f64>,
-}
-
-/// What the demo found.
-#[derive(Debug, Serialize)]
-struct Comparison {
-    model: String,
-    documents: usize,
-    training_pairs: usize,
-    test_queries: usize,
-    seeds: u64,
-    steps: u32,
-    /// The time a training took, by levels, in the mean over seeds.
-    training_seconds: Vec<f64>,
-    rows: Vec<Row>,
 }
 
 /// Runs the command.
@@ -92,184 +56,154 @@ struct Comparison {
 /// When WordNet or the model is not there, or the caller stops it.
 pub fn run(args: &DemoArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let wordnet = WordNet::read(&args.wordnet)?;
-    let model = Model::open_or_default(args.model.as_deref(), session.threads)?;
-    let documents = encode(&model, wordnet.documents.iter(), "encode definitions", session)?;
-    let examples = wordnet.pairs.iter().map(|pair| &pair.0);
-    let queries = encode(&model, examples, "encode examples", session)?;
+    let (threads, cancel) = (session.threads, session.cancel.clone());
+    let open = || Model::open_or_default(args.model.as_deref(), threads);
+    let texts = Texts::new(open, &cancel);
+    let definitions: Vec<&str> = wordnet.documents.iter().map(String::as_str).collect();
+    let documents = texts.encode(&definitions, "encode definitions")?;
+    let examples: Vec<&str> = wordnet.pairs.iter().map(|pair| pair.0.as_str()).collect();
+    let queries = texts.encode(&examples, "encode examples")?;
     let right = wordnet.pairs.iter().map(|pair| pair.1).collect();
     let pairs = Pairs::new(documents, queries, right)?;
-    let threads = ThreadPoolBuilder::new().num_threads(session.threads).build()?;
-    let mut curves = Vec::new();
-    let comparison = threads.install(|| compare(args, &pairs, &model, session, &mut curves))?;
+    let model = texts.model()?.name().to_owned();
+    let demo = Demo::new(args, &pairs, &cancel, threads)?;
+    let (comparison, curves) = demo.compare(model, session)?;
     if let Some(path) = &args.plot {
         LossPlot { title: "WordNet: examples to definitions".to_owned(), curves }.write(path)?;
     }
     if args.json { session.write_json(&comparison) } else { comparison.write(session) }
 }
 
-fn encode<'a>(
-    model: &Model,
-    texts: impl ExactSizeIterator<Item = &'a String>,
-    label: &str,
-    session: &Session<'_>,
-) -> anyhow::Result<Matrix> {
-    let texts: Vec<&str> = texts.map(String::as_str).collect();
-    let options = EncodeOptions { cancel: session.cancel.clone(), ..EncodeOptions::default() };
-    let mut progress = Progress::counting(label, "texts", texts.len() as u64);
-    let mut matrix = Matrix::empty(model.encoder().dims());
-    for chunk in texts.chunks(CHUNK) {
-        let embeddings = model.encoder().encode(chunk, &options).context("encode WordNet")?;
-        embeddings.iter().for_each(|embedding| matrix.push(embedding));
-        progress.advance(chunk.len() as u64, matrix.len() as u64);
-    }
-    progress.finish();
-    Ok(matrix)
+/// A training's name, the step before its first loss, and its losses.
+type Curve = (String, u32, Vec<f64>);
+
+/// What trainings are compared on.
+struct Demo<'a> {
+    args: &'a DemoArgs,
+    pairs: &'a Pairs,
+    training: (Matrix, Vec<u32>),
+    validation: (Matrix, Vec<u32>),
+    /// The queries that are reported, and their right documents.
+    asked: (Matrix, Vec<u32>),
+    held_documents: Matrix,
+    cancel: &'a Cancel,
+    threads: ThreadPool,
 }
 
-fn compare(
-    args: &DemoArgs,
-    pairs: &Pairs,
-    model: &Model,
-    session: &Session<'_>,
-    curves: &mut Vec<(String, u32, Vec<f64>)>,
-) -> anyhow::Result<Comparison> {
-    let (queries, right) = pairs.part(Part::Training);
-    let (held_queries, held_right) = pairs.part(Part::Validation);
-    let (test_queries, test_right) = pairs.part(Part::Test);
-    let held_documents = pairs.held_out_documents();
-    let documents = &pairs.documents;
-    let held_out =
-        HeldOut { documents, queries: &held_queries, right: &held_right, limit: LIMITS[1] };
-    let dims = documents.dims();
-    let floats = float_ranks(dims, documents.values(), test_queries.values(), &test_right);
-    let floats = Row::new("floats".to_owned(), 32 * dims, &[floats]);
-    let (mut rows, mut seconds, mut steps) = (Vec::new(), Vec::new(), 0);
-    for levels in [Levels::ONE, Levels::TWO] {
-        let (mut by_rotation, mut by_learned) = (Vec::new(), Vec::new());
-        let (mut took, mut bits) = (Duration::ZERO, 0);
-        for seed in 1..=args.seeds.max(1) {
-            let mut config = args.flags.config(levels, None, seed);
-            config.rotation_seed = config.rotation_seed.wrapping_add(seed - 1);
-            steps = config.steps;
-            let examples = pairs.examples(&queries, &right);
-            let trained = train(config, examples, &held_documents, None, &session.cancel)?;
-            took += trained.took;
-            let name = format!("{} bit, seed {seed}", levels.get());
-            curves.push((name, trained.resumed_at, trained.losses));
-            let judged = judge(trained.recurrent, &held_out)?;
-            bits = judged.layout().dims() * levels.count();
-            let champion = judged.parts().provenance.champion;
-            session.note(&format!(
-                "{} level(s), seed {seed}: validation recall@10 {:.4} learned, {:.4} rotation",
-                levels.get(),
-                champion.learned,
-                champion.rotation,
-            ));
-            if let Some(folder) = args.out.as_ref().filter(|_| seed == 1) {
-                std::fs::create_dir_all(folder)
-                    .with_context(|| format!("make {}", folder.display()))?;
-                let name = format!("wordnet-{}.binarizer", levels.get());
-                crate::learning::write_file(&judged.to_bytes(), &folder.join(name))?;
+impl<'a> Demo<'a> {
+    fn new(
+        args: &'a DemoArgs,
+        pairs: &'a Pairs,
+        cancel: &'a Cancel,
+        threads: usize,
+    ) -> anyhow::Result<Self> {
+        let validation = pairs.part(Part::Validation);
+        Ok(Self {
+            args,
+            pairs,
+            training: pairs.part(Part::Training),
+            asked: if args.validation { validation.clone() } else { pairs.part(Part::Test) },
+            validation,
+            held_documents: pairs.held_out_documents(),
+            cancel,
+            threads: ThreadPoolBuilder::new().num_threads(threads).build()?,
+        })
+    }
+
+    fn compare(
+        &self,
+        model: String,
+        session: &Session<'_>,
+    ) -> anyhow::Result<(Comparison, Vec<Curve>)> {
+        let (documents, asked) = (&self.pairs.documents, &self.asked);
+        let dims = documents.dims();
+        let floats = self
+            .threads
+            .install(|| float_ranks(dims, documents.values(), asked.0.values(), &asked.1));
+        let floats = Ranks { verified: floats.clone(), codes: floats };
+        let floats = Row::new("floats".to_owned(), 32 * dims, &[floats]);
+        let (mut rows, mut seconds, mut curves) = (Vec::new(), Vec::new(), Vec::new());
+        let seeds = self.args.seeds.max(1);
+        for levels in [Levels::ONE, Levels::TWO] {
+            let (mut by_rotation, mut by_learned) = (Vec::new(), Vec::new());
+            let (mut took, mut bits) = (Duration::ZERO, 0);
+            for seed in 1..=seeds {
+                let (judged, curve, time) = self.train(levels, seed)?;
+                took += time;
+                curves.push(curve);
+                let champion = judged.parts().provenance.champion;
+                session.note(&format!(
+                    "{} level(s), seed {seed}: validation recall@{} {:.4} learned, {:.4} rotation",
+                    levels.get(),
+                    champion.limit,
+                    champion.learned,
+                    champion.rotation,
+                ));
+                if let Some(folder) = self.args.out.as_ref().filter(|_| seed == 1) {
+                    keep(&judged, folder)?;
+                }
+                bits = judged.layout().dims() * levels.count();
+                by_rotation.push(self.ranks(&rotation_of(&judged)?)?);
+                by_learned.push(self.ranks(&Binarizer::new_recurrent(Arc::new(judged)))?);
             }
-            let ranks = |binarizer: &Binarizer| {
-                DocumentCodes::new(binarizer, documents.values()).ranks(
-                    test_queries.values(),
-                    &test_right,
-                    QueryWidth::DEFAULT,
-                )
-            };
-            by_rotation.push(ranks(&rotation_of(&judged)?)?);
-            by_learned.push(ranks(&Binarizer::new_recurrent(Arc::new(judged)))?);
+            let name = |kind: &str| format!("{kind}, {} level(s)", levels.get());
+            let rotation = Row::new(name("rotation"), bits, &by_rotation).over_floats(&floats);
+            let learned = Row::new(name("learned"), bits, &by_learned).over_floats(&floats);
+            let learned = learned.over_rotation(&rotation);
+            rows.extend([rotation, learned]);
+            seconds.push(took.as_secs_f64() / seeds as f64);
         }
-        let rotation = Row::new(format!("rotation, {} level(s)", levels.get()), bits, &by_rotation);
-        let mut learned =
-            Row::new(format!("learned, {} level(s)", levels.get()), bits, &by_learned);
-        learned.over_rotation = mean_difference(&learned.hits, &rotation.hits);
-        for row in [rotation, learned] {
-            let over_floats = mean_difference(&row.hits, &floats.hits);
-            rows.push(Row { over_floats, ..row });
-        }
-        seconds.push(took.as_secs_f64() / args.seeds.max(1) as f64);
+        rows.insert(0, floats);
+        let comparison = Comparison {
+            model,
+            documents: documents.len(),
+            training_pairs: self.training.1.len(),
+            queries: asked.1.len(),
+            seeds,
+            steps: self.args.flags.config(Levels::ONE, None, 1).steps,
+            training_seconds: seconds,
+            rows,
+        };
+        Ok((comparison, curves))
     }
-    rows.insert(0, floats);
-    Ok(Comparison {
-        model: model.name().to_owned(),
-        documents: documents.len(),
-        training_pairs: right.len(),
-        test_queries: test_right.len(),
-        seeds: args.seeds.max(1),
-        steps,
-        training_seconds: seconds,
-        rows,
-    })
+
+    /// Returns what a training came to, with its losses and its time.
+    fn train(&self, levels: Levels, seed: u64) -> anyhow::Result<(Recurrent, Curve, Duration)> {
+        let mut config = self.args.flags.config(levels, None, seed);
+        // Rotations differ by seed, too.
+        config.rotation_seed = config.rotation_seed.wrapping_add(seed - 1);
+        let examples = self.pairs.examples(&self.training.0, &self.training.1);
+        let held_out = HeldOut {
+            documents: &self.pairs.documents,
+            queries: &self.validation.0,
+            right: &self.validation.1,
+            limit: LIMITS[1],
+        };
+        self.threads.install(|| {
+            let trained = train(config, examples, &self.held_documents, None, self.cancel)?;
+            let name = format!("{} level(s), seed {seed}", levels.get());
+            let curve = (name, trained.resumed_at, trained.losses);
+            Ok((judge(trained.recurrent, &held_out)?, curve, trained.took))
+        })
+    }
+
+    fn ranks(&self, binarizer: &Binarizer) -> Result<Ranks, TrainError> {
+        let rows = self.pairs.documents.values();
+        let (queries, right) = (self.asked.0.values(), &self.asked.1);
+        let width = QueryWidth::DEFAULT;
+        self.threads.install(|| {
+            let codes = DocumentCodes::new(binarizer, rows);
+            Ok(Ranks {
+                codes: codes.ranks(queries, right, width)?,
+                verified: codes.verified_ranks(rows, queries, right, width, CANDIDATES)?,
+            })
+        })
+    }
 }
 
-impl Row {
-    /// Takes the means over the ranks of some seeds.
-    fn new(name: String, bits: usize, ranks: &[Vec<u32>]) -> Self {
-        let means = |limit: usize| -> Vec<f64> {
-            let by_seed: Vec<Vec<f64>> = ranks.iter().map(|ranks| hits_at(ranks, limit)).collect();
-            let queries = by_seed.first().map_or(0, Vec::len);
-            let of_query = |query: usize| by_seed.iter().map(|hits| hits[query]).sum::<f64>();
-            (0..queries).map(|query| of_query(query) / by_seed.len() as f64).collect()
-        };
-        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
-        let seeds = ranks.iter().map(|ranks| mean(&hits_at(ranks, LIMITS[1]))).collect();
-        let recalls = LIMITS.map(|limit| mean(&means(limit)));
-        let (over_rotation, over_floats) = (None, None);
-        Self { name, bits, recalls, seeds, over_rotation, over_floats, hits: means(LIMITS[1]) }
-    }
-}
-
-impl Comparison {
-    fn write(&self, session: &mut Session<'_>) -> anyhow::Result<()> {
-        let mut shown = table::plain([
-            "",
-            "bits",
-            "R@1",
-            "R@10",
-            "R@100",
-            "by seed (R@10)",
-            "over rotation",
-            "over floats",
-        ]);
-        let interval = |interval: Option<Interval>| {
-            let text = |Interval { mean, low, high }| {
-                format!("{:+.2} ({:+.2} to {:+.2})", 100.0 * mean, 100.0 * low, 100.0 * high)
-            };
-            interval.map(text).unwrap_or_default()
-        };
-        for row in &self.rows {
-            let [one, ten, hundred] = row.recalls.map(|recall| format!("{recall:.4}"));
-            let seeds: Vec<String> = row.seeds.iter().map(|seed| format!("{seed:.4}")).collect();
-            shown.add_row([
-                row.name.clone(),
-                human::count(row.bits as u64),
-                one,
-                ten,
-                hundred,
-                seeds.join(" "),
-                interval(row.over_rotation),
-                interval(row.over_floats),
-            ]);
-        }
-        table::align_right(&mut shown, &[1, 2, 3, 4]);
-        let seconds: Vec<String> =
-            self.training_seconds.iter().map(|seconds| format!("{seconds:.0} s")).collect();
-        writeln!(
-            session.out,
-            "{} definitions, {} pairs to learn from, {} test queries; {} by {}\n\n{}\n\ncodes alone, no \
-             verification; differences of R@10 in points, with what 95 of 100 resamplings of the queries \
-             give; {} steps a training, which took {} (1 level, 2 levels) in the mean",
-            human::count(self.documents as u64),
-            human::count(self.training_pairs as u64),
-            human::count(self.test_queries as u64),
-            human::counted(self.seeds, "seed", "seeds"),
-            self.model,
-            shown.trim_fmt(),
-            self.steps,
-            seconds.join(", "),
-        )?;
-        Ok(())
-    }
+/// Writes a binarizer into a folder, named by its levels.
+fn keep(judged: &Recurrent, folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+    let name = format!("wordnet-{}.binarizer", judged.layout().levels().get());
+    write_file(&judged.to_bytes(), &folder.join(name))
 }

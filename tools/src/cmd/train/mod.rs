@@ -5,8 +5,10 @@
 //! | `flags.rs` | how to train |
 //! | `binarizer.rs` | a binarizer of one's own vectors |
 //! | `demo.rs` | learned codes beside the rotation and floats, on WordNet |
+//! | `comparison.rs` | the table of it |
 
 mod binarizer;
+mod comparison;
 mod demo;
 mod flags;
 
