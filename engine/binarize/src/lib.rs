@@ -59,7 +59,7 @@ pub use layout::{CodeLayout, CodeLayoutError};
 pub use query::{DEFAULT_EPSILON, Estimate, PrepareQueryError, QueryCode, QueryWidth, Terms};
 pub use recurrent::{
     Champion, ErrorQuantile, Fit, HiddenLayer, MAX_HIDDEN, MAX_QUANTILES, Provenance, Recurrent,
-    RecurrentError, RecurrentLoop, RecurrentParts, ResidualMap, Scoring, rebuilt_length,
+    RecurrentError, RecurrentLoop, RecurrentParts, ResidualMap, Scoring,
 };
 pub use rotation::{Rotation, RotationError};
 pub use scale::ScaleSearch;

@@ -4,7 +4,7 @@
 //! `|z| <= 1` and nothing elsewhere, which is the gradient of `clip(z, -1, 1)`: with
 //! [`Activation::Clip`] the backward pass is exact, and that is how it is tested.
 
-use bigrain_binarize::{RecurrentLoop, Rotation, rebuilt_length};
+use bigrain_binarize::{RecurrentLoop, Rotation};
 use bigrain_types::Levels;
 
 use crate::map::{Map, MapGradient, Passed};
@@ -24,7 +24,6 @@ pub(crate) enum Activation {
 #[derive(Clone, Debug)]
 pub(crate) struct Network {
     pub maps: Vec<Map>,
-    pub levels: Levels,
     pub activation: Activation,
 }
 
@@ -63,12 +62,12 @@ impl Network {
             maps.push(Map::new(widen.clone(), units, draw));
             maps.push(Map::new(narrow.clone(), units, draw));
         }
-        Self { maps, levels, activation: Activation::Sign }
+        Self { maps, activation: Activation::Sign }
     }
 
     /// Returns the codes of rows as vectors of length one, and what the backward pass needs.
     pub fn forward(&mut self, rows: &Matrix) -> NetworkPassed {
-        let Self { activation, levels, .. } = *self;
+        let activation = self.activation;
         let Some((first, loops)) = self.maps.split_first_mut() else {
             unreachable!("a network has a first map")
         };
@@ -78,11 +77,11 @@ impl Network {
         let first = (passed, projected);
         let mut weight = 1.0;
         let mut passed = Vec::new();
-        for (index, each) in loops.chunks_exact_mut(2).enumerate() {
+        for each in loops.chunks_exact_mut(2) {
             let (mut rebuilt, rebuild) = each[0].forward(code.clone());
             let lengths = rebuilt.normalize_rows();
             let mut left = rows.clone();
-            left.add_scaled(&rebuilt, -rebuilt_length(levels, index));
+            left.add_scaled(&rebuilt, -1.0);
             let (projected, residual) = each[1].forward(left);
             weight *= 0.5;
             activation.add_to(&projected, weight, &mut code);
@@ -108,7 +107,7 @@ impl Network {
             let left =
                 self.maps[residual].backward(&each.residual, &projected, &mut gradients[residual]);
             let mut rebuilt = Matrix::zeros(left.rows, left.cols);
-            rebuilt.add_scaled(&left, -rebuilt_length(self.levels, index));
+            rebuilt.add_scaled(&left, -1.0);
             rebuilt.normalize_backward(&each.rebuilt, &each.lengths);
             let before =
                 self.maps[rebuild].backward(&each.rebuild, &rebuilt, &mut gradients[rebuild]);

@@ -130,11 +130,10 @@ fn plainly(recurrent: &Recurrent, vector: &[f32]) -> Vec<f64> {
     let f: Vec<f64> = vector.iter().map(|&x| f64::from(x)).collect();
     let mut b: Vec<f64> = map(&recurrent.parts().first, false, &f).iter().map(sign).collect();
     let mut weight = 1.0;
-    for (index, each) in recurrent.parts().loops.iter().enumerate() {
-        let length = f64::from(rebuilt_length(recurrent.parts().levels, index));
+    for each in &recurrent.parts().loops {
         let rebuilt = map(&each.rebuild, true, &b);
         let norm = rebuilt.iter().map(|x| x * x).sum::<f64>().sqrt();
-        let left: Vec<f64> = f.iter().zip(&rebuilt).map(|(f, x)| f - length * x / norm).collect();
+        let left: Vec<f64> = f.iter().zip(&rebuilt).map(|(f, x)| f - x / norm).collect();
         weight *= 0.5;
         let level = map(&each.residual, false, &left);
         b.iter_mut().zip(&level).for_each(|(b, x)| *b += weight * sign(x));

@@ -86,44 +86,6 @@ fn before_the_first_step_the_codes_are_those_of_the_rotation() {
 }
 
 #[test]
-fn before_the_first_step_recall_is_within_half_a_point_of_the_rotations() {
-    const ROWS: usize = 4000;
-    const WIDE: usize = 128;
-    const QUERIES: usize = 400;
-    let metric = bigrain_types::Metric::Cosine;
-    let mut rows = random(ROWS, WIDE, 5);
-    rows.normalize_rows();
-    let queries = &rows.values[..QUERIES * WIDE];
-    let own: Vec<u32> = (0..QUERIES as u32).collect();
-    let truth: Vec<Vec<u32>> = (0..QUERIES)
-        .map(|query| {
-            let mut nearest = bigrain_kernels::TopK::new(10);
-            for row in (0..ROWS).filter(|&row| row != query) {
-                nearest.push(bigrain_kernels::dot(rows.row(query), rows.row(row)), row as u32);
-            }
-            nearest.into_sorted().into_iter().map(|scored| scored.offset).collect()
-        })
-        .collect();
-    let recall = |binarizer: &Binarizer| {
-        // So many that no result is missed by its signs.
-        let found = DocumentCodes::new(binarizer, &rows.values).nearest(queries, &own, ROWS / 4);
-        let found = found.unwrap();
-        let both = truth.iter().zip(&found);
-        let both = both.map(|(t, f)| t.iter().filter(|at| f[..10].contains(at)).count());
-        both.sum::<usize>() as f64 / (10 * QUERIES) as f64
-    };
-    for levels in [Levels::TWO, Levels::ALL[2], Levels::ALL[3]] {
-        let config = TrainConfig { levels, ..config(1) };
-        let examples = Examples { dims: WIDE, documents: &rows.values, queries: &[], right: &[] };
-        let rotation = Binarizer::new_rotation(WIDE, levels, metric, config.rotation_seed).unwrap();
-        let exported = Trainer::new(config, examples).unwrap().export().unwrap();
-        let (before, after) =
-            (recall(&rotation), recall(&Binarizer::new_recurrent(Arc::new(exported))));
-        assert!((after - before).abs() <= 0.005, "{levels:?}: {before} by the rotation, {after}");
-    }
-}
-
-#[test]
 fn training_on_pairs_finds_more_of_held_out_pairs_than_the_rotation() {
     let (toy, held_out) = (Toy::new(600, 1), Toy::new(400, 77));
     for (size, negatives) in [(Size::Linear, Negatives::All), (Size::Thin, Negatives::Hardest(5))] {
