@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .ONESHELL:
 ENV := . scripts/env.sh
 
-.PHONY: demo demo-pictures test soak bench bench-data bench-peers bench-codes bench-filters bench-cold bench-encode bench-code serve deny help
+.PHONY: demo demo-pictures learn-demo test soak bench bench-data bench-peers bench-codes bench-filters bench-cold bench-encode bench-code serve deny help
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -21,6 +21,13 @@ demo-pictures: ## index captioned pictures of a package, and write what is found
 	$(ENV)
 	cargo build --release --locked -p bigrain-tools
 	"$$CARGO_TARGET_DIR/release/bigrain" demo --images "$$BIGRAIN_PICTURES" --html pictures.html
+
+learn-demo: ## learn codes on WordNet, compare them with the rotation and with floats, draw losses to learn.svg (ARGS adds flags)
+	@scripts/setup.sh learn
+	$(ENV)
+	cargo build --release --locked -p bigrain-tools
+	"$$CARGO_TARGET_DIR/release/bigrain" train demo --wordnet "$$BIGRAIN_WORDNET" --model "$$BIGRAIN_STATIC_MODEL" \
+		--plot learn.svg $(ARGS)
 
 test: ## everything CI checks: format, lints, tests, doc tests, docs
 	@scripts/setup.sh test

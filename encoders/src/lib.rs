@@ -55,6 +55,7 @@ mod runtime;
 pub mod sea;
 mod sentence_encoder;
 mod service;
+mod static_tokens;
 mod throughput;
 mod tokenize;
 mod toy;
@@ -100,6 +101,7 @@ pub use service::{
     EmbeddingCache, EncoderService, Lane, QueueFull, ServiceConfig, ServiceError, ServiceStats,
     StartServiceError, Ticket,
 };
+pub use static_tokens::StaticEncoder;
 pub use throughput::{Throughput, measure_throughput};
 pub use tokenize::{TextCleaning, TokenizerError};
 pub use toy::ToyEncoder;

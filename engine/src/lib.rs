@@ -67,6 +67,7 @@ mod vector_query;
 mod watch;
 mod word_cache;
 
+pub use bigrain_binarize::Champion;
 pub use bigrain_storage::STORE_VERSION;
 pub use bigrain_types::*;
 
@@ -85,8 +86,8 @@ pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use facet::{FacetOutput, FacetQuery, FacetValue};
 pub use field::{
-    CollectionConfig, DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES, MAX_FIELDS,
-    MultiFieldConfig, SparseFieldConfig, SparseModifier,
+    CollectionConfig, DEFAULT_FIELD, FieldConfig, LearnedBinarizer, MAX_FIELD_NAME_BYTES,
+    MAX_FIELDS, MultiFieldConfig, SparseFieldConfig, SparseModifier,
 };
 pub use fusion::{Fusion, FusionError, RankedList, fuse};
 pub use group_by::{Group, GroupBy, GroupOutput};

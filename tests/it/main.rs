@@ -22,6 +22,7 @@ mod formats;
 mod full_disk;
 mod fuzz;
 mod grouping;
+mod learned;
 mod life;
 mod memory;
 mod merging;

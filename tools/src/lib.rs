@@ -11,6 +11,7 @@
 //! | [`matrix`], [`machine`], [`plot`] | vectors in memory, what figures were measured on, pictures of them |
 //! | [`beir`], [`ranking`] | retrieval test collections, and how a ranked list is measured |
 //! | [`fusing`] | how results of vectors and words are fused best |
+//! | [`learning`] | binarizers that are learned, and whether that was worth it |
 //! | [`sampling`], [`queries`] | some stored points; texts that are asked, as vectors |
 //! | [`code`] | code of a folder: found, indexed by blocks, made into questions |
 //! | [`curation`], [`shuffle`] | a collection as a data set: what is in it twice or does not fit; a random order |
@@ -38,6 +39,7 @@ pub mod human;
 pub mod ingest;
 pub mod input;
 pub mod interrupt;
+pub mod learning;
 pub mod machine;
 pub mod matrix;
 pub mod model;

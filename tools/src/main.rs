@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use bigrain_engine::{Cancel, VerifyIo};
 use bigrain_tools::cmd::{
     backup, bprop, build, check, compact, delete, demo, encode, eval, export, facet, import,
-    inspect, model, pictures, quantize, recommend, restore, scroll, search, serve, tune, update,
-    verify,
+    inspect, model, pictures, quantize, recommend, restore, scroll, search, serve, train, tune,
+    update, verify,
 };
 use bigrain_tools::session::Session;
 use bigrain_tools::{failure, interrupt};
@@ -51,6 +51,7 @@ enum Command {
     Encode(encode::EncodeArgs),
     Quantize(quantize::QuantizeArgs),
     Eval(eval::EvalArgs),
+    Train(train::TrainArgs),
     Tune(tune::TuneArgs),
     Backup(backup::BackupArgs),
     Restore(restore::RestoreArgs),
@@ -91,6 +92,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Encode(args) => encode::run(args, &mut session),
         Command::Quantize(args) => quantize::run(args, &mut session),
         Command::Eval(args) => eval::run(args, &mut session),
+        Command::Train(args) => train::run(args, &mut session),
         Command::Tune(args) => tune::run(args, &mut session),
         Command::Backup(args) => backup::run(args, &mut session),
         Command::Restore(args) => restore::run(args, &mut session),
@@ -190,6 +192,10 @@ mod tests {
             "serve --listen nowhere",
             "demo --cap -1",
             "search q --verify-io mmap",
+            "train",
+            "train binarizer --documents a",
+            "train binarizer --documents a --out b --queries c",
+            "train demo",
         ] {
             let args = std::iter::once("bigrain").chain(line.split_whitespace());
             assert!(Cli::try_parse_from(args).is_err(), "{line}");

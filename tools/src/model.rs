@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
-use bigrain_encoders::{ImageModel, OpenOptions, Runtime, SentenceEncoder, TextEncoder};
+use bigrain_encoders::{
+    ImageModel, OpenOptions, Runtime, SentenceEncoder, StaticEncoder, TextEncoder,
+};
 use bigrain_engine::Collection;
 
 use crate::session::cache_dir;
@@ -42,6 +44,8 @@ impl Model {
         let runtime = Runtime::new(threads)?;
         let encoder: Arc<dyn TextEncoder> = if ImageModel::recognizes(&folder) {
             ImageModel::open(&folder, runtime).with_context(context)?.text_encoder()
+        } else if StaticEncoder::recognizes(&folder) {
+            Arc::new(StaticEncoder::open(&folder, runtime).with_context(context)?)
         } else {
             let options = OpenOptions::default();
             Arc::new(SentenceEncoder::open(&folder, &options, runtime).with_context(context)?)

@@ -220,9 +220,18 @@ impl TextTokenizer {
 
     /// Returns the ids of one text, special tokens included.
     pub(crate) fn encode(&self, text: &str) -> Result<TokenIds, TokenizerError> {
+        self.ids(text, true)
+    }
+
+    /// Returns the ids of one text without special tokens.
+    pub(crate) fn encode_plain(&self, text: &str) -> Result<TokenIds, TokenizerError> {
+        self.ids(text, false)
+    }
+
+    fn ids(&self, text: &str, special: bool) -> Result<TokenIds, TokenizerError> {
         let encoding = self
             .0
-            .encode_fast(text, true)
+            .encode_fast(text, special)
             .map_err(|error| TokenizerError::Text(error.to_string()))?;
         let truncated = !encoding.get_overflowing().is_empty();
         Ok(TokenIds { ids: encoding.get_ids().to_vec(), truncated })

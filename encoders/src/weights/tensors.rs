@@ -163,6 +163,14 @@ impl<'a> Tensors<'a> {
         })
     }
 
+    /// The shape of a tensor, where it is stored as it is.
+    pub(crate) fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        match self.find(name)? {
+            Found::Stored(tensor) => Some(tensor.shape().to_vec()),
+            Found::Q4(_) => None,
+        }
+    }
+
     /// What there is, sorted by name: for tests, which compare files.
     #[cfg(test)]
     pub(super) fn specs(&self) -> Vec<TensorSpec> {

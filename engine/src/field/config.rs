@@ -3,6 +3,7 @@
 use bigrain_types::{DenseFormat, EmbeddingSpaceId, Levels, MAX_DIMS, Metric};
 use serde::{Deserialize, Serialize};
 
+use super::LearnedBinarizer;
 use crate::{Error, Result};
 
 /// What a collection's only field is called where its creator does not care.
@@ -50,6 +51,9 @@ pub struct FieldConfig {
     /// it to encode text; the engine only keeps it.
     #[serde(default)]
     pub model: Option<String>,
+    /// A learned binarizer, under cosine; without it codes are those of the rotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binarizer: Option<LearnedBinarizer>,
 }
 
 fn default_levels() -> Levels {
@@ -69,7 +73,16 @@ impl FieldConfig {
             lists: None,
             space: None,
             model: None,
+            binarizer: None,
         }
+    }
+
+    /// Makes codes with a learned binarizer, of as many levels as it has.
+    #[must_use]
+    pub fn with_binarizer(mut self, binarizer: LearnedBinarizer) -> Self {
+        self.levels = binarizer.levels();
+        self.binarizer = Some(binarizer);
+        self
     }
 
     /// Sets how dense vectors are stored on disk.
@@ -125,6 +138,22 @@ impl FieldConfig {
                 "lists out of range: expected 1 to {MAX_LISTS}, got {}",
                 self.lists.unwrap_or_default()
             )));
+        }
+        self.binarizer.as_ref().map_or(Ok(()), |binarizer| self.check_binarizer(binarizer))
+    }
+
+    /// Refuses a learned binarizer of other vectors than the field's.
+    fn check_binarizer(&self, binarizer: &LearnedBinarizer) -> Result<()> {
+        let refuse = |reason: String| Err(Error::invalid(format!("learned binarizer {reason}")));
+        if self.metric != Metric::Cosine {
+            return refuse(format!("compares by cosine, the field by {}", self.metric));
+        }
+        if self.dims != binarizer.dims() {
+            return refuse(format!("takes {} dims, the field has {}", binarizer.dims(), self.dims));
+        }
+        if self.levels != binarizer.levels() {
+            let (has, asked) = (binarizer.levels().get(), self.levels.get());
+            return refuse(format!("has {has} levels, the field {asked}"));
         }
         Ok(())
     }

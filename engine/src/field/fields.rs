@@ -39,8 +39,11 @@ impl Field {
     /// Prepares a field for use.
     pub fn new(SchemaField { id, file_stem, config }: &SchemaField) -> Result<Self> {
         let FieldConfig { dims, levels, metric, .. } = *config;
-        let binarizer = Binarizer::new_rotation(dims, levels, metric, ROTATION_SEED)
-            .map_err(|error| Error::invalid(error.to_string()))?;
+        let binarizer = match &config.binarizer {
+            Some(learned) => learned.binarizer(),
+            None => Binarizer::new_rotation(dims, levels, metric, ROTATION_SEED)
+                .map_err(|error| Error::invalid(error.to_string()))?,
+        };
         Ok(Self {
             id: *id,
             name: config.name.as_str().into(),

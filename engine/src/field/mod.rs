@@ -5,6 +5,7 @@
 //!  SparseFieldConfig  a field of sparse vectors: its name, what queries are multiplied with
 //!  MultiFieldConfig   a field of multi-vectors: name, dimensions, metric, ...
 //!  CollectionConfig   one or more of them; the first is the default of requests that name none
+//!  LearnedBinarizer   what a dense field makes codes with in place of the rotation
 //!  TextField          payload texts that are searched by words (of `bigrain-types`)
 //!  Schema             the same with their ids, as the store keeps it
 //!  Field              a dense one at run time: its configuration, its id, its binarizer
@@ -23,6 +24,7 @@
 mod collection_config;
 mod config;
 mod fields;
+mod learned;
 mod multi_config;
 mod multi_field;
 mod row_version;
@@ -32,6 +34,7 @@ mod sparse_config;
 pub use collection_config::{CollectionConfig, MAX_FIELDS};
 pub use config::{DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES};
 pub(crate) use fields::{Field, Fields, SparseField};
+pub use learned::LearnedBinarizer;
 pub use multi_config::MultiFieldConfig;
 pub(crate) use multi_field::MultiField;
 pub(crate) use schema::{FieldKind, Schema, SchemaField, SchemaMulti, SchemaSparse, SchemaText};

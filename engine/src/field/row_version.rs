@@ -16,8 +16,11 @@ pub(super) const FIRST: u32 = 1;
 /// The version of rows with multi-vector fields, now or before.
 pub(super) const MULTI_VECTORS: u32 = 2;
 
+/// The version of rows with a learned binarizer.
+pub(super) const LEARNED_BINARIZERS: u32 = 3;
+
 /// The newest version that this program reads.
-const NEWEST: u32 = MULTI_VECTORS;
+const NEWEST: u32 = LEARNED_BINARIZERS;
 
 /// The name of the version in a row.
 const NAME: &str = "version";
@@ -70,10 +73,10 @@ mod tests {
 
     #[test]
     fn a_newer_row_is_refused_by_its_version_whatever_else_it_says() {
-        let error = read::<Row>(r#"{"version": 3, "unheard": "of"}"#).unwrap_err();
+        let error = read::<Row>(r#"{"version": 4, "unheard": "of"}"#).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::FailedPrecondition);
         let error = error.to_string();
-        assert!(error.contains("format version 3, this program reads version 2"), "{error}");
+        assert!(error.contains("format version 4, this program reads version 3"), "{error}");
     }
 
     #[test]

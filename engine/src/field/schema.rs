@@ -157,7 +157,12 @@ impl Schema {
     }
 
     pub fn to_json(&self) -> Result<String> {
-        let version = if self.had_multi { row_version::MULTI_VECTORS } else { row_version::FIRST };
+        let is_learned = |field: &SchemaField| field.config.binarizer.is_some();
+        let version = match self.fields.iter().any(is_learned) {
+            true => row_version::LEARNED_BINARIZERS,
+            false if self.had_multi => row_version::MULTI_VECTORS,
+            false => row_version::FIRST,
+        };
         row_version::write(self, version)
     }
 

@@ -77,6 +77,41 @@ impl<'a> DocumentCodes<'a> {
             .collect()
     }
 
+    /// As [`DocumentCodes::ranks`], after the `candidates` documents that are nearest by codes were ordered by
+    /// the dot products of the embeddings, `rows`. A right document that is no candidate has the rank
+    /// `u32::MAX`.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Query`] for a query that cannot be one.
+    pub fn verified_ranks(
+        &self,
+        rows: &[f32],
+        queries: &[f32],
+        right: &[u32],
+        width: QueryWidth,
+        candidates: usize,
+    ) -> Result<Vec<u32>, TrainError> {
+        let dims = self.binarizer.dims();
+        let queries = queries.par_chunks(dims).zip(right);
+        queries
+            .map_init(Vec::new, |scores, (vector, &right)| {
+                self.score(&self.binarizer.prepare_query(vector, width)?, scores);
+                let mut best = TopK::new(candidates);
+                for (row, &score) in scores.iter().enumerate() {
+                    best.push(score, row as u32);
+                }
+                let mut documents: Vec<u32> =
+                    best.into_sorted().iter().map(|scored| scored.offset).collect();
+                documents.sort_unstable();
+                let Ok(place) = documents.binary_search(&right) else { return Ok(u32::MAX) };
+                let row = |&at: &u32| &rows[at as usize * dims..(at as usize + 1) * dims];
+                let verified: Vec<f32> = documents.iter().map(|at| dot(vector, row(at))).collect();
+                Ok(rank(&verified, place as u32))
+            })
+            .collect()
+    }
+
     /// Writes what codes say of each document's similarity.
     fn score(&self, query: &QueryCode, similarities: &mut Vec<f32>) {
         let mut scores = [0; CHUNK];
@@ -192,6 +227,14 @@ mod tests {
         let ranks = codes.ranks(&rows.values, &own, QueryWidth::DEFAULT).unwrap();
         assert_eq!(ranks, vec![0; 300]);
         assert_eq!(float_ranks(64, &rows.values, &rows.values, &own), vec![0; 300]);
+        // Among all documents verification is the order of floats, among one that of codes.
+        let other: Vec<u32> = (0..300).map(|row| (row + 1) % 300).collect();
+        let verified = |candidates| {
+            let width = QueryWidth::DEFAULT;
+            codes.verified_ranks(&rows.values, &rows.values, &other, width, candidates).unwrap()
+        };
+        assert_eq!(verified(300), float_ranks(64, &rows.values, &rows.values, &other));
+        assert_eq!(verified(1), vec![u32::MAX; 300]);
         let nearest = codes.nearest(&rows.values[..640], &own[..10], 75).unwrap();
         let mut scores = Vec::new();
         for (query, nearest) in nearest.iter().enumerate() {

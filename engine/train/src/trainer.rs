@@ -159,8 +159,10 @@ pub struct Trainer<'a> {
     pub(crate) averaged: Option<Network>,
     pub(crate) adam: Adam,
     pub(crate) step: u32,
-    /// The nearest wrong documents of each query.
+    /// The nearest wrong documents of each query; without pairs, of each of the documents below.
     mined: Vec<Vec<u32>>,
+    /// Without pairs, the documents that take the part of queries until the index is searched again.
+    asked: Vec<u32>,
 }
 
 impl<'a> Trainer<'a> {
@@ -191,8 +193,8 @@ impl<'a> Trainer<'a> {
         let tensors = network.maps.iter().flat_map(|map| map.tensors());
         let adam = Adam::new(tensors.map(<[f32]>::len));
         let averaged = (config.averaging > 0.0).then(|| network.clone());
-        let mined = Vec::new();
-        Ok(Self { config, examples, shape, network, averaged, adam, step: 0, mined })
+        let (mined, asked) = (Vec::new(), Vec::new());
+        Ok(Self { config, examples, shape, network, averaged, adam, step: 0, mined, asked })
     }
 
     /// Returns how many steps are done.
@@ -248,16 +250,29 @@ impl<'a> Trainer<'a> {
     }
 
     fn mine(&mut self) -> Result<(), TrainError> {
-        let Examples { documents, queries, right, .. } = self.examples;
-        let itself: Vec<u32>;
+        let Examples { documents, queries, right, dims } = self.examples;
+        let asked: Vec<f32>;
         let (queries, except, limit) = if queries.is_empty() {
-            itself = (0..self.examples.document_count() as u32).collect();
-            (documents, &itself[..], self.config.mined.max(1) * 4)
+            // As many as the steps until the next search can draw, each once.
+            let count = self.lists_per_step().saturating_mul(self.config.mine_every as usize);
+            let mut random = ChaCha8Rng::seed_from_u64(self.config.seed);
+            random.set_stream(u64::MAX - u64::from(self.step));
+            let drawn = draw_some(self.examples.document_count(), count, &mut random);
+            self.asked = drawn.iter().map(|&at| at as u32).collect();
+            let row = |at: usize| &documents[at * dims..(at + 1) * dims];
+            asked = drawn.iter().flat_map(|&at| row(at)).copied().collect();
+            (&asked[..], &self.asked[..], self.config.mined.max(1) * 4)
         } else {
             (queries, right, self.config.mined)
         };
         self.mined = mining::nearest(&self.network, self.shape, documents, queries, except, limit)?;
         Ok(())
+    }
+
+    /// Returns how many shortlists a step without pairs learns from: they are long, so that fewer make as
+    /// many rows.
+    fn lists_per_step(&self) -> usize {
+        (self.config.batch / 8).max(2)
     }
 
     /// One batch of pairs: queries, their documents, and a mined one for each.
@@ -290,19 +305,19 @@ impl<'a> Trainer<'a> {
     /// One batch of documents with their shortlists.
     fn distil(&mut self, random: &mut ChaCha8Rng) -> (f64, Vec<MapGradient>) {
         let dims = self.examples.dims;
-        // Shortlists are long: fewer queries make as many rows.
-        let count = (self.config.batch / 8).max(2);
-        let chosen = draw_some(self.mined.len(), count, random);
+        let chosen = draw_some(self.mined.len(), self.lists_per_step(), random);
         let row = |at: usize| &self.examples.documents[at * dims..(at + 1) * dims];
         let (mut documents, mut lists, mut floats) = (Vec::new(), Vec::new(), Vec::new());
         for &query in &chosen {
             let list = &self.mined[query];
             lists.push((documents.len()..documents.len() + list.len()).collect::<Vec<usize>>());
-            let score = |&at: &u32| bigrain_kernels::dot(row(query), row(at as usize));
+            let asked = row(self.asked[query] as usize);
+            let score = |&at: &u32| bigrain_kernels::dot(asked, row(at as usize));
             floats.push(list.iter().map(score).collect::<Vec<f32>>());
             documents.extend_from_slice(list);
         }
-        let query_rows = chosen.iter().flat_map(|&query| row(query)).copied();
+        let asked = chosen.iter().map(|&query| self.asked[query] as usize);
+        let query_rows = asked.flat_map(row).copied();
         let rows = self.rows(query_rows, &documents);
         let temperature = self.config.temperature;
         self.pass(&rows, chosen.len(), |queries, documents| {

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
 use bigrain_engine::{
-    Collection, CollectionConfig, DEFAULT_FIELD, DenseFormat, Engine, FieldConfig, Levels, Metric,
-    MultiFieldConfig, MultiVector, SparseFieldConfig, SparseModifier, TextField,
+    Collection, CollectionConfig, DEFAULT_FIELD, DenseFormat, Engine, FieldConfig,
+    LearnedBinarizer, Levels, Metric, MultiFieldConfig, MultiVector, SparseFieldConfig,
+    SparseModifier, TextField,
 };
 use clap::Args;
 
@@ -14,7 +15,7 @@ use crate::building::finish_segments;
 use crate::cmd::build_code::{self, CODE_CONFLICTS, CodeRequest};
 use crate::cmd::build_pictures::{self, PicturesRequest, TagFlags};
 use crate::cmd::built::Built;
-use crate::cmd::field_spec::FieldSpec;
+use crate::cmd::field_spec::{FieldSpec, read_binarizer};
 use crate::cmd::flags::parse_levels;
 use crate::code;
 use crate::failure::Usage;
@@ -76,8 +77,13 @@ pub struct BuildArgs {
     /// Lists of codes in each segment [default: about four times the root of its rows]
     #[arg(long, value_name = "N")]
     lists: Option<u32>,
-    /// A vector field and its shape: NAME[,dims=N][,metric=M][,levels=N][,dense=F][,lists=N]; what is
-    /// not stated is that of the other flags. Added to the collection if it has no such field
+    /// Makes codes with a binarizer that `bigrain train binarizer` wrote, of as many levels as it has, in place of
+    /// the rotation
+    #[arg(long, value_name = "FILE", value_parser = read_binarizer)]
+    binarizer: Option<LearnedBinarizer>,
+    /// A vector field and its shape: NAME[,dims=N][,metric=M][,levels=N][,dense=F][,lists=N]
+    /// [,binarizer=FILE]; what is not stated is that of the other flags. Added to the collection if it
+    /// has no such field
     #[arg(long = "field", value_name = "FIELD")]
     fields: Vec<FieldSpec>,
     /// A field of sparse vectors: NAME, or NAME:idf to multiply queries by how rare their dimensions
@@ -307,6 +313,7 @@ impl BuildArgs {
             levels: self.levels,
             dense: self.dense,
             lists: self.lists,
+            binarizer: self.binarizer.clone(),
         }
     }
 

@@ -1,9 +1,10 @@
 //! `--field`: a vector field and its shape, in one word.
 
 use std::fmt::Display;
+use std::fs;
 use std::str::FromStr;
 
-use bigrain_engine::{DenseFormat, FieldConfig, Levels, Metric};
+use bigrain_engine::{DenseFormat, FieldConfig, LearnedBinarizer, Levels, Metric};
 
 use super::flags::parse_levels;
 use crate::failure::Usage;
@@ -23,6 +24,8 @@ pub struct FieldSpec {
     pub dense: Option<DenseFormat>,
     /// Lists of codes in each segment.
     pub lists: Option<u32>,
+    /// What makes the codes in place of the rotation.
+    pub binarizer: Option<LearnedBinarizer>,
 }
 
 impl FieldSpec {
@@ -36,6 +39,7 @@ impl FieldSpec {
             levels: self.levels.or(other.levels),
             dense: self.dense.or(other.dense),
             lists: self.lists.or(other.lists),
+            binarizer: self.binarizer.or_else(|| other.binarizer.clone()),
         }
     }
 
@@ -50,6 +54,9 @@ impl FieldSpec {
             Usage::new(format!("dims of field {name:?} are unknown: pass --field {name},dims=N"))
         })?;
         let mut config = FieldConfig::new(name, dims, self.metric.unwrap_or(Metric::Cosine));
+        if let Some(binarizer) = &self.binarizer {
+            config = config.with_binarizer(binarizer.clone());
+        }
         if let Some(levels) = self.levels {
             config = config.with_levels(levels);
         }
@@ -71,12 +78,15 @@ impl FieldSpec {
         let lists = |lists: Option<u32>| lists.map_or("default".to_owned(), |n| n.to_string());
         let levels = |levels: Levels| levels.get().to_string();
         let text = |value: Option<&dyn Display>| value.map(ToString::to_string);
+        let binarizer = |binarizer: &LearnedBinarizer| binarizer.id().to_string();
+        let has_binarizer = config.binarizer.as_ref().map_or("rotation".to_owned(), binarizer);
         for (what, has, asked) in [
             ("dims", config.dims.to_string(), text(self.dims.as_ref().map(|v| v as _))),
             ("metric", config.metric.to_string(), text(self.metric.as_ref().map(|v| v as _))),
             ("levels", levels(config.levels), self.levels.map(levels)),
             ("dense", config.dense.to_string(), text(self.dense.as_ref().map(|v| v as _))),
             ("lists", lists(config.lists), text(self.lists.as_ref().map(|v| v as _))),
+            ("binarizer", has_binarizer, self.binarizer.as_ref().map(binarizer)),
         ] {
             if let Some(asked) = asked.filter(|asked| *asked != has) {
                 return Err(Usage::new(format!(
@@ -96,7 +106,7 @@ impl FromStr for FieldSpec {
         let name = words.next().unwrap_or_default().to_owned();
         let mut spec = Self { name, ..Self::default() };
         for word in words {
-            let known = "dims=, metric=, levels=, dense= or lists=";
+            let known = "dims=, metric=, levels=, dense=, lists= or binarizer=";
             let (key, value) =
                 word.split_once('=').ok_or_else(|| format!("expected {known}, got {word:?}"))?;
             let bad = |error: &dyn Display| format!("{key}: {error}");
@@ -106,11 +116,20 @@ impl FromStr for FieldSpec {
                 "levels" => spec.levels = Some(parse_levels(value).map_err(|error| bad(&error))?),
                 "dense" => spec.dense = Some(value.parse().map_err(|error| bad(&error))?),
                 "lists" => spec.lists = Some(value.parse().map_err(|error| bad(&error))?),
+                "binarizer" => {
+                    spec.binarizer = Some(read_binarizer(value).map_err(|error| bad(&error))?);
+                }
                 _ => return Err(format!("expected {known}, got {word:?}")),
             }
         }
         Ok(spec)
     }
+}
+
+/// Reads a file that `bigrain train binarizer` wrote, named by an argument.
+pub(super) fn read_binarizer(path: &str) -> Result<LearnedBinarizer, String> {
+    let bytes = fs::read(path).map_err(|error| format!("read {path}: {error}"))?;
+    LearnedBinarizer::from_bytes(&bytes).map_err(|error| format!("{path}: {error}"))
 }
 
 #[cfg(test)]
@@ -139,6 +158,7 @@ mod tests {
             ("a,levels=9", "levels: levels out of range"),
             ("a,bits=1", "got \"bits=1\""),
             ("a,l2", "got \"l2\""),
+            ("a,binarizer=/no/such", "binarizer: read /no/such"),
         ] {
             let error = text.parse::<FieldSpec>().unwrap_err();
             assert!(error.contains(expected), "{error}");

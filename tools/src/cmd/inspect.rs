@@ -2,9 +2,9 @@
 
 use anyhow::bail;
 use bigrain_engine::{
-    CollectionInfo, CollectionState, CollectionStatus, Engine, FieldConfig, FieldInfo, FitEvidence,
-    HybridFit, MultiFieldConfig, MultiFieldInfo, SegmentInfo, SparseFieldConfig, SparseFieldInfo,
-    SparseModifier,
+    Champion, CollectionConfig, CollectionInfo, CollectionState, CollectionStatus, Engine,
+    FieldConfig, FieldInfo, FitEvidence, HybridFit, MultiFieldConfig, MultiFieldInfo, SegmentInfo,
+    SparseFieldConfig, SparseFieldInfo, SparseModifier,
 };
 use clap::Args;
 use serde_json::{Value, json};
@@ -173,12 +173,33 @@ fn shape(config: &FieldConfig) -> [(&'static str, String); 5] {
     let levels = config.levels.get();
     let unknown = || "not stated".to_owned();
     [
-        ("vectors", format!("{} dims, {}, {levels}-bit codes", config.dims, config.metric)),
+        (
+            "vectors",
+            format!(
+                "{} dims, {}, {levels}-bit codes{}",
+                config.dims,
+                config.metric,
+                describe_learned(config)
+            ),
+        ),
         ("stored as", config.dense.to_string()),
         ("lists a segment", config.lists.map_or("by its rows".to_owned(), |n| n.to_string())),
         ("model", config.model.clone().unwrap_or_else(unknown)),
         ("embedding space", config.space.map_or_else(unknown, |space| space.to_string())),
     ]
+}
+
+/// Says that codes are learned, and what that was seen to be worth; nothing of the rotation's.
+fn describe_learned(config: &FieldConfig) -> String {
+    let Some(binarizer) = &config.binarizer else { return String::new() };
+    let Champion { queries, limit, rotation, learned, .. } = binarizer.champion();
+    if queries == 0 {
+        return ", learned, never compared with the rotation".to_owned();
+    }
+    format!(
+        ", learned: recall@{limit} of {} held out {learned:.4}, of the rotation {rotation:.4}",
+        human::counted(u64::from(queries), "query", "queries")
+    )
 }
 
 fn field_table(info: &CollectionInfo) -> comfy_table::Table {
@@ -257,7 +278,7 @@ fn to_json(engine: &Engine, status: &CollectionStatus) -> Value {
     json!({
         "name": status.name,
         "state": "ready",
-        "config": info.config,
+        "config": config_json(&info.config),
         "memtable_points": info.memtable_points,
         "deleted": info.deleted,
         "footprint": Footprint::of(info),
@@ -268,6 +289,26 @@ fn to_json(engine: &Engine, status: &CollectionStatus) -> Value {
         "multi": info.multi,
         "segments": segments,
     })
+}
+
+/// Returns a configuration with what is known of learned binarizers in the place of their weights.
+fn config_json(config: &CollectionConfig) -> Value {
+    let mut value = json!(config);
+    let fields = value.get_mut("fields").and_then(Value::as_array_mut);
+    for (field, config) in fields.into_iter().flatten().zip(config.fields()) {
+        if let Some(binarizer) = &config.binarizer {
+            let Champion { queries, limit, rotation, learned, low, high } = binarizer.champion();
+            field["binarizer"] = json!({
+                "id": binarizer.id().to_string(),
+                "queries": queries,
+                "limit": limit,
+                "rotation": rotation,
+                "learned": learned,
+                "difference": [low, high],
+            });
+        }
+    }
+    value
 }
 
 fn field_json(field: &FieldInfo) -> Value {

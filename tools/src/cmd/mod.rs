@@ -39,6 +39,7 @@ pub mod restore;
 pub mod scroll;
 pub mod search;
 pub mod serve;
+pub mod train;
 pub mod tune;
 pub mod update;
 pub mod verify;

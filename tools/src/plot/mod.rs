@@ -1,6 +1,8 @@
 //! Curves as SVG pictures.
 
 mod axis;
+mod loss_plot;
 mod recall_plot;
 
+pub use loss_plot::LossPlot;
 pub use recall_plot::{PlotPoint, RecallPlot, Series};

@@ -9,10 +9,10 @@ use plotters::prelude::*;
 use super::axis::Axis;
 
 /// The size of a picture, in pixels.
-const SIZE: (u32, u32) = (900, 600);
+pub(super) const SIZE: (u32, u32) = (900, 600);
 
 /// Series after each other; told apart in print and by most eyes (Okabe and Ito's palette).
-const COLORS: [RGBColor; 6] = [
+pub(super) const COLORS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),

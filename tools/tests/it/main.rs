@@ -10,6 +10,7 @@ mod curation;
 mod desk;
 mod exchange;
 mod hybrid;
+mod learning;
 mod models;
 mod pictures;
 mod sources;

@@ -1,0 +1,202 @@
+//! `bigrain train binarizer`: a binarizer of one's own vectors.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use bigrain_binarize::Champion;
+use bigrain_engine::{Engine, Levels};
+use bigrain_train::Examples;
+use clap::{ArgGroup, Args};
+use rayon::ThreadPoolBuilder;
+use serde_json::json;
+
+use super::flags::TrainFlags;
+use crate::cmd::flags::parse_levels;
+use crate::human;
+use crate::input::{Role, VectorFile};
+use crate::learning::{
+    Documents, HeldOut, Pairs, Part, Texts, Trained, judge, read_pairs, train, write_file,
+};
+use crate::matrix::Matrix;
+use crate::model::Model;
+use crate::plot::LossPlot;
+use crate::session::{Session, open_collection};
+
+/// Results of each held-out query.
+const LIMIT: usize = 10;
+
+/// Trains a binarizer, and keeps it if it beats the rotation on what was held out.
+///
+/// Learns from pairs of queries and their right documents, or without pairs from the order in which
+/// floats have documents. Eight of a hundred documents are held out with all their queries.
+#[derive(Args, Debug)]
+#[command(group = ArgGroup::new("source").required(true))]
+pub struct BinarizerArgs {
+    /// Documents: vectors (.npy, .fvecs, .bvecs, .hdf5), or JSON lines of vectors or texts
+    #[arg(long, value_name = "FILE", group = "source")]
+    documents: Option<PathBuf>,
+    /// Learn for the stored vectors of this collection
+    #[arg(long, short, value_name = "NAME", group = "source")]
+    collection: Option<String>,
+    /// The field of the collection [default: its first]
+    #[arg(long, value_name = "NAME", requires = "collection")]
+    field: Option<String>,
+    /// Pairs, a JSON line each: {"query": "a text", [a vector] or a row of --queries, "id": a document's},
+    /// or those of `bigrain bprop sample`
+    #[arg(long, value_name = "FILE")]
+    pairs: Option<PathBuf>,
+    /// Vectors of queries that pairs name by their rows
+    #[arg(long, value_name = "FILE", requires = "pairs")]
+    queries: Option<PathBuf>,
+    /// The folder of the model that encodes texts [default: the collection's, or all-MiniLM-L6-v2]
+    #[arg(long, value_name = "DIR", env = "BIGRAIN_MODEL")]
+    model: Option<PathBuf>,
+    /// Where the binarizer is written, for `bigrain build --binarizer`
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Bits a dimension of the codes, 1 to 4
+    #[arg(long, value_parser = parse_levels, default_value = "2")]
+    levels: Levels,
+    /// Dimensions of the codes, a multiple of 64 [default: those of the vectors, rounded up]
+    #[arg(long, value_name = "N")]
+    code_dims: Option<usize>,
+    /// Decides batches and hidden layers
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    #[command(flatten)]
+    flags: TrainFlags,
+    /// Keep what is needed to go on in this file, and go on from it
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// Draw the losses
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// Write the binarizer even if it does not beat the rotation
+    #[arg(long)]
+    keep: bool,
+    /// Write the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// When inputs or settings are refused, the caller stops it, or the rotation was not beaten.
+pub fn run(args: &BinarizerArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
+    let pairs = args.read(session)?;
+    let config = args.flags.config(args.levels, args.code_dims, args.seed);
+    let (queries, right) = pairs.part(Part::Training);
+    let (held_queries, held_right) = pairs.held_out();
+    let held_documents = pairs.held_out_documents();
+    let without_pairs = pairs.right.is_empty();
+    if !without_pairs && (held_right.is_empty() || right.len() < 2) {
+        bail!("too few pairs: some must be held out, and some learned from");
+    }
+    // Without pairs, documents that are held out are not learned from either.
+    let learned_documents;
+    let examples = if without_pairs {
+        learned_documents = pairs.training_documents();
+        let (dims, documents) = (learned_documents.dims(), learned_documents.values());
+        Examples { dims, documents, queries: &[], right: &[] }
+    } else {
+        pairs.examples(&queries, &right)
+    };
+    let held_out = HeldOut {
+        documents: if without_pairs { &held_documents } else { &pairs.documents },
+        queries: &held_queries,
+        right: &held_right,
+        limit: LIMIT,
+    };
+    let (cancel, checkpoint) = (&session.cancel, args.checkpoint.as_deref());
+    let threads = ThreadPoolBuilder::new().num_threads(session.threads).build()?;
+    let (trained, judged) = threads.install(|| {
+        let trained = train(config, examples, &held_documents, checkpoint, cancel)?;
+        let judged = judge(trained.recurrent.clone(), &held_out)?;
+        Ok::<_, anyhow::Error>((trained, judged))
+    })?;
+    if let Some(path) = &args.plot {
+        let curve = (format!("seed {}", args.seed), trained.resumed_at, trained.losses.clone());
+        LossPlot { title: "training of a binarizer".to_owned(), curves: vec![curve] }
+            .write(path)?;
+    }
+    let champion = judged.parts().provenance.champion;
+    let kept = champion.won() || args.keep;
+    if kept {
+        write_file(&judged.to_bytes(), &args.out)?;
+    }
+    args.report(session, &trained, champion, kept)?;
+    if !kept {
+        bail!(
+            "the rotation was not beaten, so nothing was written (--keep writes it all the same)"
+        );
+    }
+    Ok(())
+}
+
+impl BinarizerArgs {
+    fn read(&self, session: &Session<'_>) -> anyhow::Result<Pairs> {
+        let engine: Option<Engine> =
+            self.collection.as_ref().map(|_| session.open_existing()).transpose()?;
+        let collection = match &engine {
+            Some(engine) => Some(open_collection(engine, self.collection.as_deref())?),
+            None => None,
+        };
+        let (folder, field) = (self.model.as_deref(), self.field.as_deref());
+        let open = || match &collection {
+            Some(collection) => Model::open_for(collection, field, folder, session.threads),
+            None => Model::open_or_default(folder, session.threads),
+        };
+        let texts = Texts::new(open, &session.cancel);
+        let documents = match (&collection, &self.documents) {
+            (Some(collection), _) => Documents::of_collection(collection, field, &session.cancel)?,
+            (None, Some(path)) => Documents::of_file(path, &texts, &session.cancel)?,
+            (None, None) => bail!("neither a file of documents nor a collection"),
+        };
+        let rows = |path: &PathBuf| VectorFile::open(path, Role::Queries)?.to_matrix();
+        let rows = self.queries.as_ref().map(rows).transpose()?;
+        let (queries, right) = match &self.pairs {
+            Some(path) => read_pairs(path, &documents, rows.as_ref(), &texts)?,
+            None => (Matrix::empty(documents.vectors.dims()), Vec::new()),
+        };
+        Pairs::new(documents.vectors, queries, right)
+    }
+
+    fn report(
+        &self,
+        session: &mut Session<'_>,
+        trained: &Trained,
+        champion: Champion,
+        kept: bool,
+    ) -> anyhow::Result<()> {
+        let steps = trained.recurrent.parts().provenance.steps;
+        let Champion { queries, limit, rotation, learned, low, high } = champion;
+        if self.json {
+            return session.write_json(&json!({
+                "steps": steps,
+                "resumed_at": trained.resumed_at,
+                "seconds": trained.took.as_secs_f64(),
+                "queries": queries,
+                "limit": limit,
+                "rotation": rotation,
+                "learned": learned,
+                "difference": [low, high],
+                "won": champion.won(),
+                "written": kept.then(|| self.out.display().to_string()),
+            }));
+        }
+        writeln!(
+            session.out,
+            "{} in {}; recall@{limit} of {} held out, by codes alone: rotation {rotation:.4}, \
+             learned {learned:.4} (difference {low:+.4} to {high:+.4} in 95 of 100 resamplings)",
+            human::counted(u64::from(steps), "step", "steps"),
+            human::duration(trained.took),
+            human::counted(u64::from(queries), "query", "queries"),
+        )?;
+        if kept {
+            writeln!(session.out, "wrote {}", self.out.display())?;
+        }
+        Ok(())
+    }
+}

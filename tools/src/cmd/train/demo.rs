@@ -1,0 +1,209 @@
+//! `bigrain train demo`: learned codes beside the rotation and floats, on WordNet.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use bigrain_binarize::{Binarizer, QueryWidth, Recurrent};
+use bigrain_engine::{Cancel, Levels};
+use bigrain_train::{DocumentCodes, TrainError, float_ranks};
+use clap::Args;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use super::comparison::{CANDIDATES, Comparison, LIMITS, Ranks, Row};
+use super::flags::TrainFlags;
+use crate::learning::{
+    HeldOut, Pairs, Part, Texts, WordNet, judge, rotation_of, train, write_file,
+};
+use crate::matrix::Matrix;
+use crate::model::Model;
+use crate::plot::LossPlot;
+use crate::session::Session;
+
+/// Trains on WordNet, examples to find their definitions, and compares.
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// The folder with the data.* files of WordNet 3.0
+    #[arg(long, value_name = "DIR")]
+    wordnet: PathBuf,
+    /// The folder of the model that encodes [default: all-MiniLM-L6-v2]
+    #[arg(long, value_name = "DIR", env = "BIGRAIN_MODEL")]
+    model: Option<PathBuf>,
+    /// Trainings of each kind, with seeds from 1
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    seeds: u64,
+    #[command(flatten)]
+    flags: TrainFlags,
+    /// Draw the losses
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// Keep the binarizers of the first seed in this folder
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Compare on the queries that settings are chosen by, and leave those for the figures alone
+    #[arg(long)]
+    validation: bool,
+    /// Write the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// When WordNet or the model is not there, or the caller stops it.
+pub fn run(args: &DemoArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
+    let wordnet = WordNet::read(&args.wordnet)?;
+    let (threads, cancel) = (session.threads, session.cancel.clone());
+    let open = || Model::open_or_default(args.model.as_deref(), threads);
+    let texts = Texts::new(open, &cancel);
+    let definitions: Vec<&str> = wordnet.documents.iter().map(String::as_str).collect();
+    let documents = texts.encode(&definitions, "encode definitions")?;
+    let examples: Vec<&str> = wordnet.pairs.iter().map(|pair| pair.0.as_str()).collect();
+    let queries = texts.encode(&examples, "encode examples")?;
+    let right = wordnet.pairs.iter().map(|pair| pair.1).collect();
+    let pairs = Pairs::new(documents, queries, right)?;
+    let model = texts.model()?.name().to_owned();
+    let demo = Demo::new(args, &pairs, &cancel, threads)?;
+    let (comparison, curves) = demo.compare(model, session)?;
+    if let Some(path) = &args.plot {
+        LossPlot { title: "WordNet: examples to definitions".to_owned(), curves }.write(path)?;
+    }
+    if args.json { session.write_json(&comparison) } else { comparison.write(session) }
+}
+
+/// A training's name, the step before its first loss, and its losses.
+type Curve = (String, u32, Vec<f64>);
+
+/// What trainings are compared on.
+struct Demo<'a> {
+    args: &'a DemoArgs,
+    pairs: &'a Pairs,
+    training: (Matrix, Vec<u32>),
+    validation: (Matrix, Vec<u32>),
+    /// The queries that are reported, and their right documents.
+    asked: (Matrix, Vec<u32>),
+    held_documents: Matrix,
+    cancel: &'a Cancel,
+    threads: ThreadPool,
+}
+
+impl<'a> Demo<'a> {
+    fn new(
+        args: &'a DemoArgs,
+        pairs: &'a Pairs,
+        cancel: &'a Cancel,
+        threads: usize,
+    ) -> anyhow::Result<Self> {
+        let validation = pairs.part(Part::Validation);
+        Ok(Self {
+            args,
+            pairs,
+            training: pairs.part(Part::Training),
+            asked: if args.validation { validation.clone() } else { pairs.part(Part::Test) },
+            validation,
+            held_documents: pairs.held_out_documents(),
+            cancel,
+            threads: ThreadPoolBuilder::new().num_threads(threads).build()?,
+        })
+    }
+
+    fn compare(
+        &self,
+        model: String,
+        session: &Session<'_>,
+    ) -> anyhow::Result<(Comparison, Vec<Curve>)> {
+        let (documents, asked) = (&self.pairs.documents, &self.asked);
+        let dims = documents.dims();
+        let floats = self
+            .threads
+            .install(|| float_ranks(dims, documents.values(), asked.0.values(), &asked.1));
+        let floats = Ranks { verified: floats.clone(), codes: floats };
+        let floats = Row::new("floats".to_owned(), 32 * dims, &[floats]);
+        let (mut rows, mut seconds, mut curves) = (Vec::new(), Vec::new(), Vec::new());
+        let seeds = self.args.seeds.max(1);
+        for levels in [Levels::ONE, Levels::TWO] {
+            let (mut by_rotation, mut by_learned) = (Vec::new(), Vec::new());
+            let (mut took, mut bits) = (Duration::ZERO, 0);
+            for seed in 1..=seeds {
+                let (judged, curve, time) = self.train(levels, seed)?;
+                took += time;
+                curves.push(curve);
+                let champion = judged.parts().provenance.champion;
+                session.note(&format!(
+                    "{} level(s), seed {seed}: validation recall@{} {:.4} learned, {:.4} rotation",
+                    levels.get(),
+                    champion.limit,
+                    champion.learned,
+                    champion.rotation,
+                ));
+                if let Some(folder) = self.args.out.as_ref().filter(|_| seed == 1) {
+                    keep(&judged, folder)?;
+                }
+                bits = judged.layout().dims() * levels.count();
+                by_rotation.push(self.ranks(&rotation_of(&judged)?)?);
+                by_learned.push(self.ranks(&Binarizer::new_recurrent(Arc::new(judged)))?);
+            }
+            let name = |kind: &str| format!("{kind}, {} level(s)", levels.get());
+            let rotation = Row::new(name("rotation"), bits, &by_rotation).over_floats(&floats);
+            let learned = Row::new(name("learned"), bits, &by_learned).over_floats(&floats);
+            let learned = learned.over_rotation(&rotation);
+            rows.extend([rotation, learned]);
+            seconds.push(took.as_secs_f64() / seeds as f64);
+        }
+        rows.insert(0, floats);
+        let comparison = Comparison {
+            model,
+            documents: documents.len(),
+            training_pairs: self.training.1.len(),
+            queries: asked.1.len(),
+            seeds,
+            steps: self.args.flags.config(Levels::ONE, None, 1).steps,
+            training_seconds: seconds,
+            rows,
+        };
+        Ok((comparison, curves))
+    }
+
+    /// Returns what a training came to, with its losses and its time.
+    fn train(&self, levels: Levels, seed: u64) -> anyhow::Result<(Recurrent, Curve, Duration)> {
+        let mut config = self.args.flags.config(levels, None, seed);
+        // Rotations differ by seed, too.
+        config.rotation_seed = config.rotation_seed.wrapping_add(seed - 1);
+        let examples = self.pairs.examples(&self.training.0, &self.training.1);
+        let held_out = HeldOut {
+            documents: &self.pairs.documents,
+            queries: &self.validation.0,
+            right: &self.validation.1,
+            limit: LIMITS[1],
+        };
+        self.threads.install(|| {
+            let trained = train(config, examples, &self.held_documents, None, self.cancel)?;
+            let name = format!("{} level(s), seed {seed}", levels.get());
+            let curve = (name, trained.resumed_at, trained.losses);
+            Ok((judge(trained.recurrent, &held_out)?, curve, trained.took))
+        })
+    }
+
+    fn ranks(&self, binarizer: &Binarizer) -> Result<Ranks, TrainError> {
+        let rows = self.pairs.documents.values();
+        let (queries, right) = (self.asked.0.values(), &self.asked.1);
+        let width = QueryWidth::DEFAULT;
+        self.threads.install(|| {
+            let codes = DocumentCodes::new(binarizer, rows);
+            Ok(Ranks {
+                codes: codes.ranks(queries, right, width)?,
+                verified: codes.verified_ranks(rows, queries, right, width, CANDIDATES)?,
+            })
+        })
+    }
+}
+
+/// Writes a binarizer into a folder, named by its levels.
+fn keep(judged: &Recurrent, folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+    let name = format!("wordnet-{}.binarizer", judged.layout().levels().get());
+    write_file(&judged.to_bytes(), &folder.join(name))
+}

@@ -1,0 +1,73 @@
+//! How to train.
+
+use bigrain_engine::Levels;
+use bigrain_train::{Negatives, Size, TrainConfig};
+use clap::{Args, ValueEnum};
+
+/// How to train.
+#[derive(Args, Clone, Debug)]
+pub struct TrainFlags {
+    /// How large the maps are
+    #[arg(long, value_enum, default_value_t = SizeFlag::Linear)]
+    size: SizeFlag,
+    /// Batches
+    #[arg(long, value_name = "N", default_value_t = 1500)]
+    steps: u32,
+    /// Queries of a batch
+    #[arg(long, value_name = "N", default_value_t = 384)]
+    batch: usize,
+    /// The learning rate (Adam), which falls to a tenth
+    #[arg(long, value_name = "X", default_value_t = 0.001)]
+    rate: f32,
+    /// What cosines are divided by
+    #[arg(long, value_name = "X", default_value_t = 0.05)]
+    temperature: f32,
+    /// Tell a query apart from the N most similar documents of its batch alone [default: from all]
+    #[arg(long, value_name = "N")]
+    hardest: Option<usize>,
+    /// Wrong documents of each query that are looked for in the code index; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    mined: usize,
+    /// Steps between two searches of the code index
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    mine_every: u32,
+    /// Decay of a running mean of the weights, which is kept in their place; 0 for none
+    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    averaging: f32,
+}
+
+/// How large the maps are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SizeFlag {
+    /// A matrix each
+    Linear,
+    /// And a hidden layer of 128
+    Thin,
+    /// And a hidden layer of four times the code's dimensions; slow
+    Full,
+}
+
+impl TrainFlags {
+    /// Returns the configuration, of a seed.
+    pub fn config(&self, levels: Levels, code_dims: Option<usize>, seed: u64) -> TrainConfig {
+        TrainConfig {
+            levels,
+            code_dims,
+            size: match self.size {
+                SizeFlag::Linear => Size::Linear,
+                SizeFlag::Thin => Size::Thin,
+                SizeFlag::Full => Size::Full,
+            },
+            seed,
+            steps: self.steps,
+            batch: self.batch,
+            rate: self.rate,
+            temperature: self.temperature,
+            negatives: self.hardest.map_or(Negatives::All, Negatives::Hardest),
+            mined: self.mined,
+            mine_every: self.mine_every,
+            averaging: self.averaging,
+            ..TrainConfig::default()
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! `bigrain train`: what is learned.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `flags.rs` | how to train |
+//! | `binarizer.rs` | a binarizer of one's own vectors |
+//! | `demo.rs` | learned codes beside the rotation and floats, on WordNet |
+//! | `comparison.rs` | the table of it |
+
+mod binarizer;
+mod comparison;
+mod demo;
+mod flags;
+
+use clap::{Args, Subcommand};
+
+use crate::session::Session;
+
+/// Learns binarizers: from vectors, codes that find more.
+#[derive(Args, Debug)]
+pub struct TrainArgs {
+    #[command(subcommand)]
+    command: TrainCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum TrainCommand {
+    /// Trains a binarizer, and keeps it if it beats the rotation on what was held out
+    Binarizer(binarizer::BinarizerArgs),
+    /// Trains on WordNet, examples to find their definitions, and compares
+    Demo(demo::DemoArgs),
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// When inputs or settings are refused, or the caller stops it.
+pub fn run(args: &TrainArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
+    match &args.command {
+        TrainCommand::Binarizer(args) => binarizer::run(args, session),
+        TrainCommand::Demo(args) => demo::run(args, session),
+    }
+}

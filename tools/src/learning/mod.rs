@@ -1,0 +1,27 @@
+//! Learning a binarizer: what is learned from, how it goes, and whether it was worth it.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `texts.rs` | texts that become vectors |
+//! | `documents.rs` | vectors by their ids, of a collection or a file |
+//! | `pair_lines.rs` | a file of queries and their documents |
+//! | `pairs.rs` | documents, queries and which belongs to which; what is held out |
+//! | `training.rs` | a training with progress, checkpoints and its losses |
+//! | `gate.rs` | the champion gate: learned codes beside those of the rotation |
+//! | `wordnet.rs` | pairs of usage examples and definitions |
+
+mod documents;
+mod gate;
+mod pair_lines;
+mod pairs;
+mod texts;
+mod training;
+mod wordnet;
+
+pub use documents::Documents;
+pub use gate::{HeldOut, hits_at, judge, rotation_of};
+pub use pair_lines::read_pairs;
+pub use pairs::{Pairs, Part};
+pub use texts::Texts;
+pub use training::{Trained, train, write_file};
+pub use wordnet::WordNet;

@@ -1,0 +1,82 @@
+//! A training with progress, checkpoints and its losses.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use bigrain_binarize::Recurrent;
+use bigrain_engine::Cancel;
+use bigrain_train::{Examples, TrainConfig, Trainer, fit_scores};
+
+use crate::matrix::Matrix;
+use crate::progress::Progress;
+
+/// What a training came to.
+#[derive(Debug)]
+pub struct Trained {
+    /// The binarizer, its scores fitted; nothing is known of its worth yet.
+    pub recurrent: Recurrent,
+    /// The loss of each step that this run took.
+    pub losses: Vec<f64>,
+    /// Steps that an earlier run took.
+    pub resumed_at: u32,
+    /// The time that this run took.
+    pub took: Duration,
+}
+
+/// Trains on the current thread pool, and fits scores on rows that are not learned from. With a
+/// checkpoint a run that was stopped goes on where it was; the file is removed at the end.
+///
+/// # Errors
+///
+/// When settings or examples are refused, the checkpoint is another training's, or the caller stops it.
+pub fn train(
+    config: TrainConfig,
+    examples: Examples<'_>,
+    held_out: &Matrix,
+    checkpoint: Option<&Path>,
+    cancel: &Cancel,
+) -> anyhow::Result<Trained> {
+    let (started, steps, seed) = (Instant::now(), config.steps, config.seed);
+    let mut trainer = Trainer::new(config, examples)?;
+    if let Some(path) = checkpoint.filter(|path| path.try_exists().unwrap_or(false)) {
+        let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
+        trainer.resume(&bytes).with_context(|| format!("go on from {}", path.display()))?;
+    }
+    let resumed_at = trainer.step();
+    let mut progress = Progress::counting("train", "steps", u64::from(steps));
+    let mut losses = Vec::new();
+    while !trainer.is_done() {
+        cancel.check()?;
+        let report = trainer.advance()?;
+        losses.push(report.loss);
+        progress.advance(1, u64::from(report.step));
+        if let Some(path) = checkpoint.filter(|_| report.settled && report.step < steps) {
+            write_file(&trainer.checkpoint(), path)?;
+        }
+    }
+    progress.finish();
+    let mut parts = fit_scores(trainer.export()?, held_out.values(), seed)?.parts().clone();
+    (parts.provenance.training_seed, parts.provenance.steps) = (seed, steps);
+    let recurrent = Recurrent::new(parts)?;
+    if let Some(path) = checkpoint.filter(|path| path.try_exists().unwrap_or(false)) {
+        std::fs::remove_file(path).with_context(|| format!("remove {}", path.display()))?;
+    }
+    Ok(Trained { recurrent, losses, resumed_at, took: started.elapsed() })
+}
+
+/// Writes a file as a whole or not at all.
+///
+/// # Errors
+///
+/// When the disk refuses.
+pub fn write_file(bytes: &[u8], path: &Path) -> anyhow::Result<()> {
+    let context = || format!("write {}", path.display());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut file =
+        tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).with_context(context)?;
+    file.write_all(bytes).with_context(context)?;
+    file.persist(path).with_context(context)?;
+    Ok(())
+}

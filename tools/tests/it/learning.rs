@@ -1,0 +1,94 @@
+//! Learning a binarizer from the command line, and building with it.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::desk::{Desk, noise, npy, texts};
+
+const DIMS: usize = 64;
+const ROWS: usize = 2000;
+
+/// Documents, and queries that share the first half of the components with the document of their row: the
+/// other half is loud and tells nothing.
+fn desk() -> Desk {
+    let desk = Desk::new();
+    let (meaning, loud) = (noise::<DIMS>(ROWS, 1), noise::<DIMS>(2 * ROWS, 2));
+    let row = |document: usize, loudness: usize| -> [f32; DIMS] {
+        let (meaning, loud) = (&meaning[document], &loud[loudness]);
+        std::array::from_fn(|dim| if dim < DIMS / 2 { meaning[dim] } else { 1.5 * loud[dim] })
+    };
+    let documents: Vec<_> = (0..ROWS).map(|at| row(at, at)).collect();
+    let queries: Vec<_> = (0..ROWS).map(|at| row(at, ROWS + at)).collect();
+    let pairs = (0..ROWS).map(|at| format!("{{\"query\": {at}, \"id\": {at}}}\n"));
+    desk.write("documents.npy", npy(&documents)).write("queries.npy", npy(&queries));
+    desk.write("pairs.jsonl", pairs.collect::<String>());
+    desk
+}
+
+const LEARN: &str = "train binarizer --queries queries.npy --pairs pairs.jsonl --steps 80 --batch 64 \
+                     --rate 0.003 --mine-every 40";
+
+#[test]
+fn a_binarizer_that_beats_the_rotation_is_written_and_collections_are_built_with_it() {
+    let desk = desk();
+    let line = format!("{LEARN} --documents documents.npy --out a --plot loss.svg --json");
+    let report = desk.json(&line);
+    assert_eq!((&report["won"], &report["written"]), (&true.into(), &"a".into()), "{report}");
+    let number = |report: &Value, name: &str| report[name].as_f64().unwrap();
+    assert!(number(&report, "learned") > number(&report, "rotation") + 0.05, "{report}");
+    assert!(fs::read_to_string(desk.path("loss.svg")).unwrap().starts_with("<svg"));
+
+    desk.succeed("build documents.npy --collection points --binarizer a");
+    let config = &desk.json("inspect --json")["collections"][0]["config"]["fields"][0];
+    assert_eq!(config["binarizer"]["learned"], report["learned"], "{config}");
+    assert!(desk.succeed("inspect").contains(", learned: recall@10 of "));
+    let asked = noise::<DIMS>(1, 9);
+    desk.write("asked.jsonl", format!("{{\"vector\": {:?}, \"limit\": 5}}", asked[0]));
+    let found = desk.succeed("search --collection points --batch asked.jsonl --codes-only");
+    assert!(found.contains("\"id\""), "{found}");
+
+    // The same seed and the vectors that the collection stores give the same file.
+    let again = desk.json(&format!("{LEARN} --collection points --out b --json"));
+    assert_eq!(again["queries"], report["queries"]);
+    let output = desk.run("build documents.npy --collection other --binarizer documents.npy");
+    let error = texts(&output).1;
+    assert!(error.contains("documents.npy: ") && error.contains("--binarizer"), "{error}");
+}
+
+#[test]
+fn what_did_not_beat_the_rotation_is_not_written() {
+    let desk = desk();
+    // Nothing belongs together here: queries are of other documents.
+    let pairs = (0..ROWS).map(|at| format!("{{\"query\": {}, \"id\": {at}}}\n", ROWS - 1 - at));
+    desk.write("pairs.jsonl", pairs.collect::<String>());
+    let line = format!("{LEARN} --documents documents.npy --out a");
+    let error = desk.fail(&line, 1);
+    assert!(error.contains("the rotation was not beaten"), "{error}");
+    assert!(!desk.path("a").is_file());
+    desk.succeed(&format!("{line} --keep"));
+    assert!(desk.path("a").is_file());
+}
+
+#[test]
+fn wrong_inputs_of_a_training_are_named() {
+    let desk = desk();
+    let error = desk.fail("train binarizer --out a", 2);
+    assert!(!error.is_empty());
+    let error = desk.fail(&format!("{LEARN} --documents documents.npy --out a --code-dims 100"), 1);
+    assert!(error.contains("code_dims"), "{error}");
+    let error = desk.fail(&format!("{LEARN} --documents none.npy --out a"), 1);
+    assert!(error.contains("none.npy"), "{error}");
+    desk.write("short.npy", npy(&noise::<32>(300, 3)));
+    let error = desk.fail(&format!("{LEARN} --documents short.npy --out a"), 1);
+    assert!(error.contains("no document 300"), "{error}");
+    let line = "train binarizer --documents documents.npy --out a --steps 2 --batch 64 --keep";
+    desk.succeed(line);
+    let error = desk.fail("build short.npy --collection short --binarizer a", 1);
+    assert!(error.contains("learned binarizer takes 64 dims, the field has 32"), "{error}");
+    let error = desk.fail("build documents.npy --collection dot --metric dot --binarizer a", 1);
+    assert!(error.contains("learned binarizer compares by cosine, the field by dot"), "{error}");
+    desk.succeed("build documents.npy --collection plain");
+    let error = desk.fail("build documents.npy --collection plain --binarizer a", 2);
+    assert!(error.contains("has binarizer rotation, binarizer "), "{error}");
+}
