@@ -137,18 +137,23 @@ PYTHON
     chmod 755 "$BIGRAIN_IMAGE_MODEL"
 }
 
+# Unpacks a Debian package into the folder $work of the caller: unpack_package NAME WHAT SIZE
+unpack_package() {
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
+        fail "$2 in a Debian package" "apt-get and dpkg-deb are needed to unpack it"
+    say "fetching $1${3:+ ($3)}"
+    work="$(mktemp -d "$BIGRAIN_CACHE/.fetch.XXXXXX")"
+    # The download user of apt cannot write into a private folder.
+    (cd "$work" && apt-get download -qq "$1" -o APT::Sandbox::User="$(id -un)") ||
+        fail "apt-get could not download $1" "as root: apt-get update"
+    dpkg-deb -x "$work"/*.deb "$work/unpacked"
+}
+
 # Captioned pictures of a Debian package: those that are no symbols.
 fetch_pictures() {
     [ -e "$BIGRAIN_PICTURES" ] && return
-    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
-        fail "the pictures are in a Debian package" "apt-get and dpkg-deb are needed to unpack it"
-    say "fetching tuxpaint-stamps-default (160 MB)"
     local work
-    work="$(mktemp -d "$BIGRAIN_CACHE/.fetch.XXXXXX")"
-    # The download user of apt cannot write into a private folder.
-    (cd "$work" && apt-get download -qq tuxpaint-stamps-default -o APT::Sandbox::User="$(id -un)") ||
-        fail "apt-get could not download tuxpaint-stamps-default" "as root: apt-get update"
-    dpkg-deb -x "$work"/*.deb "$work/unpacked"
+    unpack_package tuxpaint-stamps-default "the pictures are" "160 MB"
     rm -rf "$work/unpacked/usr/share/tuxpaint/stamps/symbols"
     find "$work/unpacked/usr/share/tuxpaint/stamps" -type f ! -name '*.png' ! -name '*.txt' -delete
     mkdir -p "$(dirname "$BIGRAIN_PICTURES")"
@@ -159,15 +164,8 @@ fetch_pictures() {
 # The data.* files of WordNet, of a Debian package.
 fetch_wordnet() {
     [ -e "$BIGRAIN_WORDNET" ] && return
-    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
-        fail "WordNet is in a Debian package" "apt-get and dpkg-deb are needed to unpack it"
-    say "fetching wordnet-base"
     local work
-    work="$(mktemp -d "$BIGRAIN_CACHE/.fetch.XXXXXX")"
-    # The download user of apt cannot write into a private folder.
-    (cd "$work" && apt-get download -qq wordnet-base -o APT::Sandbox::User="$(id -un)") ||
-        fail "apt-get could not download wordnet-base" "as root: apt-get update"
-    dpkg-deb -x "$work"/*.deb "$work/unpacked"
+    unpack_package wordnet-base "WordNet is"
     mv "$work/unpacked/usr/share/wordnet" "$BIGRAIN_WORDNET"
     rm -rf "$work"
 }

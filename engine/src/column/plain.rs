@@ -21,21 +21,19 @@ pub(super) struct PlainCodes {
     guide: Option<Arc<Guide>>,
     lists: Vec<u8>,
     codes: CodesBuilder,
-    signs_first: bool,
 }
 
 impl PlainCodes {
     /// Returns no codes.
     pub fn new(field: &Field, guide: Option<Arc<Guide>>) -> Self {
         let layout = *field.binarizer.layout();
-        let signs_first = signs_first_pays(&layout);
-        Self { guide, lists: Vec::new(), codes: CodesBuilder::new(layout), signs_first }
+        Self { guide, lists: Vec::new(), codes: CodesBuilder::new(layout) }
     }
 
     /// Encodes dense rows.
     pub fn encode(field: &Field, guide: Option<Arc<Guide>>, rows: &DenseRows) -> Self {
         let mut codes = Self::new(field, guide);
-        let Self { guide, lists, codes: builder, .. } = &mut codes;
+        let Self { guide, lists, codes: builder } = &mut codes;
         builder.reserve(rows.len());
         lists.reserve_exact(rows.len());
         let binarizer = &field.binarizer;
@@ -93,7 +91,8 @@ impl PlainCodes {
         let lists: Vec<u32> = self.lists.iter().map(|&list| u32::from(list)).collect();
         let count = self.guide.as_ref().map_or(1, |guide| guide.lists());
         let (layout, order) = ListLayout::of(&lists, count);
-        let codes = self.codes.clone().finish(&order, self.signs_first);
+        let signs_first = signs_first_pays(self.codes.layout());
+        let codes = self.codes.clone().finish(&order, signs_first);
         (layout, order, codes)
     }
 

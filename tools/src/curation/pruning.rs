@@ -2,6 +2,7 @@
 //! picture near the centre of its group is like many others, one far from it is not.
 
 use bigrain_engine::{NearestPrototype, Prototypes};
+use bigrain_kernels::dot;
 use rayon::prelude::*;
 
 use crate::matrix::Matrix;
@@ -74,7 +75,7 @@ pub fn hold_out(rows: usize, most: usize) -> (Vec<usize>, Vec<usize>) {
 pub fn coverage(queries: &Matrix, rows: &Matrix, kept: &[bool]) -> f64 {
     let best = |query: &[f32]| {
         let kept = (0..rows.len()).filter(|&row| kept[row]);
-        let score = |row| query.iter().zip(rows.row(row)).map(|(a, b)| a * b).sum::<f32>();
+        let score = |row| dot(query, rows.row(row));
         kept.map(score).fold(f32::NEG_INFINITY, f32::max)
     };
     let sum: f64 = (0..queries.len())

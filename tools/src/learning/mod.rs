@@ -25,3 +25,11 @@ pub use pairs::{Pairs, Part};
 pub use texts::Texts;
 pub use training::{Trained, train, write_file};
 pub use wordnet::WordNet;
+
+/// Returns a matrix of some rows.
+#[cfg(test)]
+fn matrix(rows: &[[f32; 2]]) -> crate::matrix::Matrix {
+    let mut matrix = crate::matrix::Matrix::empty(2);
+    rows.iter().for_each(|row| matrix.push(row));
+    matrix
+}

@@ -107,12 +107,7 @@ mod tests {
     use bigrain_engine::Cancel;
 
     use super::*;
-
-    fn matrix(rows: &[[f32; 2]]) -> Matrix {
-        let mut matrix = Matrix::empty(2);
-        rows.iter().for_each(|row| matrix.push(row));
-        matrix
-    }
+    use crate::learning::matrix;
 
     #[test]
     fn pairs_of_a_file_are_read_and_what_is_wrong_is_named() {

@@ -140,12 +140,7 @@ impl Pairs {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn matrix(rows: &[[f32; 2]]) -> Matrix {
-        let mut matrix = Matrix::empty(2);
-        rows.iter().for_each(|row| matrix.push(row));
-        matrix
-    }
+    use crate::learning::matrix;
 
     #[test]
     fn parts_are_of_about_the_shares_that_they_should_be() {

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::{Context, anyhow};
 use plotters::prelude::*;
 
-use super::recall_plot::{COLORS, SIZE};
+use super::svg::{self, COLORS, SIZE};
 
 /// Points of a curve at most: each is the mean of some steps.
 const POINTS: usize = 100;
@@ -26,9 +25,7 @@ impl LossPlot {
     ///
     /// When there is no loss to draw, or the disk refuses.
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let context = || format!("draw {}", path.display());
-        let svg = self.to_svg().with_context(context)?;
-        std::fs::write(path, svg).with_context(context)
+        svg::write(path, self.to_svg())
     }
 
     /// Returns the picture as the text of an SVG file.
@@ -37,10 +34,7 @@ impl LossPlot {
     ///
     /// When there is no loss to draw.
     pub fn to_svg(&self) -> anyhow::Result<String> {
-        let mut svg = String::new();
-        // The backend's errors borrow the text it writes to.
-        self.draw(&mut svg).map_err(|error| anyhow!("{error}"))?;
-        Ok(svg)
+        svg::of(|svg| self.draw(svg))
     }
 
     fn draw(&self, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
@@ -74,13 +68,7 @@ impl LossPlot {
                 .label(name)
                 .legend(|(x, y)| PathElement::new([(x, y), (x + 20, y)], color.stroke_width(2)));
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .background_style(WHITE.mix(0.8))
-            .border_style(BLACK.mix(0.3))
-            .label_font(("sans-serif", 14))
-            .draw()?;
+        svg::draw_legend(&mut chart, SeriesLabelPosition::UpperRight)?;
         area.present()?;
         Ok(())
     }

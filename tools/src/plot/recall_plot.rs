@@ -3,23 +3,10 @@
 use std::ops::Range;
 use std::path::Path;
 
-use anyhow::{Context, anyhow};
 use plotters::prelude::*;
 
 use super::axis::Axis;
-
-/// The size of a picture, in pixels.
-pub(super) const SIZE: (u32, u32) = (900, 600);
-
-/// Series after each other; told apart in print and by most eyes (Okabe and Ito's palette).
-pub(super) const COLORS: [RGBColor; 6] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
-    RGBColor(230, 159, 0),
-];
+use super::svg::{self, COLORS, SIZE};
 
 /// A point of a curve.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,9 +46,7 @@ impl RecallPlot {
     ///
     /// When there is no point to draw, or the disk refuses.
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let context = || format!("draw {}", path.display());
-        let svg = self.to_svg().with_context(context)?;
-        std::fs::write(path, svg).with_context(context)
+        svg::write(path, self.to_svg())
     }
 
     /// Returns the picture as the text of an SVG file.
@@ -70,10 +55,7 @@ impl RecallPlot {
     ///
     /// When there is no point to draw.
     pub fn to_svg(&self) -> anyhow::Result<String> {
-        let mut svg = String::new();
-        // The backend's errors borrow the text it writes to.
-        self.draw(&mut svg).map_err(|error| anyhow!("{error}"))?;
-        Ok(svg)
+        svg::of(|svg| self.draw(svg))
     }
 
     fn draw(&self, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
@@ -111,13 +93,7 @@ impl RecallPlot {
                     + Text::new(point.label.clone(), (7, -7), ("sans-serif", 13).into_font())
             }))?;
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::LowerLeft)
-            .background_style(WHITE.mix(0.8))
-            .border_style(BLACK.mix(0.3))
-            .label_font(("sans-serif", 14))
-            .draw()?;
+        svg::draw_legend(&mut chart, SeriesLabelPosition::LowerLeft)?;
         area.present()?;
         Ok(())
     }

@@ -51,12 +51,6 @@ pub struct ListTerms {
 }
 
 impl ListTerms {
-    /// Returns the terms of codes about the origin of which all levels are scanned at once.
-    #[must_use]
-    pub fn whole(query: &QueryCode) -> Self {
-        Self { first: query.terms(), full: query.terms() }
-    }
-
     /// Returns the terms of codes about a centre, from its dot product with the rotated query and
     /// its squared length; bounds cover `epsilon` deviations.
     #[must_use]

@@ -69,6 +69,12 @@ impl CodesBuilder {
         self.factors.extend_from_slice(&other.factors);
     }
 
+    /// Returns what a code looks like.
+    #[must_use]
+    pub fn layout(&self) -> &CodeLayout {
+        &self.layout
+    }
+
     /// Returns how many codes there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -18,6 +18,7 @@ use bigrain_encoders::sea::{
 };
 use bigrain_encoders::{EncodeOptions, TextEncoder};
 use bigrain_engine::Cancel;
+use bigrain_kernels::dot;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -267,10 +268,6 @@ impl Queries {
             recall_10: quality.recall_10 / count,
         }
     }
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 fn write_table(session: &mut Session<'_>, evaluation: &CodeEvaluation) -> anyhow::Result<()> {

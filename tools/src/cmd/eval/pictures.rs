@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use bigrain_encoders::EncodeOptions;
+use bigrain_kernels::dot;
 use clap::Args;
 use serde::Serialize;
 
@@ -172,7 +173,7 @@ impl Pairs {
 
 /// How many of the rows `among` are as near to the query as the nearest of its own, or nearer.
 fn rank(query: &[f32], rows: &[Vec<f32>], among: &[usize], own: &[usize]) -> usize {
-    let score = |row: usize| -> f32 { query.iter().zip(&rows[row]).map(|(a, b)| a * b).sum() };
+    let score = |row: usize| dot(query, &rows[row]);
     let target = own.iter().map(|&row| score(row)).fold(f32::NEG_INFINITY, f32::max);
     among.iter().filter(|row| !own.contains(row) && score(**row) >= target).count()
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use bigrain_encoders::{EncodeOptions, TextEncoder};
+use bigrain_kernels::dot;
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
@@ -72,8 +73,7 @@ pub(super) fn run(args: &AlignArgs, session: &mut Session<'_>) -> anyhow::Result
     }
     let texts = encode(&collected, &captioned, &*model.model().text_encoder(), session)?;
     let score = |picture: usize, caption: usize| -> f32 {
-        let (row, text) = (collected.vectors.row(captioned[picture]), texts.row(caption));
-        row.iter().zip(text).map(|(a, b)| a * b).sum()
+        dot(collected.vectors.row(captioned[picture]), texts.row(caption))
     };
     let scores: Vec<f32> = (0..captioned.len()).map(|at| score(at, at)).collect();
     let threshold = |scores: &[f32]| args.min_score.or_else(|| quantile(scores, args.drop));

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use bigrain_encoders::compose;
 use bigrain_engine::{Cancel, Collection, Filter, PointId, ScrollParams};
+use bigrain_kernels::dot;
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
@@ -89,10 +90,6 @@ pub(super) fn run(args: &SubsetArgs, session: &mut Session<'_>) -> anyhow::Resul
         (None, None) => taken.clear(),
     }
     args.findings(&collected, &scores, &taken, check).write(&args.flags, session)
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// Chooses a threshold on half of the pictures and judges it on the other; `None` where the first half has
