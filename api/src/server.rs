@@ -20,11 +20,15 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
-use crate::grpc::{CollectionsService, Context, EncoderService, PointsService, SearchService};
+use crate::backups::BackupFolder;
+use crate::grpc::{
+    CollectionsService, Context, EncoderService, MaintenanceService, PointsService, SearchService,
+};
 use crate::models::ModelRegistry;
 use crate::proto;
 use crate::proto::collections_server::CollectionsServer;
 use crate::proto::encoder_server::EncoderServer;
+use crate::proto::maintenance_server::MaintenanceServer;
 use crate::proto::points_server::PointsServer;
 use crate::proto::search_server::SearchServer;
 use crate::request_scope::RequestScope;
@@ -35,6 +39,8 @@ use crate::settings::Config;
 /// take to say so; otherwise the streams of a vanished client would stay open for ever.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Where backups lie in the data folder, unless told otherwise.
+const BACKUPS: &str = "backups";
 /// How long connections may take to flush once every request was answered.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -85,11 +91,13 @@ impl Server {
         let incoming = TcpIncoming::bind(config.listen).map_err(bind_error)?;
         let address = incoming.local_addr().map_err(bind_error)?;
         let runtime = Runtime::new(&config.limits);
+        let backups = config.backups.unwrap_or_else(|| engine.data_dir().join(BACKUPS));
+        let backups = BackupFolder::new(backups);
         Ok(Self {
             incoming: incoming.with_nodelay(Some(true)),
             address,
             shutdown_timeout: config.shutdown_timeout,
-            context: Arc::new(Context { engine, models, limits: config.limits, runtime }),
+            context: Arc::new(Context { engine, models, backups, limits: config.limits, runtime }),
         })
     }
 
@@ -168,7 +176,8 @@ fn routes(
         .add_service(with_limits!(CollectionsServer::new(CollectionsService(shared())), context))
         .add_service(with_limits!(PointsServer::new(PointsService(shared())), context))
         .add_service(with_limits!(SearchServer::new(SearchService(shared())), context))
-        .add_service(with_limits!(EncoderServer::new(EncoderService(shared())), context));
+        .add_service(with_limits!(EncoderServer::new(EncoderService(shared())), context))
+        .add_service(with_limits!(MaintenanceServer::new(MaintenanceService(shared())), context));
     Ok(routes.prepare())
 }
 
@@ -186,12 +195,13 @@ async fn health() -> (HealthReporter, HealthServer<HealthService>) {
 }
 
 /// The server as a whole, whose name is empty, and its services.
-const HEALTH_NAMES: [&str; 5] = [
+const HEALTH_NAMES: [&str; 6] = [
     "",
     CollectionsServer::<CollectionsService>::NAME,
     PointsServer::<PointsService>::NAME,
     SearchServer::<SearchService>::NAME,
     EncoderServer::<EncoderService>::NAME,
+    MaintenanceServer::<MaintenanceService>::NAME,
 ];
 
 async fn report(health: &HealthReporter, status: ServingStatus) {

@@ -40,6 +40,8 @@ pub struct Settings {
     pub allow_remote: Option<bool>,
     /// Model folders to load; none. A model's name is its folder's.
     pub models: Option<Vec<PathBuf>>,
+    /// The folder of backups; `backups` in the data folder.
+    pub backups: Option<PathBuf>,
     /// Threads that encode texts; 0, one for each core.
     pub encode_threads: Option<usize>,
     /// Largest request, and largest reply, in bytes; 32 MiB.
@@ -67,6 +69,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Model folders to load, for [`ModelRegistry::open`](crate::ModelRegistry::open).
     pub models: Vec<PathBuf>,
+    /// The folder of backups; `None` is `backups` in the data folder.
+    pub backups: Option<PathBuf>,
     /// Threads that encode texts; 0 means one for each core.
     pub encode_threads: usize,
     /// What a request may ask for.
@@ -136,6 +140,7 @@ impl Settings {
         Ok(Config {
             listen,
             models: self.models.unwrap_or_default(),
+            backups: self.backups,
             encode_threads: self.encode_threads.unwrap_or(0),
             limits,
             shutdown_timeout,
