@@ -58,8 +58,9 @@ pub use file::BinarizerFileError;
 pub use layout::{CodeLayout, CodeLayoutError};
 pub use query::{DEFAULT_EPSILON, Estimate, PrepareQueryError, QueryCode, QueryWidth, Terms};
 pub use recurrent::{
-    Champion, ErrorQuantile, Fit, HiddenLayer, MAX_HIDDEN, MAX_QUANTILES, Provenance, Recurrent,
-    RecurrentError, RecurrentLoop, RecurrentParts, ResidualMap, Scoring,
+    Champion, Crossed, Crossing, ErrorQuantile, Fit, HiddenLayer, MAX_HIDDEN, MAX_QUANTILES,
+    Parent, Provenance, Recurrent, RecurrentError, RecurrentLoop, RecurrentParts, ResidualMap,
+    Scoring, rebuilt_length,
 };
 pub use rotation::{Rotation, RotationError};
 pub use scale::ScaleSearch;
