@@ -38,3 +38,4 @@ mod sparse;
 mod start;
 mod text;
 mod updates;
+mod upgrade;
