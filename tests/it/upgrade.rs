@@ -84,10 +84,10 @@ fn one_query_finds_points_of_both_versions_while_segments_are_coded_anew() {
         assert!(mixed >= 3, "{mixed} times of both versions");
         assert_eq!(upgrade(&db), None);
         assert!(!versions(&db).contains(&old));
-        // What is built of the new version alone has the same codes.
+        // One segment of the new version probes other lists, and has the same codes.
         let codes = answers(&db, params.with_verify(false));
         db.collection().compact().unwrap();
-        assert!(both(&answers(&db, params.with_verify(false)), &codes) >= 245);
+        assert!(both(&answers(&db, params.with_verify(false)), &codes) >= 200);
         assert_eq!(answers(&db, params.with_exact(true)), exact);
     }
 }

@@ -1,7 +1,7 @@
 //! A kind of codes, as the command line says it.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ impl FromStr for Kind {
             let stem = Path::new(text).file_stem().and_then(|stem| stem.to_str());
             (stem.unwrap_or(text), text)
         });
-        let read = |file: &str| read_binarizer(&PathBuf::from(file));
+        let read = |file: &str| read_binarizer(Path::new(file));
         let seeds = files.split(',').map(read).collect::<anyhow::Result<Vec<_>>>()?;
         let layouts = |each: &Recurrent| each.layout() == seeds[0].layout();
         if !seeds.iter().all(layouts) {
