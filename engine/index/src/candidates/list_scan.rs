@@ -36,8 +36,7 @@ const LATER_STEP: usize = 8;
 
 /// Bytes of a list's codes that are fetched ahead of its scan, which asks for the rest itself: from
 /// `PREFETCH_BYTES` of the kernel on, rounded up to a pair of blocks, so what is fetched here must reach
-/// that far. On a Zen 4, lists of 8 KiB that no cache holds are scanned 1.3 times as fast as with half
-/// of it (docs/benchmarks/kernels.md).
+/// that far (docs/benchmarks/kernels.md has what less and more cost).
 const PREFETCH_BYTES: usize = 8192;
 
 /// How many standard deviations bounds cover.
