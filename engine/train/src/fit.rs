@@ -41,9 +41,9 @@ type Pair = (f32, f32, f32);
 /// # Errors
 ///
 /// [`TrainError::Input`] for too few rows, or scores that say nothing of the truth.
-pub fn fit_scores(recurrent: Recurrent, rows: &[f32], seed: u64) -> Result<Recurrent, TrainError> {
+pub fn fit_scores(recurrent: &Recurrent, rows: &[f32], seed: u64) -> Result<Recurrent, TrainError> {
     let mut parts = recurrent.parts().clone();
-    let binarizer = unfitted(&recurrent)?;
+    let binarizer = unfitted(recurrent)?;
     let (scoring, quantiles) = fitted(&pairs(&binarizer, &binarizer, rows, seed)?)?;
     parts.scoring = scoring;
     parts.provenance.quantiles = quantiles;
@@ -58,13 +58,13 @@ pub fn fit_scores(recurrent: Recurrent, rows: &[f32], seed: u64) -> Result<Recur
 ///
 /// As [`fit_scores`].
 pub fn fit_crossing(
-    recurrent: Recurrent,
+    recurrent: &Recurrent,
     parent: &Recurrent,
     rows: &[f32],
     seed: u64,
 ) -> Result<Recurrent, TrainError> {
     let mut parts = recurrent.parts().clone();
-    let (asking, coding) = (unfitted(&recurrent)?, unfitted(parent)?);
+    let (asking, coding) = (unfitted(recurrent)?, unfitted(parent)?);
     let (scoring, _) = fitted(&pairs(&asking, &coding, rows, seed)?)?;
     parts.provenance.parent = Some(Parent { space: parent.id(), scoring });
     Ok(Recurrent::new(parts)?)
@@ -193,7 +193,7 @@ mod tests {
             scoring: Scoring::default(),
             provenance: Default::default(),
         };
-        let fitted = fit_scores(Recurrent::new(parts).unwrap(), &rows.values, 1).unwrap();
+        let fitted = fit_scores(&Recurrent::new(parts).unwrap(), &rows.values, 1).unwrap();
         let Scoring { full, sign } = fitted.parts().scoring;
         assert!((0.5..1.5).contains(&full.slope) && full.error < sign.error, "{full:?} {sign:?}");
         let binarizer = Binarizer::new_recurrent(Arc::new(fitted));

@@ -227,16 +227,13 @@ impl<'a> Trainer<'a> {
     /// As [`new`](Self::new); [`TrainError::Parent`] for a version of another shape or rotation, or one
     /// with hidden layers.
     pub fn compatible(
-        config: TrainConfig,
+        mut config: TrainConfig,
         examples: Examples<'a>,
         parent: &Recurrent,
     ) -> Result<Self, TrainError> {
         let parts = parent.parts();
-        let config = TrainConfig {
-            code_dims: config.code_dims.or(Some(parts.code_dims)),
-            rotation_seed: parts.seed,
-            ..config
-        };
+        config.code_dims = config.code_dims.or(Some(parts.code_dims));
+        config.rotation_seed = parts.seed;
         let mut trainer = Self::new(config, examples)?;
         let Shape { dims, code_dims, levels, .. } = trainer.shape;
         if (parts.dims, parts.code_dims, parts.levels) != (dims, code_dims, levels) {

@@ -62,9 +62,9 @@ pub fn train(
         }
     }
     progress.finish();
-    let mut fitted = fit_scores(trainer.export()?, held_out.values(), seed)?;
+    let mut fitted = fit_scores(&trainer.export()?, held_out.values(), seed)?;
     if let Some(parent) = parent {
-        fitted = fit_crossing(fitted, parent, held_out.values(), seed)?;
+        fitted = fit_crossing(&fitted, parent, held_out.values(), seed)?;
     }
     let mut parts = fitted.parts().clone();
     (parts.provenance.training_seed, parts.provenance.steps) = (seed, steps);

@@ -141,7 +141,7 @@ fn training_on_pairs_finds_more_of_held_out_pairs_than_the_rotation() {
         let rotation =
             Binarizer::new_rotation(DIMS, config.levels, metric, config.rotation_seed).unwrap();
         let recurrent = trained(config, toy.examples());
-        let fitted = fit_scores(recurrent, &held_out.documents, 1).unwrap();
+        let fitted = fit_scores(&recurrent, &held_out.documents, 1).unwrap();
         let learned = Binarizer::new_recurrent(Arc::new(fitted));
         let (before, after) = (hits(&rotation, &held_out), hits(&learned, &held_out));
         assert!(after > before + 20, "{size:?}: {before} before, {after} after");
@@ -154,14 +154,14 @@ fn queries_of_a_compatible_version_find_documents_by_old_codes_new_codes_and_bot
     for queries in [QueryForm::Projected, QueryForm::Coded] {
         let config = |steps, seed| TrainConfig { queries, seed, ..config(steps) };
         let parent = trained(config(30, 1), toy.examples());
-        let parent = fit_scores(parent, &held_out.documents, 1).unwrap();
+        let parent = fit_scores(&parent, &held_out.documents, 1).unwrap();
         let mut trainer = Trainer::compatible(config(150, 2), toy.examples(), &parent).unwrap();
         assert_eq!(trainer.parent(), Some(parent.id()));
         while !trainer.is_done() {
             trainer.advance().unwrap();
         }
-        let child = fit_scores(trainer.export().unwrap(), &held_out.documents, 1).unwrap();
-        let child = fit_crossing(child, &parent, &held_out.documents, 1).unwrap();
+        let child = fit_scores(&trainer.export().unwrap(), &held_out.documents, 1).unwrap();
+        let child = fit_crossing(&child, &parent, &held_out.documents, 1).unwrap();
         assert_eq!(child.parts().provenance.parent.unwrap().space, parent.id());
         let other = TrainConfig { rotation_seed: 99, ..config(150, 2) };
         let stranger = Binarizer::new_recurrent(Arc::new(trained(other, toy.examples())));
