@@ -183,8 +183,9 @@ fn build() -> Result<PathBuf, String> {
     let part = |ending: &str| folder.join(format!("bigrain-{}.{ending}", std::process::id()));
     let (text, output) = (part("cpp"), part("so"));
     std::fs::write(&text, source).map_err(|error| error.to_string())?;
-    let compiled = Command::new("g++").args(FLAGS).arg("c++").arg(&text).arg("-o").arg(&output);
-    let compiled = compiled.output().map_err(|error| format!("g++ does not run: {error}"))?;
+    let mut compiler = Command::new("g++");
+    compiler.args(FLAGS).arg("c++").arg(&text).arg("-o").arg(&output);
+    let compiled = compiler.output().map_err(|error| format!("g++ does not run: {error}"))?;
     if !compiled.status.success() {
         return Err(String::from_utf8_lossy(&compiled.stderr).into_owned());
     }

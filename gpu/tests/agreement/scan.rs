@@ -42,7 +42,7 @@ fn expected(codes: &Codes, request: &ScanRequest<'_>) -> Vec<ScoredCode> {
 }
 
 fn check(codes: &Codes, requests: &[ScanRequest<'_>], what: &str) {
-    let expected: Vec<_> = requests.iter().map(|request| self::expected(codes, request)).collect();
+    let expected: Vec<_> = requests.iter().map(|request| expected(codes, request)).collect();
     for device in devices() {
         let found = codes.load(&device).scan(requests).unwrap();
         for (mut found, expected) in found.into_iter().zip(&expected) {

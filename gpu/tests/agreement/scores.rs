@@ -25,12 +25,10 @@ fn check(dims: usize, levels: u8, width: usize, rows: usize, queries: usize) {
         let codes = codes.load(&device);
         assert_eq!(codes.scores(&queries).unwrap(), expected, "{}: {what:?}", device.name());
         if width <= MAX_BATCH_WIDTH {
-            let query = |planes: &QueryPlanes<'_>| BatchQuery {
-                planes: *planes,
-                constant: 0.0,
-                scale: 1.0,
-            };
-            let batch: Vec<BatchQuery<'_>> = queries.iter().map(query).collect();
+            let mut batch = Vec::new();
+            for &planes in &queries {
+                batch.push(BatchQuery { planes, constant: 0.0, scale: 1.0 });
+            }
             let scores = BatchScan::new(&codes, &batch).unwrap().scores().unwrap();
             assert_eq!(scores, expected, "{} in a batch: {what:?}", device.name());
         }
