@@ -45,7 +45,9 @@ impl From<GpuError> for ScannerError {
         match error {
             GpuError::OutOfMemory { needed, free, .. } => Self::DoesNotFit { needed, free },
             GpuError::Shape(reason) => Self::Unsupported(reason),
-            other => Self::Failed(Box::new(other)),
+            failed @ (GpuError::Unavailable(_)
+            | GpuError::Compile { .. }
+            | GpuError::Device { .. }) => Self::Failed(Box::new(failed)),
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! `REQUIRE_NVRTC=1` makes a missing compiler a failure.
 
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that fails says so")]
+
 use bigrain_gpu::{Architecture, CodeShape, GpuError, Kernel, KernelCache, compile};
 
 /// Compiles, or returns nothing where there is no compiler.

@@ -30,9 +30,10 @@ fn shortlists_are_scored_as_the_definition_says() {
                     for (at, (found, &row)) in found.iter().zip(&list).enumerate() {
                         let query = &queries[at / 9 * dims..][..dims];
                         let row = &rows[row as usize * dims..][..dims];
-                        let exact = match metric {
-                            Metric::L2 => -reference::l2_squared(query, row),
-                            _ => reference::dot(query, row),
+                        let exact = if metric == Metric::L2 {
+                            -reference::l2_squared(query, row)
+                        } else {
+                            reference::dot(query, row)
                         };
                         let off = (f64::from(*found) - exact).abs();
                         assert!(
