@@ -14,6 +14,14 @@ export BIGRAIN_WORDNET="${BIGRAIN_WORDNET:-$BIGRAIN_CACHE/wordnet}"
 export BIGRAIN_STATIC_MODEL="${BIGRAIN_STATIC_MODEL:-$BIGRAIN_CACHE/models/wordllama-l2-256}"
 # Only tests use this one; `scripts/setup.sh test` fetches it.
 export BIGRAIN_Q4_MODEL="${BIGRAIN_Q4_MODEL:-$BIGRAIN_CACHE/models/paraphrase-MiniLM-L3-v2-q4}"
+# The compiler of CUDA kernels that `scripts/setup.sh test` fetches; one that is installed is found without it.
+export BIGRAIN_NVRTC="${BIGRAIN_NVRTC:-$BIGRAIN_CACHE/nvrtc}"
+if [ -e "$BIGRAIN_NVRTC" ]; then
+    case ":${LD_LIBRARY_PATH:-}:" in
+    *":$BIGRAIN_NVRTC:"*) ;;
+    *) export LD_LIBRARY_PATH="$BIGRAIN_NVRTC${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" ;;
+    esac
+fi
 # RocksDB's bindings are generated with libclang, which does not know gcc's own headers.
 export LIBCLANG_PATH="${LIBCLANG_PATH:-$BIGRAIN_CACHE/libclang}"
 if [ -z "${BINDGEN_EXTRA_CLANG_ARGS:-}" ] && command -v gcc >/dev/null; then

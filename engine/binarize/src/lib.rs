@@ -48,6 +48,7 @@ mod query;
 mod recurrent;
 mod rotation;
 mod scale;
+mod scanner;
 #[cfg(test)]
 mod support;
 
@@ -64,3 +65,6 @@ pub use recurrent::{
 };
 pub use rotation::{Rotation, RotationError};
 pub use scale::ScaleSearch;
+pub use scanner::{
+    CodeBlocks, CodeScanner, LoadedCodes, ScanRequest, ScannedList, ScannerError, ScoredCode,
+};
