@@ -60,7 +60,8 @@ impl Desk {
         assert_eq!(output.status.code(), Some(code), "{line}: {out}{err}");
         let told = |line: &&str| line.starts_with("error: ");
         let told = if code == 2 { err.lines().find(told) } else { err.lines().last().filter(told) };
-        told.unwrap_or_else(|| panic!("{line}: no error is told: {err}")).to_owned()
+        assert!(told.is_some(), "{line}: no error is told: {err}");
+        told.unwrap_or_default().to_owned()
     }
 }
 
