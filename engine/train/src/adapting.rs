@@ -206,6 +206,7 @@ impl<'a> AdapterTrainer<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Shortlisted;
     use crate::support::{check_gradient, random};
 
     #[test]
@@ -228,25 +229,89 @@ mod tests {
             queries: &queries.values,
             right: &right,
         };
-        for size in [Size::Linear, Size::Full] {
-            let config = AdapterConfig { size, near: 3, ..AdapterConfig::default() };
+        // Hidden layers have kinks, and a test of their own.
+        let config = AdapterConfig { near: 3, ..AdapterConfig::default() };
+        let mut trainer = AdapterTrainer::new(config, examples, &codes).unwrap();
+        let mut numbers = random(1, 64, 5).values.into_iter().cycle();
+        for tensor in trainer.map.tensors_mut() {
+            tensor.iter_mut().for_each(|x| *x += 0.2 * numbers.next().unwrap());
+        }
+        let stated = trainer.pass(queries.clone(), &documents, &contrast).1;
+        for (tensor, stated) in stated.0.iter().enumerate() {
+            let values = trainer.map.tensors()[tensor].to_vec();
+            check_gradient(&values, stated, |moved| {
+                let mut map = trainer.map.clone();
+                moved.clone_into(map.tensors_mut()[tensor]);
+                let (mut adapted, _) = map.forward(queries.clone());
+                adapted.normalize_rows();
+                contrast.loss(&adapted, &documents).value
+            });
+        }
+    }
+
+    #[test]
+    fn a_trained_adapter_orders_what_codes_find_better_than_floats() {
+        use crate::{fit_code_weight, ranks_among};
+        use bigrain_binarize::{Adapter, QueryWidth};
+        use bigrain_kernels::dot;
+
+        // The second half of the components is loud and tells nothing.
+        const DIMS: usize = 64;
+        let (meaning, loud) = (random(600, DIMS, 1), random(1200, DIMS, 2));
+        let side = |from: usize| {
+            let row = |at: usize| {
+                let value = |dim: usize| match dim < DIMS / 2 {
+                    true => meaning.row(at)[dim],
+                    false => 1.5 * loud.row(from + at)[dim],
+                };
+                (0..DIMS).map(value).collect::<Vec<f32>>()
+            };
+            let values = (0..600).flat_map(row).collect();
+            let mut matrix = Matrix { rows: 600, cols: DIMS, values };
+            matrix.normalize_rows();
+            matrix.values
+        };
+        let (documents, queries) = (side(0), side(600));
+        let right: Vec<u32> = (0..600).collect();
+        let binarizer = crate::support::rotation(DIMS);
+        let codes = DocumentCodes::new(&binarizer, &documents);
+        // The last hundred queries are not learned from.
+        let learned = 500 * DIMS;
+        let examples = Examples {
+            dims: DIMS,
+            documents: &documents,
+            queries: &queries[..learned],
+            right: &right[..500],
+        };
+        let (asked, wanted) = (&queries[learned..], &right[500..]);
+        let lists = codes.shortlists(asked, QueryWidth::DEFAULT, 200).unwrap();
+        let row = |at: u32| &documents[at as usize * DIMS..][..DIMS];
+        let query = |at: usize| &asked[at * DIMS..][..DIMS];
+        let hits = |ranks: Vec<u32>| ranks.iter().filter(|&&rank| rank < 10).count();
+        let floats = hits(ranks_among(&lists, wanted, |at, one| dot(query(at), row(one.document))));
+        for batches in [Batches::Random, Batches::Walk, Batches::Snowball] {
+            let config = AdapterConfig {
+                steps: 200,
+                batch: 64,
+                rate: 3e-3,
+                near: 20,
+                batches,
+                ..AdapterConfig::default()
+            };
             let mut trainer = AdapterTrainer::new(config, examples, &codes).unwrap();
-            let mut numbers = random(1, 4096, 5).values.into_iter().cycle();
-            for tensor in trainer.map.tensors_mut() {
-                tensor.iter_mut().for_each(|x| *x += 0.2 * numbers.next().unwrap());
+            while !trainer.is_done() {
+                trainer.advance().unwrap();
             }
-            let stated = trainer.pass(queries.clone(), &documents, &contrast).1;
-            for (tensor, stated) in stated.0.iter().enumerate() {
-                let values = trainer.map.tensors()[tensor].to_vec();
-                check_gradient(&values, stated, |moved| {
-                    let before = trainer.map.clone();
-                    let mut map = before.clone();
-                    moved.clone_into(map.tensors_mut()[tensor]);
-                    let (mut adapted, _) = map.forward(queries.clone());
-                    adapted.normalize_rows();
-                    contrast.loss(&adapted, &documents).value
-                });
-            }
+            let adapter = Adapter::new(trainer.parts(&codes, 200)).unwrap();
+            let adapted: Vec<Vec<f32>> = (0..100).map(|at| adapter.adapt(query(at))).collect();
+            let score = |at: usize, one: &Shortlisted| dot(&adapted[at], row(one.document));
+            let found = hits(ranks_among(&lists, wanted, score));
+            assert!(found > floats + 3, "{batches:?}: {found}, floats {floats}");
+            // Codes of the rotation say nothing that floats do not.
+            let dense: Vec<Vec<f32>> =
+                (0..100).map(|at| lists[at].iter().map(|one| score(at, one)).collect()).collect();
+            let weight = fit_code_weight(&lists, &dense, wanted);
+            assert!(weight <= 0.6, "{batches:?}: {weight}");
         }
     }
 }

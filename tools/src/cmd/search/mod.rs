@@ -14,9 +14,6 @@ mod tokens;
 
 pub use args::{SearchArgs, run};
 
-use std::path::Path;
-
-use anyhow::Context;
 use bigrain_engine::{Filter, FilterError, QueryAdapter};
 
 /// Reads a filter that was given as an argument.
@@ -25,8 +22,7 @@ pub(super) fn read_filter(json: &str) -> Result<Filter, FilterError> {
 }
 
 /// Reads an adapter that was given as a file.
-pub(super) fn read_adapter(path: &str) -> anyhow::Result<QueryAdapter> {
-    let path = Path::new(path);
-    let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
-    QueryAdapter::from_bytes(&bytes).with_context(|| path.display().to_string())
+pub(super) fn read_adapter(path: &str) -> Result<QueryAdapter, String> {
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    QueryAdapter::from_bytes(&bytes).map_err(|error| error.to_string())
 }

@@ -64,20 +64,20 @@ impl From<SizeFlag> for Size {
 #[derive(Args, Clone, Debug)]
 pub struct AdapterFlags {
     /// How large the map is
-    #[arg(long = "adapter-size", value_enum, default_value_t = SizeFlag::Linear)]
-    size: SizeFlag,
+    #[arg(long, value_enum, default_value_t = SizeFlag::Linear)]
+    adapter_size: SizeFlag,
     /// Batches of pairs
-    #[arg(long = "adapter-steps", value_name = "N", default_value_t = 1500)]
-    steps: u32,
+    #[arg(long, value_name = "N", default_value_t = 1500)]
+    adapter_steps: u32,
     /// Queries of a batch
-    #[arg(long = "adapter-batch", value_name = "N", default_value_t = 512)]
-    batch: usize,
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    adapter_batch: usize,
     /// The learning rate (Adam), which falls to a tenth
-    #[arg(long = "adapter-rate", value_name = "X", default_value_t = 0.0003)]
-    rate: f32,
+    #[arg(long, value_name = "X", default_value_t = 0.0003)]
+    adapter_rate: f32,
     /// What cosines are divided by
-    #[arg(long = "adapter-temperature", value_name = "X", default_value_t = 0.05)]
-    temperature: f32,
+    #[arg(long, value_name = "X", default_value_t = 0.05)]
+    adapter_temperature: f32,
     /// How the queries of a batch are drawn
     #[arg(long, value_enum, default_value_t = BatchesFlag::Walk)]
     batches: BatchesFlag,
@@ -101,13 +101,13 @@ impl AdapterFlags {
     /// Returns the configuration, of a seed.
     pub fn config(&self, seed: u64) -> AdapterConfig {
         AdapterConfig {
-            size: self.size.into(),
+            size: self.adapter_size.into(),
             seed,
-            steps: self.steps,
-            batch: self.batch,
-            rate: self.rate,
-            temperature: self.temperature,
-            batches: match self.batches {
+            steps: self.adapter_steps,
+            batch: self.adapter_batch,
+            rate: self.adapter_rate,
+            temperature: self.adapter_temperature,
+            batches: match self.adapter_batches {
                 BatchesFlag::Random => Batches::Random,
                 BatchesFlag::Walk => Batches::Walk,
                 BatchesFlag::Snowball => Batches::Snowball,
