@@ -107,7 +107,7 @@ impl AdapterFlags {
             batch: self.adapter_batch,
             rate: self.adapter_rate,
             temperature: self.adapter_temperature,
-            batches: match self.adapter_batches {
+            batches: match self.batches {
                 BatchesFlag::Random => Batches::Random,
                 BatchesFlag::Walk => Batches::Walk,
                 BatchesFlag::Snowball => Batches::Snowball,
