@@ -1,4 +1,4 @@
-//! One port that serves `bigrain.v1`, health and reflection, and how it stops.
+//! One port that serves `bigrain.v1`, health, reflection and the calls of [`http`], and how it stops.
 //!
 //! A stop has two steps. The signal closes the port, turns health to NOT_SERVING and lets requests
 //! finish; what is not done after `shutdown_timeout` is answered with UNAVAILABLE. A write that was
@@ -13,6 +13,7 @@ use bigrain_engine::Engine;
 use thiserror::Error;
 use tokio::sync::watch;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
+use tonic::codegen::http::Method;
 use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
@@ -20,10 +21,14 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
+use crate::access::{Calls, Keys, Need, Policy, guard};
 use crate::backups::BackupFolder;
 use crate::grpc::{
-    CollectionsService, Context, EncoderService, MaintenanceService, PointsService, SearchService,
+    CollectionsService, Context, EncoderService, MaintenanceService, Parts, PointsService,
+    SearchService,
 };
+use crate::http;
+use crate::metrics::Metrics;
 use crate::models::ModelRegistry;
 use crate::proto;
 use crate::proto::collections_server::CollectionsServer;
@@ -32,8 +37,16 @@ use crate::proto::maintenance_server::MaintenanceServer;
 use crate::proto::points_server::PointsServer;
 use crate::proto::search_server::SearchServer;
 use crate::request_scope::RequestScope;
-use crate::runtime::{Phase, Runtime};
+use crate::runtime::Phase;
 use crate::settings::Config;
+
+/// Calls of the services that are not ours.
+const OTHER_SERVICES: [(Method, &str, Need); 4] = [
+    (Method::POST, "/grpc.health.v1.Health/Check", Need::Open),
+    (Method::POST, "/grpc.health.v1.Health/Watch", Need::Open),
+    (Method::POST, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Need::Read),
+    (Method::POST, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Need::Read),
+];
 
 /// How often an idle connection is asked whether its peer is still there, and how long it may
 /// take to say so; otherwise the streams of a vanished client would stay open for ever.
@@ -53,6 +66,7 @@ pub struct Server {
     address: SocketAddr,
     shutdown_timeout: Duration,
     context: Arc<Context>,
+    policy: Arc<Policy>,
 }
 
 /// Why a server does not start, or stopped.
@@ -70,6 +84,9 @@ pub enum ServeError {
     /// The descriptors of the protocol do not decode: a broken build.
     #[error("reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// What calls there are is not clear: a broken build.
+    #[error("calls: {0}")]
+    Calls(String),
     /// The transport failed.
     #[error("serve: {0}")]
     Transport(#[from] tonic::transport::Error),
@@ -90,14 +107,21 @@ impl Server {
         let bind_error = |source| ServeError::Bind { address: config.listen, source };
         let incoming = TcpIncoming::bind(config.listen).map_err(bind_error)?;
         let address = incoming.local_addr().map_err(bind_error)?;
-        let runtime = Runtime::new(&config.limits);
+        let metrics = Arc::new(Metrics::new());
         let backups = config.backups.unwrap_or_else(|| engine.data_dir().join(BACKUPS));
         let backups = BackupFolder::new(backups);
         Ok(Self {
             incoming: incoming.with_nodelay(Some(true)),
             address,
             shutdown_timeout: config.shutdown_timeout,
-            context: Arc::new(Context { engine, models, backups, limits: config.limits, runtime }),
+            policy: policy(config.keys, &metrics)?,
+            context: Arc::new(Context::new(Parts {
+                engine,
+                models,
+                backups,
+                limits: config.limits,
+                metrics,
+            })),
         })
     }
 
@@ -115,11 +139,12 @@ impl Server {
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
         let (mut health, health_service) = health().await;
         let routes = RequestScope::new(
-            routes(&self.context, health_service)?,
+            routes(&self.context, health_service, &self.policy)?,
             self.context.limits.max_message_bytes,
         );
         let (stop, stopped) = watch::channel(false);
         let transport = tonic::transport::Server::builder()
+            .accept_http1(true)
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .serve_with_incoming_shutdown(routes, self.incoming, is_stopped(stopped));
@@ -168,6 +193,7 @@ macro_rules! with_limits {
 fn routes(
     context: &Arc<Context>,
     health: HealthServer<HealthService>,
+    policy: &Arc<Policy>,
 ) -> Result<Routes, ServeError> {
     let shared = || Arc::clone(context);
     let routes = Routes::new(health)
@@ -178,7 +204,19 @@ fn routes(
         .add_service(with_limits!(SearchServer::new(SearchService(shared())), context))
         .add_service(with_limits!(EncoderServer::new(EncoderService(shared())), context))
         .add_service(with_limits!(MaintenanceServer::new(MaintenanceService(shared())), context));
-    Ok(routes.prepare())
+    let router = routes.into_axum_router().merge(http::router(context)).fallback(http::not_found);
+    Ok(Routes::from(guard(router, policy)).prepare())
+}
+
+/// Says what every call needs.
+fn policy(keys: Keys, metrics: &Arc<Metrics>) -> Result<Arc<Policy>, ServeError> {
+    let calls = Calls::default().with_services(proto::DESCRIPTORS);
+    let calls = OTHER_SERVICES.iter().chain(&http::CALLS).fold(calls, |calls, call| {
+        let (method, path, need) = call;
+        calls.and_then(|calls| calls.with(method, path, *need))
+    });
+    let calls = calls.map_err(ServeError::Calls)?;
+    Ok(Arc::new(Policy { keys, calls, metrics: Arc::clone(metrics) }))
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {

@@ -13,6 +13,8 @@ use bigrain_engine::{MAX_POINTS_PER_BATCH, VerifyIo};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::access::{KeySettings, Keys};
+
 /// The port the server listens on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 7700;
 
@@ -35,8 +37,11 @@ const MESSAGE_BYTES: RangeInclusive<usize> = 64 << 10..=1 << 30;
 pub struct Settings {
     /// Address and port to listen on; 127.0.0.1:7700. Port 0 picks a free one.
     pub listen: Option<SocketAddr>,
-    /// Whether `listen` may be reachable from other machines; no. There are no keys yet: who
-    /// reaches the port may read, write and drop everything.
+    /// Keys that callers must show, and what each allows; none. With keys, `listen` may be reachable from
+    /// other machines.
+    pub keys: Option<Vec<KeySettings>>,
+    /// Whether `listen` may be reachable from other machines without keys; no. Who reaches the port may
+    /// then read, write and drop everything.
     pub allow_remote: Option<bool>,
     /// Model folders to load; none. A model's name is its folder's.
     pub models: Option<Vec<PathBuf>>,
@@ -67,6 +72,8 @@ pub struct Settings {
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Keys; none lets everybody in.
+    pub keys: Keys,
     /// Model folders to load, for [`ModelRegistry::open`](crate::ModelRegistry::open).
     pub models: Vec<PathBuf>,
     /// The folder of backups; `None` is `backups` in the data folder.
@@ -104,10 +111,18 @@ pub struct Limits {
 pub enum SettingsError {
     /// `listen` is not a loopback address and `allow_remote` is not set.
     #[error(
-        "listen address {0} can be reached from other machines, and there are no keys yet: \
-         set allow_remote = true to accept that, or listen on 127.0.0.1"
+        "listen address {0} can be reached from other machines, and there are no keys: \
+         set keys, or listen on 127.0.0.1"
     )]
     Remote(SocketAddr),
+    /// A key that is refused; its secret is not said.
+    #[error("key {name:?}: {reason}")]
+    Key {
+        /// The key's name.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A number out of its range.
     #[error("{name} out of range: expected {min} to {max}, got {actual}")]
     Range {
@@ -132,13 +147,16 @@ impl Settings {
     pub fn into_config(self) -> Result<Config, SettingsError> {
         let loopback = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT);
         let listen = self.listen.unwrap_or(loopback);
-        if !listen.ip().to_canonical().is_loopback() && !self.allow_remote.unwrap_or(false) {
+        let limits = self.limits()?;
+        let keys = Keys::new(self.keys.unwrap_or_default())?;
+        let is_remote = !listen.ip().to_canonical().is_loopback();
+        if is_remote && keys.is_empty() && !self.allow_remote.unwrap_or(false) {
             return Err(SettingsError::Remote(listen));
         }
-        let limits = self.limits()?;
         let shutdown_timeout = Duration::from_secs(self.shutdown_timeout_seconds.unwrap_or(10));
         Ok(Config {
             listen,
+            keys,
             models: self.models.unwrap_or_default(),
             backups: self.backups,
             encode_threads: self.encode_threads.unwrap_or(0),
@@ -204,6 +222,15 @@ fn in_range(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_let_other_machines_in() {
+        let key = r#"{"name": "app", "secret": "0123456789abcdef", "access": "write"}"#;
+        let json = format!(r#"{{"listen": "0.0.0.0:7700", "keys": [{key}]}}"#);
+        assert!(parse(&json).is_ok());
+        let error = parse(r#"{"listen": "0.0.0.0:7700", "keys": []}"#).unwrap_err();
+        assert!(error.to_string().contains("there are no keys: set keys"), "{error}");
+    }
 
     fn parse(json: &str) -> Result<Config, SettingsError> {
         serde_json::from_str::<Settings>(json).unwrap().into_config()

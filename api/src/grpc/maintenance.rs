@@ -103,10 +103,14 @@ impl Maintenance for MaintenanceService {
 
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckReply>, Status> {
         let arrival = Arrival::of(&request);
-        let engine = self.0.engine.clone();
+        let context = Arc::clone(&self.0);
         let work = move |cancel: &Cancel| {
             let watch = &mut Watch::new().with_cancel(cancel);
-            engine.check(watch).map(convert::check_report).map_err(status::from_engine)
+            context
+                .whole_engine()?
+                .check(watch)
+                .map(convert::check_report)
+                .map_err(status::from_engine)
         };
         let mut reply = self.0.runtime.writes.run(work).await?;
         reply.server_time_us = arrival.server_time_us();
@@ -124,7 +128,7 @@ fn create_backup(
     let names: Vec<&str> = request.collections.iter().map(String::as_str).collect();
     let names = (!names.is_empty()).then_some(&names[..]);
     let watch = &mut Watch::new().with_cancel(cancel);
-    let contents = context.engine.backup(to, names, watch).map_err(status::from_engine)?;
+    let contents = context.whole_engine()?.backup(to, names, watch).map_err(status::from_engine)?;
     Ok(CreateBackupReply {
         backup: Some(convert::backup(context.backups.describe(&name)?)),
         collections: convert::backed_up(contents.collections),

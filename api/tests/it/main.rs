@@ -6,10 +6,12 @@
 mod gated_encoder;
 mod support;
 
+mod access;
 mod answers;
 mod collections;
 mod encoding;
 mod fields;
+mod http;
 mod hybrid;
 mod lifecycle;
 mod limits;

@@ -1,5 +1,6 @@
 //! A server to talk to, and words to talk with.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bigrain_api::proto::collections_client::CollectionsClient;
@@ -14,6 +15,8 @@ use bigrain_api::{ModelRegistry, ServeError, Server, Settings};
 use bigrain_encoders::ToyEncoder;
 use bigrain_engine::{Engine, EngineConfig};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::Status;
@@ -24,9 +27,16 @@ pub const TOY: &str = "toy";
 /// The dimensions of the toy model.
 pub const TOY_DIMS: u32 = 32;
 
+/// An answer over HTTP.
+pub struct HttpReply {
+    pub status: u16,
+    pub body: String,
+}
+
 /// A server that stops when told to, or when the test's runtime ends.
 pub struct TestServer {
     pub channel: Channel,
+    pub address: SocketAddr,
     pub engine: Engine,
     shutdown: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), ServeError>>,
@@ -54,14 +64,42 @@ impl TestServer {
         let listen = Some("127.0.0.1:0".parse().unwrap());
         let config = Settings { listen, ..settings }.into_config().unwrap();
         let server = Server::bind(config, engine.clone(), models).await.unwrap();
-        let address = format!("http://{}", server.local_addr());
+        let address = server.local_addr();
         let (shutdown, told) = oneshot::channel::<()>();
         let serving = tokio::spawn(server.serve(async {
             // A dropped sender is a test that ended; the server then stops too.
             let _ = told.await;
         }));
-        let channel = Channel::from_shared(address).unwrap().connect().await.unwrap();
-        Self { channel, engine, shutdown, serving, _data: data }
+        let channel =
+            Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+        Self { channel, address, engine, shutdown, serving, _data: data }
+    }
+
+    /// Sends a request over HTTP/1.1, on a connection of its own.
+    pub async fn http(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> HttpReply {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let mut request =
+            format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        if headers.iter().all(|(name, _)| *name != "content-length") {
+            request += &format!("content-length: {}\r\n", body.len());
+        }
+        request += &format!("\r\n{body}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut reply = Vec::new();
+        stream.read_to_end(&mut reply).await.unwrap();
+        let reply = String::from_utf8(reply).unwrap();
+        let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        HttpReply { status, body: body.to_owned() }
     }
 
     pub fn collections(&self) -> CollectionsClient<Channel> {
