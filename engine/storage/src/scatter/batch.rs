@@ -59,6 +59,10 @@ impl<'r> ScatterBatch<'r> {
     #[must_use]
     pub fn bytes(&self, index: usize) -> &[u8] {
         let Place { run, start, length } = self.plan.places[index];
+        if length == 0 {
+            // No block was read for it, so its start may lie behind the buffer.
+            return &[];
+        }
         &bytemuck::cast_slice(&self.lane.buffers[run])[start..start + length]
     }
 

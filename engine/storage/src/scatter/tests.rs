@@ -188,6 +188,17 @@ fn threads_share_a_reader() {
     }
 }
 
+#[test]
+fn an_extent_of_nothing_is_nothing_wherever_it_lies() {
+    let directory = RamDirectory::new();
+    write(&directory);
+    let file = open(&directory);
+    let reader = ScatterReader::auto();
+    let mut batch = reader.batch();
+    assert_eq!(batch.read(&extents(&file, &[(1, 0), (BODY_BYTES as u64, 0)])).unwrap(), 0);
+    assert!(batch.bytes(0).is_empty() && batch.bytes(1).is_empty());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
