@@ -22,12 +22,13 @@ demo-pictures: ## index captioned pictures of a package, and write what is found
 	cargo build --release --locked -p bigrain-tools
 	"$$CARGO_TARGET_DIR/release/bigrain" demo --images "$$BIGRAIN_PICTURES" --html pictures.html
 
-learn-demo: ## learn codes on WordNet, compare them with the rotation and with floats, draw losses to learn.svg (ARGS adds flags)
+PLOT ?= --plot learn.svg
+learn-demo: ## learn codes on WordNet, compare them with the rotation and with floats, draw losses to learn.svg (PLOT= ARGS=--adapters: adapters, ARGS=--versions: versions)
 	@scripts/setup.sh learn
 	$(ENV)
 	cargo build --release --locked -p bigrain-tools
 	"$$CARGO_TARGET_DIR/release/bigrain" train demo --wordnet "$$BIGRAIN_WORDNET" --model "$$BIGRAIN_STATIC_MODEL" \
-		--plot learn.svg $(ARGS)
+		$(PLOT) $(ARGS)
 
 test: ## everything CI checks: format, lints, tests, doc tests, docs
 	@scripts/setup.sh test
