@@ -34,7 +34,7 @@ test: ## everything CI checks: format, lints, tests, doc tests, docs
 	$(ENV)
 	cargo fmt --all --check
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
-	REQUIRE_MODEL=1 cargo nextest run --cargo-profile release --locked --workspace
+	REQUIRE_MODEL=1 REQUIRE_CLIENTS=1 cargo nextest run --cargo-profile release --locked --workspace
 	cargo test --release --locked --workspace --doc
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
 

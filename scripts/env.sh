@@ -14,6 +14,8 @@ export BIGRAIN_WORDNET="${BIGRAIN_WORDNET:-$BIGRAIN_CACHE/wordnet}"
 export BIGRAIN_STATIC_MODEL="${BIGRAIN_STATIC_MODEL:-$BIGRAIN_CACHE/models/wordllama-l2-256}"
 # Only tests use this one; `scripts/setup.sh test` fetches it.
 export BIGRAIN_Q4_MODEL="${BIGRAIN_Q4_MODEL:-$BIGRAIN_CACHE/models/paraphrase-MiniLM-L3-v2-q4}"
+# A Python with Qdrant's client and LangChain; `scripts/setup.sh clients` makes it.
+export BIGRAIN_CLIENTS="${BIGRAIN_CLIENTS:-$BIGRAIN_CACHE/clients}"
 # RocksDB's bindings are generated with libclang, which does not know gcc's own headers.
 export LIBCLANG_PATH="${LIBCLANG_PATH:-$BIGRAIN_CACHE/libclang}"
 if [ -z "${BINDGEN_EXTRA_CLANG_ARGS:-}" ] && command -v gcc >/dev/null; then

@@ -35,6 +35,7 @@ mod convert;
 mod grpc;
 mod models;
 pub mod proto;
+mod qdrant;
 mod request_scope;
 mod runtime;
 mod server;
@@ -43,4 +44,4 @@ mod status;
 
 pub use models::{ModelError, ModelRegistry};
 pub use server::{ServeError, Server};
-pub use settings::{Config, DEFAULT_PORT, Limits, Settings, SettingsError};
+pub use settings::{Config, DEFAULT_PORT, Limits, QDRANT_PORTS, Settings, SettingsError};

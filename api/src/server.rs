@@ -4,14 +4,17 @@
 //! finish; what is not done after `shutdown_timeout` is answered with UNAVAILABLE. A write that was
 //! answered is on disk either way.
 
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bigrain_engine::Engine;
 use thiserror::Error;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_stream::StreamExt;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic::server::NamedService;
 use tonic::service::Routes;
@@ -45,6 +48,8 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct Server {
     incoming: TcpIncoming,
     address: SocketAddr,
+    more_incoming: Option<TcpIncoming>,
+    rest: Option<TcpListener>,
     shutdown_timeout: Duration,
     context: Arc<Context>,
 }
@@ -70,24 +75,37 @@ pub enum ServeError {
 }
 
 impl Server {
-    /// Takes the port of `config.listen`. Needs the context of a tokio runtime.
+    /// Takes the ports of the configuration. Needs the context of a tokio runtime.
     ///
     /// # Errors
     ///
     /// [`ServeError::Bind`] when the port is taken or the address is not this machine's.
-    #[expect(clippy::unused_async, reason = "binding needs a runtime, which async makes visible")]
     pub async fn bind(
         config: Config,
         engine: Engine,
         models: ModelRegistry,
     ) -> Result<Self, ServeError> {
-        let bind_error = |source| ServeError::Bind { address: config.listen, source };
-        let incoming = TcpIncoming::bind(config.listen).map_err(bind_error)?;
-        let address = incoming.local_addr().map_err(bind_error)?;
+        let bind = |address: SocketAddr| {
+            let error = |source| ServeError::Bind { address, source };
+            let incoming = TcpIncoming::bind(address).map_err(error)?;
+            let bound = incoming.local_addr().map_err(error)?;
+            Ok::<_, ServeError>((incoming.with_nodelay(Some(true)), bound))
+        };
+        let (incoming, address) = bind(config.listen)?;
+        let more_incoming = config.qdrant_grpc_listen.map(bind).transpose()?;
+        let rest = match config.qdrant_rest_listen {
+            Some(address) => {
+                let error = |source| ServeError::Bind { address, source };
+                Some(TcpListener::bind(address).await.map_err(error)?)
+            }
+            None => None,
+        };
         let runtime = Runtime::new(&config.limits);
         Ok(Self {
-            incoming: incoming.with_nodelay(Some(true)),
+            incoming,
             address,
+            more_incoming: more_incoming.map(|(incoming, _)| incoming),
+            rest,
             shutdown_timeout: config.shutdown_timeout,
             context: Arc::new(Context { engine, models, limits: config.limits, runtime }),
         })
@@ -97,6 +115,14 @@ impl Server {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns where the Qdrant protocol is spoken: over REST, and over gRPC besides
+    /// [`local_addr`](Self::local_addr).
+    #[must_use]
+    pub fn qdrant_addrs(&self) -> [Option<SocketAddr>; 2] {
+        let grpc = self.more_incoming.as_ref().and_then(|incoming| incoming.local_addr().ok());
+        [self.rest.as_ref().and_then(|rest| rest.local_addr().ok()), grpc]
     }
 
     /// Answers requests until `shutdown` completes, then drains and returns.
@@ -111,10 +137,25 @@ impl Server {
             self.context.limits.max_message_bytes,
         );
         let (stop, stopped) = watch::channel(false);
+        let rest = self.rest.map(|listener| {
+            let router = crate::qdrant::rest::router(&self.context);
+            let serving = axum::serve(listener, router);
+            tokio::spawn(serving.with_graceful_shutdown(is_stopped(stopped.clone())).into_future())
+        });
+        let rest = AbortOnDrop(rest);
+        let incoming = match self.more_incoming {
+            Some(more) => Box::pin(self.incoming.merge(more)) as Incoming,
+            None => Box::pin(self.incoming),
+        };
         let transport = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .serve_with_incoming_shutdown(routes, self.incoming, is_stopped(stopped));
+            .serve_with_incoming_shutdown(routes, incoming, is_stopped(stopped));
+        let transport = async move {
+            let ended = transport.await;
+            rest.ended().await;
+            ended
+        };
         let mut transport = std::pin::pin!(transport);
         tracing::info!(address = %self.address, "listening");
 
@@ -169,7 +210,7 @@ fn routes(
         .add_service(with_limits!(PointsServer::new(PointsService(shared())), context))
         .add_service(with_limits!(SearchServer::new(SearchService(shared())), context))
         .add_service(with_limits!(EncoderServer::new(EncoderService(shared())), context));
-    Ok(routes.prepare())
+    Ok(crate::qdrant::add_services(routes, context).prepare())
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {
@@ -204,5 +245,30 @@ async fn report(health: &HealthReporter, status: ServingStatus) {
 async fn end_watches(health: &mut HealthReporter) {
     for name in HEALTH_NAMES {
         health.clear_service_status(name).await;
+    }
+}
+
+/// New connections, of one port or of two.
+type Incoming =
+    std::pin::Pin<Box<dyn tokio_stream::Stream<Item = std::io::Result<TcpStream>> + Send>>;
+
+/// A listener besides the transport; it ends with it.
+struct AbortOnDrop(Option<JoinHandle<std::io::Result<()>>>);
+
+impl AbortOnDrop {
+    /// Waits until it has answered what it was asked.
+    async fn ended(mut self) {
+        if let Some(task) = self.0.as_mut() {
+            // What it failed of is logged where it happened; the connections are gone either way.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
     }
 }

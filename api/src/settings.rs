@@ -15,6 +15,8 @@ use thiserror::Error;
 
 /// The port the server listens on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 7700;
+/// The ports where clients of Qdrant look for REST and for gRPC.
+pub const QDRANT_PORTS: [u16; 2] = [6333, 6334];
 
 /// The range a message limit may have. Lengths have 32 bits in gRPC, and a message is held in
 /// memory as a whole.
@@ -35,8 +37,12 @@ const MESSAGE_BYTES: RangeInclusive<usize> = 64 << 10..=1 << 30;
 pub struct Settings {
     /// Address and port to listen on; 127.0.0.1:7700. Port 0 picks a free one.
     pub listen: Option<SocketAddr>,
-    /// Whether `listen` may be reachable from other machines; no. There are no keys yet: who
-    /// reaches the port may read, write and drop everything.
+    /// Address and port for the Qdrant protocol over REST; none. Its clients look at port 6333.
+    pub qdrant_rest_listen: Option<SocketAddr>,
+    /// Address and port for all of gRPC besides `listen`; none. Clients of Qdrant look at port 6334.
+    pub qdrant_grpc_listen: Option<SocketAddr>,
+    /// Whether these may be reachable from other machines; no. There are no keys yet: who
+    /// reaches a port may read, write and drop everything.
     pub allow_remote: Option<bool>,
     /// Model folders to load; none. A model's name is its folder's.
     pub models: Option<Vec<PathBuf>>,
@@ -65,6 +71,10 @@ pub struct Settings {
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where to listen for the Qdrant protocol over REST.
+    pub qdrant_rest_listen: Option<SocketAddr>,
+    /// Where to listen for gRPC besides.
+    pub qdrant_grpc_listen: Option<SocketAddr>,
     /// Model folders to load, for [`ModelRegistry::open`](crate::ModelRegistry::open).
     pub models: Vec<PathBuf>,
     /// Threads that encode texts; 0 means one for each core.
@@ -128,13 +138,19 @@ impl Settings {
     pub fn into_config(self) -> Result<Config, SettingsError> {
         let loopback = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT);
         let listen = self.listen.unwrap_or(loopback);
-        if !listen.ip().to_canonical().is_loopback() && !self.allow_remote.unwrap_or(false) {
-            return Err(SettingsError::Remote(listen));
+        let all = [Some(listen), self.qdrant_rest_listen, self.qdrant_grpc_listen];
+        let is_remote = |address: &SocketAddr| !address.ip().to_canonical().is_loopback();
+        if let Some(remote) = all.into_iter().flatten().find(is_remote)
+            && !self.allow_remote.unwrap_or(false)
+        {
+            return Err(SettingsError::Remote(remote));
         }
         let limits = self.limits()?;
         let shutdown_timeout = Duration::from_secs(self.shutdown_timeout_seconds.unwrap_or(10));
         Ok(Config {
             listen,
+            qdrant_rest_listen: self.qdrant_rest_listen,
+            qdrant_grpc_listen: self.qdrant_grpc_listen,
             models: self.models.unwrap_or_default(),
             encode_threads: self.encode_threads.unwrap_or(0),
             limits,
@@ -231,6 +247,8 @@ mod tests {
         for remote in ["0.0.0.0:7700", "[::]:7700", "192.0.2.1:80"] {
             let json = format!(r#"{{"listen": "{remote}"}}"#);
             assert_eq!(parse(&json), Err(SettingsError::Remote(remote.parse().unwrap())));
+            let rest = format!(r#"{{"qdrant_rest_listen": "{remote}"}}"#);
+            assert_eq!(parse(&rest), Err(SettingsError::Remote(remote.parse().unwrap())));
             let json = format!(r#"{{"listen": "{remote}", "allow_remote": true}}"#);
             assert!(parse(&json).is_ok());
         }

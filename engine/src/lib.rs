@@ -68,6 +68,7 @@ mod watch;
 mod word_cache;
 
 pub use bigrain_binarize::Champion;
+pub use bigrain_index::verify::similarity;
 pub use bigrain_storage::STORE_VERSION;
 pub use bigrain_types::*;
 

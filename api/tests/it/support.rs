@@ -1,5 +1,6 @@
 //! A server to talk to, and words to talk with.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bigrain_api::proto::collections_client::CollectionsClient;
@@ -27,6 +28,8 @@ pub const TOY_DIMS: u32 = 32;
 pub struct TestServer {
     pub channel: Channel,
     pub engine: Engine,
+    /// Where the Qdrant protocol is spoken: REST and gRPC.
+    pub qdrant: [Option<SocketAddr>; 2],
     shutdown: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), ServeError>>,
     _data: TempDir,
@@ -54,13 +57,14 @@ impl TestServer {
         let config = Settings { listen, ..settings }.into_config().unwrap();
         let server = Server::bind(config, engine.clone(), models).await.unwrap();
         let address = format!("http://{}", server.local_addr());
+        let qdrant = server.qdrant_addrs();
         let (shutdown, told) = oneshot::channel::<()>();
         let serving = tokio::spawn(server.serve(async {
             // A dropped sender is a test that ended; the server then stops too.
             let _ = told.await;
         }));
         let channel = Channel::from_shared(address).unwrap().connect().await.unwrap();
-        Self { channel, engine, shutdown, serving, _data: data }
+        Self { channel, engine, qdrant, shutdown, serving, _data: data }
     }
 
     pub fn collections(&self) -> CollectionsClient<Channel> {
