@@ -83,7 +83,7 @@ pub use condition::{Condition, Conditions};
 pub use config::{EngineConfig, MAX_COLLECTION_NAME_BYTES, MAX_POINTS_PER_BATCH};
 pub use cursor::Cursor;
 pub use diversity::diversify;
-pub use engine::Engine;
+pub use engine::{AliasChange, Engine};
 pub use error::{Error, ErrorKind, Result};
 pub use facet::{FacetOutput, FacetQuery, FacetValue};
 pub use field::{

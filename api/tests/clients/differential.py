@@ -166,6 +166,13 @@ class World:
         }
         return {key: value for key, value in everything.items() if key == "unique" or chance.random() < 0.8}
 
+    def polygon(self):
+        place = lambda lat, lon: m.GeoPoint(lat=lat, lon=lon)
+        top = self.chance.uniform(51, 55)
+        ring = [place(50.01, 10.01), place(50.02, 13.5), place(top, 12.03), place(50.01, 10.01)]
+        hole = [place(50.5, 11.5), place(50.5, 12.5), place(51.0, 12.0), place(50.5, 11.5)]
+        return m.GeoPolygon(exterior=m.GeoLineString(points=ring), interiors=[m.GeoLineString(points=hole)])
+
     def condition(self, depth=0):
         chance = self.chance
         ranged = lambda low, high: m.Range(gte=low, lt=high)
@@ -181,6 +188,11 @@ class World:
             lambda: m.FieldCondition(key="text", match=m.MatchText(text=" ".join(chance.sample(WORDS, 2)))),
             lambda: m.FieldCondition(key="text", match=m.MatchTextAny(text_any=" ".join(chance.sample(WORDS, 2)))),
             lambda: m.FieldCondition(key="color", match=m.MatchPrefix(prefix=chance.choice(["r", "gr", "x", ""]))),
+            lambda: m.FieldCondition(key="tags", match=m.MatchExcept(**{"except": chance.sample(WORDS, 3)})),
+            lambda: m.FieldCondition(key="n", match=m.MatchExcept(**{"except": chance.sample(range(10), 4)})),
+            lambda: m.FieldCondition(key="text", match=m.MatchPhrase(phrase=" ".join(chance.sample(WORDS, 2)))),
+            lambda: m.FieldCondition(key="text", match=m.MatchSubstring(substring=chance.choice(["o", "ed g", "x"]))),
+            lambda: m.FieldCondition(key="home", geo_polygon=self.polygon()),
             lambda: m.FieldCondition(key="f", range=m.Range(gt=chance.uniform(-1, 1))),
             lambda: m.FieldCondition(key="n", range=ranged(chance.randint(0, 5), chance.randint(4, 9))),
             lambda: m.FieldCondition(key="day", range=m.DatetimeRange(gte=f"2024-{chance.randint(1, 12):02d}-01T00:00:00Z")),

@@ -15,6 +15,7 @@ mod lifecycle;
 mod limits;
 mod multi;
 mod points;
+mod qdrant;
 mod qdrant_clients;
 mod searching;
 mod sparse;

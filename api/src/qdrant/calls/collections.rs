@@ -1,6 +1,6 @@
 //! Collections, their vectors, and what is declared of their payloads.
 
-use bigrain_engine::{Cancel, ErrorKind};
+use bigrain_engine::{AliasChange, Cancel, ErrorKind};
 use qdrant_client::qdrant as q;
 use tonic::Status;
 
@@ -163,11 +163,11 @@ pub(in crate::qdrant) fn delete_field_index(
 
 /// Lists the aliases of all collections.
 pub(in crate::qdrant) fn list_aliases(
-    _: &Context,
+    context: &Context,
     _: q::ListAliasesRequest,
     _: &Cancel,
 ) -> Result<q::ListAliasesResponse, Status> {
-    Ok(q::ListAliasesResponse::default())
+    Ok(aliases(context, |_| true))
 }
 
 /// Lists the aliases of a collection.
@@ -176,17 +176,43 @@ pub(in crate::qdrant) fn list_collection_aliases(
     request: q::ListCollectionAliasesRequest,
     _: &Cancel,
 ) -> Result<q::ListAliasesResponse, Status> {
-    context.collection(&request.collection_name)?;
-    Ok(q::ListAliasesResponse::default())
+    let collection = context.collection(&request.collection_name)?;
+    Ok(aliases(context, |of| of == collection.name()))
+}
+
+/// Returns the aliases of those collections that are wanted.
+fn aliases(context: &Context, wanted: impl Fn(&str) -> bool) -> q::ListAliasesResponse {
+    let all = context.engine.aliases().into_iter().filter(|(_, of)| wanted(of));
+    let aliases = all
+        .map(|(alias_name, collection_name)| q::AliasDescription { alias_name, collection_name })
+        .collect();
+    q::ListAliasesResponse { aliases, ..Default::default() }
 }
 
 /// Changes aliases.
 pub(in crate::qdrant) fn change_aliases(
-    _: &Context,
-    _: q::ChangeAliases,
+    context: &Context,
+    request: q::ChangeAliases,
     _: &Cancel,
 ) -> Result<q::CollectionOperationResponse, Status> {
-    Err(unsupported("change of aliases"))
+    use q::alias_operations::Action;
+
+    let change = |action: q::AliasOperations| {
+        Ok(match action.action.ok_or_else(|| missing("action on an alias"))? {
+            Action::CreateAlias(q::CreateAlias { collection_name, alias_name }) => {
+                AliasChange::Set { alias: alias_name, collection: collection_name }
+            }
+            Action::RenameAlias(q::RenameAlias { old_alias_name, new_alias_name }) => {
+                AliasChange::Rename { from: old_alias_name, to: new_alias_name }
+            }
+            Action::DeleteAlias(q::DeleteAlias { alias_name }) => {
+                AliasChange::Remove { alias: alias_name }
+            }
+        })
+    };
+    let changes = request.actions.into_iter().map(change).collect::<Result<Vec<_>, Status>>()?;
+    context.engine.change_aliases(&changes).map_err(status::from_engine)?;
+    Ok(done(true))
 }
 
 fn done(result: bool) -> q::CollectionOperationResponse {

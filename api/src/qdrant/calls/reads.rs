@@ -29,7 +29,9 @@ pub(in crate::qdrant) fn get(
     let parts = Parts::of(request.with_payload, request.with_vectors, true)?;
     let ids: Vec<PointId> = convert::point_ids(request.ids)?;
     let collection = context.collection(&request.collection_name)?;
-    let found = collection.get(&ids).map_err(status::from_engine)?.into_iter().flatten();
+    let found =
+        if parts.needs_vectors() { collection.get(&ids) } else { collection.get_payloads(&ids) };
+    let found = found.map_err(status::from_engine)?.into_iter().flatten();
     let result = found.map(|point| convert::retrieved(point, &parts)).collect();
     context.check_reply(q::GetResponse { result, ..Default::default() })
 }

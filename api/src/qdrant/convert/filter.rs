@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use bigrain_engine::filter::{
-    Condition, FieldTest, GeoBox, GeoPoint, GeoRadius, MinShould, Number, Range, Scalar, words,
+    Condition, FieldTest, GeoBox, GeoPoint, GeoPolygon, GeoRadius, MinShould, Number, Range,
+    Scalar, words,
 };
 use bigrain_engine::{Filter, PointId};
 use q::condition::ConditionOneOf;
@@ -127,8 +128,14 @@ fn field_condition(field: q::FieldCondition) -> Result<Condition, Status> {
         let region = GeoRadius::new(place(region.center)?, region.radius.into()).map_err(wrong)?;
         conditions.push(on(key, FieldTest::GeoRadius(region))?);
     }
-    if field.geo_polygon.is_some() {
-        return Err(unsupported("condition geo_polygon"));
+    if let Some(region) = field.geo_polygon {
+        let ring = |line: q::GeoLineString| -> Result<Vec<GeoPoint>, Status> {
+            line.points.into_iter().map(|point| place(Some(point))).collect()
+        };
+        let exterior = ring(region.exterior.ok_or_else(|| missing("exterior of a polygon"))?)?;
+        let interiors = region.interiors.into_iter().map(ring).collect::<Result<_, _>>()?;
+        let region = GeoPolygon::new(exterior, interiors).map_err(wrong)?;
+        conditions.push(on(key, FieldTest::GeoPolygon(region))?);
     }
     for (wanted, test) in
         [(field.is_empty, FieldTest::is_empty()), (field.is_null, FieldTest::IsNull)]
@@ -162,11 +169,10 @@ fn match_condition(key: &str, message: q::Match) -> Result<Condition, Status> {
             }
             return Ok(one_of(each));
         }
-        MatchValue::ExceptKeywords(_) | MatchValue::ExceptIntegers(_) => {
-            return Err(unsupported("match except"));
-        }
-        MatchValue::Phrase(_) => return Err(unsupported("match phrase")),
-        MatchValue::Substring(_) => return Err(unsupported("match substring")),
+        MatchValue::ExceptKeywords(texts) => FieldTest::NotIn(scalars(texts.strings)),
+        MatchValue::ExceptIntegers(integers) => FieldTest::NotIn(scalars(integers.integers)),
+        MatchValue::Phrase(text) => FieldTest::Phrase(text),
+        MatchValue::Substring(part) => FieldTest::Contains(part),
     };
     on(key, test)
 }

@@ -98,7 +98,9 @@ fn distance(value: Value) -> Read<i32> {
         "Dot" => q::Distance::Dot,
         "Manhattan" => q::Distance::Manhattan,
         _ => {
-            return Err(wrong(format!("unknown distance {text:?}: expected Cosine, Euclid or Dot")));
+            return Err(wrong(format!(
+                "unknown distance {text:?}: expected Cosine, Euclid or Dot"
+            )));
         }
     };
     Ok(distance as i32)

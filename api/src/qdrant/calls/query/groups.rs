@@ -94,7 +94,7 @@ impl Scope<'_> {
         let ids: Vec<PointId> = ranked.iter().map(|(id, _)| id.clone()).collect();
         let mut groups: Vec<(Scalar, Ranked)> = Vec::new();
         let mut place: HashMap<Scalar, usize> = HashMap::new();
-        for (found, point) in ranked.into_iter().zip(self.stored(&ids)?) {
+        for (found, point) in ranked.into_iter().zip(self.payloads(&ids)?) {
             let values = point.map(|point| values_of(&point, &by.path)).unwrap_or_default();
             for value in values {
                 let at = *place.entry(value.clone()).or_insert_with(|| {

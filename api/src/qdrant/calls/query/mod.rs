@@ -134,7 +134,8 @@ impl Scope<'_> {
         }
         let ids: Vec<PointId> = ranked.iter().map(|(id, _)| id.clone()).collect();
         let mut points = Vec::with_capacity(ranked.len());
-        for (found, point) in ranked.into_iter().zip(self.stored(&ids)?) {
+        let stored = if parts.needs_vectors() { self.stored(&ids)? } else { self.payloads(&ids)? };
+        for (found, point) in ranked.into_iter().zip(stored) {
             if let Some(point) = point {
                 points.push(convert::scored(found, Some(point), parts));
             }
@@ -147,6 +148,15 @@ impl Scope<'_> {
         let mut points = Vec::with_capacity(ids.len());
         for ids in ids.chunks(bigrain_engine::MAX_POINTS_PER_BATCH) {
             points.extend(self.collection.get(ids).map_err(status::from_engine)?);
+        }
+        Ok(points)
+    }
+
+    /// Returns points by id without their vectors.
+    fn payloads(&self, ids: &[PointId]) -> Result<Vec<Option<StoredPoint>>, Status> {
+        let mut points = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(bigrain_engine::MAX_POINTS_PER_BATCH) {
+            points.extend(self.collection.get_payloads(ids).map_err(status::from_engine)?);
         }
         Ok(points)
     }
