@@ -5,12 +5,13 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::{env, fs};
 
-const PROTOS: [&str; 5] = [
+const PROTOS: [&str; 6] = [
     "proto/bigrain/v1/common.proto",
     "proto/bigrain/v1/collections.proto",
     "proto/bigrain/v1/points.proto",
     "proto/bigrain/v1/search.proto",
     "proto/bigrain/v1/encoder.proto",
+    "proto/bigrain/v1/maintenance.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -31,6 +31,7 @@
 //! # }
 //! ```
 
+mod backups;
 mod convert;
 mod grpc;
 mod models;

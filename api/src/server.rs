@@ -23,11 +23,15 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
-use crate::grpc::{CollectionsService, Context, EncoderService, PointsService, SearchService};
+use crate::backups::BackupFolder;
+use crate::grpc::{
+    CollectionsService, Context, EncoderService, MaintenanceService, PointsService, SearchService,
+};
 use crate::models::ModelRegistry;
 use crate::proto;
 use crate::proto::collections_server::CollectionsServer;
 use crate::proto::encoder_server::EncoderServer;
+use crate::proto::maintenance_server::MaintenanceServer;
 use crate::proto::points_server::PointsServer;
 use crate::proto::search_server::SearchServer;
 use crate::request_scope::RequestScope;
@@ -38,6 +42,8 @@ use crate::settings::Config;
 /// take to say so; otherwise the streams of a vanished client would stay open for ever.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Where backups lie in the data folder, unless told otherwise.
+const BACKUPS: &str = "backups";
 /// How long connections may take to flush once every request was answered.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -101,13 +107,15 @@ impl Server {
             None => None,
         };
         let runtime = Runtime::new(&config.limits);
+        let backups = config.backups.unwrap_or_else(|| engine.data_dir().join(BACKUPS));
+        let backups = BackupFolder::new(backups);
         Ok(Self {
             incoming,
             address,
             more_incoming: more_incoming.map(|(incoming, _)| incoming),
             rest,
             shutdown_timeout: config.shutdown_timeout,
-            context: Arc::new(Context { engine, models, limits: config.limits, runtime }),
+            context: Arc::new(Context { engine, models, backups, limits: config.limits, runtime }),
         })
     }
 
@@ -209,7 +217,8 @@ fn routes(
         .add_service(with_limits!(CollectionsServer::new(CollectionsService(shared())), context))
         .add_service(with_limits!(PointsServer::new(PointsService(shared())), context))
         .add_service(with_limits!(SearchServer::new(SearchService(shared())), context))
-        .add_service(with_limits!(EncoderServer::new(EncoderService(shared())), context));
+        .add_service(with_limits!(EncoderServer::new(EncoderService(shared())), context))
+        .add_service(with_limits!(MaintenanceServer::new(MaintenanceService(shared())), context));
     Ok(crate::qdrant::add_services(routes, context).prepare())
 }
 
@@ -227,12 +236,13 @@ async fn health() -> (HealthReporter, HealthServer<HealthService>) {
 }
 
 /// The server as a whole, whose name is empty, and its services.
-const HEALTH_NAMES: [&str; 5] = [
+const HEALTH_NAMES: [&str; 6] = [
     "",
     CollectionsServer::<CollectionsService>::NAME,
     PointsServer::<PointsService>::NAME,
     SearchServer::<SearchService>::NAME,
     EncoderServer::<EncoderService>::NAME,
+    MaintenanceServer::<MaintenanceService>::NAME,
 ];
 
 async fn report(health: &HealthReporter, status: ServingStatus) {

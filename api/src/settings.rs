@@ -46,6 +46,8 @@ pub struct Settings {
     pub allow_remote: Option<bool>,
     /// Model folders to load; none. A model's name is its folder's.
     pub models: Option<Vec<PathBuf>>,
+    /// The folder of backups; `backups` in the data folder.
+    pub backups: Option<PathBuf>,
     /// Threads that encode texts; 0, one for each core.
     pub encode_threads: Option<usize>,
     /// Largest request, and largest reply, in bytes; 32 MiB.
@@ -77,6 +79,8 @@ pub struct Config {
     pub qdrant_grpc_listen: Option<SocketAddr>,
     /// Model folders to load, for [`ModelRegistry::open`](crate::ModelRegistry::open).
     pub models: Vec<PathBuf>,
+    /// The folder of backups; `None` is `backups` in the data folder.
+    pub backups: Option<PathBuf>,
     /// Threads that encode texts; 0 means one for each core.
     pub encode_threads: usize,
     /// What a request may ask for.
@@ -152,6 +156,7 @@ impl Settings {
             qdrant_rest_listen: self.qdrant_rest_listen,
             qdrant_grpc_listen: self.qdrant_grpc_listen,
             models: self.models.unwrap_or_default(),
+            backups: self.backups,
             encode_threads: self.encode_threads.unwrap_or(0),
             limits,
             shutdown_timeout,

@@ -89,7 +89,8 @@ pub fn brute_force_multi<'a>(
     query: &MultiVector,
     limit: usize,
 ) -> Vec<(PointId, f32)> {
-    let dot = |a: &[f32], b: &[f32]| -> f32 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
+    // From zero, and not with `sum`, which begins at a zero with a minus, and that orders below one without.
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).fold(0.0, |sum, (a, b)| sum + a * b);
     let score = |vector: &MultiVector| {
         let best = |asked: &[f32]| vector.iter().map(|t| dot(asked, t)).fold(f32::MIN, f32::max);
         query.iter().map(best).sum::<f32>() / query.tokens() as f32

@@ -12,6 +12,7 @@
 //! | `searching.rs` | how to search, what for, and what was found |
 //! | `answers.rs` | facets, orders, groups, examples, and the outcomes of a batch |
 //! | `encoding.rs` | models, and embeddings |
+//! | `maintenance.rs` | backups, and what a check found |
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -23,6 +24,7 @@ mod collections;
 mod encoding;
 mod fields;
 mod ids;
+mod maintenance;
 mod points;
 mod searching;
 
@@ -36,6 +38,7 @@ pub(crate) use fields::{
     field_config, field_messages, multi_field, space, sparse_field, sparse_fields, text_field,
 };
 pub(crate) use ids::{id_message, point_id, point_ids};
+pub(crate) use maintenance::{backed_up, backup, check_report};
 pub(crate) use points::{
     Parts, batch_error, conditions, payload_update, points, stored_point, update_reply,
     upsert_reply,

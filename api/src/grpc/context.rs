@@ -4,6 +4,7 @@ use bigrain_engine::{Collection, Engine};
 use prost::Message;
 use tonic::Status;
 
+use crate::backups::BackupFolder;
 use crate::models::ModelRegistry;
 use crate::runtime::Runtime;
 use crate::settings::Limits;
@@ -16,6 +17,8 @@ pub(crate) struct Context {
     pub engine: Engine,
     /// What turns text into vectors.
     pub models: ModelRegistry,
+    /// Where backups lie.
+    pub backups: BackupFolder,
     /// What requests may ask for.
     pub limits: Limits,
     /// Where work runs.

@@ -7,9 +7,11 @@
 mod answers;
 mod collections;
 mod context;
+mod download;
 mod encode;
 mod groups;
 mod hybrid;
+mod maintenance;
 mod points;
 mod search;
 mod upsert_stream;
@@ -17,5 +19,6 @@ mod upsert_stream;
 pub(crate) use collections::CollectionsService;
 pub(crate) use context::Context;
 pub(crate) use encode::EncoderService;
+pub(crate) use maintenance::MaintenanceService;
 pub(crate) use points::PointsService;
 pub(crate) use search::SearchService;

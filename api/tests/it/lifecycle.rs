@@ -17,8 +17,13 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use crate::gated_encoder::{Event, encode_request, gated_server};
 use crate::support::{TestServer, assert_status};
 
-const SERVICES: [&str; 4] =
-    ["bigrain.v1.Collections", "bigrain.v1.Points", "bigrain.v1.Search", "bigrain.v1.Encoder"];
+const SERVICES: [&str; 5] = [
+    "bigrain.v1.Collections",
+    "bigrain.v1.Points",
+    "bigrain.v1.Search",
+    "bigrain.v1.Encoder",
+    "bigrain.v1.Maintenance",
+];
 
 #[tokio::test]
 async fn every_reply_has_a_request_id_the_callers_if_there_was_one() {

@@ -13,6 +13,7 @@ mod fields;
 mod hybrid;
 mod lifecycle;
 mod limits;
+mod maintenance;
 mod multi;
 mod points;
 mod qdrant;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bigrain_api::proto::collections_client::CollectionsClient;
 use bigrain_api::proto::encoder_client::EncoderClient;
+use bigrain_api::proto::maintenance_client::MaintenanceClient;
 use bigrain_api::proto::points_client::PointsClient;
 use bigrain_api::proto::search_client::SearchClient;
 use bigrain_api::proto::{
@@ -77,6 +78,10 @@ impl TestServer {
 
     pub fn search(&self) -> SearchClient<Channel> {
         SearchClient::new(self.channel.clone())
+    }
+
+    pub fn maintenance(&self) -> MaintenanceClient<Channel> {
+        MaintenanceClient::new(self.channel.clone())
     }
 
     pub fn encoder(&self) -> EncoderClient<Channel> {

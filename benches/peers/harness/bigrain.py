@@ -1,7 +1,7 @@
 """bigrain as a contestant: `bigrain eval --vectors`, one process a round.
 
-A round includes opening the collection; the program warms it up by searching every query once and times
-single queries afterwards, on one thread, as a caller of the engine would make them.
+A round includes opening the collection; the program warms it up by searching every query once at each
+setting, and times single queries afterwards, on one thread, as a caller of the engine would make them.
 """
 
 from __future__ import annotations

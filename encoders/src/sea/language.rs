@@ -143,31 +143,31 @@ impl Language {
 
     /// Returns the grammar for a text; PHP without its opening tag has one of its own.
     fn grammar(self, text: &str) -> Option<tree_sitter::Language> {
-        let grammar: tree_sitter::Language = match self {
+        match self {
             #[cfg(feature = "c")]
-            Self::C => tree_sitter_c::LANGUAGE.into(),
+            Self::C => Some(tree_sitter_c::LANGUAGE.into()),
             #[cfg(feature = "cpp")]
-            Self::Cpp => tree_sitter_cpp::LANGUAGE.into(),
+            Self::Cpp => Some(tree_sitter_cpp::LANGUAGE.into()),
             #[cfg(feature = "go")]
-            Self::Go => tree_sitter_go::LANGUAGE.into(),
+            Self::Go => Some(tree_sitter_go::LANGUAGE.into()),
             #[cfg(feature = "java")]
-            Self::Java => tree_sitter_java::LANGUAGE.into(),
+            Self::Java => Some(tree_sitter_java::LANGUAGE.into()),
             #[cfg(feature = "javascript")]
-            Self::JavaScript => tree_sitter_javascript::LANGUAGE.into(),
+            Self::JavaScript => Some(tree_sitter_javascript::LANGUAGE.into()),
             #[cfg(feature = "php")]
-            Self::Php if text.contains(PHP_TAG) => tree_sitter_php::LANGUAGE_PHP.into(),
+            Self::Php if text.contains(PHP_TAG) => Some(tree_sitter_php::LANGUAGE_PHP.into()),
             #[cfg(feature = "php")]
-            Self::Php => tree_sitter_php::LANGUAGE_PHP_ONLY.into(),
+            Self::Php => Some(tree_sitter_php::LANGUAGE_PHP_ONLY.into()),
             #[cfg(feature = "python")]
-            Self::Python => tree_sitter_python::LANGUAGE.into(),
+            Self::Python => Some(tree_sitter_python::LANGUAGE.into()),
             #[cfg(feature = "ruby")]
-            Self::Ruby => tree_sitter_ruby::LANGUAGE.into(),
+            Self::Ruby => Some(tree_sitter_ruby::LANGUAGE.into()),
             #[cfg(feature = "rust")]
-            Self::Rust => tree_sitter_rust::LANGUAGE.into(),
+            Self::Rust => Some(tree_sitter_rust::LANGUAGE.into()),
             #[cfg(feature = "typescript")]
-            Self::Tsx => tree_sitter_typescript::LANGUAGE_TSX.into(),
+            Self::Tsx => Some(tree_sitter_typescript::LANGUAGE_TSX.into()),
             #[cfg(feature = "typescript")]
-            Self::TypeScript => tree_sitter_typescript::LANGUAGE_TYPESCRIPT.into(),
+            Self::TypeScript => Some(tree_sitter_typescript::LANGUAGE_TYPESCRIPT.into()),
             #[cfg(not(all(
                 feature = "c",
                 feature = "cpp",
@@ -182,10 +182,9 @@ impl Language {
             )))]
             _ => {
                 let _ = text;
-                return None;
+                None
             }
-        };
-        Some(grammar)
+        }
     }
 }
 

@@ -83,8 +83,8 @@ pub fn measure(
     Ok(settings.iter().zip(passes).map(|(&setting, passes)| summary(setting, passes)).collect())
 }
 
-/// Searches every query once at the last setting, so that what follows finds codes and rows in
-/// memory.
+/// Searches every query once at every setting, so that what follows finds codes and rows in memory.
+/// The widest setting alone would not do: with few lists, rows are read that more lists rule out.
 ///
 /// # Errors
 ///
@@ -95,7 +95,7 @@ pub fn warm_up(
     params: SearchParams,
     sweep: &Sweep,
 ) -> anyhow::Result<()> {
-    if let Some(setting) = sweep.settings().last() {
+    for setting in sweep.settings() {
         Pass::run(collection, queries, &setting.apply(params)?)?;
     }
     Ok(())
