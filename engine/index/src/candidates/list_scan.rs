@@ -26,11 +26,18 @@ use crate::codes::ResidentCodes;
 /// cache.
 const MAX_STEP: usize = 32;
 
-/// Blocks of the first step: early thresholds say little, so they are soon replaced.
+/// Blocks of a list's first step while there is no threshold: early ones say little, so they are soon
+/// replaced.
 const FIRST_STEP: usize = 2;
 
-/// Bytes of a list that are fetched ahead of its scan, which asks for the rest itself.
-const PREFETCH_BYTES: usize = 4096;
+/// Blocks of a list's first step once there is a threshold, which a few blocks hardly move: each step waits
+/// for its bounds, and many lists are no longer than this.
+const LATER_STEP: usize = 8;
+
+/// Bytes of a list's codes that are fetched ahead of its scan, which asks for the rest itself: from
+/// `PREFETCH_BYTES` of the kernel on, rounded up to a pair of blocks, so what is fetched here must reach
+/// that far (docs/benchmarks/kernels.md has what less and more cost).
+const PREFETCH_BYTES: usize = 8192;
 
 /// How many standard deviations bounds cover.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -110,12 +117,15 @@ impl ListScan {
     pub fn fetch_ahead(codes: &ResidentCodes, rows: &Range<u32>) {
         let first = rows.start as usize / BLOCK_ROWS;
         let end = (rows.end as usize).div_ceil(BLOCK_ROWS).max(first);
-        let blocks = codes.blocks(0, first..end);
-        prefetch(&blocks[..blocks.len().min(PREFETCH_BYTES)]);
-        let factors = codes.scan_factors(first..end);
-        let rows = factors.add.len().min(2 * BLOCK_ROWS);
-        prefetch(bytemuck::cast_slice(&factors.add[..rows]));
-        prefetch(bytemuck::cast_slice(&factors.rescale[..rows]));
+        let block_bytes = codes.blocks(0, first..end.min(first + 1)).len().max(1);
+        let ahead = first..end.min(first + PREFETCH_BYTES.div_ceil(block_bytes));
+        prefetch(codes.blocks(0, ahead.clone()));
+        let factors = codes.scan_factors(ahead);
+        prefetch(bytemuck::cast_slice(factors.add));
+        prefetch(bytemuck::cast_slice(factors.rescale));
+        if !codes.signs_first() {
+            prefetch(bytemuck::cast_slice(factors.error));
+        }
     }
 
     /// Writes the similarity of every code to `similarities`; by its signs, where they are scanned
@@ -172,14 +182,21 @@ impl ListScan {
     ) {
         let end = (rows.end as usize).div_ceil(BLOCK_ROWS);
         let mut next = rows.start as usize / BLOCK_ROWS;
-        let mut step = FIRST_STEP;
+        let is_first = offers.threshold() == f32::NEG_INFINITY;
+        let mut step = if is_first { FIRST_STEP } else { LATER_STEP };
         let is_wanted = |block: &usize| wanted(*block) != 0;
         while let Some(first) = (next..end).find(is_wanted) {
             let limit = end.min(first + step);
             let blocks = first..(first + 1..limit).find(|block| !is_wanted(block)).unwrap_or(limit);
             self.bound(codes, &terms.first, blocks.clone(), offers.threshold());
             for (at, block) in blocks.clone().enumerate() {
-                let survivors = self.survivors[at] & lanes_of(block, &rows) & wanted(block);
+                self.survivors[at] &= lanes_of(block, &rows) & wanted(block);
+                if self.survivors[at] != 0 && codes.signs_first() {
+                    Self::fetch_rest(codes, block);
+                }
+            }
+            for (at, block) in blocks.clone().enumerate() {
+                let survivors = self.survivors[at];
                 if survivors != 0 {
                     self.offer(codes, terms, (at, block), survivors, offers);
                 }
@@ -212,6 +229,13 @@ impl ListScan {
                 Estimate { similarity, error: self.uppers[row] - similarity }
             };
             offers.push(estimate, offset as u32);
+        }
+    }
+
+    /// Asks the memory for the other planes of a block, which lie elsewhere.
+    fn fetch_rest(codes: &ResidentCodes, block: usize) {
+        for level in 1..codes.layout().levels().count() {
+            prefetch(codes.blocks(level, block..block + 1));
         }
     }
 
