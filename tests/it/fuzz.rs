@@ -220,7 +220,7 @@ fn use_lexical(directory: &RamDirectory) -> Result<(), Box<dyn Error>> {
         r#"{"field": "n", "gte": 7, "lt": 31}"#,
         r#"{"field": "text", "prefix": "even"}"#,
         r#"{"field": "text", "text": "ROW odd"}"#,
-        r#"{"not": {"field": "half", "eq": 4}}"#,
+        r#"{"must_not": [{"field": "half", "eq": 4}]}"#,
         r#"{"field": "home", "geo_radius": {"center": {"lat": 20, "lon": 7}, "meters": 500000}}"#,
         r#"{"field": "day", "gt": "2024-03-04"}"#,
     ] {
