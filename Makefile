@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .ONESHELL:
 ENV := . scripts/env.sh
 
-.PHONY: demo demo-pictures learn-demo test soak bench bench-data bench-peers bench-codes bench-filters bench-cold bench-encode bench-code serve deny help
+.PHONY: demo demo-pictures learn-demo test test-gpu soak bench bench-data bench-peers bench-codes bench-filters bench-cold bench-encode bench-code serve deny help
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -34,9 +34,15 @@ test: ## everything CI checks: format, lints, tests, doc tests, docs
 	$(ENV)
 	cargo fmt --all --check
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	[ ! -e "$$BIGRAIN_NVRTC" ] || export REQUIRE_NVRTC=1
 	REQUIRE_MODEL=1 REQUIRE_CLIENTS=1 cargo nextest run --cargo-profile release --locked --workspace
 	cargo test --release --locked --workspace --doc
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
+
+test-gpu: ## compare a GPU with the CPU; a machine without one fails
+	@scripts/setup.sh test
+	$(ENV)
+	REQUIRE_GPU=1 cargo nextest run --cargo-profile release --locked -p bigrain-gpu
 
 soak: ## the tests of reliability for hours (SOAK=0.1 for a tenth, SOAK_SEED=N); rows for docs/reliability.md
 	@scripts/setup.sh test

@@ -16,6 +16,14 @@ export BIGRAIN_STATIC_MODEL="${BIGRAIN_STATIC_MODEL:-$BIGRAIN_CACHE/models/wordl
 export BIGRAIN_Q4_MODEL="${BIGRAIN_Q4_MODEL:-$BIGRAIN_CACHE/models/paraphrase-MiniLM-L3-v2-q4}"
 # A Python with Qdrant's client and LangChain; `scripts/setup.sh clients` makes it.
 export BIGRAIN_CLIENTS="${BIGRAIN_CLIENTS:-$BIGRAIN_CACHE/clients}"
+# The compiler of CUDA kernels that `scripts/setup.sh test` fetches; one that is installed is found without it.
+export BIGRAIN_NVRTC="${BIGRAIN_NVRTC:-$BIGRAIN_CACHE/nvrtc}"
+if [ -e "$BIGRAIN_NVRTC" ]; then
+    case ":${LD_LIBRARY_PATH:-}:" in
+    *":$BIGRAIN_NVRTC:"*) ;;
+    *) export LD_LIBRARY_PATH="$BIGRAIN_NVRTC${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" ;;
+    esac
+fi
 # RocksDB's bindings are generated with libclang, which does not know gcc's own headers.
 export LIBCLANG_PATH="${LIBCLANG_PATH:-$BIGRAIN_CACHE/libclang}"
 if [ -z "${BINDGEN_EXTRA_CLANG_ARGS:-}" ] && command -v gcc >/dev/null; then

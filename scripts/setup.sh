@@ -5,8 +5,8 @@
 #     scripts/setup.sh images   the same, a model for pictures, and captioned pictures for the demo
 #     scripts/setup.sh learn    the same as the first, WordNet, and static token embeddings, for `make learn-demo`
 #     scripts/setup.sh clients  the first, and a Python with Qdrant's client and LangChain
-#     scripts/setup.sh test     the first, the model for pictures, cargo-nextest, a small model that only tests use, and the
-#                               same Python
+#     scripts/setup.sh test     the first, the model for pictures, cargo-nextest, the same Python, and a small model and a
+#                               compiler of CUDA that only tests use
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/env.sh
@@ -208,6 +208,14 @@ make_clients() {
     printf '%s\n' "$pins" >"$BIGRAIN_CLIENTS/pins"
 }
 
+# The compiler of CUDA kernels, which needs no GPU: with it tests see that every kernel compiles.
+fetch_nvrtc() {
+    [ "$(uname -sm)" = "Linux x86_64" ] || { say "no pinned NVRTC for $(uname -sm): kernels are not compiled"; return; }
+    fetch nvidia-cuda-nvrtc-cu12==12.4.127 \
+        a178759ebb095827bd30ef56598ec182b85547f1508941a3d560eb7ea1fbf338 \
+        nvidia/cuda_nvrtc/lib "$BIGRAIN_NVRTC"
+}
+
 case "${1:-}" in
 learn)
     fetch_wordnet
@@ -221,6 +229,7 @@ clients) make_clients ;;
 test)
     fetch_image_model
     make_clients
+    fetch_nvrtc
     ;;
 esac
 

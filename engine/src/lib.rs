@@ -77,7 +77,7 @@ pub use backup::{BackupContents, BackupFormat, SavedCollection, restore, verify}
 pub use check::{CheckReport, CollectionCheck, Finding, FindingKind, MAX_FINDINGS, check_folder};
 pub use collection::{
     Collection, CollectionInfo, CollectionState, CollectionStatus, FieldInfo, FlushInfo, MergeInfo,
-    MultiFieldInfo, SegmentInfo, SparseFieldInfo,
+    MultiFieldInfo, SegmentInfo, SparseFieldInfo, UpgradeInfo,
 };
 pub use condition::{Condition, Conditions};
 pub use config::{EngineConfig, MAX_COLLECTION_NAME_BYTES, MAX_POINTS_PER_BATCH};

@@ -102,6 +102,10 @@ impl Memtable {
         for column in &mut self.columns {
             let same = |new: &&mut Column| new.field().id == column.field().id;
             if let Some(new) = points.columns.iter_mut().find(same) {
+                // It may have been encoded before or after the field's version changed.
+                if new.field().binarizer.id() != column.field().binarizer.id() {
+                    new.encode_as(column.field());
+                }
                 column.append(new, base);
             }
         }

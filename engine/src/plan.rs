@@ -41,6 +41,9 @@ pub struct SourcePlan {
     pub reads: Option<String>,
     /// Which of its vectors match the filter and what is done with them, if there is one.
     pub filter: Option<String>,
+    /// The code space of its codes, where the field has a learned binarizer: the version that made them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// Vectors of the field that it holds, deleted ones included.
     pub rows: u64,
     /// Those of them that are deleted.
@@ -82,6 +85,9 @@ impl fmt::Display for SearchPlan {
             )?;
             if let Some(reads) = &source.reads {
                 write!(f, ", vectors from {reads}")?;
+            }
+            if let Some(version) = &source.version {
+                write!(f, ", codes of version {version}")?;
             }
             writeln!(f)?;
             if let Some(filter) = &source.filter {

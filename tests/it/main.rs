@@ -39,3 +39,4 @@ mod sparse;
 mod start;
 mod text;
 mod updates;
+mod upgrade;

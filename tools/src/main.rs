@@ -8,7 +8,7 @@ use bigrain_engine::{Cancel, VerifyIo};
 use bigrain_tools::cmd::{
     backup, bprop, build, check, compact, delete, demo, encode, eval, export, facet, import,
     inspect, model, pictures, quantize, recommend, restore, scroll, search, serve, train, tune,
-    update, verify,
+    update, upgrade, verify,
 };
 use bigrain_tools::session::Session;
 use bigrain_tools::{failure, interrupt};
@@ -47,6 +47,7 @@ enum Command {
     Update(update::UpdateArgs),
     Delete(delete::DeleteArgs),
     Compact(compact::CompactArgs),
+    Upgrade(upgrade::UpgradeArgs),
     Serve(serve::ServeArgs),
     Encode(encode::EncodeArgs),
     Quantize(quantize::QuantizeArgs),
@@ -88,6 +89,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Update(args) => update::run(args, &mut session),
         Command::Delete(args) => delete::run(args, &mut session),
         Command::Compact(args) => compact::run(args, &mut session),
+        Command::Upgrade(args) => upgrade::run(args, &mut session),
         Command::Serve(args) => serve::run(args, &mut session),
         Command::Encode(args) => encode::run(args, &mut session),
         Command::Quantize(args) => quantize::run(args, &mut session),

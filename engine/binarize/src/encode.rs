@@ -78,7 +78,7 @@ impl Binarizer {
 
     /// Encodes a vector of a list, as it is and rotated: the code is that of its difference to the
     /// list's centre, or of the vector itself where the binarizer was learned
-    /// ([`QueryCode::centre_of_codes`](crate::QueryCode::centre_of_codes) is the query's side of it).
+    /// ([`QueryCode::terms_in_list`](crate::QueryCode::terms_in_list) is the query's side of it).
     ///
     /// # Panics
     ///

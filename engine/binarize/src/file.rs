@@ -41,6 +41,14 @@ pub enum BinarizerFileError {
     /// Written by another version.
     #[error("binarizer has version {0}, this program reads version {VERSION}")]
     Version(u32),
+    /// A learned binarizer, written by a later version.
+    #[error("learned binarizer has version {version}, this program reads versions up to {newest}")]
+    NewerVersion {
+        /// Its version.
+        version: u32,
+        /// The newest that is read.
+        newest: u32,
+    },
     /// The hash at the end does not fit.
     #[error("binarizer is corrupt: its hash does not match")]
     Check,

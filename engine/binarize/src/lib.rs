@@ -48,6 +48,7 @@ mod query;
 mod recurrent;
 mod rotation;
 mod scale;
+mod scanner;
 #[cfg(test)]
 mod support;
 
@@ -58,8 +59,12 @@ pub use file::BinarizerFileError;
 pub use layout::{CodeLayout, CodeLayoutError};
 pub use query::{DEFAULT_EPSILON, Estimate, PrepareQueryError, QueryCode, QueryWidth, Terms};
 pub use recurrent::{
-    Champion, ErrorQuantile, Fit, HiddenLayer, MAX_HIDDEN, MAX_QUANTILES, Provenance, Recurrent,
-    RecurrentError, RecurrentLoop, RecurrentParts, ResidualMap, Scoring,
+    Champion, Crossed, Crossing, ErrorQuantile, Fit, HiddenLayer, MAX_HIDDEN, MAX_QUANTILES,
+    Parent, Provenance, Recurrent, RecurrentError, RecurrentLoop, RecurrentParts, ResidualMap,
+    Scoring, rebuilt_length,
 };
 pub use rotation::{Rotation, RotationError};
 pub use scale::ScaleSearch;
+pub use scanner::{
+    CodeBlocks, CodeScanner, LoadedCodes, ScanRequest, ScannedList, ScannerError, ScoredCode,
+};

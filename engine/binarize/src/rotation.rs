@@ -111,6 +111,13 @@ impl Rotation {
         &self.signs
     }
 
+    /// Returns what round `r` multiplies dimension `i` with, at `r * rotated_dims + i`: the random signs times what
+    /// normalises the transforms of the round.
+    #[must_use]
+    pub fn multipliers(&self) -> &[f32] {
+        &self.multipliers
+    }
+
     /// Rotates `input` (`dims`) into `output` (`rotated_dims`).
     ///
     /// # Panics

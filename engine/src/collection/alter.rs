@@ -175,7 +175,7 @@ impl Shared {
 
     /// Changes the schema in the store, and then the state as `change` says, which is told the id of
     /// the next segment.
-    fn alter<P: FnOnce(&mut State)>(
+    pub fn alter<P: FnOnce(&mut State)>(
         &self,
         change: impl FnOnce(&mut Schema, SegmentId) -> Result<P>,
     ) -> Result<()> {

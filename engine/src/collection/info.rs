@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Collection;
 use super::state::{SegmentView, State};
+use super::upgrade::UpgradeInfo;
 use crate::column::Column;
 use crate::field::{Field, MultiField, SparseField};
 use crate::memtable::Memtable;
@@ -67,6 +68,9 @@ pub struct FieldInfo {
     pub code_bytes: u64,
     /// Bytes of its segment files.
     pub disk_bytes: u64,
+    /// The upgrade to the present version of its learned binarizer, until it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<UpgradeInfo>,
 }
 
 /// What one sparse vector field of a collection takes. Its inverted lists are read where they lie in
@@ -243,6 +247,7 @@ impl State {
             vectors: columns_of(Column::len) + files_of(FieldFiles::rows),
             code_bytes: columns_of(Column::code_bytes) + files_of(FieldFiles::code_bytes),
             disk_bytes: files_of(FieldFiles::disk_bytes),
+            upgrade: self.upgrade_of(field),
         }
     }
 

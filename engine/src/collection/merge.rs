@@ -96,7 +96,7 @@ impl Shared {
             id: view.segment.id,
             rows: view.segment.rows(),
             dead: view.deleted.len(),
-            stale: state.fields.is_stale(view.segment.id),
+            stale: state.is_stale(&view.segment),
         };
         let sizes: Vec<SegmentSize> = state.segments.iter().map(size).collect();
         let ids = choose(&sizes, self.resources.limits.max_segment_rows as u64)?;

@@ -34,6 +34,7 @@ mod rewrite;
 mod search;
 mod selected_page;
 mod state;
+mod upgrade;
 mod writer;
 
 pub use handle::Collection;
@@ -45,3 +46,4 @@ pub use info::{
     CollectionInfo, CollectionState, CollectionStatus, FieldInfo, FlushInfo, MergeInfo,
     MultiFieldInfo, SegmentInfo, SparseFieldInfo,
 };
+pub use upgrade::UpgradeInfo;

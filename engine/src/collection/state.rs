@@ -110,6 +110,24 @@ impl State {
         self.fields = self.fields.with_multi(field);
     }
 
+    /// Takes another version of a field. Vectors in memory keep the codes that they have.
+    pub fn replace_field(&mut self, field: &Arc<Field>) {
+        self.fields = self.fields.with_version(field);
+        if self.active.is_empty() {
+            self.active = Memtable::new(&self.fields);
+        }
+    }
+
+    /// Whether a segment lacks something that one written now would have: words, or codes of the present
+    /// version.
+    pub fn is_stale(&self, segment: &Segment) -> bool {
+        let is_old = |files: &Arc<FieldFiles>| {
+            let field = self.fields.get(files.id());
+            field.is_some_and(|field| field.is_stale(files.codes.space()))
+        };
+        self.fields.is_stale(segment.id) || segment.fields().any(is_old)
+    }
+
     /// Forgets a field. A memtable that is being flushed keeps its vectors, out of reach.
     pub fn drop_field(&mut self, field: FieldId) {
         self.fields = self.fields.without(field);

@@ -119,6 +119,14 @@ impl Column {
         self.newest = PlainCodes::encode(&self.field, guide, &self.rows);
     }
 
+    /// Encodes the rows anew, as another version of the field does.
+    pub fn encode_as(&mut self, field: &Arc<Field>) {
+        let rows = std::mem::replace(&mut self.rows, DenseRows::new(field.config.dims));
+        let slots = std::mem::take(&mut self.slots);
+        *self = Self { slots, rows, ..Self::new(Arc::clone(field)) };
+        self.encode();
+    }
+
     /// Moves encoded rows behind these; their slots count from `base` on.
     pub fn append(&mut self, other: &mut Self, base: u32) {
         if !is_same(self.newest.guide(), other.newest.guide()) {

@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use bigrain_binarize::Binarizer;
-use bigrain_types::{EmbeddingSpaceId, FieldId, Metric, SegmentId, normalize, validate_vector};
+use bigrain_binarize::{Binarizer, Crossing};
+use bigrain_types::{
+    CodeSpaceId, EmbeddingSpaceId, FieldId, Metric, SegmentId, normalize, validate_vector,
+};
 
 use super::collection_config::{
     at_field, is_dense, is_multi, is_not_multi, is_sparse, no_dense_field, no_multi_field,
     no_sparse_field, no_such_field, no_such_text,
 };
 use super::{
-    CollectionConfig, FieldConfig, MultiField, Schema, SchemaField, SchemaSparse, SchemaText,
-    SparseFieldConfig,
+    CollectionConfig, FieldConfig, LearnedBinarizer, MultiField, Schema, SchemaField, SchemaSparse,
+    SchemaText, SparseFieldConfig,
 };
 use crate::guide::Guide;
 use crate::{Error, ErrorKind, HybridFit, Result};
@@ -31,18 +33,27 @@ pub(crate) struct Field {
     pub file_stem: String,
     pub config: FieldConfig,
     pub binarizer: Binarizer,
+    /// The version before, whose codes are still met.
+    pub former: Option<FormerVersion>,
+    /// Whether segments of the former version stay as they are for now.
+    pub upgrade_paused: bool,
     /// Says where rows that are written belong, once a segment is large enough.
     pub guide: ArcSwapOption<Guide>,
 }
 
 impl Field {
     /// Prepares a field for use.
-    pub fn new(SchemaField { id, file_stem, config }: &SchemaField) -> Result<Self> {
+    pub fn new(schema: &SchemaField) -> Result<Self> {
+        let SchemaField { id, file_stem, config, former, upgrade_paused } = schema;
         let FieldConfig { dims, levels, metric, .. } = *config;
         let binarizer = match &config.binarizer {
             Some(learned) => learned.binarizer(),
             None => Binarizer::new_rotation(dims, levels, metric, ROTATION_SEED)
                 .map_err(|error| Error::invalid(error.to_string()))?,
+        };
+        let crossing = |former: &LearnedBinarizer| {
+            let crossing = config.binarizer.as_ref()?.crossing(former)?;
+            Some(FormerVersion { space: former.id(), crossing })
         };
         Ok(Self {
             id: *id,
@@ -50,8 +61,20 @@ impl Field {
             file_stem: file_stem.clone(),
             config: config.clone(),
             binarizer,
+            former: former.as_ref().and_then(crossing),
+            upgrade_paused: *upgrade_paused,
             guide: ArcSwapOption::empty(),
         })
+    }
+
+    /// Whether codes of a space can be searched: those of its binarizer, and of the version before.
+    pub fn takes_codes_of(&self, space: CodeSpaceId) -> bool {
+        space == self.binarizer.id() || self.former.is_some_and(|former| former.space == space)
+    }
+
+    /// Whether codes of a space are to be made anew.
+    pub fn is_stale(&self, space: CodeSpaceId) -> bool {
+        space != self.binarizer.id() && !self.upgrade_paused
     }
 
     /// Refuses a vector that the field does not take.
@@ -72,6 +95,14 @@ impl Field {
             normalize(vector);
         }
     }
+}
+
+/// The version of a learned binarizer before a field's own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FormerVersion {
+    pub space: CodeSpaceId,
+    /// How the field's queries are compared with codes of it.
+    pub crossing: Crossing,
 }
 
 /// One sparse vector field of a collection.
@@ -208,6 +239,16 @@ impl Fields {
     pub fn with_multi(&self, field: Arc<MultiField>) -> Self {
         let multi = self.multi().cloned().chain([field]).collect();
         Self { multi, ..self.clone() }
+    }
+
+    /// Returns the fields with another version of one of them.
+    #[must_use]
+    pub fn with_version(&self, version: &Arc<Field>) -> Self {
+        let replace = |field: &Arc<Field>| match field.id == version.id {
+            true => Arc::clone(version),
+            false => Arc::clone(field),
+        };
+        Self { vectors: self.iter().map(replace).collect(), ..self.clone() }
     }
 
     /// Returns the fields without one of them, which is not the only one.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bigrain_binarize::{Binarizer, Champion, Recurrent};
+use bigrain_binarize::{Binarizer, Champion, Crossing, Recurrent};
 use bigrain_types::CodeSpaceId;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -52,6 +52,19 @@ impl LearnedBinarizer {
     #[must_use]
     pub fn champion(&self) -> Champion {
         self.0.parts().provenance.champion
+    }
+
+    /// Returns the code space of the version before it whose codes its queries may be compared with, if it was
+    /// trained for that.
+    #[must_use]
+    pub fn parent(&self) -> Option<CodeSpaceId> {
+        self.0.parts().provenance.parent.map(|parent| parent.space)
+    }
+
+    /// Returns how queries of this version are compared with codes of another; nothing unless training has
+    /// declared that one its parent.
+    pub(super) fn crossing(&self, codes: &Self) -> Option<Crossing> {
+        Crossing::declared(&self.0, &codes.0)
     }
 
     pub(super) fn binarizer(&self) -> Binarizer {

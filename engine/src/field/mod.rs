@@ -33,7 +33,7 @@ mod sparse_config;
 
 pub use collection_config::{CollectionConfig, MAX_FIELDS};
 pub use config::{DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES};
-pub(crate) use fields::{Field, Fields, SparseField};
+pub(crate) use fields::{Field, Fields, FormerVersion, SparseField};
 pub use learned::LearnedBinarizer;
 pub use multi_config::MultiFieldConfig;
 pub(crate) use multi_field::MultiField;

@@ -6,7 +6,10 @@ use bigrain_types::{FieldId, PointId, SegmentId, TextField};
 use serde::{Deserialize, Serialize};
 
 use super::collection_config::{check_field_count, no_such_field};
-use super::{CollectionConfig, FieldConfig, MultiFieldConfig, SparseFieldConfig, row_version};
+use super::{
+    CollectionConfig, FieldConfig, LearnedBinarizer, MultiFieldConfig, SparseFieldConfig,
+    row_version,
+};
 use crate::hybrid_fit::{MAX_FITS, check_fit_name};
 use crate::{Error, ErrorKind, HybridFit, Result};
 
@@ -48,6 +51,12 @@ pub(crate) struct SchemaField {
     /// called the same.
     pub file_stem: String,
     pub config: FieldConfig,
+    /// The version of the learned binarizer before the present one, which segments may still be of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<LearnedBinarizer>,
+    /// Whether segments of the former version stay as they are for now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub upgrade_paused: bool,
 }
 
 /// One sparse field with its id.
@@ -90,6 +99,15 @@ pub(crate) struct SchemaText {
     pub config: TextField,
 }
 
+impl SchemaField {
+    /// Whether the former version, if there is one, is the parent that the present one declares.
+    fn is_declared(&self) -> bool {
+        let Some(former) = &self.former else { return true };
+        let present = self.config.binarizer.as_ref();
+        present.is_some_and(|present| present.crossing(former).is_some())
+    }
+}
+
 impl Schema {
     /// Gives ids to the fields of a new collection.
     pub fn new(config: CollectionConfig) -> Result<Self> {
@@ -103,6 +121,8 @@ impl Schema {
             id,
             file_stem: config.name.clone(),
             config,
+            former: None,
+            upgrade_paused: false,
         };
         let fields: Vec<SchemaField> = fields.into_iter().zip(&mut ids).map(field).collect();
         let field = |(config, id): (SparseFieldConfig, FieldId)| SchemaSparse {
@@ -133,6 +153,11 @@ impl Schema {
             return Err(corrupt("a collection has at least one field".into()));
         }
         schema.config().validate().map_err(|error| corrupt(error.to_string()))?;
+        if !schema.fields.iter().all(SchemaField::is_declared) {
+            return Err(corrupt(
+                "a learned binarizer is not the next version of the former one".into(),
+            ));
+        }
         for fit in schema.hybrid.iter().chain(schema.fits.values()) {
             fit.check(&schema.config()).map_err(|error| corrupt(error.to_string()))?;
         }
@@ -158,7 +183,9 @@ impl Schema {
 
     pub fn to_json(&self) -> Result<String> {
         let is_learned = |field: &SchemaField| field.config.binarizer.is_some();
+        let is_upgraded = |field: &SchemaField| field.former.is_some();
         let version = match self.fields.iter().any(is_learned) {
+            true if self.fields.iter().any(is_upgraded) => row_version::COMPATIBLE_VERSIONS,
             true => row_version::LEARNED_BINARIZERS,
             false if self.had_multi => row_version::MULTI_VECTORS,
             false => row_version::FIRST,
@@ -178,6 +205,45 @@ impl Schema {
         let texts = self.texts.iter().map(|text| text.config.clone());
         let multi = self.multi.iter().map(|field| field.config.clone());
         CollectionConfig::from_fields(fields, sparse, multi, texts.collect())
+    }
+
+    /// Makes a learned binarizer that of a dense field, in place of its parent.
+    ///
+    /// # Errors
+    ///
+    /// `FailedPrecondition` where the field's binarizer is not the parent that training has declared.
+    pub fn upgrade(&mut self, id: FieldId, binarizer: LearnedBinarizer) -> Result<&SchemaField> {
+        let field = self.dense_mut(id)?;
+        let refuse = |reason: String| Err(Error::new(ErrorKind::FailedPrecondition, reason));
+        let name = &field.config.name;
+        let Some(present) = field.config.binarizer.take() else {
+            return refuse(format!(
+                "field {name:?} has no learned binarizer: only a version of one can follow it"
+            ));
+        };
+        if binarizer.crossing(&present).is_none() {
+            let parent = binarizer.parent().map_or("no version".to_owned(), |id| id.to_string());
+            return refuse(format!(
+                "the binarizer was trained to follow {parent}, field {name:?} has {}",
+                present.id()
+            ));
+        }
+        field.config = field.config.clone().with_binarizer(binarizer);
+        field.config.validate()?;
+        (field.former, field.upgrade_paused) = (Some(present), false);
+        Ok(field)
+    }
+
+    /// Says whether segments of the former version of a field stay as they are.
+    pub fn pause_upgrade(&mut self, id: FieldId, paused: bool) -> Result<&SchemaField> {
+        let field = self.dense_mut(id)?;
+        field.upgrade_paused = paused && field.former.is_some();
+        Ok(field)
+    }
+
+    fn dense_mut(&mut self, id: FieldId) -> Result<&mut SchemaField> {
+        let dropped = || Error::new(ErrorKind::NotFound, "the field was dropped");
+        self.fields.iter_mut().find(|field| field.id == id).ok_or_else(dropped)
     }
 
     /// Returns what the vectors of a field are; nothing for an id that was never given out.
@@ -207,7 +273,8 @@ impl Schema {
     pub fn add(&mut self, config: FieldConfig) -> Result<&SchemaField> {
         config.validate()?;
         let (id, file_stem) = self.give_id(&config.name)?;
-        self.fields.push(SchemaField { id, file_stem, config });
+        let (former, upgrade_paused) = (None, false);
+        self.fields.push(SchemaField { id, file_stem, config, former, upgrade_paused });
         Ok(&self.fields[self.fields.len() - 1])
     }
 

@@ -193,10 +193,10 @@ impl FieldFiles {
             Err(IndexError::Malformed { path: file.path(), reason })
         };
         let Self { codes, lists, dense, .. } = self;
-        if codes.space() != binarizer.id() || codes.layout() != *binarizer.layout() {
+        if !self.field.takes_codes_of(codes.space()) || codes.layout() != *binarizer.layout() {
             return mismatch(codes.file(), codes.space());
         }
-        if lists.space() != binarizer.id() || lists.dims() != binarizer.layout().dims() {
+        if lists.space() != codes.space() || lists.dims() != binarizer.layout().dims() {
             return mismatch(lists.files()[0], lists.space());
         }
         if dense.dims() != binarizer.dims() {

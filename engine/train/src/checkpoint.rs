@@ -84,7 +84,7 @@ impl Trainer<'_> {
 
     fn fingerprint(&self) -> [u8; 16] {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(format!("{:?} {:?}", self.config, self.shape).as_bytes());
+        hasher.update(format!("{:?} {:?} {:?}", self.config, self.shape, self.parent()).as_bytes());
         self.examples().hash_into(&mut hasher);
         let mut id = [0; 16];
         id.copy_from_slice(&hasher.finalize().as_bytes()[..16]);

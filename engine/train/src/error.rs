@@ -26,6 +26,9 @@ pub enum TrainError {
         /// The step.
         step: u32,
     },
+    /// A version that cannot be gone on from.
+    #[error("the version to be compatible with: {0}")]
+    Parent(String),
     /// Bytes that are not a checkpoint of this training.
     #[error("checkpoint: {0}")]
     Checkpoint(String),

@@ -8,7 +8,8 @@
 use std::sync::Arc;
 
 use bigrain_binarize::{
-    Binarizer, ErrorQuantile, Fit, QueryCode, QueryWidth, Recurrent, RecurrentParts, Scoring,
+    Binarizer, ErrorQuantile, Fit, Parent, QueryCode, QueryWidth, Recurrent, RecurrentParts,
+    Scoring,
 };
 use bigrain_kernels::{dot, score_one};
 use rand_chacha::ChaCha8Rng;
@@ -40,15 +41,54 @@ type Pair = (f32, f32, f32);
 /// # Errors
 ///
 /// [`TrainError::Input`] for too few rows, or scores that say nothing of the truth.
-pub fn fit_scores(recurrent: Recurrent, rows: &[f32], seed: u64) -> Result<Recurrent, TrainError> {
-    let dims = recurrent.dims();
+pub fn fit_scores(recurrent: &Recurrent, rows: &[f32], seed: u64) -> Result<Recurrent, TrainError> {
+    let mut parts = recurrent.parts().clone();
+    let binarizer = unfitted(recurrent)?;
+    let (scoring, quantiles) = fitted(&pairs(&binarizer, &binarizer, rows, seed)?)?;
+    parts.scoring = scoring;
+    parts.provenance.quantiles = quantiles;
+    Ok(Recurrent::new(parts)?)
+}
+
+/// Returns the binarizer with what the scores of its queries mean with codes of `parent`, which becomes its
+/// parent: the version that it was [trained](crate::Trainer::compatible) to be compatible with. `rows`
+/// are those of [`fit_scores`].
+///
+/// # Errors
+///
+/// As [`fit_scores`].
+pub fn fit_crossing(
+    recurrent: &Recurrent,
+    parent: &Recurrent,
+    rows: &[f32],
+    seed: u64,
+) -> Result<Recurrent, TrainError> {
+    let mut parts = recurrent.parts().clone();
+    let (asking, coding) = (unfitted(recurrent)?, unfitted(parent)?);
+    let (scoring, _) = fitted(&pairs(&asking, &coding, rows, seed)?)?;
+    parts.provenance.parent = Some(Parent { space: parent.id(), scoring });
+    Ok(Recurrent::new(parts)?)
+}
+
+/// Returns a binarizer whose scores are the cosine of code and query.
+fn unfitted(recurrent: &Recurrent) -> Result<Binarizer, TrainError> {
+    let parts = RecurrentParts { scoring: Scoring::default(), ..recurrent.parts().clone() };
+    Ok(Binarizer::new_recurrent(Arc::new(Recurrent::new(parts)?)))
+}
+
+/// Returns pairs of some of the rows, as queries of `asking`, with others, as codes of `coding`.
+fn pairs(
+    asking: &Binarizer,
+    coding: &Binarizer,
+    rows: &[f32],
+    seed: u64,
+) -> Result<Vec<Pair>, TrainError> {
+    let dims = coding.dims();
     let count = rows.len() / dims;
     if count < 2 * PAIRS {
         let few = format!("fitting scores takes {} held-out rows, got {count}", 2 * PAIRS);
         return Err(TrainError::Input(few));
     }
-    let parts = recurrent.parts().clone();
-    let binarizer = Binarizer::new_recurrent(Arc::new(recurrent));
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut pick = || (random.next_u64() % count as u64) as u32;
     let chosen: Vec<u32> = (0..QUERIES.min(count)).map(|_| pick()).collect();
@@ -56,16 +96,17 @@ pub fn fit_scores(recurrent: Recurrent, rows: &[f32], seed: u64) -> Result<Recur
         chosen.iter().map(|_| (0..PAIRS).map(|_| pick()).collect()).collect();
     let row = |at: u32| &rows[at as usize * dims..(at as usize + 1) * dims];
     let queries: Vec<f32> = chosen.iter().flat_map(|&at| row(at)).copied().collect();
-    let nearest = DocumentCodes::new(&binarizer, rows).nearest(&queries, &chosen, PAIRS)?;
+    let codes = DocumentCodes::new(coding, rows).asked_by(asking);
+    let nearest = codes.nearest(&queries, &chosen, PAIRS)?;
     let sets = chosen.par_iter().zip(nearest).zip(others);
     let pairs: Result<Vec<Vec<Pair>>, TrainError> = sets
         .map(|((&query, nearest), others)| {
-            let code = binarizer.prepare_query(row(query), QueryWidth::DEFAULT)?;
+            let code = asking.prepare_query(row(query), QueryWidth::DEFAULT)?;
             let rows = nearest.into_iter().chain(others).filter(|&at| at != query);
-            Ok(rows.map(|at| pair(&binarizer, &code, row(query), row(at))).collect())
+            Ok(rows.map(|at| pair(coding, &code, row(query), row(at))).collect())
         })
         .collect();
-    fitted(parts, &pairs?.concat())
+    Ok(pairs?.concat())
 }
 
 fn pair(binarizer: &Binarizer, query: &QueryCode, vector: &[f32], row: &[f32]) -> Pair {
@@ -79,15 +120,13 @@ fn pair(binarizer: &Binarizer, query: &QueryCode, vector: &[f32], row: &[f32]) -
     (dot(vector, row), full, sign)
 }
 
-fn fitted(mut parts: RecurrentParts, pairs: &[Pair]) -> Result<Recurrent, TrainError> {
-    // The scores come from the scoring of before, which is the identity.
+/// Returns what scores mean, and the quantiles of their errors.
+fn fitted(pairs: &[Pair]) -> Result<(Scoring, Vec<ErrorQuantile>), TrainError> {
     let full: Vec<(f32, f32)> = pairs.iter().map(|&(truth, full, _)| (full, truth)).collect();
     let sign: Vec<(f32, f32)> = pairs.iter().map(|&(truth, _, sign)| (sign, truth)).collect();
     let ((full_fit, full), (sign_fit, sign)) = (line(&full)?, line(&sign)?);
-    parts.scoring = Scoring { full: full_fit, sign: sign_fit };
     let quantile = |share| ErrorQuantile { share, full: at(&full, share), sign: at(&sign, share) };
-    parts.provenance.quantiles = SHARES.map(quantile).to_vec();
-    Ok(Recurrent::new(parts)?)
+    Ok((Scoring { full: full_fit, sign: sign_fit }, SHARES.map(quantile).to_vec()))
 }
 
 /// Returns the least squares line, and how far truths lie above it, rising.
@@ -154,7 +193,7 @@ mod tests {
             scoring: Scoring::default(),
             provenance: Default::default(),
         };
-        let fitted = fit_scores(Recurrent::new(parts).unwrap(), &rows.values, 1).unwrap();
+        let fitted = fit_scores(&Recurrent::new(parts).unwrap(), &rows.values, 1).unwrap();
         let Scoring { full, sign } = fitted.parts().scoring;
         assert!((0.5..1.5).contains(&full.slope) && full.error < sign.error, "{full:?} {sign:?}");
         let binarizer = Binarizer::new_recurrent(Arc::new(fitted));

@@ -43,6 +43,6 @@ mod support;
 mod trainer;
 
 pub use error::TrainError;
-pub use fit::fit_scores;
+pub use fit::{fit_crossing, fit_scores};
 pub use ranking::{DocumentCodes, float_ranks};
-pub use trainer::{Examples, Negatives, Size, StepReport, TrainConfig, Trainer};
+pub use trainer::{Examples, Negatives, QueryForm, Size, StepReport, TrainConfig, Trainer};

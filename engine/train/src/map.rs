@@ -70,6 +70,13 @@ impl Map {
         Self { linear: base.clone(), bias: vec![0.0; outputs], hidden, base }
     }
 
+    /// Takes over what was learned, of a map without a hidden layer.
+    pub fn learn(&mut self, learned: &ResidualMap) {
+        let deltas = self.linear.values.iter_mut().zip(&learned.delta);
+        deltas.for_each(|(weight, delta)| *weight += delta);
+        self.bias.iter_mut().zip(&learned.bias).for_each(|(bias, learned)| *bias += learned);
+    }
+
     /// Returns the numbers that are trained.
     pub fn tensors(&self) -> Vec<&[f32]> {
         let mut tensors = vec![&self.linear.values[..], &self.bias];

@@ -23,6 +23,12 @@ impl Matrix {
         Self { rows, cols, values: vec![0.0; rows * cols] }
     }
 
+    /// Returns a matrix of some rows of `cols` numbers.
+    pub fn of_rows<'a>(cols: usize, rows: impl Iterator<Item = &'a [f32]>) -> Self {
+        let values: Vec<f32> = rows.flatten().copied().collect();
+        Self { rows: values.len() / cols.max(1), cols, values }
+    }
+
     pub fn row(&self, row: usize) -> &[f32] {
         &self.values[row * self.cols..(row + 1) * self.cols]
     }

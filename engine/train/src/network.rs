@@ -4,7 +4,7 @@
 //! `|z| <= 1` and nothing elsewhere, which is the gradient of `clip(z, -1, 1)`: with
 //! [`Activation::Clip`] the backward pass is exact, and that is how it is tested.
 
-use bigrain_binarize::{RecurrentLoop, Rotation};
+use bigrain_binarize::{Recurrent, RecurrentLoop, Rotation, rebuilt_length};
 use bigrain_types::Levels;
 
 use crate::map::{Map, MapGradient, Passed};
@@ -24,7 +24,17 @@ pub(crate) enum Activation {
 #[derive(Clone, Debug)]
 pub(crate) struct Network {
     pub maps: Vec<Map>,
+    pub levels: Levels,
     pub activation: Activation,
+}
+
+/// What the backward pass of queries needs of the forward pass.
+#[derive(Debug)]
+pub(crate) struct ProjectionPassed {
+    passed: Passed,
+    /// `W q`, of length one.
+    pub projected: Matrix,
+    lengths: Vec<f32>,
 }
 
 /// What the backward pass needs of the forward pass.
@@ -62,12 +72,40 @@ impl Network {
             maps.push(Map::new(widen.clone(), units, draw));
             maps.push(Map::new(narrow.clone(), units, draw));
         }
-        Self { maps, activation: Activation::Sign }
+        Self { maps, levels, activation: Activation::Sign }
+    }
+
+    /// Goes on from a binarizer's weights, in place of the rotation.
+    pub fn start_from(&mut self, parent: &Recurrent) {
+        let (first, loops) = (&parent.parts().first, &parent.parts().loops);
+        let loops = loops.iter().flat_map(|each| [&each.rebuild, &each.residual]);
+        for (map, learned) in self.maps.iter_mut().zip(std::iter::once(first).chain(loops)) {
+            map.learn(learned);
+        }
+    }
+
+    /// Returns rows as queries are compared with codes: `W q`, of length one.
+    pub fn project(&mut self, rows: &Matrix) -> ProjectionPassed {
+        let Some(first) = self.maps.first_mut() else { unreachable!("a network has a first map") };
+        let (mut projected, passed) = first.forward(rows.clone());
+        let lengths = projected.normalize_rows();
+        ProjectionPassed { passed, projected, lengths }
+    }
+
+    /// Adds the gradients of a projection; `projected` is the gradient of the rows of length one.
+    pub fn project_backward(
+        &self,
+        passed: &ProjectionPassed,
+        mut projected: Matrix,
+        gradients: &mut [MapGradient],
+    ) {
+        projected.normalize_backward(&passed.projected, &passed.lengths);
+        self.maps[0].backward(&passed.passed, &projected, &mut gradients[0]);
     }
 
     /// Returns the codes of rows as vectors of length one, and what the backward pass needs.
     pub fn forward(&mut self, rows: &Matrix) -> NetworkPassed {
-        let activation = self.activation;
+        let Self { activation, levels, .. } = *self;
         let Some((first, loops)) = self.maps.split_first_mut() else {
             unreachable!("a network has a first map")
         };
@@ -77,11 +115,11 @@ impl Network {
         let first = (passed, projected);
         let mut weight = 1.0;
         let mut passed = Vec::new();
-        for each in loops.chunks_exact_mut(2) {
+        for (index, each) in loops.chunks_exact_mut(2).enumerate() {
             let (mut rebuilt, rebuild) = each[0].forward(code.clone());
             let lengths = rebuilt.normalize_rows();
             let mut left = rows.clone();
-            left.add_scaled(&rebuilt, -1.0);
+            left.add_scaled(&rebuilt, -rebuilt_length(levels, index));
             let (projected, residual) = each[1].forward(left);
             weight *= 0.5;
             activation.add_to(&projected, weight, &mut code);
@@ -107,7 +145,7 @@ impl Network {
             let left =
                 self.maps[residual].backward(&each.residual, &projected, &mut gradients[residual]);
             let mut rebuilt = Matrix::zeros(left.rows, left.cols);
-            rebuilt.add_scaled(&left, -1.0);
+            rebuilt.add_scaled(&left, -rebuilt_length(self.levels, index));
             rebuilt.normalize_backward(&each.rebuilt, &each.lengths);
             let before =
                 self.maps[rebuild].backward(&each.rebuild, &rebuilt, &mut gradients[rebuild]);
@@ -193,14 +231,21 @@ mod tests {
                 }
             }
             let (rows, weights) = (random(6, 10, 1), random(6, 64, 2));
+            let (queries, query_weights) = (random(8, 10, 5), random(8, 64, 6));
             let loss = |network: &Network| -> f64 {
-                let codes = network.clone().forward(&rows).codes;
-                codes.values.iter().zip(&weights.values).map(|(y, w)| f64::from(y * w)).sum()
+                let weighed = |rows: &Matrix, weights: &Matrix| -> f64 {
+                    rows.values.iter().zip(&weights.values).map(|(y, w)| f64::from(y * w)).sum()
+                };
+                let projected = network.clone().project(&queries).projected;
+                weighed(&network.clone().forward(&rows).codes, &weights)
+                    + weighed(&projected, &query_weights)
             };
+            let projected = network.project(&queries);
             let passed = network.forward(&rows);
             let mut gradients: Vec<MapGradient> =
                 network.maps.iter().map(MapGradient::zeros).collect();
             network.backward(&passed, weights.clone(), &mut gradients);
+            network.project_backward(&projected, query_weights.clone(), &mut gradients);
             for (map, gradient) in gradients.iter().enumerate() {
                 for (tensor, stated) in gradient.0.iter().enumerate() {
                     let values = network.maps[map].tensors()[tensor].to_vec();

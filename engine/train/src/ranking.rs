@@ -1,6 +1,6 @@
 //! Where the right document comes, by codes or by floats; and the nearest ones.
 
-use bigrain_binarize::{Binarizer, Factors, QueryCode, QueryWidth};
+use bigrain_binarize::{Binarizer, Crossing, Factors, QueryCode, QueryWidth};
 use bigrain_kernels::{
     BlockTable, TopK, block_bytes, dot, pack_blocks, scan, scan_blocks, score_one,
 };
@@ -14,10 +14,12 @@ const CHUNK: usize = 4096;
 /// Candidates by signs for each result by all levels.
 const OVERSAMPLING: usize = 4;
 
-/// The codes of documents, all in memory, and their binarizer.
+/// The codes of documents, all in memory, and their binarizer; and that of queries, which may be a later
+/// version.
 #[derive(Debug)]
 pub struct DocumentCodes<'a> {
     binarizer: &'a Binarizer,
+    asking: &'a Binarizer,
     planes: Vec<Vec<u64>>,
     factors: Vec<Factors>,
     /// The signs in blocks.
@@ -52,7 +54,23 @@ impl<'a> DocumentCodes<'a> {
         if let Some(signs) = planes.first() {
             pack_blocks(signs, layout.words_per_plane(), &mut blocks);
         }
-        Self { binarizer, planes, factors, blocks }
+        Self { binarizer, asking: binarizer, planes, factors, blocks }
+    }
+
+    /// Compares them with queries of another version, of the same shape; their scores are what was fitted
+    /// where the codes' version is its declared parent.
+    #[must_use]
+    pub fn asked_by(self, asking: &'a Binarizer) -> Self {
+        Self { asking, ..self }
+    }
+
+    fn prepare(&self, query: &[f32], width: QueryWidth) -> Result<QueryCode, TrainError> {
+        let code = self.asking.prepare_query(query, width)?;
+        let crossing = match (self.asking.recurrent(), self.binarizer.recurrent()) {
+            (Some(asking), Some(coding)) => Crossing::declared(asking, coding),
+            _ => None,
+        };
+        Ok(crossing.into_iter().fold(code, QueryCode::crossed))
     }
 
     /// Returns for each query how many documents score better than its right one by codes, or as well
@@ -70,8 +88,36 @@ impl<'a> DocumentCodes<'a> {
         let queries = queries.par_chunks(self.binarizer.dims()).zip(right);
         queries
             .map_init(Vec::new, |scores, (query, &right)| {
-                let query = self.binarizer.prepare_query(query, width)?;
-                self.score(&query, scores);
+                self.score(&self.prepare(query, width)?, scores);
+                Ok(rank(scores, right))
+            })
+            .collect()
+    }
+
+    /// As [`DocumentCodes::ranks`], where some documents have the codes of `other` in place of these: a
+    /// collection of two versions. Both are asked by the same binarizer.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Query`] for a query that cannot be one.
+    pub fn mixed_ranks(
+        &self,
+        other: &Self,
+        is_other: impl Fn(u32) -> bool + Sync,
+        queries: &[f32],
+        right: &[u32],
+    ) -> Result<Vec<u32>, TrainError> {
+        let (dims, width) = (self.binarizer.dims(), QueryWidth::DEFAULT);
+        queries
+            .par_chunks(dims)
+            .zip(right)
+            .map_init(Default::default, |(scores, others): &mut (Vec<f32>, Vec<f32>), one| {
+                let (query, &right) = one;
+                self.score(&self.prepare(query, width)?, scores);
+                other.score(&other.prepare(query, width)?, others);
+                for ((row, score), &other) in (0..).zip(&mut *scores).zip(&*others) {
+                    *score = if is_other(row) { other } else { *score };
+                }
                 Ok(rank(scores, right))
             })
             .collect()
@@ -96,7 +142,7 @@ impl<'a> DocumentCodes<'a> {
         let queries = queries.par_chunks(dims).zip(right);
         queries
             .map_init(Vec::new, |scores, (vector, &right)| {
-                self.score(&self.binarizer.prepare_query(vector, width)?, scores);
+                self.score(&self.prepare(vector, width)?, scores);
                 let mut best = TopK::new(candidates);
                 for (row, &score) in scores.iter().enumerate() {
                     best.push(score, row as u32);
@@ -146,7 +192,7 @@ impl<'a> DocumentCodes<'a> {
             .map_init(
                 || (BlockTable::default(), Vec::new()),
                 |(table, scores), (query, &except)| {
-                    let query = self.binarizer.prepare_query(query, QueryWidth::DEFAULT)?;
+                    let query = self.prepare(query, QueryWidth::DEFAULT)?;
                     Ok(self.nearest_to(&query, except, limit, table, scores))
                 },
             )

@@ -1,7 +1,7 @@
 //! Steps, one after the other.
 
 use bigrain_binarize::{Recurrent, Rotation};
-use bigrain_types::Levels;
+use bigrain_types::{CodeSpaceId, Levels};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
@@ -35,6 +35,16 @@ pub enum Negatives {
     Hardest(usize),
 }
 
+/// What a query is compared with codes as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum QueryForm {
+    /// `W q`, as searches do it but for rounding (ADC).
+    Projected,
+    /// A code itself, as in BEBR (SDC).
+    Coded,
+}
+
 /// How to train.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainConfig {
@@ -42,6 +52,8 @@ pub struct TrainConfig {
     pub levels: Levels,
     /// Dimensions of the code, a multiple of 64; those of the rotation without.
     pub code_dims: Option<usize>,
+    /// What queries are as they are learned from. Default as searches compare them.
+    pub queries: QueryForm,
     /// How large the maps are. Default linear.
     pub size: Size,
     /// The seed of the rotation that training begins at.
@@ -50,9 +62,9 @@ pub struct TrainConfig {
     pub seed: u64,
     /// Batches. Default 1500.
     pub steps: u32,
-    /// Queries of each. Default 384.
+    /// Queries of each. Default 512.
     pub batch: usize,
-    /// Adam's rate, which falls to a tenth along a half cosine. Default 0.001.
+    /// Adam's rate, which falls to a tenth along a half cosine. Default 0.0003.
     pub rate: f32,
     /// What cosines are divided by. Default 0.05.
     pub temperature: f32,
@@ -73,12 +85,13 @@ impl Default for TrainConfig {
         Self {
             levels: Levels::TWO,
             code_dims: None,
+            queries: QueryForm::Projected,
             size: Size::Linear,
             rotation_seed: 0x6269_6772_6169_6e31,
             seed: 1,
             steps: 1500,
-            batch: 384,
-            rate: 1e-3,
+            batch: 512,
+            rate: 3e-4,
             temperature: 0.05,
             negatives: Negatives::All,
             mined: 5,
@@ -156,6 +169,7 @@ pub struct Trainer<'a> {
     examples: Examples<'a>,
     pub(crate) shape: Shape,
     pub(crate) network: Network,
+    parent: Option<Parental>,
     pub(crate) averaged: Option<Network>,
     pub(crate) adam: Adam,
     pub(crate) step: u32,
@@ -163,6 +177,13 @@ pub struct Trainer<'a> {
     mined: Vec<Vec<u32>>,
     /// Without pairs, the documents that take the part of queries until the index is searched again.
     asked: Vec<u32>,
+}
+
+/// The version before, whose codes are the documents' side of a part of the loss.
+#[derive(Debug)]
+struct Parental {
+    id: CodeSpaceId,
+    network: Network,
 }
 
 impl<'a> Trainer<'a> {
@@ -193,8 +214,53 @@ impl<'a> Trainer<'a> {
         let tensors = network.maps.iter().flat_map(|map| map.tensors());
         let adam = Adam::new(tensors.map(<[f32]>::len));
         let averaged = (config.averaging > 0.0).then(|| network.clone());
-        let (mined, asked) = (Vec::new(), Vec::new());
-        Ok(Self { config, examples, shape, network, averaged, adam, step: 0, mined, asked })
+        let (mined, asked, parent) = (Vec::new(), Vec::new(), None);
+        Ok(Self { config, examples, shape, network, parent, averaged, adam, step: 0, mined, asked })
+    }
+
+    /// Begins at the codes of an earlier version, and learns queries that find documents by the codes of both
+    /// (backward-compatible training, BEBR): to the loss is added that of the new queries with the
+    /// old codes of their documents, which do not change.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new); [`TrainError::Parent`] for a version of another shape or rotation, or one
+    /// with hidden layers.
+    pub fn compatible(
+        mut config: TrainConfig,
+        examples: Examples<'a>,
+        parent: &Recurrent,
+    ) -> Result<Self, TrainError> {
+        let parts = parent.parts();
+        config.code_dims = config.code_dims.or(Some(parts.code_dims));
+        config.rotation_seed = parts.seed;
+        let mut trainer = Self::new(config, examples)?;
+        let Shape { dims, code_dims, levels, .. } = trainer.shape;
+        if (parts.dims, parts.code_dims, parts.levels) != (dims, code_dims, levels) {
+            let shape = |dims, code, levels: Levels| {
+                format!("{dims} components to {code} dimensions of {} level(s)", levels.get())
+            };
+            let (ours, theirs) =
+                (shape(dims, code_dims, levels), shape(parts.dims, parts.code_dims, parts.levels));
+            return Err(TrainError::Parent(format!("it takes {theirs}, the new one {ours}")));
+        }
+        let loops = parts.loops.iter().flat_map(|each| [&each.rebuild, &each.residual]);
+        if std::iter::once(&parts.first).chain(loops).any(|map| map.hidden.is_some()) {
+            let reason = "it has hidden layers, and only linear maps are gone on from";
+            return Err(TrainError::Parent(reason.to_owned()));
+        }
+        trainer.network.start_from(parent);
+        trainer.averaged = trainer.averaged.map(|_| trainer.network.clone());
+        let mut network = trainer.network.clone();
+        network.maps.iter_mut().for_each(|map| map.hidden = None);
+        trainer.parent = Some(Parental { id: parent.id(), network });
+        Ok(trainer)
+    }
+
+    /// Returns the code space of the earlier version that the training is compatible with.
+    #[must_use]
+    pub fn parent(&self) -> Option<CodeSpaceId> {
+        self.parent.as_ref().map(|parent| parent.id)
     }
 
     /// Returns how many steps are done.
@@ -288,8 +354,8 @@ impl<'a> Trainer<'a> {
         }
         let dims = self.examples.dims;
         let query = |query: &usize| &queries[query * dims..(query + 1) * dims];
-        let query_rows = chosen.iter().flat_map(query).copied();
-        let rows = self.rows(query_rows, &documents);
+        let asked = Matrix::of_rows(dims, chosen.iter().map(query));
+        let rows = self.documents(&documents);
         let contrast = Contrast {
             temperature: self.config.temperature,
             hardest: match self.config.negatives {
@@ -299,7 +365,7 @@ impl<'a> Trainer<'a> {
             of_query: &of_query,
             documents: &documents,
         };
-        self.pass(&rows, chosen.len(), |queries, documents| contrast.loss(queries, documents))
+        self.pass(&asked, &rows, |queries, documents| contrast.loss(queries, documents))
     }
 
     /// One batch of documents with their shortlists.
@@ -316,47 +382,58 @@ impl<'a> Trainer<'a> {
             floats.push(list.iter().map(score).collect::<Vec<f32>>());
             documents.extend_from_slice(list);
         }
-        let asked = chosen.iter().map(|&query| self.asked[query] as usize);
-        let query_rows = asked.flat_map(row).copied();
-        let rows = self.rows(query_rows, &documents);
+        let asked = chosen.iter().map(|&query| row(self.asked[query] as usize));
+        let (asked, rows) = (Matrix::of_rows(dims, asked), self.documents(&documents));
         let temperature = self.config.temperature;
-        self.pass(&rows, chosen.len(), |queries, documents| {
+        self.pass(&asked, &rows, |queries, documents| {
             distillation(queries, documents, &lists, &floats, temperature)
         })
     }
 
-    /// Returns queries and documents as the rows of one matrix.
-    fn rows(&self, queries: impl Iterator<Item = f32>, documents: &[u32]) -> Matrix {
-        let dims = self.examples.dims;
-        let mut values: Vec<f32> = queries.collect();
-        for &document in documents {
-            let at = document as usize * dims;
-            values.extend_from_slice(&self.examples.documents[at..at + dims]);
-        }
-        Matrix { rows: values.len() / dims, cols: dims, values }
+    /// Returns documents as the rows of a matrix.
+    fn documents(&self, documents: &[u32]) -> Matrix {
+        let Examples { documents: rows, dims, .. } = self.examples;
+        let row = |&at: &u32| &rows[at as usize * dims..(at as usize + 1) * dims];
+        Matrix::of_rows(dims, documents.iter().map(row))
     }
 
     /// Forward, loss, backward.
     fn pass(
         &mut self,
-        rows: &Matrix,
-        queries: usize,
+        queries: &Matrix,
+        documents: &Matrix,
         loss: impl Fn(&Matrix, &Matrix) -> Loss,
     ) -> (f64, Vec<MapGradient>) {
-        let passed = self.network.forward(rows);
-        let (first, rest) = passed.codes.values.split_at(queries * passed.codes.cols);
-        let part = |values: &[f32]| {
-            let cols = passed.codes.cols;
-            Matrix { rows: values.len() / cols, cols, values: values.to_vec() }
-        };
-        let Loss { value, queries, documents } = loss(&part(first), &part(rest));
-        let mut codes = queries;
-        codes.values.extend(documents.values);
-        codes.rows += documents.rows;
         let mut gradients: Vec<MapGradient> =
             self.network.maps.iter().map(MapGradient::zeros).collect();
-        self.network.backward(&passed, codes, &mut gradients);
-        (value, gradients)
+        let coded = self.network.forward(documents);
+        let old = self.parent.as_mut().map(|parent| parent.network.forward(documents).codes);
+        // The old codes stay what they are: of their loss only the queries' side counts.
+        let both = |asked: &Matrix| {
+            let mut loss_of_both = loss(asked, &coded.codes);
+            if let Some(old) = &old {
+                let crossed = loss(asked, old);
+                loss_of_both.value += crossed.value;
+                loss_of_both.queries.add_scaled(&crossed.queries, 1.0);
+            }
+            loss_of_both
+        };
+        let loss = match self.config.queries {
+            QueryForm::Projected => {
+                let asked = self.network.project(queries);
+                let loss = both(&asked.projected);
+                self.network.project_backward(&asked, loss.queries.clone(), &mut gradients);
+                loss
+            }
+            QueryForm::Coded => {
+                let asked = self.network.forward(queries);
+                let loss = both(&asked.codes);
+                self.network.backward(&asked, loss.queries.clone(), &mut gradients);
+                loss
+            }
+        };
+        self.network.backward(&coded, loss.documents, &mut gradients);
+        (loss.value, gradients)
     }
 
     fn descend(&mut self, gradients: &[MapGradient]) {

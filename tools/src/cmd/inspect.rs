@@ -122,6 +122,8 @@ fn describe(info: &CollectionInfo) -> comfy_table::Table {
     if !texts.is_empty() {
         facts.push(("searched by words", texts.join(", ")));
     }
+    let upgraded = info.fields.iter().filter_map(describe_upgrade);
+    facts.extend(upgraded.map(|upgrade| ("upgrade", upgrade)));
     facts.extend(info.hybrid_fit.iter().map(|fit| ("fitted fusion", describe_fit(fit))));
     let named = info.named_hybrid_fits.iter();
     facts.extend(named.map(|(name, fit)| ("fitted", format!("{name}: {}", describe_fit(fit)))));
@@ -157,6 +159,20 @@ fn describe_multi(config: &MultiFieldConfig, field: &MultiFieldInfo) -> String {
         human::count(field.vectors),
         human::bytes(field.disk_bytes)
     )
+}
+
+/// Says how far a field's upgrade has come.
+fn describe_upgrade(field: &FieldInfo) -> Option<String> {
+    let upgrade = field.upgrade?;
+    Some(format!(
+        "{}: {} of {} have codes of version {}, the present one is {}{}",
+        field.name,
+        human::count(upgrade.vectors_left),
+        human::counted(field.vectors, "vector", "vectors"),
+        upgrade.from,
+        upgrade.to,
+        if upgrade.paused { "; paused" } else { "" }
+    ))
 }
 
 /// Says how vectors and words are fused, and what that was seen to be worth.
@@ -318,6 +334,7 @@ fn field_json(field: &FieldInfo) -> Value {
         "code_bytes": field.code_bytes,
         "code_bytes_per_vector": field.code_bytes_per_vector(),
         "disk_bytes": field.disk_bytes,
+        "upgrade": field.upgrade,
     })
 }
 

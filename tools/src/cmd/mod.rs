@@ -42,4 +42,5 @@ pub mod serve;
 pub mod train;
 pub mod tune;
 pub mod update;
+pub mod upgrade;
 pub mod verify;

@@ -29,7 +29,7 @@ mod setting;
 mod trial;
 
 pub use asked::{Asked, AskedQuery};
-pub use bootstrap::{Interval, mean_difference};
+pub use bootstrap::{Interval, difference_over_seeds, mean_difference};
 pub use fitting::{Fitting, FittingRow};
 pub use folds::{Folds, cross_validated};
 pub use setting::Setting;

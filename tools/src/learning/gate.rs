@@ -38,8 +38,8 @@ pub fn judge(recurrent: Recurrent, held_out: &HeldOut<'_>) -> Result<Recurrent, 
     let rotation = rotation_of(&recurrent)?;
     let mut parts = recurrent.parts().clone();
     let learned = Binarizer::new_recurrent(Arc::new(recurrent));
-    let (before, after) = (held_out.recalls(&rotation)?, held_out.recalls(&learned)?);
-    let mean = |recalls: &[f64]| recalls.iter().sum::<f64>() / recalls.len().max(1) as f64;
+    let before = held_out.recalls(&rotation, &rotation)?;
+    let after = held_out.recalls(&learned, &learned)?;
     let difference = mean_difference(&after, &before);
     parts.provenance.champion = Champion {
         queries: before.len() as u32,
@@ -50,6 +50,43 @@ pub fn judge(recurrent: Recurrent, held_out: &HeldOut<'_>) -> Result<Recurrent, 
         high: difference.map_or(0.0, |interval| interval.high as f32),
     };
     Ok(Recurrent::new(parts)?)
+}
+
+/// What an earlier version's codes give to its own queries, and to those of a compatible one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Compatibility {
+    /// Recall of the old version's queries.
+    pub before: f64,
+    /// Recall of the new version's queries.
+    pub crossed: f64,
+}
+
+impl Compatibility {
+    /// Whether nothing is lost by asking old codes with new queries.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.crossed >= self.before
+    }
+}
+
+/// Returns what the codes of `parent` give to queries of both versions.
+///
+/// # Errors
+///
+/// [`TrainError::Query`] for a query that cannot be one.
+pub fn compare_with_parent(
+    recurrent: &Recurrent,
+    parent: &Recurrent,
+    held_out: &HeldOut<'_>,
+) -> Result<Compatibility, TrainError> {
+    let [new, old] =
+        [recurrent, parent].map(|each| Binarizer::new_recurrent(Arc::new(each.clone())));
+    let before = mean(&held_out.recalls(&old, &old)?);
+    Ok(Compatibility { before, crossed: mean(&held_out.recalls(&new, &old)?) })
+}
+
+fn mean(recalls: &[f64]) -> f64 {
+    recalls.iter().sum::<f64>() / recalls.len().max(1) as f64
 }
 
 /// Returns the rotation of as many bits: of the same seed and levels. Where the code is shorter than the
@@ -79,9 +116,9 @@ pub fn hits_at(ranks: &[u32], limit: usize) -> Vec<f64> {
 }
 
 impl HeldOut<'_> {
-    /// Returns the recall of each query, by codes alone.
-    fn recalls(&self, binarizer: &Binarizer) -> Result<Vec<f64>, TrainError> {
-        let codes = DocumentCodes::new(binarizer, self.documents.values());
+    /// Returns the recall of each query of one binarizer, by the codes of another one alone.
+    fn recalls(&self, asking: &Binarizer, coding: &Binarizer) -> Result<Vec<f64>, TrainError> {
+        let codes = DocumentCodes::new(coding, self.documents.values()).asked_by(asking);
         if !self.queries.is_empty() {
             let ranks = codes.ranks(self.queries.values(), self.right, QueryWidth::DEFAULT)?;
             return Ok(hits_at(&ranks, self.limit));

@@ -19,11 +19,11 @@ mod training;
 mod wordnet;
 
 pub use documents::Documents;
-pub use gate::{HeldOut, hits_at, judge, rotation_of};
+pub use gate::{Compatibility, HeldOut, compare_with_parent, hits_at, judge, rotation_of};
 pub use pair_lines::read_pairs;
 pub use pairs::{Pairs, Part};
 pub use texts::Texts;
-pub use training::{Trained, train, write_file};
+pub use training::{Trained, read_binarizer, train, write_file};
 pub use wordnet::WordNet;
 
 /// Returns a matrix of some rows.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use bigrain_binarize::Recurrent;
 use bigrain_engine::Cancel;
-use bigrain_train::{Examples, TrainConfig, Trainer, fit_scores};
+use bigrain_train::{Examples, TrainConfig, Trainer, fit_crossing, fit_scores};
 
 use crate::matrix::Matrix;
 use crate::progress::Progress;
@@ -25,7 +25,8 @@ pub struct Trained {
     pub took: Duration,
 }
 
-/// Trains on the current thread pool, and fits scores on rows that are not learned from. With a
+/// Trains on the current thread pool, and fits scores on rows that are not learned from. With a parent the
+/// binarizer's queries are compatible with its codes, too. With a
 /// checkpoint a run that was stopped goes on where it was; the file is removed at the end.
 ///
 /// # Errors
@@ -34,12 +35,16 @@ pub struct Trained {
 pub fn train(
     config: TrainConfig,
     examples: Examples<'_>,
+    parent: Option<&Recurrent>,
     held_out: &Matrix,
     checkpoint: Option<&Path>,
     cancel: &Cancel,
 ) -> anyhow::Result<Trained> {
     let (started, steps, seed) = (Instant::now(), config.steps, config.seed);
-    let mut trainer = Trainer::new(config, examples)?;
+    let mut trainer = match parent {
+        Some(parent) => Trainer::compatible(config, examples, parent)?,
+        None => Trainer::new(config, examples)?,
+    };
     if let Some(path) = checkpoint.filter(|path| path.try_exists().unwrap_or(false)) {
         let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
         trainer.resume(&bytes).with_context(|| format!("go on from {}", path.display()))?;
@@ -57,13 +62,27 @@ pub fn train(
         }
     }
     progress.finish();
-    let mut parts = fit_scores(trainer.export()?, held_out.values(), seed)?.parts().clone();
+    let mut fitted = fit_scores(&trainer.export()?, held_out.values(), seed)?;
+    if let Some(parent) = parent {
+        fitted = fit_crossing(&fitted, parent, held_out.values(), seed)?;
+    }
+    let mut parts = fitted.parts().clone();
     (parts.provenance.training_seed, parts.provenance.steps) = (seed, steps);
     let recurrent = Recurrent::new(parts)?;
     if let Some(path) = checkpoint.filter(|path| path.try_exists().unwrap_or(false)) {
         std::fs::remove_file(path).with_context(|| format!("remove {}", path.display()))?;
     }
     Ok(Trained { recurrent, losses, resumed_at, took: started.elapsed() })
+}
+
+/// Reads a learned binarizer's file.
+///
+/// # Errors
+///
+/// When the file cannot be read, or is none.
+pub fn read_binarizer(path: &Path) -> anyhow::Result<Recurrent> {
+    let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
+    Recurrent::from_bytes(&bytes).with_context(|| format!("{} is no binarizer", path.display()))
 }
 
 /// Writes a file as a whole or not at all.

@@ -57,6 +57,54 @@ fn a_binarizer_that_beats_the_rotation_is_written_and_collections_are_built_with
 }
 
 #[test]
+fn the_next_version_of_a_binarizer_upgrades_a_collection() {
+    let desk = desk();
+    let learn = format!("{LEARN} --documents documents.npy");
+    desk.succeed(&format!("{learn} --out old"));
+    desk.succeed("build documents.npy --collection points --binarizer old");
+    let report = desk.json(&format!("{learn} --seed 2 --parent old --out new --json"));
+    let recall = |name: &str| report["parent"][name].as_f64().unwrap();
+    assert!(recall("crossed") >= recall("recall"), "{report}");
+
+    let error = desk.fail("upgrade", 1);
+    assert!(error.contains("no upgrade was begun"), "{error}");
+    let paused = desk.json("upgrade --binarizer new --pause --json");
+    assert_eq!((&paused["vectors"], &paused["left"]), (&0.into(), &ROWS.into()), "{paused}");
+    assert!(desk.succeed("inspect").contains("2,000 of 2,000 vectors have codes of version"));
+    let upgraded = desk.json("upgrade --json");
+    assert_eq!((&upgraded["vectors"], &upgraded["left"]), (&ROWS.into(), &0.into()), "{upgraded}");
+    let config = &desk.json("inspect --json")["collections"][0]["config"]["fields"][0];
+    assert_eq!(config["binarizer"]["id"], upgraded["to"], "{config}");
+    let error = desk.fail("upgrade --binarizer old", 1);
+    assert!(error.contains("was trained to follow no version"), "{error}");
+    assert!(
+        desk.succeed("upgrade --binarizer new").contains("all codes are of the present version")
+    );
+}
+
+#[test]
+fn codes_are_compared_beside_each_other_and_drawn() {
+    let desk = desk();
+    let learn = format!("{LEARN} --documents documents.npy");
+    desk.succeed(&format!("{learn} --out a"));
+    desk.succeed(&format!("{learn} --out b --seed 2"));
+    let line = "eval --compare rotation:2 floats learned=a,b --vectors documents.npy --queries queries.npy \
+                --pairs pairs.jsonl --held-out";
+    let found = desk.json(&format!("{line} --plot compared.svg --json"));
+    let row = |at: usize| &found["rows"][at];
+    assert_eq!((&row(2)["name"], &row(2)["seeds"]), (&"learned".into(), &2.into()), "{found}");
+    assert_eq!((&row(0)["seeds"], &row(1)["bits"]), (&2.into(), &2048.into()), "{found}");
+    assert!(row(0)["recall_over_first"].is_null() && found["head"] == 0, "{found}");
+    assert!(row(2)["recall_over_first"]["low"].as_f64().unwrap() > 0.0, "{found}");
+    assert_eq!(row(2)["tail"], row(2)["all"], "{found}");
+    assert!(fs::read_to_string(desk.path("compared.svg")).unwrap().contains("learned"));
+    assert!(desk.succeed(line).contains("R@10 over rotation:2"));
+    let error =
+        desk.fail("eval --compare floats none --vectors documents.npy --pairs pairs.jsonl", 2);
+    assert!(error.contains("none"), "{error}");
+}
+
+#[test]
 fn what_did_not_beat_the_rotation_is_not_written() {
     let desk = desk();
     // Nothing belongs together here: queries are of other documents.

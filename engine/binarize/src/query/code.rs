@@ -5,6 +5,7 @@ use bigrain_types::Metric;
 
 use super::terms::{Estimate, Terms};
 use crate::factors::Factors;
+use crate::recurrent::{Crossed, Crossing};
 
 /// How many standard deviations an error covers unless asked otherwise.
 pub const DEFAULT_EPSILON: f32 = 1.9;
@@ -18,6 +19,8 @@ pub struct QueryCode {
     pub(super) delta: f32,
     /// Whether codes are about the origin in every list.
     pub(super) about_origin: bool,
+    /// What scores mean of codes of the binarizer's parent, where these are asked.
+    pub(super) crossing: Option<Crossing>,
     /// `||q||^2`.
     pub(super) norm_squared: f32,
     /// `||e||^2`, where `e = q' - delta w`.
@@ -35,6 +38,15 @@ impl QueryCode {
     #[must_use]
     pub fn with_epsilon(mut self, epsilon: f32) -> Self {
         self.epsilon = epsilon;
+        self
+    }
+
+    /// Makes it a query of codes that the parent of its binarizer made. The planes stay as they are; what
+    /// scores mean changes.
+    #[must_use]
+    pub fn crossed(mut self, crossing: Crossing) -> Self {
+        self.sign_loss *= crossing.sign.error.powi(2);
+        self.crossing = Some(crossing);
         self
     }
 
@@ -71,18 +83,42 @@ impl QueryCode {
         if self.metric == Metric::L2 { -self.squared_distance(dot, norm_squared) } else { dot }
     }
 
-    /// Returns what codes of a list are about, from the dot product of its centre with the rotated query
-    /// and the centre's squared length: the centre, or the origin where the binarizer was learned.
-    #[inline]
-    #[must_use]
-    pub fn centre_of_codes(&self, dot: f32, norm_squared: f32) -> (f32, f32) {
-        if self.about_origin { (0.0, 0.0) } else { (dot, norm_squared) }
-    }
-
     /// Returns the terms of codes about the origin.
     #[must_use]
     pub fn terms(&self) -> Terms {
-        self.terms_about(0.0, 0.0)
+        self.terms_in_list(0.0, 0.0)
+    }
+
+    /// Returns the terms of the codes in a list, from the dot product of its centre with the rotated query and
+    /// the centre's squared length. Codes are about the centre, or about the origin where the binarizer
+    /// was learned ([`Binarizer::encode_in_list`](crate::Binarizer::encode_in_list)).
+    #[inline]
+    #[must_use]
+    pub fn terms_in_list(&self, dot: f32, norm_squared: f32) -> Terms {
+        let (dot, norm_squared) = self.centre_of_codes(dot, norm_squared);
+        let terms = self.terms_about(dot, norm_squared);
+        match self.crossing {
+            Some(crossing) => across(terms, crossing.full),
+            None => terms,
+        }
+    }
+
+    /// As [`QueryCode::terms_in_list`], for the signs of codes of several levels: see
+    /// [`QueryCode::sign_terms_about`].
+    #[inline]
+    #[must_use]
+    pub fn sign_terms_in_list(&self, dot: f32, norm_squared: f32) -> Terms {
+        let (dot, norm_squared) = self.centre_of_codes(dot, norm_squared);
+        let terms = self.sign_terms_about(dot, norm_squared);
+        match self.crossing {
+            // What they stray by is in the loss already.
+            Some(Crossing { sign, .. }) => across(terms, Crossed { error: 1.0, ..sign }),
+            None => terms,
+        }
+    }
+
+    fn centre_of_codes(&self, dot: f32, norm_squared: f32) -> (f32, f32) {
+        if self.about_origin { (0.0, 0.0) } else { (dot, norm_squared) }
     }
 
     /// Returns the terms of codes about a centre, from its dot product with the rotated query and
@@ -135,5 +171,15 @@ impl QueryCode {
             error: self.epsilon * deviation,
             bias: self.bias,
         }
+    }
+}
+
+/// Returns the terms for codes of the parent.
+fn across(terms: Terms, Crossed { shift, stretch, error }: Crossed) -> Terms {
+    Terms {
+        constant: terms.constant + shift,
+        scale: terms.scale * stretch,
+        error: terms.error * error,
+        ..terms
     }
 }

@@ -112,6 +112,7 @@ impl Binarizer {
             sign_loss: TYPICAL_LOSS[0],
             bias: bias as f32,
             about_origin: false,
+            crossing: None,
             epsilon: DEFAULT_EPSILON,
             rotated,
         })

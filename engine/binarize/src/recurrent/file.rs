@@ -6,10 +6,13 @@
 //!  32     | m: u32 | units: u32 | steps: u32 | quantiles: u32 | training seed: u64 | parent: 16 B |
 //!  72     | slope, intercept, error: f32 each, of all levels, then of the signs   |
 //!  96     | queries: u32 | limit: u32 | rotation, learned, low, high: f32 each    |
-//!  120    | share, full, sign: f32 each, for each quantile |
+//!  120    | slope, intercept, error: as above, with codes of the parent; only in version 2 |
+//!         | share, full, sign: f32 each, for each quantile |
 //!         | signs of the rotation: u64 each |
 //!         | W | B_1 | R_1 | B_2 | ..            f32 each; absent tensors are zeros
 //!         | check: 16 B of the BLAKE3 hash of all before |
+//!
+//!  A binarizer with a parent has version 2, any other version 1.
 //!
 //!  a map: | delta: outputs x inputs | bias: outputs | into: units x inputs | bias: units | out: outputs x units |
 //! ```
@@ -17,8 +20,8 @@
 use bigrain_types::{CodeSpaceId, Levels, MAX_DIMS, Metric};
 
 use super::{
-    Champion, ErrorQuantile, Fit, HiddenLayer, MAX_HIDDEN, MAX_QUANTILES, Provenance, Recurrent,
-    RecurrentError, RecurrentLoop, RecurrentParts, ResidualMap, Scoring,
+    Champion, ErrorQuantile, Fit, HiddenLayer, MAX_HIDDEN, MAX_QUANTILES, Parent, Provenance,
+    Recurrent, RecurrentError, RecurrentLoop, RecurrentParts, ResidualMap, Scoring,
 };
 use crate::binarizer::metric_code;
 use crate::file::{BinarizerFileError, CHECK, MAGIC, VERSION, check_of};
@@ -37,7 +40,8 @@ impl Recurrent {
         let RecurrentParts { scoring, provenance, .. } = self.parts();
         let mut bytes = Vec::new();
         bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        let version = if provenance.parent.is_some() { WITH_PARENT } else { VERSION };
+        bytes.extend_from_slice(&version.to_le_bytes());
         let metric = metric_code(Metric::Cosine).unwrap_or_default();
         bytes.extend_from_slice(&[KIND_RECURRENT, metric, levels.get(), 0]);
         bytes.extend_from_slice(&(dims as u64).to_le_bytes());
@@ -48,15 +52,16 @@ impl Recurrent {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.extend_from_slice(&provenance.training_seed.to_le_bytes());
-        let parent = provenance.parent.map_or(NO_PARENT, |parent| *parent.as_bytes());
+        let parent = provenance.parent.map_or(NO_PARENT, |parent| *parent.space.as_bytes());
         bytes.extend_from_slice(&parent);
-        for Fit { slope, intercept, error } in [scoring.full, scoring.sign] {
-            push_floats(&mut bytes, &[slope, intercept, error]);
-        }
+        push_scoring(&mut bytes, scoring);
         let Champion { queries, limit, rotation, learned, low, high } = provenance.champion;
         bytes.extend_from_slice(&queries.to_le_bytes());
         bytes.extend_from_slice(&limit.to_le_bytes());
         push_floats(&mut bytes, &[rotation, learned, low, high]);
+        if let Some(parent) = &provenance.parent {
+            push_scoring(&mut bytes, &parent.scoring);
+        }
         for ErrorQuantile { share, full, sign } in &provenance.quantiles {
             push_floats(&mut bytes, &[*share, *full, *sign]);
         }
@@ -134,6 +139,9 @@ pub(super) fn code_space_id(parts: &RecurrentParts, rotation: &Rotation) -> Code
     CodeSpaceId::from_bytes(id)
 }
 
+/// The version of files with a parent.
+const WITH_PARENT: u32 = 2;
+
 /// Stands for no code space.
 const NO_PARENT: [u8; 16] = [0; 16];
 
@@ -162,6 +170,7 @@ struct Shape {
     units: usize,
     steps: u32,
     quantiles: usize,
+    has_parent: bool,
 }
 
 impl Shape {
@@ -171,9 +180,11 @@ impl Shape {
     ) -> Result<Self, BinarizerFileError> {
         let short = || too_short.clone();
         let version = reader.u32().ok_or_else(short)?;
-        if version != VERSION {
-            return Err(BinarizerFileError::Version(version));
+        if version != VERSION && version != WITH_PARENT {
+            let newest = WITH_PARENT;
+            return Err(BinarizerFileError::NewerVersion { version, newest });
         }
+        let has_parent = version == WITH_PARENT;
         let unknown = |field, value: u64| BinarizerFileError::Unknown { field, value };
         let [kind, metric, levels, zero] = reader.take::<4>().ok_or_else(short)?;
         if kind != KIND_RECURRENT {
@@ -199,7 +210,7 @@ impl Shape {
         let code_dims = within("number of code dimensions", code_dims, 64, MAX_DIMS)?;
         let units = within("number of hidden units", units, 0, MAX_HIDDEN)?;
         let quantiles = within("number of quantiles", quantiles, 0, MAX_QUANTILES)?;
-        Ok(Self { dims, code_dims, levels, seed, units, steps, quantiles })
+        Ok(Self { dims, code_dims, levels, seed, units, steps, quantiles, has_parent })
     }
 
     /// Returns how long a file of this shape is; nothing where that is beyond memory.
@@ -212,7 +223,8 @@ impl Shape {
         };
         let each = map(m, d)?.checked_add(map(d, m)?)?;
         let floats = each.checked_mul(self.levels.count() - 1)?.checked_add(map(d, m)?)?;
-        let rest = HEADER + 12 * self.quantiles + 8 * sign_words(d) + CHECK;
+        let parent = if self.has_parent { 24 } else { 0 };
+        let rest = HEADER + parent + 12 * self.quantiles + 8 * sign_words(d) + CHECK;
         floats.checked_mul(4)?.checked_add(rest)
     }
 
@@ -221,16 +233,16 @@ impl Shape {
         reader: &mut Reader<'_>,
     ) -> Option<(RecurrentParts, Result<Rotation, RecurrentError>)> {
         let training_seed = reader.u64()?;
-        let parent = reader.take()?;
-        let mut fit = || {
-            let [slope, intercept, error] = reader.floats3()?;
-            Some(Fit { slope, intercept, error })
-        };
-        let scoring = Scoring { full: fit()?, sign: fit()? };
+        let space = CodeSpaceId::from_bytes(reader.take()?);
+        let scoring = reader.scoring()?;
         let (queries, limit) = (reader.u32()?, reader.u32()?);
         let [rotation, learned, low] = reader.floats3()?;
         let high = f32::from_le_bytes(reader.take()?);
         let champion = Champion { queries, limit, rotation, learned, low, high };
+        let parent = match self.has_parent {
+            true => Some(Parent { space, scoring: reader.scoring()? }),
+            false => None,
+        };
         let mut quantiles = Vec::with_capacity(self.quantiles);
         for _ in 0..self.quantiles {
             let [share, full, sign] = reader.floats3()?;
@@ -247,7 +259,6 @@ impl Shape {
             let (rebuild, residual) = (self.map(reader, m, d)?, self.map(reader, d, m)?);
             loops.push(RecurrentLoop { rebuild, residual });
         }
-        let parent = (parent != NO_PARENT).then(|| CodeSpaceId::from_bytes(parent));
         let provenance =
             Provenance { parent, training_seed, steps: self.steps, quantiles, champion };
         let (levels, seed) = (self.levels, self.seed);
@@ -274,6 +285,12 @@ impl Shape {
             Some(HiddenLayer { into, bias, out: reader.floats(self.units * outputs)? })
         };
         Some(ResidualMap { delta, bias, hidden })
+    }
+}
+
+fn push_scoring(bytes: &mut Vec<u8>, scoring: &Scoring) {
+    for Fit { slope, intercept, error } in [scoring.full, scoring.sign] {
+        push_floats(bytes, &[slope, intercept, error]);
     }
 }
 
@@ -319,6 +336,14 @@ impl<'a> Reader<'a> {
     fn floats3(&mut self) -> Option<[f32; 3]> {
         let mut one = || self.take().map(f32::from_le_bytes);
         Some([one()?, one()?, one()?])
+    }
+
+    fn scoring(&mut self) -> Option<Scoring> {
+        let mut fit = || {
+            let [slope, intercept, error] = self.floats3()?;
+            Some(Fit { slope, intercept, error })
+        };
+        Some(Scoring { full: fit()?, sign: fit()? })
     }
 
     fn floats(&mut self, count: usize) -> Option<Vec<f32>> {

@@ -42,8 +42,8 @@ pub struct ErrorQuantile {
 /// Where a binarizer comes from, and how it compares with the rotation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Provenance {
-    /// The code space it was trained from; the rotation's, where it is nothing.
-    pub parent: Option<CodeSpaceId>,
+    /// The version before it whose codes its queries may be compared with, if it was trained for that.
+    pub parent: Option<Parent>,
     /// The seed of the training.
     pub training_seed: u64,
     /// Its steps.
@@ -52,6 +52,15 @@ pub struct Provenance {
     pub quantiles: Vec<ErrorQuantile>,
     /// The learned codes beside those of the rotation.
     pub champion: Champion,
+}
+
+/// The version before a binarizer, whose codes were the documents' side of its training.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Parent {
+    /// The space of its codes.
+    pub space: CodeSpaceId,
+    /// What scores of the new version's queries with its codes mean.
+    pub scoring: Scoring,
 }
 
 /// What the champion gate measured on held-out queries, at equal bits.
@@ -109,6 +118,7 @@ impl Provenance {
         if self.quantiles.len() > MAX_QUANTILES {
             return Err(RecurrentError::Quantiles(self.quantiles.len()));
         }
+        self.parent.map_or(Ok(()), |parent| parent.scoring.check())?;
         let Champion { rotation, learned, low, high, .. } = self.champion;
         let figures = [rotation, learned, low, high].into_iter();
         let quantiles = self.quantiles.iter().flat_map(|q| [q.share, q.full, q.sign]);

@@ -47,7 +47,10 @@ fn random_parts(dims: usize, code_dims: usize, levels: Levels, units: usize) -> 
     }
     parts.scoring = Scoring { full: fit(0.9, 0.05, 0.02), sign: fit(0.8, 0.06, 0.04) };
     parts.provenance = Provenance {
-        parent: Some(CodeSpaceId::from_bytes([3; 16])),
+        parent: Some(Parent {
+            space: CodeSpaceId::from_bytes([3; 16]),
+            scoring: Scoring { full: fit(0.7, 0.1, 0.03), sign: fit(0.6, 0.12, 0.05) },
+        }),
         training_seed: 5,
         steps: 1500,
         quantiles: vec![ErrorQuantile { share: 0.97, full: 0.04, sign: 0.08 }],
@@ -130,10 +133,11 @@ fn plainly(recurrent: &Recurrent, vector: &[f32]) -> Vec<f64> {
     let f: Vec<f64> = vector.iter().map(|&x| f64::from(x)).collect();
     let mut b: Vec<f64> = map(&recurrent.parts().first, false, &f).iter().map(sign).collect();
     let mut weight = 1.0;
-    for each in &recurrent.parts().loops {
+    for (index, each) in recurrent.parts().loops.iter().enumerate() {
+        let length = f64::from(rebuilt_length(recurrent.parts().levels, index));
         let rebuilt = map(&each.rebuild, true, &b);
         let norm = rebuilt.iter().map(|x| x * x).sum::<f64>().sqrt();
-        let left: Vec<f64> = f.iter().zip(&rebuilt).map(|(f, x)| f - x / norm).collect();
+        let left: Vec<f64> = f.iter().zip(&rebuilt).map(|(f, x)| f - length * x / norm).collect();
         weight *= 0.5;
         let level = map(&each.residual, false, &left);
         b.iter_mut().zip(&level).for_each(|(b, x)| *b += weight * sign(x));
@@ -190,8 +194,51 @@ fn estimates_are_the_fitted_line_through_the_cosine_of_code_and_query() {
         let first = prepared.sign_terms_about(0.0, 0.0);
         let sign_rescale = 0.8 / 64_f32.sqrt();
         assert!((first.error * sign_rescale - 1.9 * 0.04).abs() < 1e-3, "{first:?}");
-        assert_eq!(prepared.centre_of_codes(0.5, 2.0), (0.0, 0.0));
+        assert_eq!(prepared.terms_in_list(0.5, 2.0), prepared.terms(), "about the origin");
     }
+}
+
+#[test]
+fn a_query_meets_codes_of_the_declared_parent_as_was_fitted_and_no_others() {
+    let gaussian = &mut Gaussian::new(4);
+    let fit = |slope, intercept, error| Fit { slope, intercept, error };
+    let old = RecurrentParts {
+        provenance: Provenance::default(),
+        ..random_parts(96, 64, Levels::TWO, 0)
+    };
+    let old = Arc::new(Recurrent::new(old).unwrap());
+    let scoring = Scoring { full: fit(0.7, 0.1, 0.03), sign: fit(0.6, 0.12, 0.05) };
+    let new = |space| {
+        let mut parts = random_parts(96, 64, Levels::TWO, 0);
+        parts.first.bias[3] += 0.5;
+        parts.provenance.parent = Some(Parent { space, scoring });
+        Arc::new(Recurrent::new(parts).unwrap())
+    };
+    let (declared, other) = (new(old.id()), new(CodeSpaceId::from_bytes([3; 16])));
+    assert_eq!(Crossing::declared(&other, &old), None);
+    assert_eq!(Crossing::declared(&old, &declared), None, "never the other way round");
+    let crossing = Crossing::declared(&declared, &old).unwrap();
+
+    let (asking, coding) = (Binarizer::new_recurrent(declared), Binarizer::new_recurrent(old));
+    let (vector, query) = (unit(96, gaussian), unit(96, gaussian));
+    let (code, factors) = code_of(&coding, &vector);
+    let prepared = asking.prepare_query(&query, QueryWidth::Bits(8)).unwrap();
+    let prepared = prepared.crossed(crossing);
+    let levels: Vec<&[u64]> = coding.layout().levels_of(&code).collect();
+    let estimate = prepared.estimate(score_one(&levels, prepared.planes()), factors);
+    let mut values = vec![0; 64];
+    coding.layout().unpack(&code, &mut values);
+    let document: Vec<f32> = values.into_iter().map(|value| value as f32).collect();
+    let cosine = dot(&document, prepared.rotated()) / dot(&document, &document).sqrt();
+    let expected = 0.1 + 0.7 * cosine;
+    assert!((estimate.similarity - expected).abs() < 2e-3, "{estimate:?}, not {expected}");
+    assert!((estimate.error - 1.9 * 0.03).abs() < 1e-3, "{estimate:?}");
+    // A code's sign factors hold the old slope, 0.8, and the old intercept, 0.06.
+    let first = prepared.sign_terms_in_list(0.5, 2.0);
+    let sign_rescale = 0.8 / 64_f32.sqrt();
+    assert!((first.error * sign_rescale - 1.9 * 0.05).abs() < 1e-3, "{first:?}");
+    assert!((first.constant - 0.06).abs() < 1e-6, "{first:?}");
+    assert!((first.scale / prepared.terms_about(0.0, 0.0).scale - 0.75).abs() < 1e-6, "{first:?}");
 }
 
 #[test]
@@ -207,6 +254,11 @@ fn bytes_give_the_binarizer_back() {
             assert_eq!(binarizer.to_bytes(), recurrent.to_bytes());
         }
     }
+    let mut parentless = random_parts(70, 64, Levels::TWO, 0);
+    parentless.provenance.parent = None;
+    let parentless = Recurrent::new(parentless).unwrap();
+    assert_eq!(parentless.to_bytes()[8], 1, "what is older reads it");
+    assert_eq!(Recurrent::from_bytes(&parentless.to_bytes()).unwrap().parts(), parentless.parts());
     let nothing_learned = Recurrent::new(parts(70, 128, Levels::TWO)).unwrap();
     let read = Recurrent::from_bytes(&nothing_learned.to_bytes()).unwrap();
     assert_eq!(read.id(), nothing_learned.id(), "absent tensors are zeros");
@@ -221,8 +273,8 @@ fn what_is_not_a_binarizer_is_named() {
         Recurrent::from_bytes(&bytes).unwrap_err()
     };
     assert_eq!(read(&|bytes| bytes[0] = 0), BinarizerFileError::Magic);
-    let newer = read(&|bytes| bytes[8] = 2);
-    assert_eq!(newer.to_string(), "binarizer has version 2, this program reads version 1");
+    let newer = read(&|bytes| bytes[8] = 3).to_string();
+    assert_eq!(newer, "learned binarizer has version 3, this program reads versions up to 2");
     assert_eq!(read(&|bytes| bytes[200] ^= 1), BinarizerFileError::Check);
     assert!(matches!(read(&|bytes| bytes.push(0)), BinarizerFileError::Length { .. }));
     let huge = read(&|bytes| bytes[16..24].fill(0xff));

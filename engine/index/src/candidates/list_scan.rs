@@ -68,13 +68,12 @@ impl ListTerms {
         signs_first: bool,
         epsilon: Epsilon,
     ) -> Self {
-        let (dot, norm_squared) = query.centre_of_codes(dot, norm_squared);
-        let mut full = query.terms_about(dot, norm_squared);
+        let mut full = query.terms_in_list(dot, norm_squared);
         full.error *= epsilon.full / query.epsilon();
         if !signs_first {
             return Self { first: full, full };
         }
-        let mut first = query.sign_terms_about(dot, norm_squared);
+        let mut first = query.sign_terms_in_list(dot, norm_squared);
         first.error *= epsilon.sign / query.epsilon();
         Self { first, full }
     }

@@ -48,7 +48,7 @@ impl VectorSearch<'_> {
         let (scanned, candidates) = if segments.len() > 1 && codes > PARALLEL_CODES {
             let search_one = |(source, view): (usize, &FieldView)| {
                 let mut candidates = empty();
-                let scan = &mut ListScan::new(&self.code);
+                let scan = &mut ListScan::new(self.code.own());
                 candidates.begin_source(source as u32);
                 let filtered = filtered.get(source);
                 let scanned = self.search_segment(view, filtered, scan, &mut candidates)?;
@@ -66,7 +66,7 @@ impl VectorSearch<'_> {
             self.shared.resources.threads.run(search_all)?
         } else {
             let (mut scanned, mut candidates) = (Scanned::default(), empty());
-            let mut scan = ListScan::new(&self.code);
+            let mut scan = ListScan::new(self.code.own());
             for (source, view) in segments.iter().enumerate() {
                 candidates.begin_source(source as u32);
                 let filtered = filtered.get(source);
@@ -91,6 +91,7 @@ impl VectorSearch<'_> {
             return Ok(Scanned::default());
         }
         let files = &view.files;
+        let query = self.code_for(files.codes.space())?;
         let codes = files.codes.resident()?;
         let lists = files.lists.resident()?;
         let nearness = Nearness::of(self.field.config.metric);
@@ -107,14 +108,14 @@ impl VectorSearch<'_> {
             };
             let epsilon = self.epsilon(efforts[1].effort(self.params.limit()));
             let needed = Needed { lists: &needed, epsilon };
-            return Ok(ivf.search_masked(&self.code, scan, &filtered.mask, &needed, candidates));
+            return Ok(ivf.search_masked(query, scan, &filtered.mask, &needed, candidates));
         }
         let reach = self.reach(&lists);
         let deleted = files.by_position(&view.deleted)?;
         Ok(if deleted.is_empty() {
-            ivf.search(&self.code, scan, reach, |_| false, candidates)
+            ivf.search(query, scan, reach, |_| false, candidates)
         } else {
-            ivf.search(&self.code, scan, reach, |position| deleted.contains(position), candidates)
+            ivf.search(query, scan, reach, |position| deleted.contains(position), candidates)
         })
     }
 

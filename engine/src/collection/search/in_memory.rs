@@ -9,6 +9,7 @@ use bigrain_types::SearchStats;
 use roaring::RoaringBitmap;
 
 use super::{Hit, VectorSearch};
+use crate::Result;
 use crate::collection::matching::live_slots;
 use crate::column::ColumnReach;
 use crate::memtable::Memtable;
@@ -21,12 +22,12 @@ impl VectorSearch<'_> {
         (table, dead): (&Memtable, &RoaringBitmap),
         scored: &[Hit],
         stats: &mut SearchStats,
-    ) -> Vec<Hit> {
+    ) -> Result<Vec<Hit>> {
         let started = Instant::now();
-        let best = self.memtable_best((table, dead), scored, stats);
+        let best = self.memtable_best((table, dead), scored, stats)?;
         stats.times.candidates += started.elapsed();
         let hit = |(similarity, slot)| Hit { similarity, id: table.id(slot).clone() };
-        best.into_iter().map(hit).collect()
+        Ok(best.into_iter().map(hit).collect())
     }
 
     /// Returns the best slots of a memtable with their exact similarities: found through codes, or
@@ -36,8 +37,8 @@ impl VectorSearch<'_> {
         (table, dead): (&Memtable, &RoaringBitmap),
         scored: &[Hit],
         stats: &mut SearchStats,
-    ) -> Vec<(f32, u32)> {
-        let Some(column) = table.column(self.field.id) else { return Vec::new() };
+    ) -> Result<Vec<(f32, u32)>> {
+        let Some(column) = table.column(self.field.id) else { return Ok(Vec::new()) };
         let metric = self.field.config.metric;
         let limit = self.params.limit();
         let score = |row: u32| similarity(metric, &self.vector, column.row(row));
@@ -53,19 +54,19 @@ impl VectorSearch<'_> {
                 stats.rows_read += 1;
             }
             let best = best.into_sorted().into_iter();
-            return best.map(|scored| (scored.score, column.slot(scored.offset))).collect();
+            return Ok(best.map(|scored| (scored.score, column.slot(scored.offset))).collect());
         }
         let reach = if matching.is_some() || self.params.probes().is_some() {
             ColumnReach::All
         } else {
             ColumnReach::Near { target_recall: self.params.target_recall(), limit }
         };
+        let code = self.code_for(column.field().binarizer.id())?;
         let mut candidates = self.no_candidates(scored);
-        stats.codes_scanned += column.scan(&self.code, reach, is_out, &mut candidates);
+        stats.codes_scanned += column.scan(code, reach, is_out, &mut candidates);
         if !candidates.has_enough() && matches!(reach, ColumnReach::Near { .. }) {
             candidates = self.no_candidates(scored);
-            stats.codes_scanned +=
-                column.scan(&self.code, ColumnReach::All, is_out, &mut candidates);
+            stats.codes_scanned += column.scan(code, ColumnReach::All, is_out, &mut candidates);
         }
         let candidates = candidates.into_sorted();
         stats.candidates += candidates.len() as u64;
@@ -74,6 +75,6 @@ impl VectorSearch<'_> {
         });
         stats.rows_read += verified.rows;
         let slot = |index: usize| column.slot(column.row_of(&candidates[index]));
-        verified.best.into_iter().map(|(score, index)| (score, slot(index))).collect()
+        Ok(verified.best.into_iter().map(|(score, index)| (score, slot(index))).collect())
     }
 }

@@ -35,6 +35,7 @@ mod in_memory;
 mod multi_search;
 mod payloads;
 mod plan;
+mod query_versions;
 mod recommend;
 mod retry;
 mod sought;

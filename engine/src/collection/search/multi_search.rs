@@ -255,6 +255,7 @@ impl<'a> MultiVectorSearch<'a> {
             index: format!("{} scored one by one", points.len()),
             reads: None,
             filter: matching.map(|slots| format!("{} match, by their payloads", slots.len())),
+            version: None,
             rows: rows.len() as u64,
             deleted: if self.params.explain() {
                 rows.iter().filter(|(slot, _)| dead.contains(*slot)).count() as u64
@@ -417,6 +418,7 @@ impl<'a> MultiVectorSearch<'a> {
                 self.shared.resources.row_io.describe(source.files.tokens.file()).to_owned()
             }),
             filter: source.matching.as_ref().map(|rows| format!("{} match", rows.len())),
+            version: None,
             rows: source.files.tokens.vectors(),
             deleted: source.view.deleted.len(),
         };

@@ -1,6 +1,7 @@
 //! What a search by vector did, for people.
 
 use bigrain_index::candidates::ivf::Reach;
+use bigrain_types::CodeSpaceId;
 use roaring::RoaringBitmap;
 
 use super::VectorSearch;
@@ -19,6 +20,11 @@ impl VectorSearch<'_> {
         let Reach { probes, epsilon } = self.reach(&lists);
         let probes = probes.min(lists.layout.len());
         format!("{probes} of {} lists, bounds of {:.1} sigma", lists.layout.len(), epsilon.full)
+    }
+
+    /// Says which version of a learned binarizer made codes.
+    fn version(&self, space: CodeSpaceId) -> Option<String> {
+        self.field.config.binarizer.is_some().then(|| space.to_string())
     }
 
     /// Says where vectors of a segment are verified; an exact scan goes through the map.
@@ -42,6 +48,7 @@ impl VectorSearch<'_> {
                 index: self.index_plan(exact, view),
                 reads: self.reads(exact, view).map(str::to_owned),
                 filter: filtered.get(source).map(|filtered| filtered.explain(exact)),
+                version: self.version(view.files.codes.space()),
                 rows: view.files.rows(),
                 deleted: view.deleted_rows(),
             })
@@ -58,7 +65,7 @@ impl VectorSearch<'_> {
             .into(),
             field: self.field.name.to_string(),
             levels: self.field.config.levels.get(),
-            query_bits: self.code.width() as u8,
+            query_bits: self.code.own().width() as u8,
             max_candidates: self.max_candidates,
             sources,
             parts: Vec::new(),
@@ -74,6 +81,7 @@ impl VectorSearch<'_> {
             index: "flat scan".into(),
             reads: None,
             filter: matching.map(|count| format!("{count} match, by their payloads")),
+            version: column.and_then(|column| self.version(column.field().binarizer.id())),
             rows: column.map_or(0, |column| column.len() as u64),
             deleted: column.map_or(0, |column| column.count_in(dead)),
         }

@@ -244,6 +244,7 @@ impl<'a> SparseVectorSearch<'a> {
             index: String::new(),
             reads: None,
             filter: matching.map(|slots| format!("{} match, by their payloads", slots.len())),
+            version: None,
             rows: rows.len() as u64,
             deleted: if self.params.explain() {
                 rows.iter().filter(|slot| dead.contains(**slot)).count() as u64
@@ -300,6 +301,7 @@ impl<'a> SparseVectorSearch<'a> {
             index: searched.index,
             reads: None,
             filter: source.matching.as_ref().map(|rows| format!("{} match", rows.len())),
+            version: None,
             rows: source.files.reader.vectors(),
             deleted: source.view.deleted.len(),
         };

@@ -192,6 +192,7 @@ impl<'a> TextSearch<'a> {
             index: format!("{} rows with a word", rows.len()),
             reads: None,
             filter: matching.map(|matching| format!("{} match, by their payloads", matching.len())),
+            version: None,
             rows: table.len() as u64,
             deleted: dead.len(),
         });
@@ -249,6 +250,7 @@ impl<'a> TextSearch<'a> {
             index: format!("posting lists of {} rows with text", indexed.index.documents()),
             reads: None,
             filter: indexed.matching.as_ref().map(|rows| format!("{} match", rows.len())),
+            version: None,
             rows: indexed.view.segment.rows(),
             deleted: indexed.view.deleted.len(),
         };

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bigrain_binarize::{QueryCode, QueryWidth};
-use bigrain_types::{SearchParams, SearchStats, SeqNo};
+use bigrain_binarize::QueryCode;
+use bigrain_types::{CodeSpaceId, SearchParams, SearchStats, SeqNo};
 
 use super::Hit;
+use super::query_versions::QueryVersions;
 use crate::collection::Collection;
 use crate::collection::handle::Shared;
 use crate::field::Field;
 use crate::filtering::PreparedFilter;
-use crate::{Error, Query, Result, ScoredPoint, SearchOutput};
+use crate::{Query, Result, ScoredPoint, SearchOutput};
 
 /// Candidates of one search at most, whatever the caller asks for: 12 bytes each, times two.
 const MAX_CANDIDATES: usize = 1 << 20;
@@ -36,6 +37,7 @@ impl Collection {
 }
 
 /// One search, its query checked and encoded.
+#[derive(Clone)]
 pub(super) struct VectorSearch<'a> {
     pub shared: &'a Shared,
     /// Their limit is that of the candidates where results are to be diverse.
@@ -47,7 +49,7 @@ pub(super) struct VectorSearch<'a> {
     pub filter: Option<PreparedFilter>,
     /// Of length one under cosine.
     pub vector: Vec<f32>,
-    pub code: QueryCode,
+    pub code: QueryVersions,
     pub max_candidates: usize,
     /// The time it took to prepare it.
     prepared: Duration,
@@ -66,11 +68,7 @@ impl<'a> VectorSearch<'a> {
         checked.map_err(|error| fields.at(&field, error))?;
         let mut vector = query.vector.clone();
         field.normalize(&mut vector);
-        let width = QueryWidth::DEFAULT;
-        let code = field
-            .binarizer
-            .prepare_query(&vector, width)
-            .map_err(|error| Error::invalid(error.to_string()))?;
+        let code = QueryVersions::new(&field, &vector)?;
         let max_candidates = max_candidates(&params, field.config.levels.get());
         let filter = query.filter.as_ref().map(PreparedFilter::new).transpose()?;
         let prepared = started.elapsed();
@@ -88,11 +86,33 @@ impl<'a> VectorSearch<'a> {
         })
     }
 
-    /// Returns the results, or nothing when a result was deleted while it was being fetched.
+    /// Returns the results, or nothing when a result was deleted, or the version of the codes changed, while they
+    /// were being fetched.
     pub fn run(&self) -> Result<Option<SearchOutput>> {
+        match self.shared.fields().get(self.field.id) {
+            Some(field) if !self.is_of_version(field) => {
+                let code = QueryVersions::new(field, &self.vector)?;
+                let field = Arc::clone(field);
+                Self { field, code, ..self.clone() }.run_prepared()
+            }
+            Some(_) | None => self.run_prepared(),
+        }
+    }
+
+    /// Whether the query was encoded as a version of its field does.
+    pub fn is_of_version(&self, field: &Field) -> bool {
+        field.binarizer.id() == self.field.binarizer.id()
+    }
+
+    /// Returns the query's code for codes of a space.
+    pub fn code_for(&self, space: CodeSpaceId) -> Result<&QueryCode> {
+        self.code.for_codes_of(space)
+    }
+
+    fn run_prepared(&self) -> Result<Option<SearchOutput>> {
         let mut stats = SearchStats::default();
         stats.times.prepare = self.prepared;
-        let mut view = self.view(&mut stats)?;
+        let Some(mut view) = self.view(&mut stats)? else { return Ok(None) };
         stats.segments = view.segments.len() as u64;
         let Some(filtered) = self.filtered(&view.segments, view.seq, &mut stats)? else {
             return Ok(None);
@@ -101,7 +121,7 @@ impl<'a> VectorSearch<'a> {
         let mut in_memory = std::mem::take(&mut view.active);
         if let Some(frozen) = &view.frozen {
             let frozen = (&*frozen.table, &*frozen.dead);
-            in_memory.extend(self.memtable_hits(frozen, &in_memory, &mut stats));
+            in_memory.extend(self.memtable_hits(frozen, &in_memory, &mut stats)?);
         }
         let hits = if self.params.exact() {
             self.exact(&view.segments, &view.filtered, in_memory, &mut stats)?

@@ -23,23 +23,26 @@ pub(super) struct View {
 
 impl VectorSearch<'_> {
     /// Takes the view, in one step: under the state lock. The memtable's part is scored there too,
-    /// because it may grow as soon as the lock is released.
-    pub fn view(&self, stats: &mut SearchStats) -> Result<View> {
+    /// because it may grow as soon as the lock is released. Nothing when the field's version has changed.
+    pub fn view(&self, stats: &mut SearchStats) -> Result<Option<View>> {
         let state: &State = &self.shared.state.read();
-        if state.fields.get(self.field.id).is_none() {
+        let Some(field) = state.fields.get(self.field.id) else {
             let reason = format!("field {:?} was dropped", self.field.name);
             return Err(Error::new(ErrorKind::NotFound, reason));
+        };
+        if !self.is_of_version(field) {
+            return Ok(None);
         }
         let (active, dead) = (&state.active, state.active.dead());
         let view = View {
             segments: state.segments_with(self.field.id).collect(),
             filtered: Vec::new(),
             frozen: state.frozen.clone(),
-            active: self.memtable_hits((active, dead), &[], stats),
+            active: self.memtable_hits((active, dead), &[], stats)?,
             active_plan: self.params.explain().then(|| self.memtable_plan(active, dead)),
             seq: state.seq,
         };
         self.query.cancel.check()?;
-        Ok(view)
+        Ok(Some(view))
     }
 }

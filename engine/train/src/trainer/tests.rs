@@ -4,7 +4,7 @@ use bigrain_binarize::{Binarizer, QueryWidth};
 
 use super::*;
 use crate::support::random;
-use crate::{DocumentCodes, fit_scores};
+use crate::{DocumentCodes, fit_crossing, fit_scores};
 
 const DIMS: usize = 64;
 
@@ -45,6 +45,7 @@ impl Toy {
     }
 }
 
+/// Small enough for tests.
 fn config(steps: u32) -> TrainConfig {
     TrainConfig { steps, batch: 64, mine_every: 20, mined: 3, rate: 3e-3, ..TrainConfig::default() }
 }
@@ -58,7 +59,12 @@ fn trained(config: TrainConfig, examples: Examples<'_>) -> Recurrent {
 }
 
 fn hits(binarizer: &Binarizer, toy: &Toy) -> usize {
-    let codes = DocumentCodes::new(binarizer, &toy.documents);
+    crossed_hits(binarizer, binarizer, toy)
+}
+
+/// The right documents that queries of one binarizer find among codes of another one.
+fn crossed_hits(asking: &Binarizer, coding: &Binarizer, toy: &Toy) -> usize {
+    let codes = DocumentCodes::new(coding, &toy.documents).asked_by(asking);
     let ranks = codes.ranks(&toy.queries, &toy.right, QueryWidth::DEFAULT).unwrap();
     ranks.iter().filter(|&&rank| rank < 10).count()
 }
@@ -86,6 +92,47 @@ fn before_the_first_step_the_codes_are_those_of_the_rotation() {
 }
 
 #[test]
+fn before_the_first_step_recall_is_within_half_a_point_of_the_rotations() {
+    const ROWS: usize = 4000;
+    const WIDE: usize = 128;
+    const QUERIES: usize = 400;
+    let metric = bigrain_types::Metric::Cosine;
+    let mut rows = random(ROWS, WIDE, 5);
+    rows.normalize_rows();
+    let queries = &rows.values[..QUERIES * WIDE];
+    let own: Vec<u32> = (0..QUERIES as u32).collect();
+    let truth: Vec<Vec<u32>> = (0..QUERIES)
+        .map(|query| {
+            let mut nearest = bigrain_kernels::TopK::new(10);
+            for row in (0..ROWS).filter(|&row| row != query) {
+                nearest.push(bigrain_kernels::dot(rows.row(query), rows.row(row)), row as u32);
+            }
+            nearest.into_sorted().into_iter().map(|scored| scored.offset).collect()
+        })
+        .collect();
+    let recall = |binarizer: &Binarizer| {
+        // So many that no result is missed by its signs.
+        let found = DocumentCodes::new(binarizer, &rows.values).nearest(queries, &own, ROWS / 4);
+        let found = found.unwrap();
+        let both = truth.iter().zip(&found);
+        let both = both.map(|(t, f)| t.iter().filter(|at| f[..10].contains(at)).count());
+        both.sum::<usize>() as f64 / (10 * QUERIES) as f64
+    };
+    for levels in [Levels::TWO, Levels::ALL[2], Levels::ALL[3]] {
+        let config = TrainConfig { levels, ..config(1) };
+        let examples = Examples { dims: WIDE, documents: &rows.values, queries: &[], right: &[] };
+        let rotation = Binarizer::new_rotation(WIDE, levels, metric, config.rotation_seed).unwrap();
+        let exported = Trainer::new(config, examples).unwrap().export().unwrap();
+        let (before, after) =
+            (recall(&rotation), recall(&Binarizer::new_recurrent(Arc::new(exported))));
+        // The rotation fits the scale of each vector, which tells where codes are finest and rows are normal.
+        let allowed = if levels.count() < 4 { 0.005 } else { 0.0125 };
+        let figures = format!("{levels:?}: {before} by the rotation, {after}");
+        assert!((after - before).abs() <= allowed, "{figures}");
+    }
+}
+
+#[test]
 fn training_on_pairs_finds_more_of_held_out_pairs_than_the_rotation() {
     let (toy, held_out) = (Toy::new(600, 1), Toy::new(400, 77));
     for (size, negatives) in [(Size::Linear, Negatives::All), (Size::Thin, Negatives::Hardest(5))] {
@@ -94,10 +141,43 @@ fn training_on_pairs_finds_more_of_held_out_pairs_than_the_rotation() {
         let rotation =
             Binarizer::new_rotation(DIMS, config.levels, metric, config.rotation_seed).unwrap();
         let recurrent = trained(config, toy.examples());
-        let fitted = fit_scores(recurrent, &held_out.documents, 1).unwrap();
+        let fitted = fit_scores(&recurrent, &held_out.documents, 1).unwrap();
         let learned = Binarizer::new_recurrent(Arc::new(fitted));
         let (before, after) = (hits(&rotation, &held_out), hits(&learned, &held_out));
         assert!(after > before + 20, "{size:?}: {before} before, {after} after");
+    }
+}
+
+#[test]
+fn queries_of_a_compatible_version_find_documents_by_old_codes_new_codes_and_both() {
+    let (toy, held_out) = (Toy::new(600, 1), Toy::new(400, 77));
+    for queries in [QueryForm::Projected, QueryForm::Coded] {
+        let config = |steps, seed| TrainConfig { queries, seed, ..config(steps) };
+        let parent = trained(config(30, 1), toy.examples());
+        let parent = fit_scores(&parent, &held_out.documents, 1).unwrap();
+        let mut trainer = Trainer::compatible(config(150, 2), toy.examples(), &parent).unwrap();
+        assert_eq!(trainer.parent(), Some(parent.id()));
+        while !trainer.is_done() {
+            trainer.advance().unwrap();
+        }
+        let child = fit_scores(&trainer.export().unwrap(), &held_out.documents, 1).unwrap();
+        let child = fit_crossing(&child, &parent, &held_out.documents, 1).unwrap();
+        assert_eq!(child.parts().provenance.parent.unwrap().space, parent.id());
+        let other = TrainConfig { rotation_seed: 99, ..config(150, 2) };
+        let stranger = Binarizer::new_recurrent(Arc::new(trained(other, toy.examples())));
+        let [old, new] = [parent, child].map(|each| Binarizer::new_recurrent(Arc::new(each)));
+
+        let (before, after) = (hits(&old, &held_out), hits(&new, &held_out));
+        let crossed = crossed_hits(&new, &old, &held_out);
+        let codes = [&old, &new].map(|each| DocumentCodes::new(each, &held_out.documents));
+        let [old_codes, new_codes] = codes.map(|codes| codes.asked_by(&new));
+        let (asked, right) = (&held_out.queries, &held_out.right);
+        let mixed = old_codes.mixed_ranks(&new_codes, |row| row % 2 == 0, asked, right).unwrap();
+        let mixed = mixed.iter().filter(|&&rank| rank < 10).count();
+        let figures = format!("{queries:?}: {before}, {crossed} crossed, {mixed} mixed, {after}");
+        assert!(after > before && crossed >= before && mixed >= before, "{figures}");
+        let undeclared = crossed_hits(&stranger, &old, &held_out);
+        assert!(2 * undeclared < before, "{figures}, {undeclared} of another training");
     }
 }
 
@@ -153,6 +233,19 @@ fn what_cannot_be_trained_is_named() {
     assert_eq!(error(batch, toy.examples()), "batch out of range: expected 2 or more, got 1");
     let wide = TrainConfig { code_dims: Some(128), ..config(1) };
     assert!(error(wide, toy.examples()).starts_with("code_dims out of range"));
+    let parent = trained(config(1), toy.examples());
+    let incompatible = |config| {
+        let trainer = Trainer::compatible(config, toy.examples(), &parent);
+        trainer.unwrap_err().to_string()
+    };
+    let shape = incompatible(TrainConfig { levels: Levels::ONE, ..config(1) });
+    assert!(
+        shape.ends_with("of 2 level(s), the new one 64 components to 64 dimensions of 1 level(s)"),
+        "{shape}"
+    );
+    let parent = trained(TrainConfig { size: Size::Thin, ..config(1) }, toy.examples());
+    let hidden = Trainer::compatible(config(1), toy.examples(), &parent).unwrap_err().to_string();
+    assert!(hidden.contains("hidden layers"), "{hidden}");
     let missing = Examples { right: &toy.right[..19], ..toy.examples() };
     assert_eq!(error(config(1), missing), "20 queries have 19 right documents");
     let right = vec![20; 20];

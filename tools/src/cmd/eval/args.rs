@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::code::{self, CodeArgs};
+use super::compare::{self, CompareArgs};
 use super::corpus::{self, CorpusArgs};
 use super::hybrid::{self, HybridArgs};
 use super::long::{self, LongArgs};
@@ -11,8 +12,9 @@ use super::vectors::{self, VectorArgs};
 use crate::session::Session;
 
 /// Measures retrieval quality: of texts on a folder in BEIR layout (--corpus), of code by its own
-/// comments (--code), of pictures by their captions (--images), or of vectors with true neighbours
-/// (--vectors), as recall against speed.
+/// comments (--code), of pictures by their captions (--images), of codes beside each other by queries with
+/// their right documents (--compare), or of vectors with true neighbours (--vectors), as recall
+/// against speed.
 #[derive(Args, Debug)]
 pub struct EvalArgs {
     #[command(flatten)]
@@ -32,6 +34,8 @@ pub struct EvalArgs {
     code: CodeArgs,
     #[command(flatten)]
     pictures: PictureArgs,
+    #[command(flatten)]
+    compare: CompareArgs,
     #[command(flatten)]
     vectors: VectorArgs,
 }
@@ -55,6 +59,10 @@ pub fn run(args: &EvalArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     }
     if args.pictures.is_asked() {
         return pictures::run(&args.pictures, args.json, session);
+    }
+    if args.compare.is_asked() {
+        let model = args.corpus.model();
+        return compare::run(&args.compare, &args.vectors, model, args.json, session);
     }
     let common = Common { oversampling: args.oversampling, json: args.json };
     match args.corpus.folder() {

@@ -33,7 +33,7 @@ pub struct CorpusArgs {
     #[arg(
         long,
         value_name = "DIR",
-        required_unless_present_any = ["vectors", "code", "images"],
+        required_unless_present_any = ["vectors", "code", "images", "compare"],
         conflicts_with = "vectors"
     )]
     corpus: Option<PathBuf>,
@@ -46,6 +46,11 @@ impl CorpusArgs {
     /// Returns the folder, if texts are what is measured.
     pub(super) fn folder(&self) -> Option<&Path> {
         self.corpus.as_deref()
+    }
+
+    /// Returns the folder of the model, where one was named.
+    pub(super) fn model(&self) -> Option<&Path> {
+        self.model.as_deref()
     }
 
     /// Opens the model.

@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `code.rs` | comments as questions for the functions they stood in |
+//! | `compare/` | codes beside each other, by queries with their right documents |
 //! | `corpus.rs` | texts of a judged test collection: nDCG, recall, MRR |
 //! | `hybrid.rs` | vectors, words and both fused, on such a test collection |
 //! | `long.rs` | long documents: what a model reads of them, their chunks, their words |
@@ -18,6 +19,7 @@
 
 mod args;
 mod code;
+mod compare;
 mod corpus;
 mod filters;
 mod hybrid;
@@ -33,6 +35,7 @@ mod vectors;
 
 pub use args::{EvalArgs, run};
 pub use code::{CodeEvaluation, CodeRow, RankQuality};
+pub use compare::{CompareArgs, ComparedRow, Comparison, Figures};
 pub use corpus::{CorpusArgs, Evaluation, EvaluationRow};
 pub use filters::{FilterEvaluation, FilterPoint};
 pub use hybrid::{HybridArgs, HybridEvaluation, PseudoRow};

@@ -162,6 +162,26 @@ struct Searched {
 }
 
 impl VectorArgs {
+    /// Returns the file of vectors to search.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.vectors.as_deref()
+    }
+
+    /// Returns the file of vectors to look for.
+    pub(super) fn queries(&self) -> Option<&Path> {
+        self.queries.as_deref()
+    }
+
+    /// Returns the name of a collection.
+    pub(super) fn collection(&self) -> Option<&str> {
+        self.collection.as_deref()
+    }
+
+    /// Returns where a picture is to be drawn.
+    pub(super) fn plot(&self) -> Option<&Path> {
+        self.plot.as_deref()
+    }
+
     fn params(&self, oversampling: Option<f32>) -> anyhow::Result<SearchParams> {
         let usage = |error: bigrain_engine::SearchParamsError| Usage::new(error.to_string());
         let mut params = SearchParams::new(self.limit).map_err(usage)?;

@@ -15,7 +15,8 @@ use crate::cmd::flags::parse_levels;
 use crate::human;
 use crate::input::{Role, VectorFile};
 use crate::learning::{
-    Documents, HeldOut, Pairs, Part, Texts, Trained, judge, read_pairs, train, write_file,
+    Compatibility, Documents, HeldOut, Pairs, Part, Texts, Trained, compare_with_parent, judge,
+    read_binarizer, read_pairs, train, write_file,
 };
 use crate::matrix::Matrix;
 use crate::model::Model;
@@ -51,6 +52,10 @@ pub struct BinarizerArgs {
     /// The folder of the model that encodes texts [default: the collection's, or all-MiniLM-L6-v2]
     #[arg(long, value_name = "DIR", env = "BIGRAIN_MODEL")]
     model: Option<PathBuf>,
+    /// An earlier binarizer's file: learn a version whose queries find documents by its codes, too, so that
+    /// collections can be upgraded (`bigrain upgrade`)
+    #[arg(long, value_name = "FILE")]
+    parent: Option<PathBuf>,
     /// Where the binarizer is written, for `bigrain build --binarizer`
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -85,6 +90,7 @@ pub struct BinarizerArgs {
 ///
 /// When inputs or settings are refused, the caller stops it, or the rotation was not beaten.
 pub fn run(args: &BinarizerArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
+    let parent = args.parent.as_deref().map(read_binarizer).transpose()?;
     let pairs = args.read(session)?;
     let config = args.flags.config(args.levels, args.code_dims, args.seed);
     let (queries, right) = pairs.part(Part::Training);
@@ -111,10 +117,13 @@ pub fn run(args: &BinarizerArgs, session: &mut Session<'_>) -> anyhow::Result<()
     };
     let (cancel, checkpoint) = (&session.cancel, args.checkpoint.as_deref());
     let threads = ThreadPoolBuilder::new().num_threads(session.threads).build()?;
-    let (trained, judged) = threads.install(|| {
-        let trained = train(config, examples, &held_documents, checkpoint, cancel)?;
+    let (trained, judged, compatibility) = threads.install(|| {
+        let parent = parent.as_ref();
+        let trained = train(config, examples, parent, &held_documents, checkpoint, cancel)?;
         let judged = judge(trained.recurrent.clone(), &held_out)?;
-        Ok::<_, anyhow::Error>((trained, judged))
+        let compare = |parent| compare_with_parent(&judged, parent, &held_out);
+        let compatibility = parent.map(compare).transpose()?;
+        Ok::<_, anyhow::Error>((trained, judged, compatibility))
     })?;
     if let Some(path) = &args.plot {
         let curve = (format!("seed {}", args.seed), trained.resumed_at, trained.losses.clone());
@@ -122,11 +131,18 @@ pub fn run(args: &BinarizerArgs, session: &mut Session<'_>) -> anyhow::Result<()
             .write(path)?;
     }
     let champion = judged.parts().provenance.champion;
-    let kept = champion.won() || args.keep;
+    let is_compatible = compatibility.is_none_or(|compatibility| compatibility.holds());
+    let kept = champion.won() && is_compatible || args.keep;
     if kept {
         write_file(&judged.to_bytes(), &args.out)?;
     }
-    args.report(session, &trained, champion, kept)?;
+    args.report(session, &trained, (champion, compatibility), kept)?;
+    if !kept && champion.won() {
+        bail!(
+            "queries of this version find less by the codes of its parent than the parent's own, so nothing \
+             was written (--keep writes it all the same)"
+        );
+    }
     if !kept {
         bail!(
             "the rotation was not beaten, so nothing was written (--keep writes it all the same)"
@@ -167,7 +183,7 @@ impl BinarizerArgs {
         &self,
         session: &mut Session<'_>,
         trained: &Trained,
-        champion: Champion,
+        (champion, compatibility): (Champion, Option<Compatibility>),
         kept: bool,
     ) -> anyhow::Result<()> {
         let steps = trained.recurrent.parts().provenance.steps;
@@ -183,6 +199,10 @@ impl BinarizerArgs {
                 "learned": learned,
                 "difference": [low, high],
                 "won": champion.won(),
+                "parent": compatibility.map(|compatibility| json!({
+                    "recall": compatibility.before,
+                    "crossed": compatibility.crossed,
+                })),
                 "written": kept.then(|| self.out.display().to_string()),
             }));
         }
@@ -194,6 +214,12 @@ impl BinarizerArgs {
             human::duration(trained.took),
             human::counted(u64::from(queries), "query", "queries"),
         )?;
+        if let Some(Compatibility { before, crossed }) = compatibility {
+            writeln!(
+                session.out,
+                "by the codes of the parent: {before:.4} with its own queries, {crossed:.4} with those of this version"
+            )?;
+        }
         if kept {
             writeln!(session.out, "wrote {}", self.out.display())?;
         }

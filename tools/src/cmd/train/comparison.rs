@@ -84,12 +84,12 @@ impl Row {
     }
 }
 
-fn mean(values: &[f64]) -> f64 {
+pub(super) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
 /// Returns what each query has in the mean over seeds.
-fn over_seeds(by_seed: impl Iterator<Item = Vec<f64>>) -> Vec<f64> {
+pub(super) fn over_seeds(by_seed: impl Iterator<Item = Vec<f64>>) -> Vec<f64> {
     let by_seed: Vec<Vec<f64>> = by_seed.collect();
     let queries = by_seed.first().map_or(0, Vec::len);
     let of = |query: usize| mean(&by_seed.iter().map(|hits| hits[query]).collect::<Vec<_>>());
@@ -111,12 +111,8 @@ impl Comparison {
             "over floats",
         ];
         let mut shown = table::plain(header);
-        let interval = |interval: Option<Interval>| {
-            let text = |Interval { mean, low, high }| {
-                format!("{:+.2} ({:+.2} to {:+.2})", 100.0 * mean, 100.0 * low, 100.0 * high)
-            };
-            interval.map(text).unwrap_or_default()
-        };
+        let interval =
+            |interval: Option<Interval>| interval.map(Interval::in_points).unwrap_or_default();
         for row in &self.rows {
             let [one, ten, hundred] = row.recalls.map(|recall| format!("{recall:.4}"));
             let seeds: Vec<String> = row.seeds.iter().map(|seed| format!("{seed:.4}")).collect();

@@ -1,5 +1,6 @@
 //! `bigrain train demo`: learned codes beside the rotation and floats, on WordNet.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::comparison::{CANDIDATES, Comparison, LIMITS, Ranks, Row};
 use super::flags::TrainFlags;
+use super::versions;
 use crate::learning::{
     HeldOut, Pairs, Part, Texts, WordNet, judge, rotation_of, train, write_file,
 };
@@ -44,6 +46,9 @@ pub struct DemoArgs {
     /// Compare on the queries that settings are chosen by, and leave those for the figures alone
     #[arg(long)]
     validation: bool,
+    /// Compare versions: an old one of half of the pairs, the next that is compatible, a collection of both
+    #[arg(long, conflicts_with_all = ["plot", "out"])]
+    versions: bool,
     /// Write the result as JSON
     #[arg(long)]
     json: bool,
@@ -67,6 +72,9 @@ pub fn run(args: &DemoArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let pairs = Pairs::new(documents, queries, right)?;
     let model = texts.model()?.name().to_owned();
     let demo = Demo::new(args, &pairs, &cancel, threads)?;
+    if args.versions {
+        return versions::run(&demo, args.json, session);
+    }
     let (comparison, curves) = demo.compare(model, session)?;
     if let Some(path) = &args.plot {
         LossPlot { title: "WordNet: examples to definitions".to_owned(), curves }.write(path)?;
@@ -75,19 +83,19 @@ pub fn run(args: &DemoArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
 }
 
 /// A training's name, the step before its first loss, and its losses.
-type Curve = (String, u32, Vec<f64>);
+pub(super) type Curve = (String, u32, Vec<f64>);
 
 /// What trainings are compared on.
-struct Demo<'a> {
+pub(super) struct Demo<'a> {
     args: &'a DemoArgs,
-    pairs: &'a Pairs,
-    training: (Matrix, Vec<u32>),
+    pub pairs: &'a Pairs,
+    pub training: (Matrix, Vec<u32>),
     validation: (Matrix, Vec<u32>),
     /// The queries that are reported, and their right documents.
-    asked: (Matrix, Vec<u32>),
+    pub asked: (Matrix, Vec<u32>),
     held_documents: Matrix,
     cancel: &'a Cancel,
-    threads: ThreadPool,
+    pub threads: ThreadPool,
 }
 
 impl<'a> Demo<'a> {
@@ -123,12 +131,12 @@ impl<'a> Demo<'a> {
         let floats = Ranks { verified: floats.clone(), codes: floats };
         let floats = Row::new("floats".to_owned(), 32 * dims, &[floats]);
         let (mut rows, mut seconds, mut curves) = (Vec::new(), Vec::new(), Vec::new());
-        let seeds = self.args.seeds.max(1);
+        let seeds = self.seeds();
         for levels in [Levels::ONE, Levels::TWO] {
             let (mut by_rotation, mut by_learned) = (Vec::new(), Vec::new());
             let (mut took, mut bits) = (Duration::ZERO, 0);
-            for seed in 1..=seeds {
-                let (judged, curve, time) = self.train(levels, seed)?;
+            for seed in seeds.clone() {
+                let (judged, curve, time) = self.train(levels, seed, &self.training, None)?;
                 took += time;
                 curves.push(curve);
                 let champion = judged.parts().provenance.champion;
@@ -151,7 +159,7 @@ impl<'a> Demo<'a> {
             let learned = Row::new(name("learned"), bits, &by_learned).over_floats(&floats);
             let learned = learned.over_rotation(&rotation);
             rows.extend([rotation, learned]);
-            seconds.push(took.as_secs_f64() / seeds as f64);
+            seconds.push(took.as_secs_f64() / *seeds.end() as f64);
         }
         rows.insert(0, floats);
         let comparison = Comparison {
@@ -159,7 +167,7 @@ impl<'a> Demo<'a> {
             documents: documents.len(),
             training_pairs: self.training.1.len(),
             queries: asked.1.len(),
-            seeds,
+            seeds: *seeds.end(),
             steps: self.args.flags.config(Levels::ONE, None, 1).steps,
             training_seconds: seconds,
             rows,
@@ -167,12 +175,23 @@ impl<'a> Demo<'a> {
         Ok((comparison, curves))
     }
 
-    /// Returns what a training came to, with its losses and its time.
-    fn train(&self, levels: Levels, seed: u64) -> anyhow::Result<(Recurrent, Curve, Duration)> {
+    /// Returns the seeds of the trainings.
+    pub fn seeds(&self) -> RangeInclusive<u64> {
+        1..=self.args.seeds.max(1)
+    }
+
+    /// Returns what a training on some pairs came to, with its losses and its time.
+    pub fn train(
+        &self,
+        levels: Levels,
+        seed: u64,
+        (queries, right): &(Matrix, Vec<u32>),
+        parent: Option<&Recurrent>,
+    ) -> anyhow::Result<(Recurrent, Curve, Duration)> {
         let mut config = self.args.flags.config(levels, None, seed);
         // Rotations differ by seed, too.
         config.rotation_seed = config.rotation_seed.wrapping_add(seed - 1);
-        let examples = self.pairs.examples(&self.training.0, &self.training.1);
+        let examples = self.pairs.examples(queries, right);
         let held_out = HeldOut {
             documents: &self.pairs.documents,
             queries: &self.validation.0,
@@ -180,7 +199,7 @@ impl<'a> Demo<'a> {
             limit: LIMITS[1],
         };
         self.threads.install(|| {
-            let trained = train(config, examples, &self.held_documents, None, self.cancel)?;
+            let trained = train(config, examples, parent, &self.held_documents, None, self.cancel)?;
             let name = format!("{} level(s), seed {seed}", levels.get());
             let curve = (name, trained.resumed_at, trained.losses);
             Ok((judge(trained.recurrent, &held_out)?, curve, trained.took))

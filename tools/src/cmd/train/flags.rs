@@ -1,7 +1,7 @@
 //! How to train.
 
 use bigrain_engine::Levels;
-use bigrain_train::{Negatives, Size, TrainConfig};
+use bigrain_train::{Negatives, QueryForm, Size, TrainConfig};
 use clap::{Args, ValueEnum};
 
 /// How to train.
@@ -14,11 +14,14 @@ pub struct TrainFlags {
     #[arg(long, value_name = "N", default_value_t = 1500)]
     steps: u32,
     /// Queries of a batch
-    #[arg(long, value_name = "N", default_value_t = 384)]
+    #[arg(long, value_name = "N", default_value_t = 512)]
     batch: usize,
     /// The learning rate (Adam), which falls to a tenth
-    #[arg(long, value_name = "X", default_value_t = 0.001)]
+    #[arg(long, value_name = "X", default_value_t = 0.0003)]
     rate: f32,
+    /// Compare codes with codes, as BEBR does, and not queries with codes as searches do
+    #[arg(long)]
+    symmetric: bool,
     /// What cosines are divided by
     #[arg(long, value_name = "X", default_value_t = 0.05)]
     temperature: f32,
@@ -53,6 +56,7 @@ impl TrainFlags {
         TrainConfig {
             levels,
             code_dims,
+            queries: if self.symmetric { QueryForm::Coded } else { QueryForm::Projected },
             size: match self.size {
                 SizeFlag::Linear => Size::Linear,
                 SizeFlag::Thin => Size::Thin,

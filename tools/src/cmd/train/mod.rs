@@ -6,11 +6,13 @@
 //! | `binarizer.rs` | a binarizer of one's own vectors |
 //! | `demo.rs` | learned codes beside the rotation and floats, on WordNet |
 //! | `comparison.rs` | the table of it |
+//! | `versions.rs` | an old version, the next one, and a collection of both |
 
 mod binarizer;
 mod comparison;
 mod demo;
 mod flags;
+mod versions;
 
 use clap::{Args, Subcommand};
 

@@ -1,0 +1,118 @@
+//! Rotating and rounding many rows.
+
+use bigrain_binarize::Rotation;
+use bigrain_kernels::QuantizeSums;
+use bigrain_types::Levels;
+
+use crate::backend::{download, upload};
+use crate::codes::{THREADS, shared_bytes};
+use crate::{Arg, Backend, CodeShape, GpuError, Kernel, Launch};
+
+/// Rotates rows of [`Rotation::dims`] numbers into rows of [`Rotation::rotated_dims`]; bit for bit as
+/// [`Rotation::rotate`] does.
+///
+/// # Errors
+///
+/// [`GpuError::Shape`] for rows that are not whole, or of more dimensions than shared memory holds (12,288); what the
+/// device reports.
+pub fn rotate_rows(
+    backend: &dyn Backend,
+    rotation: &Rotation,
+    rows: &[f32],
+) -> Result<Vec<f32>, GpuError> {
+    let (dims, padded) = (rotation.dims(), rotation.rotated_dims());
+    let count = whole_rows(rows.len(), dims)?;
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let rows = upload(backend, "rows", rows)?;
+    let multipliers = upload(backend, "signs of the rotation", rotation.multipliers())?;
+    let rotated = backend.allocate("rotated rows", 4 * count * padded)?;
+    let launch = Launch {
+        kernel: Kernel::RotateRows,
+        shape: CodeShape::ANY,
+        grid: [count as u32, 1],
+        threads: THREADS,
+        shared_bytes: shared_bytes(4 * padded)?,
+        args: &[
+            Arg::Buffer(&rows),
+            Arg::Buffer(&multipliers),
+            Arg::I32(dims as i32),
+            Arg::I32(padded as i32),
+            Arg::Buffer(&rotated),
+        ],
+    };
+    run(backend, &launch)?;
+    download(backend, &rotated, count * padded)
+}
+
+/// What rounding gave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quantized {
+    /// Codes, one after the other, plane after plane.
+    pub planes: Vec<u64>,
+    /// The sums of each row.
+    pub sums: Vec<QuantizeSums>,
+}
+
+/// Rounds rows, each times its own number, to the nearest odd integers. Planes are those of
+/// [`bigrain_kernels::quantize`] bit for bit, sums are added up in another order.
+///
+/// # Errors
+///
+/// [`GpuError::Shape`] unless `rows` is `dims` numbers for each of `inverse_scales`; what the device reports.
+pub fn quantize_rows(
+    backend: &dyn Backend,
+    rows: &[f32],
+    inverse_scales: &[f32],
+    levels: Levels,
+) -> Result<Quantized, GpuError> {
+    let count = inverse_scales.len();
+    if count == 0 {
+        return Ok(Quantized { planes: Vec::new(), sums: Vec::new() });
+    }
+    let dims = rows.len() / count;
+    if dims == 0 || rows.len() != dims * count {
+        return Err(GpuError::Shape(format!("{} numbers for {count} rows", rows.len())));
+    }
+    let words = dims.div_ceil(64);
+    let rows = upload(backend, "rows", rows)?;
+    let scales = upload(backend, "scales", inverse_scales)?;
+    let planes = backend.allocate("planes", 8 * count * levels.count() * words)?;
+    let sums = backend.allocate("sums", 8 * count)?;
+    let launch = Launch {
+        kernel: Kernel::QuantizeRows,
+        shape: CodeShape { levels: levels.get(), ..CodeShape::ANY },
+        grid: [(count as u32).div_ceil(THREADS / 32), 1],
+        threads: THREADS,
+        shared_bytes: 0,
+        args: &[
+            Arg::Buffer(&rows),
+            Arg::Buffer(&scales),
+            Arg::U32(count as u32),
+            Arg::I32(dims as i32),
+            Arg::I32(2 * words as i32),
+            Arg::Buffer(&planes),
+            Arg::Buffer(&sums),
+        ],
+    };
+    run(backend, &launch)?;
+    let sums: Vec<[f32; 2]> = download(backend, &sums, count)?;
+    let sums = sums.iter().map(|&[dot, norm_squared]| QuantizeSums { dot, norm_squared }).collect();
+    Ok(Quantized { planes: download(backend, &planes, count * levels.count() * words)?, sums })
+}
+
+/// Returns how many rows of `dims` numbers there are.
+pub(crate) fn whole_rows(numbers: usize, dims: usize) -> Result<usize, GpuError> {
+    if dims == 0 || !numbers.is_multiple_of(dims) {
+        return Err(GpuError::Shape(format!("{numbers} numbers are no rows of {dims}")));
+    }
+    Ok(numbers / dims)
+}
+
+/// Starts a kernel of this file or of `verify.rs`.
+#[expect(unsafe_code, reason = "kernels take pointers")]
+pub(crate) fn run(backend: &dyn Backend, launch: &Launch<'_>) -> Result<(), GpuError> {
+    // SAFETY: the callers pass what the kernels declare, and reserve buffers by the numbers that they pass beside them.
+    unsafe { backend.launch(launch) }
+}

@@ -1,0 +1,88 @@
+//! The kernels and their source.
+
+/// The CUDA C of all kernels: one text, compiled as one module.
+pub const SOURCE: &str = concat!(
+    include_str!("../kernels/common.cuh"),
+    include_str!("../kernels/select.cuh"),
+    include_str!("../kernels/scan.cu"),
+    include_str!("../kernels/batch.cu"),
+    include_str!("../kernels/encode.cu"),
+    include_str!("../kernels/verify.cu"),
+);
+
+/// A kernel, by what it does; its parameters are those in `kernels/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kernel {
+    /// The best of the keys of each query.
+    MergeBest,
+    /// The best columns of each row of a matrix.
+    SelectRows,
+    /// Scores of all codes for each query.
+    ScoreCodes,
+    /// Scores and bounds of parts of lists, with the best of each part.
+    ScanLists,
+    /// The rows whose upper bound reaches a threshold.
+    Collect,
+    /// Queries as bytes.
+    DecodeQueries,
+    /// Scores or similarities of codes for many queries, on tensor cores.
+    BatchScores,
+    /// The random rotation of rows.
+    RotateRows,
+    /// Rows to bit planes.
+    QuantizeRows,
+    /// Exact similarities of shortlists.
+    VerifyRows,
+    /// MaxSim of multi-vectors.
+    MaxSim,
+}
+
+impl Kernel {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::MergeBest,
+        Self::SelectRows,
+        Self::ScoreCodes,
+        Self::ScanLists,
+        Self::Collect,
+        Self::DecodeQueries,
+        Self::BatchScores,
+        Self::RotateRows,
+        Self::QuantizeRows,
+        Self::VerifyRows,
+        Self::MaxSim,
+    ];
+
+    /// Returns its name in the source.
+    #[must_use]
+    pub fn entry(self) -> &'static str {
+        match self {
+            Self::MergeBest => "merge_best",
+            Self::SelectRows => "select_rows",
+            Self::ScoreCodes => "score_codes",
+            Self::ScanLists => "scan_lists",
+            Self::Collect => "collect",
+            Self::DecodeQueries => "decode_queries",
+            Self::BatchScores => "batch_scores",
+            Self::RotateRows => "rotate_rows",
+            Self::QuantizeRows => "quantize_rows",
+            Self::VerifyRows => "verify_rows",
+            Self::MaxSim => "max_sim",
+        }
+    }
+}
+
+/// The constants of a compilation: loops over levels and query planes are unrolled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CodeShape {
+    /// Levels of a code, 1 to 4.
+    pub levels: u8,
+    /// Planes of a query, 1 to 8.
+    pub width: u8,
+}
+
+impl CodeShape {
+    /// For kernels that look at no code.
+    pub(crate) const ANY: Self = Self { levels: 1, width: 1 };
+}

@@ -1,0 +1,50 @@
+//! Scans of codes, selection, verification and encoding on a CUDA GPU.
+//!
+//! ```text
+//!  DeviceChoice ──> probe ──> Cuda ─────┐
+//!                                       ├─ Backend ──> GpuScanner ──> LoadedCodes ──> rows with their integer scores
+//!  (in tests)            Emulated ──────┘         └──> BatchScan, rotate_rows, quantize_rows, verify_rows, max_sim
+//! ```
+//!
+//! The crate builds and loads where there is no CUDA: the driver and NVRTC are looked for when a device is opened, and
+//! what is missing is named ([`GpuError::Unavailable`]). Kernels are CUDA C (`kernels/`), compiled for the device at
+//! hand and kept on disk ([`KernelCache`]).
+//!
+//! Integer scores equal those of [`bigrain_kernels::scan`] bit for bit. Which rows a scan returns is decided by bounds
+//! that are computed by the CPU's operations one by one, so a search finds the same with and without a GPU.
+//!
+//! Everything above [`Backend`] runs unchanged on a host that emulates the kernels from their source
+//! (`gpu/emulation`); that is how it is tested on machines without a GPU.
+
+mod args;
+mod backend;
+mod batch;
+mod buffer;
+mod cache;
+mod choice;
+mod codes;
+mod compile;
+mod cuda;
+mod encode;
+mod error;
+mod kernel;
+mod probe;
+mod scan;
+mod scanner;
+mod verify;
+
+pub use args::Arg;
+pub use backend::{Backend, Launch};
+pub use batch::{BatchQuery, BatchScan, MAX_BATCH_WIDTH};
+pub use buffer::DeviceBuffer;
+pub use cache::KernelCache;
+pub use choice::{DeviceChoice, UnknownDevice};
+pub use codes::GpuCodes;
+pub use compile::{Architecture, compile};
+pub use cuda::Cuda;
+pub use encode::{Quantized, quantize_rows, rotate_rows};
+pub use error::GpuError;
+pub use kernel::{CodeShape, Kernel, SOURCE};
+pub use probe::{DeviceInfo, devices, open};
+pub use scanner::GpuScanner;
+pub use verify::{DenseRows, Shortlists, max_sim, verify_rows};
