@@ -275,9 +275,16 @@ class Session:
         vector = self.world.vectors() if name == NAMED else self.world.vector(8)
         return m.PointStruct(id=self.world.id(), vector=vector, payload=self.world.payload())
 
-    def selector(self):
-        world = self.world
-        return world.ids() if world.chance.random() < 0.7 else world.filter()
+    def present(self, name):
+        """Some points that are there, or one that may not be: where a named point is missing both refuse, but the
+        reference changes those before it."""
+        known, chance = self.existing(name), self.world.chance
+        if not known or chance.random() < 0.1:
+            return [self.world.id()]
+        return chance.sample(known, min(len(known), chance.randint(1, 6)))
+
+    def selector(self, name):
+        return self.present(name) if self.world.chance.random() < 0.7 else self.world.filter()
 
     def upsert(self):
         name = self.collection()
@@ -322,30 +329,35 @@ class Session:
         for key in self.world.chance.sample(sorted(payload), len(payload) // 2):
             if key != "unique":
                 payload.pop(key)
-        self.twins.both("set_payload", self.collection(), payload=payload, points=self.world.ids()[:1], wait=True)
+        name = self.collection()
+        self.twins.both("set_payload", name, payload=payload, points=self.present(name), wait=True)
 
     def set_payload_at(self):
         payload = {"x": self.world.chance.randint(0, 3), "w": "new"}
         key = self.world.chance.choice(["o", "o.y", "items[]"])
-        self.twins.both("set_payload", self.collection(), payload=payload, points=self.selector(), key=key, wait=True)
+        name = self.collection()
+        self.twins.both("set_payload", name, payload=payload, points=self.selector(name), key=key, wait=True)
 
     def overwrite_payload(self):
         payload = self.world.payload()
-        self.twins.both("overwrite_payload", self.collection(), payload=payload, points=self.world.ids()[:1], wait=True)
+        name = self.collection()
+        self.twins.both("overwrite_payload", name, payload=payload, points=self.present(name), wait=True)
 
     def delete_payload(self):
         keys = self.world.chance.sample(["n", "color", "o.x", "items[].k", "tags", "absent"], 2)
-        self.twins.both("delete_payload", self.collection(), keys=keys, points=self.selector(), wait=True)
+        name = self.collection()
+        self.twins.both("delete_payload", name, keys=keys, points=self.selector(name), wait=True)
 
     def clear_payload(self):
-        self.twins.both("clear_payload", self.collection(), points_selector=self.world.ids()[:2], wait=True)
+        name = self.collection()
+        self.twins.both("clear_payload", name, points_selector=self.present(name), wait=True)
 
     def batch(self):
         name = self.collection()
         payload = {"n": self.world.chance.randint(0, 9)}
         operations = [
             m.UpsertOperation(upsert=m.PointsList(points=[self.point(name)])),
-            m.SetPayloadOperation(set_payload=m.SetPayload(payload=payload, points=self.world.ids())),
+            m.SetPayloadOperation(set_payload=m.SetPayload(payload=payload, points=self.present(name))),
             m.DeleteOperation(delete=m.PointIdsList(points=self.world.ids()[:1])),
         ]
         self.world.chance.shuffle(operations)

@@ -38,14 +38,40 @@ fn selected(selector: Option<q::PointsSelector>) -> Result<Selected, Status> {
 
 impl Selected {
     /// Returns the ids, as they are now.
-    fn ids(self, collection: &Collection) -> Result<Vec<PointId>, Status> {
+    fn ids(self, collection: &Collection) -> Result<Chosen, Status> {
         match self {
-            Self::Ids(ids) => Ok(ids),
+            Self::Ids(ids) => Ok(Chosen { ids, by_name: true }),
             Self::Filter(filter) => {
-                Ok(collection.matching(&filter).map_err(status::from_engine)?.ids)
+                let ids = collection.matching(&filter).map_err(status::from_engine)?.ids;
+                Ok(Chosen { ids, by_name: false })
             }
         }
     }
+}
+
+/// The ids of points to be changed.
+struct Chosen {
+    ids: Vec<PointId>,
+    /// Whether a client named them. Then all must be there.
+    by_name: bool,
+}
+
+/// Returns the filter of a prefetch below another, as Qdrant joins them: list by list. So what should hold in the one
+/// and in the other are alternatives.
+fn joined(above: Option<Filter>, own: Option<Filter>) -> Option<Filter> {
+    let (Some(mut joined), Some(own)) = (above.clone(), own.clone()) else { return above.or(own) };
+    joined.must.extend(own.must);
+    joined.should.extend(own.should);
+    joined.must_not.extend(own.must_not);
+    joined.min_should = match (joined.min_should, own.min_should) {
+        (Some(mut enough), Some(other)) => {
+            enough.conditions.extend(other.conditions);
+            enough.count = enough.count.max(other.count);
+            Some(enough)
+        }
+        (one, other) => one.or(other),
+    };
+    Some(joined)
 }
 
 /// Returns the filter that both of two hold.

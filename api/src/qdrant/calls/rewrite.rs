@@ -6,21 +6,22 @@ use bigrain_engine::{
 };
 use tonic::Status;
 
+use super::Chosen;
 use crate::status;
 
 /// How often a batch is tried again when another writer changed one of its points.
 const ATTEMPTS: usize = 32;
 
-/// Changes points one batch at a time. Ids that do not exist are passed over. Returns the number of the last
-/// write, if there was one.
+/// Changes points one batch at a time. Points that are gone are passed over, unless a client named them. Returns
+/// the number of the last write, if there was one.
 pub(super) fn rewrite(
     collection: &Collection,
-    ids: &[PointId],
+    chosen: &Chosen,
     change: &dyn Fn(Point) -> Result<Point, Status>,
 ) -> Result<Option<u64>, Status> {
     let mut seq = None;
-    for ids in ids.chunks(MAX_POINTS_PER_BATCH) {
-        seq = attempts(|| rewrite_batch(collection, ids, change))?.or(seq);
+    for ids in chosen.ids.chunks(MAX_POINTS_PER_BATCH) {
+        seq = attempts(|| rewrite_batch(collection, ids, chosen.by_name, change))?.or(seq);
     }
     Ok(seq)
 }
@@ -28,12 +29,19 @@ pub(super) fn rewrite(
 fn rewrite_batch(
     collection: &Collection,
     ids: &[PointId],
+    by_name: bool,
     change: &dyn Fn(Point) -> Result<Point, Status>,
 ) -> Result<Option<u64>, Refused> {
     let stored = collection.get(ids)?;
     let mut conditions = Conditions::all(Condition::Absent);
     let mut points = Vec::new();
-    for stored in stored.into_iter().flatten() {
+    for (id, stored) in ids.iter().zip(stored) {
+        let Some(stored) = stored else {
+            if by_name {
+                return Err(Refused::Status(no_point(id)));
+            }
+            continue;
+        };
         let version = Condition::Version(stored.seq);
         conditions = conditions.with(stored.id.clone(), version);
         points.push(change(of_stored(stored)).map_err(Refused::Status)?);
@@ -42,6 +50,11 @@ fn rewrite_batch(
         return Ok(None);
     }
     Ok(Some(collection.upsert_if(points, conditions)?.seq.0))
+}
+
+/// Returns the error for a point that must be there.
+pub(super) fn no_point(id: impl std::fmt::Display) -> Status {
+    Status::not_found(format!("No point with id {id} found"))
 }
 
 /// Why a batch was not written.

@@ -141,13 +141,16 @@ pub(in crate::qdrant) fn update_vectors(
         return Ok(completed(None));
     }
     let present = Conditions::all(Condition::Present);
-    let updated = collection.update_vectors_if(&points, &present).map_err(|error| {
-        if error.kind() == ErrorKind::Aborted {
-            return Status::not_found(format!("no such point: {error}"));
-        }
-        status::from_engine(error)
-    })?;
+    let updated = collection.update_vectors_if(&points, &present).map_err(not_there)?;
     Ok(completed(Some(updated.seq.0)))
+}
+
+/// Says of a change of points that must all be there why it was refused.
+fn not_there(error: bigrain_engine::Error) -> Status {
+    if error.kind() == ErrorKind::Aborted {
+        return Status::not_found(format!("no such point: {error}"));
+    }
+    status::from_engine(error)
 }
 
 /// Removes vectors of points.
@@ -160,9 +163,9 @@ pub(in crate::qdrant) fn delete_vectors(
     let collection = context.collection(&request.collection_name)?;
     let fields = convert::vector_names(request.vectors);
     fields.iter().try_for_each(|field| check_field(&collection, field))?;
-    let ids = selected(request.points_selector)?.ids(&collection)?;
+    let points = selected(request.points_selector)?.ids(&collection)?;
     let remains = |field: &str| !fields.iter().any(|removed| removed == field);
-    let seq = rewrite(&collection, &ids, &|mut point| {
+    let seq = rewrite(&collection, &points, &|mut point| {
         point.vectors.retain(|vector| vector.field.as_deref().is_none_or(remains));
         point.sparse.retain(|vector| remains(&vector.field));
         point.multi.retain(|vector| remains(&vector.field));
@@ -175,7 +178,7 @@ pub(in crate::qdrant) fn delete_vectors(
     Ok(completed(seq))
 }
 
-/// Sets members of payloads, at the top or in the objects that a path leads to.
+/// Sets members of payloads, at the top or in the objects that a path leads to. Null removes a member.
 pub(in crate::qdrant) fn set_payload(
     context: &Context,
     request: q::SetPayloadPoints,
@@ -185,14 +188,15 @@ pub(in crate::qdrant) fn set_payload(
     let new = convert::payload(request.payload)?;
     let collection = context.collection(&request.collection_name)?;
     let points = selected(request.points_selector)?;
-    let Some(key) = request.key else {
+    let path = request.key.map(|key| FieldPath::parse(&key).map_err(wrong)).transpose()?;
+    if path.is_none() && !new.as_map().values().any(Value::is_null) {
         return change_payloads(context, &collection, points, &PayloadUpdate::Merge(new));
-    };
-    let path = FieldPath::parse(&key).map_err(wrong)?;
-    let ids = points.ids(&collection)?;
-    let seq = rewrite(&collection, &ids, &|mut point| {
+    }
+    let steps = path.as_ref().map(FieldPath::steps).unwrap_or_default();
+    let points = points.ids(&collection)?;
+    let seq = rewrite(&collection, &points, &|mut point| {
         let mut members = point.payload.as_map().clone();
-        merge_at(&mut members, path.steps(), new.as_map());
+        merge_at(&mut members, steps, new.as_map());
         point.payload = payload_of(members);
         Ok(point)
     })?;
@@ -232,8 +236,8 @@ pub(in crate::qdrant) fn delete_payload(
     if let Some(names) = top.collect() {
         return change_payloads(context, &collection, points, &PayloadUpdate::Remove(names));
     }
-    let ids = points.ids(&collection)?;
-    let seq = rewrite(&collection, &ids, &|mut point| {
+    let points = points.ids(&collection)?;
+    let seq = rewrite(&collection, &points, &|mut point| {
         let mut root = Value::Object(point.payload.as_map().clone());
         paths.iter().for_each(|path| remove_at(&mut root, path.steps()));
         if let Value::Object(members) = root {
@@ -255,6 +259,7 @@ pub(in crate::qdrant) fn clear_payload(
     change_payloads(context, &collection, selected(request.points)?, &PayloadUpdate::Clear)
 }
 
+/// Changes payloads; points that are named must all be there.
 fn change_payloads(
     context: &Context,
     collection: &Collection,
@@ -264,11 +269,11 @@ fn change_payloads(
     let updated = match points {
         Selected::Ids(ids) => {
             context.check_batch("ids", ids.len())?;
-            collection.update_payload(&ids, update)
+            collection.update_payload_if(&ids, update, &Conditions::all(Condition::Present))
         }
         Selected::Filter(filter) => collection.update_payload_matching(&filter, update),
     };
-    Ok(completed(Some(updated.map_err(status::from_engine)?.seq.0)))
+    Ok(completed(Some(updated.map_err(not_there)?.seq.0)))
 }
 
 fn payload_of(members: Map<String, Value>) -> Payload {
@@ -277,9 +282,14 @@ fn payload_of(members: Map<String, Value>) -> Payload {
 
 /// Merges members into the objects that a path leads to; what is in the way becomes an object.
 fn merge_at(members: &mut Map<String, Value>, path: &[Step], new: &Map<String, Value>) {
-    let merged = || new.iter().map(|(key, value)| (key.clone(), value.clone()));
     let Some((Step::Member(name), rest)) = path.split_first() else {
-        members.extend(merged());
+        for (key, value) in new {
+            if value.is_null() {
+                members.remove(key);
+            } else {
+                members.insert(key.clone(), value.clone());
+            }
+        }
         return;
     };
     let value = members.entry(name.clone()).or_insert(Value::Null);
@@ -343,6 +353,13 @@ mod tests {
         assert_eq!(set("{}", "a.b"), r#"{"a":{"b":{"x":1}}}"#);
         assert_eq!(set(r#"{"a":[{"y":1},2]}"#, "a[]"), r#"{"a":[{"x":1,"y":1},{"x":1}]}"#);
         assert_eq!(set(r#"{"a":3}"#, "a"), r#"{"a":{"x":1}}"#);
+    }
+
+    #[test]
+    fn null_removes_a_member() {
+        let mut members = map(r#"{"a":1,"b":2}"#);
+        merge_at(&mut members, &[], &map(r#"{"a":null,"c":3,"d":null}"#));
+        assert_eq!(Value::Object(members).to_string(), r#"{"b":2,"c":3}"#);
     }
 
     #[test]

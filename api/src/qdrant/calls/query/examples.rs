@@ -36,10 +36,13 @@ impl Scope<'_> {
         }
         let likeness = self.likeness(&level.field())?;
         let (positive, negative) = (prepared(likeness, positive)?, prepared(likeness, negative)?);
+        // Sparse vectors that share no dimension are not alike, and still compared.
+        let alike =
+            |example: &AnyVector, stored: &AnyVector| likeness.of(example, stored).unwrap_or(0.0);
         if strategy == q::RecommendStrategy::SumScores {
             return self.scan(&level, &|stored| {
                 let sum = |examples: &[AnyVector]| -> Option<f32> {
-                    let each = examples.iter().filter_map(|example| likeness.of(example, stored));
+                    let each = examples.iter().map(|example| alike(example, stored));
                     each.reduce(|sum, one| sum + one)
                 };
                 match (sum(&positive), sum(&negative)) {
@@ -50,7 +53,7 @@ impl Scope<'_> {
         }
         self.scan(&level, &|stored| {
             let best = |examples: &[AnyVector]| {
-                let each = examples.iter().filter_map(|example| likeness.of(example, stored));
+                let each = examples.iter().map(|example| alike(example, stored));
                 each.reduce(f32::max)
             };
             match (best(&positive), best(&negative)) {

@@ -11,7 +11,7 @@ use tonic::Status;
 
 use super::{DEFAULT_LIMIT, Ranked, Scope, check_limit};
 use crate::qdrant::calls::reads::Scroll;
-use crate::qdrant::calls::{both, check_field};
+use crate::qdrant::calls::{both, check_field, joined};
 use crate::qdrant::convert::{self, Parts};
 use crate::qdrant::error::{unsupported, wrong};
 use crate::qdrant::names::field_of;
@@ -41,7 +41,7 @@ impl Level {
             prefetch: prefetch.prefetch,
             query: prefetch.query,
             using: prefetch.using,
-            filter: both(above, convert::optional_filter(prefetch.filter)?),
+            filter: joined(above, convert::optional_filter(prefetch.filter)?),
             params: prefetch.params,
             score_threshold: prefetch.score_threshold,
             limit,

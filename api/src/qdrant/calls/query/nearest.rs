@@ -86,14 +86,19 @@ impl Scope<'_> {
         points.collect()
     }
 
-    /// Searches for the points near a vector.
+    /// Searches for the points near a vector. MaxSim is a sum over tokens in Qdrant, and their mean here.
     pub(super) fn near(&self, level: &Level, vector: AnyVector) -> Result<Ranked, Status> {
+        let tokens = match &vector {
+            AnyVector::Multi(tokens) => tokens.iter().count() as f32,
+            AnyVector::Dense(_) | AnyVector::Sparse(_) => 1.0,
+        };
         let params = level.params.clone();
-        let params = convert::search_params(params, level.limit, level.score_threshold)?;
+        let threshold = level.score_threshold.map(|threshold| threshold / tokens);
+        let params = convert::search_params(params, level.limit, threshold)?;
         let query = self.vector_query(level, vector)?;
         let output = self.collection.search_by_vector(&query, &params);
         let points = output.map_err(status::from_engine)?.points;
-        Ok(points.into_iter().map(|point| (point.id, point.score)).collect())
+        Ok(points.into_iter().map(|point| (point.id, point.score * tokens)).collect())
     }
 
     /// Returns the engine's query for a vector.
