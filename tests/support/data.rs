@@ -1,6 +1,6 @@
 //! Seeded data and its exact answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bigrain_engine::{Metric, MultiVector, PointId, SparseVector, normalize};
 use rand_chacha::ChaCha8Rng;
@@ -168,16 +168,42 @@ pub fn topical_tokens(
 /// Returns the positions of the `limit` rows nearest to `query`, nearest first, computed in f64.
 #[must_use]
 pub fn brute_force(metric: Metric, rows: &[Vec<f32>], query: &[f32], limit: usize) -> Vec<usize> {
+    let scored = rows.iter().map(|row| similarity(metric, row, query));
+    let mut order: Vec<(f64, usize)> = scored.zip(0..).collect();
+    order.sort_by(|a, b| b.0.total_cmp(&a.0));
+    order.into_iter().take(limit).map(|(_, position)| position).collect()
+}
+
+/// Fails unless `found` are the positions of the `limit` rows nearest to `query`, nearest first. Rows whose
+/// similarities differ by no more than rounding may stand in either order.
+#[track_caller]
+pub fn assert_nearest(
+    metric: Metric,
+    rows: &[Vec<f32>],
+    query: &[f32],
+    limit: usize,
+    found: &[usize],
+) {
+    let expected = brute_force(metric, rows, query, limit);
+    assert_eq!(found.iter().collect::<BTreeSet<_>>().len(), expected.len(), "{found:?}");
+    for (&found_at, &expected_at) in found.iter().zip(&expected) {
+        let [ours, theirs] =
+            [found_at, expected_at].map(|position| similarity(metric, &rows[position], query));
+        let rounding = 1e-5 * (1.0 + theirs.abs());
+        assert!(
+            (ours - theirs).abs() <= rounding,
+            "{found_at} of {ours}, not {expected_at} of {theirs}"
+        );
+    }
+}
+
+fn similarity(metric: Metric, row: &[f32], query: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| -> f64 {
         a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
     };
-    let similarity = |row: &[f32]| match metric {
+    match metric {
         Metric::Cosine => dot(query, row) / dot(row, row).sqrt(),
         Metric::L2 => 2.0 * dot(query, row) - dot(row, row),
         Metric::Dot | _ => dot(query, row),
-    };
-    let mut order: Vec<(f64, usize)> =
-        rows.iter().enumerate().map(|(position, row)| (similarity(row), position)).collect();
-    order.sort_by(|a, b| b.0.total_cmp(&a.0));
-    order.into_iter().take(limit).map(|(_, position)| position).collect()
+    }
 }

@@ -16,8 +16,8 @@ mod versions;
 mod workload;
 
 pub use data::{
-    Random, brute_force, brute_force_multi, brute_force_sparse, clustered, fast_folder,
-    multi_vector, sparse_vector, topical_tokens,
+    Random, assert_nearest, brute_force, brute_force_multi, brute_force_sparse, clustered,
+    fast_folder, multi_vector, sparse_vector, topical_tokens,
 };
 pub use db::Db;
 pub use faults::{Control, Disk, Event, Record, Shim, Survival};

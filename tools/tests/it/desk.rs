@@ -52,14 +52,16 @@ impl Desk {
         serde_json::from_str(&self.succeed(line)).unwrap()
     }
 
-    /// Expects a failure of exit code `code`, and returns its one line.
+    /// Expects a failure of exit code `code`, and returns its one line; of a refused command line, behind
+    /// which its usage is told, the one that says why.
     pub fn fail(&self, line: &str, code: i32) -> String {
         let output = self.run(line);
         let (out, err) = texts(&output);
         assert_eq!(output.status.code(), Some(code), "{line}: {out}{err}");
-        let last = err.lines().last().unwrap_or_default().to_owned();
-        assert!(code == 2 || last.starts_with("error: "), "{line}: {err}");
-        last
+        let told = |line: &&str| line.starts_with("error: ");
+        let told = if code == 2 { err.lines().find(told) } else { err.lines().last().filter(told) };
+        assert!(told.is_some(), "{line}: no error is told: {err}");
+        told.unwrap_or_default().to_owned()
     }
 }
 
