@@ -78,23 +78,23 @@ def same_values(one, other, what):
         same(one, other, what)
 
 
-def same_points(one, other, what="points"):
-    """Compares results: ids, order, scores and what came with them."""
+def same_points(one, other, what="points", offset=None):
+    """Compares results: ids, order, scores and what came with them. Equal scores leave the order open, and which of
+    them are before an offset and behind the end."""
     same(len(one), len(other), f"{what}: how many")
     for at, (left, right) in enumerate(zip(one, other)):
         if not close(left.score, right.score):
             raise Difference(f"{what}[{at}]: score {left.id}: {left.score}, {right.id}: {right.score}")
-    # Equal scores leave the order open, and which of them is the last.
     scores = [point.score for point in other]
     by_id = {point.id: point for point in one}
     for at, (left, right) in enumerate(zip(one, other)):
         if left.id == right.id:
             continue
         tied = [score for score in scores if close(score, right.score)]
-        last = close(scores[-1], right.score)
-        if len(tied) < 2 and not last:
+        cut = close(scores[-1], right.score) or (offset and close(scores[0], right.score))
+        if len(tied) < 2 and not cut:
             raise Difference(f"{what}[{at}]: {left.id} ({left.score}) and {right.id} ({right.score})")
-        if not last and right.id not in by_id:
+        if not cut and right.id not in by_id:
             raise Difference(f"{what}: {right.id} is missing")
     for right in other:
         left = by_id.get(right.id)
@@ -108,6 +108,17 @@ def same_records(one, other, what="records"):
     for left, right in zip(one, other):
         same_values(left.payload or {}, right.payload or {}, f"{what}: payload of {right.id}")
         same_values(left.vector or {}, right.vector or {}, f"{what}: vector of {right.id}")
+
+
+def same_in_order(one, other, key):
+    """Compares records in the order of a member. Equal values leave the order open, and which of them is the last."""
+    values = [[point.payload[key] for point in points] for points in (one, other)]
+    same(values[0], values[1], f"values of {key}")
+    inner = lambda points: sorted((p.payload[key], str(p.id)) for p in points if p.payload[key] != values[1][-1])
+    same(inner(one), inner(other), f"ids in the order of {key}")
+    by_id = {point.id: point for point in one}
+    both = [point for point in other if point.id in by_id]
+    same_records([by_id[point.id] for point in both], both)
 
 
 class World:
@@ -355,10 +366,14 @@ class Session:
     def batch(self):
         name = self.collection()
         payload = {"n": self.world.chance.randint(0, 9)}
+        deleted = self.world.ids()[:1]
+        # See `present`: of several points none may be missing.
+        changed = self.present(name)
+        changed = [point for point in changed if point not in deleted] or changed[:1]
         operations = [
             m.UpsertOperation(upsert=m.PointsList(points=[self.point(name)])),
-            m.SetPayloadOperation(set_payload=m.SetPayload(payload=payload, points=self.present(name))),
-            m.DeleteOperation(delete=m.PointIdsList(points=self.world.ids()[:1])),
+            m.SetPayloadOperation(set_payload=m.SetPayload(payload=payload, points=changed)),
+            m.DeleteOperation(delete=m.PointIdsList(points=deleted)),
         ]
         self.world.chance.shuffle(operations)
         self.twins.both("batch_update_points", name, update_operations=operations, wait=True)
@@ -393,7 +408,7 @@ class Session:
         where = self.world.maybe_filter()
         answers = self.twins.both("scroll", self.collection(), scroll_filter=where, order_by=order, limit=20)
         if answers:
-            same_records(answers[0][0], answers[1][0])
+            same_in_order(answers[0][0], answers[1][0], order.key)
 
     def count(self):
         answers = self.twins.both("count", self.collection(), count_filter=self.world.maybe_filter(), exact=True)
@@ -435,7 +450,7 @@ class Session:
         }
         answers = self.twins.both("query_points", name, **kwargs)
         if answers:
-            same_points(answers[0].points, answers[1].points)
+            same_points(answers[0].points, answers[1].points, offset=kwargs["offset"])
 
     def nearest(self):
         name, using = self.target()
