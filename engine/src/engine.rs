@@ -259,7 +259,12 @@ impl Engine {
             Some(names) => names.iter().map(|&name| name.to_owned()).collect(),
             None => self.0.collections.read().keys().cloned().collect(),
         };
-        names.iter().map(|name| self.collection(name)).collect()
+        let named = names.iter().map(|name| {
+            let collection = self.collection(name)?;
+            Ok((collection.name().to_owned(), collection))
+        });
+        // By their own names: an alias stands for a collection that may be named as well.
+        Ok(named.collect::<Result<BTreeMap<_, _>>>()?.into_values().collect())
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -1,7 +1,8 @@
 //! Other names of collections.
 
 use bigrain_engine::{
-    AliasChange, CollectionConfig, Engine, EngineConfig, ErrorKind, Metric, Point,
+    AliasChange, CollectionConfig, Engine, EngineConfig, ErrorKind, Metric, Point, Watch, restore,
+    verify,
 };
 use tempfile::TempDir;
 
@@ -56,6 +57,26 @@ fn aliases_go_with_their_collection() {
     assert_eq!(engine.collection("live").unwrap_err().kind(), ErrorKind::NotFound);
     drop(engine);
     assert_eq!(open(&folder).aliases(), [("next".to_owned(), "green".to_owned())]);
+}
+
+#[test]
+fn a_backup_holds_the_aliases_of_its_collections() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = two(&folder);
+    engine
+        .change_aliases(&[set("live", "green"), set("new", "green"), set("old", "blue")])
+        .unwrap();
+    let (archive, restored) = (folder.path().join("green.tar"), folder.path().join("restored"));
+    // Asked for by its name and by an alias, it is in the archive once.
+    let wanted = Some(&["live", "green"][..]);
+    let contents = engine.backup(&archive, wanted, &mut Watch::new()).unwrap();
+    assert_eq!(contents.collections.len(), 1);
+    assert_eq!(verify(&archive, &mut Watch::new()).unwrap(), contents);
+    restore(&archive, &restored, &mut Watch::new()).unwrap();
+    let engine = Engine::open(&restored, EngineConfig::default()).unwrap();
+    let expected = ["live", "new"].map(|alias| (alias.to_owned(), "green".to_owned()));
+    assert_eq!(engine.aliases(), expected);
+    assert_eq!(engine.collection("live").unwrap().count(), 1);
 }
 
 #[test]
