@@ -33,7 +33,18 @@ pub(super) fn shaped(status: &Status) -> Status {
         }
         Code::NotFound => (Code::NotFound, "Not found: "),
         Code::AlreadyExists => (Code::AlreadyExists, "Wrong input: "),
-        code => (code, ""),
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::DeadlineExceeded
+        | Code::PermissionDenied
+        | Code::ResourceExhausted
+        | Code::Aborted
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::Unavailable
+        | Code::DataLoss
+        | Code::Unauthenticated => (status.code(), ""),
     };
     let message = format!("{beginning}{}", status.message());
     Status::with_metadata(code, message, status.metadata().clone())

@@ -1,4 +1,8 @@
 //! Collections, their vectors, and what is declared of their payloads.
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "a call takes its message, whether or not anything of it is kept"
+)]
 
 use bigrain_engine::{AliasChange, Cancel, ErrorKind};
 use qdrant_client::qdrant as q;

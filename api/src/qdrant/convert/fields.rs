@@ -226,7 +226,7 @@ pub(in crate::qdrant) fn description(info: &CollectionInfo) -> q::CollectionInfo
     let sparse = config.sparse().iter().map(|field| {
         let modifier = match field.modifier {
             SparseModifier::Idf => Some(q::Modifier::Idf as i32),
-            _ => None,
+            SparseModifier::None | _ => None,
         };
         (vector_of(&field.name), q::SparseVectorParams { index: None, modifier })
     });
@@ -255,7 +255,7 @@ pub(in crate::qdrant) fn description(info: &CollectionInfo) -> q::CollectionInfo
 fn params(field: &FieldConfig) -> q::VectorParams {
     let datatype = match field.dense {
         DenseFormat::F16 => Some(q::Datatype::Float16 as i32),
-        _ => None,
+        DenseFormat::F32 | DenseFormat::I8 | _ => None,
     };
     q::VectorParams {
         size: field.dims as u64,

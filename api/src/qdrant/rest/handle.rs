@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use bigrain_engine::Cancel;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tonic::{Code, Status};
+use tonic::Status;
 
 use super::members::{Members, Read, object};
 use crate::grpc::Context;
@@ -62,7 +62,7 @@ impl Service {
         let work = move |context: &Context, cancel: &Cancel| {
             let message = object(parsed(given.body)?, read)?;
             let result = write(call(context, message, cancel)?);
-            serde_json::to_vec(&answered(result, begun))
+            serde_json::to_vec(&answered(&result, begun))
                 .map_err(|error| Status::internal(format!("answer: {error}")))
         };
         let done = self.run(lane, work);
@@ -115,18 +115,15 @@ fn parsed(body: Result<Bytes, BytesRejection>) -> Read<Value> {
 }
 
 /// Returns an answer in the shape that all have.
-pub(super) fn answered(result: Value, begun: Instant) -> Value {
+pub(super) fn answered(result: &Value, begun: Instant) -> Value {
     json!({"result": result, "status": "ok", "time": begun.elapsed().as_secs_f64()})
 }
 
 /// Returns an error in the shape that all have.
 pub(super) fn refused(status: &Status, begun: Instant) -> Response {
     let status = shaped(status);
-    let code = match status.code() {
-        // The client asked for too much, or the server has too much to do.
-        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
-        code => StatusCode::from_u16(http_code(code)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-    };
+    let code = http_code(status.code());
+    let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = json!({
         "status": {"error": status.message()},
         "time": begun.elapsed().as_secs_f64(),

@@ -90,9 +90,9 @@ const KINDS: [&str; 10] = [
 ];
 
 fn query(value: Value) -> Read<q::Query> {
-    let is_query = |name: &&str| value.get(*name).is_some();
+    let is_query = |name: &&str| value.get(name).is_some();
     let is_text = value.get("text").is_some() && !is_inference(&value);
-    if !is_text && !KINDS.iter().any(|name| is_query(&name)) {
+    if !is_text && !KINDS.iter().any(is_query) {
         let variant = Some(Variant::Nearest(vector_input(value)?));
         return Ok(q::Query { variant });
     }

@@ -1,4 +1,8 @@
 //! Answers as JSON.
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "what writes an answer takes it, whether or not anything of it is kept"
+)]
 
 use qdrant_client::qdrant as q;
 use serde_json::{Map, Value, json};

@@ -121,10 +121,10 @@ impl Scope<'_> {
         input: q::RelevanceFeedbackInput,
     ) -> Result<Ranked, Status> {
         let strategy = input.strategy.and_then(|strategy| strategy.variant);
-        let q::NaiveFeedbackStrategy { a, b, c } = match strategy {
-            Some(q::feedback_strategy::Variant::Naive(naive)) => naive,
-            None => return Err(missing("strategy of relevance feedback")),
+        let Some(q::feedback_strategy::Variant::Naive(naive)) = strategy else {
+            return Err(missing("strategy of relevance feedback"));
         };
+        let q::NaiveFeedbackStrategy { a, b, c } = naive;
         let target = input.target.ok_or_else(|| missing("target"))?;
         let target = self.vector_to_find(&mut level, target)?;
         let likeness = self.likeness(&level.field())?;

@@ -43,7 +43,7 @@ pub(in crate::qdrant) fn query_groups(
         limit: groups.saturating_mul(size),
         lookup_from: request.lookup_from,
     };
-    let found = scope.grouped(level, &by)?;
+    let found = scope.grouped(&level, &by)?;
     let mut messages = Vec::with_capacity(found.len());
     for (value, ranked) in found {
         messages.push(q::PointGroup {
@@ -69,7 +69,7 @@ struct By {
 impl Scope<'_> {
     /// Returns groups in the order of their best points. Deeper and deeper results are looked at until enough
     /// groups are full, or there are no more results.
-    fn grouped(&self, level: Level, by: &By) -> Result<Vec<(Scalar, Ranked)>, Status> {
+    fn grouped(&self, level: &Level, by: &By) -> Result<Vec<(Scalar, Ranked)>, Status> {
         let is_sample = level.query.as_ref().and_then(|query| query.variant.as_ref());
         let is_sample = matches!(is_sample, Some(Variant::Sample(_)));
         let has_value = Condition::Field { path: by.path.clone(), test: FieldTest::Exists };

@@ -70,19 +70,19 @@ pub(in crate::qdrant) fn query_batch(
     cancel: &Cancel,
 ) -> Result<q::QueryBatchResponse, Status> {
     context.check_batch("queries", request.query_points.len())?;
-    let result = batch(context, request.collection_name, request.query_points, cancel)?;
+    let result = batch(context, &request.collection_name, request.query_points, cancel)?;
     context.check_reply(q::QueryBatchResponse { result, ..Default::default() })
 }
 
 /// Answers each of some queries.
 fn batch(
     context: &Context,
-    collection_name: String,
+    collection_name: &str,
     queries: Vec<q::QueryPoints>,
     cancel: &Cancel,
 ) -> Result<Vec<q::BatchResult>, Status> {
     let each = queries.into_iter().map(|query| {
-        let query = q::QueryPoints { collection_name: collection_name.clone(), ..query };
+        let query = q::QueryPoints { collection_name: collection_name.to_owned(), ..query };
         Ok(q::BatchResult { result: found(context, query, cancel)? })
     });
     each.collect()

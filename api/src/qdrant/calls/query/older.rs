@@ -27,7 +27,7 @@ pub(in crate::qdrant) fn search_batch(
     cancel: &Cancel,
 ) -> Result<q::SearchBatchResponse, Status> {
     let queries = request.search_points.into_iter().map(of_search).collect();
-    let result = batch(context, request.collection_name, queries, cancel)?;
+    let result = batch(context, &request.collection_name, queries, cancel)?;
     context.check_reply(q::SearchBatchResponse { result, ..Default::default() })
 }
 
@@ -75,7 +75,7 @@ pub(in crate::qdrant) fn recommend_batch(
 ) -> Result<q::RecommendBatchResponse, Status> {
     let queries = request.recommend_points.into_iter().map(of_recommend);
     let queries = queries.collect::<Result<_, _>>()?;
-    let result = batch(context, request.collection_name, queries, cancel)?;
+    let result = batch(context, &request.collection_name, queries, cancel)?;
     context.check_reply(q::RecommendBatchResponse { result, ..Default::default() })
 }
 
@@ -127,7 +127,7 @@ pub(in crate::qdrant) fn discover_batch(
 ) -> Result<q::DiscoverBatchResponse, Status> {
     let queries = request.discover_points.into_iter().map(of_discover);
     let queries = queries.collect::<Result<_, _>>()?;
-    let result = batch(context, request.collection_name, queries, cancel)?;
+    let result = batch(context, &request.collection_name, queries, cancel)?;
     context.check_reply(q::DiscoverBatchResponse { result, ..Default::default() })
 }
 
