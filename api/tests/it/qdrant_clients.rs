@@ -77,3 +77,19 @@ async fn the_standard_tests_of_vector_stores_pass_through_langchain() {
     let out = run(command).await;
     assert!(out.contains("25 passed"), "{out}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_examples_run() {
+    let Some(python) = python() else { return };
+    let (_server, url, _) = server().await;
+    for (example, last) in [
+        ("with_qdrant_client.py", "of both kinds: {False: 3, True: 2}"),
+        ("with_langchain.py", "by id: Light codes in memory find the candidates."),
+    ] {
+        let path = format!(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/{}"), example);
+        let mut command = Command::new(&python);
+        command.args([&path, &url]);
+        let out = run(command).await;
+        assert_eq!(out.trim_end().lines().last(), Some(last), "{out}");
+    }
+}
