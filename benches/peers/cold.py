@@ -82,6 +82,7 @@ def prepare(vectors: VectorSet, options: argparse.Namespace) -> list[ColdEngine]
 def attempt(trial: Trial, limit: int) -> None:
     """Runs one round behind the limit, from a cold page cache."""
     page_cache.drop(trial.engine.folder)
+    limit += trial.engine.own_bytes
     group = MemoryGroup.create(f"bigrain-cold-{os.getpid()}", limit)
     trial.limited = group is not None
     try:
@@ -101,8 +102,13 @@ def describe(
     """Returns what the page needs."""
     mib = limit / 2**20
     limited = all(trial.limited for trial in trials)
+    given = ", ".join(
+        f"{trial.engine.title} gets {trial.engine.own_bytes / 2**20:,.0f} MiB more for Python"
+        for trial in trials
+        if trial.engine.own_bytes
+    )
     limit_text = (
-        f"Each process lives in a memory cgroup of {mib:,.0f} MiB, page cache included."
+        f"Each process lives in a memory cgroup of {mib:,.0f} MiB, page cache included; {given}."
         if limited
         else "No memory cgroup was permitted here, so memory was not limited."
     )

@@ -68,11 +68,11 @@ impl GpuCodes {
             return Err(GpuError::OutOfMemory { what: "codes", needed: bytes, free });
         }
         let on_device = backend.allocate("codes", (planes.len() * plane_bytes).max(1))?;
+        let block = block_bytes(layout.dims());
+        let stage = (STAGE_BYTES / block).max(1) * block;
         for (level, plane) in planes.iter().enumerate() {
-            let stage =
-                (STAGE_BYTES / block_bytes(layout.dims())).max(1) * block_bytes(layout.dims());
             for (part, from) in plane[..plane_bytes].chunks(stage).zip((0..).step_by(stage)) {
-                let words = weave(part, block_bytes(layout.dims()));
+                let words = weave(part, block);
                 backend.write(
                     &on_device,
                     level * plane_bytes + from,

@@ -238,6 +238,24 @@ fn disk_bytes(folder: &Path) -> u64 {
 }
 
 #[test]
+fn vectors_that_were_flushed_leave_the_store_though_nobody_waited_for_it() {
+    const POINTS: u64 = 4000;
+    let mut db = Db::temp(CollectionConfig::new(96, Metric::Dot), 10_000);
+    let points = (0..POINTS).map(|id| Point::new(id, Random::new(id).vector(96))).collect();
+    db.collection().upsert(points).unwrap();
+    // The store writes what its log holds into tables.
+    db.reopen();
+    db.collection().flush().unwrap();
+    // What was left behind is known to whoever opens the folder.
+    db.reopen();
+    let before = disk_bytes(&db.path().join("store"));
+    db.collection().settle().unwrap();
+    let after = disk_bytes(&db.path().join("store"));
+    assert!(before > POINTS * 96 * 4, "{before} bytes");
+    assert!(after < POINTS * 96, "{after} bytes of {before}");
+}
+
+#[test]
 fn after_deleting_half_the_disk_holds_little_more_than_the_rest() {
     const POINTS: u64 = 12_000;
     let filled = |keep: &dyn Fn(u64) -> bool| {

@@ -27,7 +27,9 @@ type Pipe = mpsc::Sender<Result<DownloadBackupReply, Status>>;
 /// The pieces of a file that are still to be sent.
 #[derive(Debug)]
 pub(super) struct Pieces {
-    /// The file.
+    /// The backup's name.
+    pub name: String,
+    /// Its file.
     pub file: File,
     /// Where the next piece begins.
     pub offset: u64,
@@ -80,7 +82,7 @@ impl Pieces {
         let mut data = vec![0; PIECE.min(total_bytes - offset) as usize];
         self.file
             .read_exact_at(&mut data, offset)
-            .map_err(|error| backups::failed("read", Path::new("a download"), &error))?;
+            .map_err(|error| backups::failed("read", Path::new(&self.name), &error))?;
         self.offset += data.len() as u64;
         Ok(DownloadBackupReply { offset, data, total_bytes })
     }

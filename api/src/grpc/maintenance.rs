@@ -79,14 +79,14 @@ impl Maintenance for MaintenanceService {
         let arrival = Arrival::of(&request);
         let DownloadBackupRequest { name, offset } = request.into_inner();
         let context = Arc::clone(&self.0);
-        let open = move |_: &_| context.backups.open(&name);
-        let (file, total_bytes) = self.0.runtime.searches.run(open).await?;
+        let open = move |_: &_| Ok((context.backups.open(&name)?, name));
+        let ((file, total_bytes), name) = self.0.runtime.searches.run(open).await?;
         if offset > total_bytes {
             return Err(Status::invalid_argument(format!(
                 "offset {offset} is behind the end of the backup, which has {total_bytes} bytes"
             )));
         }
-        let pieces = download::Pieces { file, offset, total_bytes };
+        let pieces = download::Pieces { name, file, offset, total_bytes };
         Ok(Response::new(download::start(Arc::clone(&self.0), arrival, pieces)))
     }
 

@@ -42,6 +42,8 @@ class ColdEngine(ABC):
 
     title: str
     folder: Path
+    own_bytes = 0
+    """What its process takes without an index and a search, where that is not the engine's fault."""
 
     @abstractmethod
     def round(self, prefix: tuple[str, ...]) -> list[ColdPoint]:
@@ -76,15 +78,21 @@ class ColdUsearch(ColdEngine):
 
     def __init__(self, vectors: VectorSet, folder: Path, limit: int) -> None:
         self.folder, self._vectors, self._limit = folder, vectors, limit
+        # The interpreter and its libraries count in a memory cgroup as the index does.
+        self.own_bytes = int(self._worker((), "--own-memory"))
 
-    def round(self, prefix: tuple[str, ...]) -> list[ColdPoint]:
+    def _worker(self, prefix: tuple[str, ...], *flags: str) -> str:
         command = [*prefix, str(current_python()), "-m", "harness.cold_worker"]
         command += ["--set", str(self._vectors.folder), "--index", str(self.folder)]
-        command += ["--limit", str(self._limit), "--widths", *map(str, WIDTHS)]
+        command += ["--limit", str(self._limit), "--widths", *map(str, WIDTHS), *flags]
         here = Path(__file__).parent.parent
         done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Failed(f"its process ended with {done.returncode}")
+        return done.stdout
+
+    def round(self, prefix: tuple[str, ...]) -> list[ColdPoint]:
+        told = self._worker(prefix)
         judge = Judge(
             self._vectors.base(),
             self._vectors.query_rows(),
@@ -92,7 +100,7 @@ class ColdUsearch(ColdEngine):
             self._vectors.metric,
             self._limit,
         )
-        return [_judged(json.loads(line), judge) for line in done.stdout.splitlines()]
+        return [_judged(json.loads(line), judge) for line in told.splitlines()]
 
 
 def _judged(told: dict[str, list[int]], judge: Judge) -> ColdPoint:

@@ -19,7 +19,7 @@ _TEXT = """\
 
 {rows:,} vectors of {dims} dimensions ({set}, {metric}), {data_mib:,.0f} MiB of f32 rows. {limit_text}
 Every file is dropped from the page cache before each round. Single queries, one thread, at most {queries}
-a round (of usearch as many as fit in 30 s for a setting), {rounds} rounds in turns; medians. {date}, {cpu}; disk: {disk}.
+a round (of usearch as many as fit in 20 s for a setting), {rounds} rounds in turns; medians. {date}, {cpu}; disk: {disk}.
 
 ```bash
 {command}

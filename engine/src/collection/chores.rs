@@ -22,12 +22,12 @@ use crate::memory::{Charge, Memory, Purpose};
 use crate::merge_policy::{next_compaction, next_merge};
 use crate::{ErrorKind, Result};
 
-/// The store is compacted in the background when this many points more than there are have left
+/// The store is compacted in the background when this part of the points and so many more have left
 /// rows behind: it sees to the rest by itself.
-const COMPACT_FROM: u64 = 100_000;
+const COMPACT_LATER: (f64, u64) = (0.5, 100_000);
 
 /// The store is compacted by whoever waits for it when this part of the points has left rows behind.
-const COMPACT_SHARE: f64 = 0.05;
+const COMPACT_NOW: (f64, u64) = (0.05, 0);
 
 /// A chore that failed is tried again after this time.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
@@ -48,8 +48,8 @@ pub(super) struct ChoreState {
     pub flushing: Shown,
     /// The merge that runs.
     pub merging: Shown,
-    /// Points that were deleted, replaced or moved since the store was compacted: each has left
-    /// rows behind.
+    /// Points that were deleted, replaced, flushed or moved since the store was compacted: each has
+    /// left rows behind.
     churn: AtomicU64,
 }
 
@@ -116,13 +116,16 @@ impl Shared {
                 break;
             }
         }
-        self.compact_store_from(COMPACT_SHARE, 0)?;
+        self.compact_store_from(COMPACT_NOW)?;
         Ok(())
     }
 
     /// Introduces the collection to the workers, and asks for one if there is work from the start.
     pub fn begin_chores(&self) {
         self.resources.appointments.introduce(self.chores.me.clone());
+        if self.resources.appointments.have_workers() && self.churn_due(COMPACT_LATER).is_some() {
+            self.ask_for_chores();
+        }
         self.note_change();
     }
 
@@ -180,16 +183,20 @@ impl Shared {
         self.is_fuller_than(1) || is_old() || is_short()
     }
 
-    /// Compacts the store if what was left behind there outweighs `share` of what lives.
-    fn compact_store_from(&self, share: f64, least: u64) -> Result<bool> {
+    /// Returns the points that left rows behind in the store if they are more than a share of those
+    /// that live and a number.
+    fn churn_due(&self, (share, least): (f64, u64)) -> Option<u64> {
         let churn = self.chores.churn.load(Ordering::Relaxed);
         let live = self.state.read().live;
-        if (churn as f64) < live as f64 * share + least as f64 || churn == 0 {
-            return Ok(false);
+        (churn > 0 && churn as f64 >= live as f64 * share + least as f64).then_some(churn)
+    }
+
+    fn compact_store_from(&self, from: (f64, u64)) -> Result<()> {
+        if let Some(churn) = self.churn_due(from) {
+            self.resources.store.compact(self.key)?;
+            self.chores.churn.fetch_sub(churn, Ordering::Relaxed);
         }
-        self.resources.store.compact(self.key)?;
-        self.chores.churn.fetch_sub(churn, Ordering::Relaxed);
-        Ok(true)
+        Ok(())
     }
 
     fn next_chore(&self, cancel: &Cancel) -> Result<Next> {
@@ -204,7 +211,7 @@ impl Shared {
         {
             return Ok(Next::Now);
         }
-        self.compact_store_from(1.0, COMPACT_FROM)?;
+        self.compact_store_from(COMPACT_LATER)?;
         Ok(if self.is_merge_due(next_merge) { Next::After(RETRY_AFTER) } else { Next::Never })
     }
 }

@@ -232,6 +232,7 @@ impl Shared {
         state.frozen = None;
         drop(state);
         drop(commit);
+        self.chores.churned(input.slots.len() as u64);
         self.note_change();
         Ok(())
     }

@@ -100,7 +100,7 @@ impl Opening<'_> {
             deleted.insert_range(row.arrived.min(row.rows) as u32..row.rows as u32);
             segments.push(SegmentView { segment: Arc::new(segment), deleted: Arc::new(deleted) });
         }
-        let active = rebuild_memtable(&view, self.key, &self.schema, &fields)?;
+        let (active, dead_rows) = rebuild_memtable(&view, self.key, &self.schema, &fields)?;
         let (live, seq) = (counts.live, counts.last_seq);
         let state = State { fields, segments, frozen: None, active, live, seq };
         let shared = Arc::new_cyclic(|me: &Weak<Shared>| Shared {
@@ -117,6 +117,7 @@ impl Opening<'_> {
             quarantined: OnceLock::new(),
             dropped: AtomicBool::new(false),
         });
+        shared.chores.churned(dead_rows);
         shared.begin_chores();
         Ok(Collection(shared, Arc::clone(self.background)))
     }
@@ -281,23 +282,25 @@ pub(crate) fn check_against_manifest(segment: &Segment, row: &SegmentRow) -> Res
     Ok(())
 }
 
-/// Reads the points that are in no segment. Vectors of fields that were dropped are passed over.
+/// Reads the points that are in no segment; says how many rows of others still lie among theirs.
+/// Vectors of fields that were dropped are passed over.
 fn rebuild_memtable(
     view: &ReadView<'_>,
     key: CollectionKey,
     schema: &Schema,
     fields: &Fields,
-) -> Result<Memtable> {
+) -> Result<(Memtable, u64)> {
     let mut table = Memtable::new(fields);
     let mut batch = Vec::new();
-    for row in view.head_rows(key)? {
+    let mut rows = view.head_rows(key)?;
+    for row in rows.by_ref() {
         batch.push(row?);
         if batch.len() == REBUILD_BATCH {
             append_rows(&mut table, view, key, (schema, fields), std::mem::take(&mut batch))?;
         }
     }
     append_rows(&mut table, view, key, (schema, fields), batch)?;
-    Ok(table)
+    Ok((table, rows.dead_rows()))
 }
 
 /// Encodes some points of the head, and adds them with their payloads.

@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use anyhow::bail;
-use bigrain_engine::{Collection, LearnedBinarizer, PointId, Query, SearchParams, UpgradeInfo};
+use bigrain_engine::{
+    Collection, FieldConfig, LearnedBinarizer, PointId, Query, SearchParams, UpgradeInfo,
+};
 use clap::Args;
 use serde_json::json;
 
@@ -50,26 +52,27 @@ pub struct UpgradeArgs {
 pub fn run(args: &UpgradeArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let engine = session.open_existing()?;
     let collection = open_collection(&engine, args.collection.as_deref())?;
-    let field = args.field.as_deref();
+    let FieldConfig { name: field, binarizer: present, .. } =
+        dense_field(&collection, args.field.as_deref())?;
     if let Some(binarizer) = &args.binarizer
-        && present(&collection, field)?.as_ref() != Some(binarizer)
+        && present.as_ref() != Some(binarizer)
     {
-        collection.upgrade_binarizer(field, binarizer.clone())?;
+        collection.upgrade_binarizer(Some(&field), binarizer.clone())?;
     }
-    collection.pause_upgrade(field, args.pause)?;
-    let Some(begun) = left(&collection, field)? else {
+    collection.pause_upgrade(Some(&field), args.pause)?;
+    let Some(begun) = left(&collection, &field) else {
         if args.binarizer.is_none() {
             bail!("no upgrade was begun, or it has ended: --binarizer names the next version");
         }
         writeln!(session.out, "{}: all codes are of the present version", collection.name())?;
         return Ok(());
     };
-    let estimate = Estimate::new(&collection, field)?;
+    let estimate = Estimate::new(&collection, &field)?;
     let (started, before) = (Instant::now(), estimate.recall(&collection)?);
     if !args.pause {
-        re_encode(&collection, field, begun, session)?;
+        re_encode(&collection, &field, begun, session)?;
     }
-    let left = left(&collection, field)?.map_or(0, |info| info.vectors_left);
+    let left = left(&collection, &field).map_or(0, |info| info.vectors_left);
     let (after, took) = (estimate.recall(&collection)?, started.elapsed());
     let vectors = begun.vectors_left.saturating_sub(left);
     if args.json {
@@ -99,14 +102,14 @@ pub fn run(args: &UpgradeArgs, session: &mut Session<'_>) -> anyhow::Result<()> 
 /// Rewrites segment after segment.
 fn re_encode(
     collection: &Collection,
-    field: Option<&str>,
+    field: &str,
     begun: UpgradeInfo,
     session: &Session<'_>,
 ) -> anyhow::Result<()> {
     let mut progress = Progress::counting("upgrade", "vectors", begun.vectors_left);
     let mut done = 0;
     while collection.upgrade_next(&session.cancel)? {
-        let left = left(collection, field)?.map_or(0, |info| info.vectors_left);
+        let left = left(collection, field).map_or(0, |info| info.vectors_left);
         let now = begun.vectors_left.saturating_sub(left);
         progress.advance(now - done, now);
         done = now;
@@ -115,33 +118,23 @@ fn re_encode(
     Ok(())
 }
 
-/// Returns the binarizer of a field.
-fn present(
-    collection: &Collection,
-    field: Option<&str>,
-) -> anyhow::Result<Option<LearnedBinarizer>> {
+/// Returns a dense field of a collection, the first one without a name.
+fn dense_field(collection: &Collection, name: Option<&str>) -> anyhow::Result<FieldConfig> {
     let config = collection.config();
-    let found = match field {
-        Some(name) => config.fields().iter().find(|field| field.name == name),
-        None => config.fields().first(),
+    let mut fields = config.fields().iter();
+    let found = match name {
+        Some(name) => fields.find(|field| field.name == name),
+        None => fields.next(),
     };
     match found {
-        Some(field) => Ok(field.binarizer.clone()),
-        None => bail!("the collection has no dense field {:?}", field.unwrap_or_default()),
+        Some(field) => Ok(field.clone()),
+        None => bail!("the collection has no dense field {:?}", name.unwrap_or_default()),
     }
 }
 
 /// Returns what is left of a field's upgrade.
-fn left(collection: &Collection, field: Option<&str>) -> anyhow::Result<Option<UpgradeInfo>> {
-    let info = collection.info();
-    let found = match field {
-        Some(name) => info.fields.iter().find(|field| field.name == name),
-        None => info.fields.first(),
-    };
-    match found {
-        Some(field) => Ok(field.upgrade),
-        None => bail!("the collection has no dense field {:?}", field.unwrap_or_default()),
-    }
+fn left(collection: &Collection, field: &str) -> Option<UpgradeInfo> {
+    collection.info().fields.iter().find(|info| info.name == field)?.upgrade
 }
 
 /// Some stored vectors, and the points nearest to each of them.
@@ -151,16 +144,11 @@ struct Estimate {
 }
 
 impl Estimate {
-    fn new(collection: &Collection, field: Option<&str>) -> anyhow::Result<Self> {
-        let name = match (field, collection.config().fields().first()) {
-            (Some(name), _) => name.to_owned(),
-            (None, Some(field)) => field.name.clone(),
-            (None, None) => bail!("the collection has no dense field"),
-        };
+    fn new(collection: &Collection, field: &str) -> anyhow::Result<Self> {
         let points = collection.scroll(None, QUERIES)?;
         let vectors = points.into_iter().flat_map(|point| point.vectors);
-        let vectors = vectors.filter(|vector| *vector.field == *name);
-        let queries = vectors.map(|vector| Query::new(vector.values).in_field(name.as_str()));
+        let vectors = vectors.filter(|vector| *vector.field == *field);
+        let queries = vectors.map(|vector| Query::new(vector.values).in_field(field));
         let queries: Vec<Query> = queries.collect();
         let params = SearchParams::new(LIMIT)?.with_exact(true);
         let truth = answers(collection, &queries, &params)?;

@@ -1,6 +1,7 @@
 //! Rows in key order.
 
 use bigrain_types::PointId;
+use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
 use rocksdb::{DB, DBIteratorWithThreadMode};
 
 use super::keys::{Family, KeyRange};
@@ -68,7 +69,53 @@ impl Iterator for Scan<'_> {
 }
 
 /// The head of a collection, in the order of its ids.
-pub struct HeadRows<'v>(pub(super) Scan<'v>);
+pub struct HeadRows<'v> {
+    scan: Scan<'v>,
+    dead: DeadRows,
+}
+
+impl<'v> HeadRows<'v> {
+    /// Looks for the first row: that may pass over any number of dead ones.
+    pub(super) fn begin(
+        scan: impl FnOnce() -> Result<Scan<'v>, StoreError>,
+    ) -> Result<Self, StoreError> {
+        let dead = DeadRows::begin();
+        Ok(Self { scan: scan()?, dead })
+    }
+
+    /// Returns how many rows were deleted and still lie on disk among those that were looked at.
+    #[must_use]
+    pub fn dead_rows(&self) -> u64 {
+        self.dead.so_far()
+    }
+}
+
+/// RocksDB's count, for this thread, of deleted rows that iterators had to read. It counts while
+/// this lives.
+struct DeadRows {
+    context: PerfContext,
+    before: u64,
+}
+
+impl DeadRows {
+    fn begin() -> Self {
+        set_perf_stats(PerfStatsLevel::EnableCount);
+        let context = PerfContext::default();
+        let before = context.metric(PerfMetric::InternalDeleteSkippedCount);
+        Self { context, before }
+    }
+
+    fn so_far(&self) -> u64 {
+        let now = self.context.metric(PerfMetric::InternalDeleteSkippedCount);
+        now.saturating_sub(self.before)
+    }
+}
+
+impl Drop for DeadRows {
+    fn drop(&mut self) {
+        set_perf_stats(PerfStatsLevel::Disable);
+    }
+}
 
 impl Iterator for HeadRows<'_> {
     type Item = Result<(PointId, HeadRow), StoreError>;
@@ -78,6 +125,6 @@ impl Iterator for HeadRows<'_> {
             let head = HeadRow::from_bytes(&row.value).map_err(|error| row.corrupt(&error))?;
             Ok((row.point_id()?, head))
         };
-        self.0.next().map(|row| row.and_then(read))
+        self.scan.next().map(|row| row.and_then(read))
     }
 }

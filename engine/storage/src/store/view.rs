@@ -114,7 +114,7 @@ impl<'s> ReadView<'s> {
     ///
     /// See [`ReadView`]; a row that cannot be read is an error in its place.
     pub fn head_rows(&self, c: CollectionKey) -> Result<HeadRows<'_>, StoreError> {
-        Ok(HeadRows(self.scan(&KeyRange::collection(Family::Head, c))?))
+        HeadRows::begin(|| self.scan(&KeyRange::collection(Family::Head, c)))
     }
 
     /// Returns the dead rows of a segment, in ascending order.

@@ -106,6 +106,7 @@ impl<'a> IndexPlace<'a> {
             check_shape(&collection, config, base.shape())?;
             check_content(&collection, base)?;
             collection.flush()?;
+            collection.settle()?;
             return Ok(BuildTimes::default());
         }
         announce(base.shape(), config);
@@ -144,6 +145,8 @@ fn import(
     let started = Instant::now();
     collection.flush()?;
     let index_seconds = Some(started.elapsed().as_secs_f64());
+    // Vectors that were imported lie in the store as well until it is compacted.
+    collection.settle()?;
     Ok(BuildTimes { import_seconds, index_seconds })
 }
 

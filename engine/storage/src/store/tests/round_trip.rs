@@ -113,6 +113,30 @@ fn head_rows_come_in_the_order_of_their_ids() {
 }
 
 #[test]
+fn a_scan_of_the_head_counts_the_deleted_rows_it_reads() {
+    let db = Db::temp();
+    let ids: Vec<PointId> = (0..500_u64).map(PointId::from).collect();
+    let mut batch = Batch::new();
+    ids.iter().for_each(|id| {
+        batch.put_head(db.docs, id, &HeadRow::default());
+    });
+    db.store().commit(batch).unwrap();
+    let mut batch = Batch::new();
+    ids.iter().skip(100).for_each(|id| {
+        batch.delete_head(db.docs, id);
+    });
+    db.store().commit(batch).unwrap();
+    let looked_at = || {
+        let view = db.store().view();
+        let mut rows = view.head_rows(db.docs).unwrap();
+        (rows.by_ref().count(), rows.dead_rows())
+    };
+    assert_eq!(looked_at(), (100, 400));
+    db.store().compact(db.docs).unwrap();
+    assert_eq!(looked_at(), (100, 0));
+}
+
+#[test]
 fn a_view_does_not_see_later_commits() {
     let db = Db::temp();
     db.put(1, 1);
