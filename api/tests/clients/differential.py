@@ -78,29 +78,43 @@ def same_values(one, other, what):
         same(one, other, what)
 
 
-def same_points(one, other, what="points", offset=None):
-    """Compares results: ids, order, scores and what came with them. Equal scores leave the order open, and which of
-    them are before an offset and behind the end."""
+def same_order(one, other, what, offset=None):
+    """Compares pairs of ids and scores. Equal scores leave the order open, and which of them are before an offset and
+    behind the end."""
     same(len(one), len(other), f"{what}: how many")
-    for at, (left, right) in enumerate(zip(one, other)):
-        if not close(left.score, right.score):
-            raise Difference(f"{what}[{at}]: score {left.id}: {left.score}, {right.id}: {right.score}")
-    scores = [point.score for point in other]
-    by_id = {point.id: point for point in one}
-    for at, (left, right) in enumerate(zip(one, other)):
-        if left.id == right.id:
+    for at, ((left, score), (right, expected)) in enumerate(zip(one, other)):
+        if not close(score, expected):
+            raise Difference(f"{what}[{at}]: score {left}: {score}, {right}: {expected}")
+    scores, found = [score for _, score in other], {id for id, _ in one}
+    for at, ((left, _), (right, score)) in enumerate(zip(one, other)):
+        if left == right:
             continue
-        tied = [score for score in scores if close(score, right.score)]
-        cut = close(scores[-1], right.score) or (offset and close(scores[0], right.score))
+        tied = [other for other in scores if close(other, score)]
+        cut = close(scores[-1], score) or (offset and close(scores[0], score))
         if len(tied) < 2 and not cut:
-            raise Difference(f"{what}[{at}]: {left.id} ({left.score}) and {right.id} ({right.score})")
-        if not cut and right.id not in by_id:
-            raise Difference(f"{what}: {right.id} is missing")
+            raise Difference(f"{what}[{at}]: {left} and {right} ({score})")
+        if not cut and right not in found:
+            raise Difference(f"{what}: {right} is missing")
+
+
+def same_points(one, other, what="points", offset=None):
+    """Compares results: ids, order, scores and what came with them."""
+    same_order(*[[(point.id, point.score) for point in points] for points in (one, other)], what, offset)
+    by_id = {point.id: point for point in one}
     for right in other:
         left = by_id.get(right.id)
         if left is not None:
             same_values(left.payload or {}, right.payload or {}, f"{what}: payload of {right.id}")
             same_values(left.vector or {}, right.vector or {}, f"{what}: vector of {right.id}")
+
+
+def same_groups(one, other):
+    """Compares groups, which stand in the order of their best points."""
+    same_order(*[[(group.id, group.hits[0].score) for group in groups] for groups in (one, other)], "groups")
+    by_id = {group.id: group for group in one}
+    for right in other:
+        if right.id in by_id:
+            same_points(by_id[right.id].hits, right.hits, f"group {right.id}")
 
 
 def same_records(one, other, what="records"):
@@ -465,12 +479,20 @@ class Session:
         if using in ("s", "m"):
             strategies = strategies[:2] if using == "s" else strategies[1:]
         strategy = chance.choice(strategies)
-        recommend = m.RecommendInput(positive=examples(1), negative=examples(0), strategy=strategy)
+        positive = examples(1)
+        # With one example on both sides, rounding decides in the reference.
+        negative = [example for example in examples(0) if example not in positive]
+        recommend = m.RecommendInput(positive=positive, negative=negative, strategy=strategy)
         self.query(name, using, m.RecommendQuery(recommend=recommend))
 
     def pairs(self, name, using):
-        pair = lambda: m.ContextPair(positive=self.example(name, using), negative=self.example(name, using))
-        return [pair() for _ in range(self.world.chance.randint(1, 3))]
+        pairs = []
+        while len(pairs) < self.world.chance.randint(1, 3):
+            positive, negative = self.example(name, using), self.example(name, using)
+            # As above.
+            if positive != negative:
+                pairs.append(m.ContextPair(positive=positive, negative=negative))
+        return pairs
 
     def dense_target(self):
         name = self.collection()
@@ -557,9 +579,7 @@ class Session:
         }
         answers = self.twins.both("query_points_groups", name, **kwargs)
         if answers:
-            same([group.id for group in answers[0].groups], [group.id for group in answers[1].groups], "groups")
-            for one, other in zip(answers[0].groups, answers[1].groups):
-                same_points(one.hits, other.hits, f"group {other.id}")
+            same_groups(answers[0].groups, answers[1].groups)
 
     WRITES = [upsert, upsert, upsert, upsert_if, delete, update_vectors, delete_vectors, set_payload, set_payload_at]
     WRITES += [overwrite_payload, delete_payload, clear_payload, batch]

@@ -1,8 +1,8 @@
 //! Filters.
 //!
-//! Qdrant's conditions have counterparts with the same meaning, but for three: `nested` looks at the elements of
-//! arrays only, words that are no words match nothing, and numbers are equal by their values here, whether
-//! they are written as integers or not.
+//! Qdrant's conditions have counterparts with the same meaning, but for four: `nested` looks at the elements of
+//! arrays only, words that are no words match nothing, a box has no edges, and numbers are equal by their values
+//! here, whether they are written as integers or not.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -120,9 +120,7 @@ fn field_condition(field: q::FieldCondition) -> Result<Condition, Status> {
         conditions.push(on(key, FieldTest::Count(range([gt, gte, lt, lte], &Ok)?))?);
     }
     if let Some(region) = field.geo_bounding_box {
-        let corners = (place(region.top_left)?, place(region.bottom_right)?);
-        let region = GeoBox::new(corners.0, corners.1).map_err(wrong)?;
-        conditions.push(on(key, FieldTest::GeoBox(region))?);
+        conditions.push(on(key, inside(place(region.top_left)?, place(region.bottom_right)?)?)?);
     }
     if let Some(region) = field.geo_radius {
         let region = GeoRadius::new(place(region.center)?, region.radius.into()).map_err(wrong)?;
@@ -175,6 +173,28 @@ fn match_condition(key: &str, message: q::Match) -> Result<Condition, Status> {
         MatchValue::Substring(part) => FieldTest::Contains(part),
     };
     on(key, test)
+}
+
+/// Returns the test for places between two corners. The edges do not belong to a box of Qdrant's, so it begins and
+/// ends at the next numbers.
+fn inside(top_left: GeoPoint, bottom_right: GeoPoint) -> Result<FieldTest, Status> {
+    GeoBox::new(top_left, bottom_right).map_err(wrong)?;
+    let (top, bottom) = (top_left.lat().next_down(), bottom_right.lat().next_up());
+    let (left, right) = (top_left.lon().next_up(), bottom_right.lon().next_down());
+    let crosses = top_left.lon() > bottom_right.lon();
+    if top < bottom || (left > right && !crosses) {
+        return Ok(nothing());
+    }
+    // One that begins or ends at the antimeridian has that side alone.
+    let (left, right) = match (left > 180.0, right < -180.0) {
+        (true, true) => return Ok(nothing()),
+        (true, false) => (-180.0, right),
+        (false, true) => (left, 180.0),
+        (false, false) => (left, right),
+    };
+    let corner = |lat, lon| GeoPoint::new(lat, lon).map_err(wrong);
+    let region = GeoBox::new(corner(top, left)?, corner(bottom, right)?).map_err(wrong)?;
+    Ok(FieldTest::GeoBox(region))
 }
 
 /// Returns the test for all words of a text; there is none that a text without words passes.
@@ -282,6 +302,26 @@ mod tests {
         assert!(any("slow FOX"));
         assert!(!any("slow dog"));
         assert!(!any("..."));
+    }
+
+    #[test]
+    fn the_edges_of_a_box_are_outside() {
+        let within = |lat: f64, lon: f64, left: f64, right: f64| {
+            let corner = |lat, lon| Some(q::GeoPoint { lat, lon });
+            let region =
+                q::GeoBoundingBox { top_left: corner(2.0, left), bottom_right: corner(1.0, right) };
+            let condition = q::FieldCondition { geo_bounding_box: Some(region), ..field("a") };
+            holds(condition, &format!(r#"{{"a": {{"lat": {lat}, "lon": {lon}}}}}"#))
+        };
+        assert!(within(1.5, 3.5, 3.0, 4.0));
+        for (lat, lon) in [(1.0, 3.5), (2.0, 3.5), (1.5, 3.0), (1.5, 4.0)] {
+            assert!(!within(lat, lon, 3.0, 4.0), "{lat} {lon}");
+        }
+        // Across the antimeridian, and of no width.
+        assert!(within(1.5, 179.0, 170.0, -170.0) && within(1.5, -179.0, 170.0, -170.0));
+        assert!(!within(1.5, 170.0, 170.0, -170.0) && !within(1.5, 0.0, 170.0, -170.0));
+        assert!(!within(1.5, 3.0, 3.0, 3.0));
+        assert!(within(1.5, -179.0, 180.0, -170.0) && !within(1.5, 180.0, 180.0, -170.0));
     }
 
     #[test]
