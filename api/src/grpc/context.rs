@@ -1,10 +1,10 @@
 //! What every service works with.
 
-use bigrain_engine::{Collection, Engine};
+use bigrain_engine::{BackupContents, Cancel, Collection, Engine, Watch};
 use prost::Message;
 use tonic::Status;
 
-use crate::backups::BackupFolder;
+use crate::backups::{BackupFile, BackupFolder};
 use crate::models::ModelRegistry;
 use crate::runtime::Runtime;
 use crate::settings::Limits;
@@ -29,6 +29,19 @@ impl Context {
     /// Returns a collection by name.
     pub(crate) fn collection(&self, name: &str) -> Result<Collection, Status> {
         self.engine.collection(name).map_err(status::from_engine)
+    }
+
+    /// Backs collections up, all of them unless some are named, to an archive in the folder of backups.
+    pub(crate) fn back_up(
+        &self,
+        name: &str,
+        collections: Option<&[&str]>,
+        cancel: &Cancel,
+    ) -> Result<(BackupFile, BackupContents), Status> {
+        let to = self.backups.place(name)?;
+        let watch = &mut Watch::new().with_cancel(cancel);
+        let contents = self.engine.backup(to, collections, watch).map_err(status::from_engine)?;
+        Ok((self.backups.describe(name)?, contents))
     }
 
     /// Refuses a batch of more than `max_points_per_batch` points or ids.

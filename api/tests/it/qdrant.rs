@@ -7,6 +7,7 @@ use bigrain_api::Settings;
 use q::collections_client::CollectionsClient;
 use q::points_client::PointsClient;
 use q::qdrant_client::QdrantClient;
+use q::snapshots_client::SnapshotsClient;
 use qdrant_client::qdrant as q;
 use serde_json::{Value, json};
 use tonic::Code;
@@ -150,7 +151,7 @@ async fn what_cannot_be_done_is_named() {
     let error = points(&server).upsert(shards).await.unwrap_err();
     assert_status(&error, Code::Unimplemented, &["shard key"]);
     for (method, path, what) in [
-        ("POST", "/collections/docs/snapshots", "snapshots"),
+        ("PUT", "/collections/docs/snapshots/recover", "restoring snapshots"),
         ("GET", "/cluster", "cluster"),
         ("POST", "/collections/docs/points/search", "points/query"),
     ] {
@@ -179,6 +180,48 @@ async fn aliases_stand_for_their_collection() {
     let taken = json!({"vectors": {"size": 2, "distance": "Dot"}});
     let (code, _) = rest(&server, "PUT", "/collections/now", taken).await;
     assert_eq!(code, 409);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_is_a_backup_of_its_collection() {
+    let server = server().await;
+    for name in ["docs", "docs-2"] {
+        create(&server, name).await;
+    }
+    points(&server).upsert(upsert(vec![written(1_u64, &[1.0, 0.0])])).await.unwrap();
+    let of = "/collections/docs/snapshots";
+    let (code, made) = rest(&server, "POST", of, Value::Null).await;
+    assert_eq!(code, 200, "{made}");
+    let name = made["result"]["name"].as_str().unwrap().to_owned();
+    let backups = server.engine.data_dir().join("backups");
+    let contents = bigrain_engine::verify(
+        backups.join(format!("{name}.tar")),
+        &mut bigrain_engine::Watch::new(),
+    );
+    let saved = contents.unwrap().collections;
+    assert_eq!((saved.len(), &*saved[0].name, saved[0].points), (1, "docs", 1));
+    // Over gRPC it is the same one.
+    let mut snapshots = SnapshotsClient::new(server.channel.clone());
+    let list = |name: &str| q::ListSnapshotsRequest { collection_name: name.to_owned() };
+    let listed = snapshots.list(list("docs")).await.unwrap().into_inner().snapshot_descriptions;
+    assert_eq!(listed.len(), 1);
+    assert_eq!((&listed[0].name, Some(listed[0].size)), (&name, made["result"]["size"].as_i64()));
+    assert!(
+        snapshots.list(list("docs-2")).await.unwrap().into_inner().snapshot_descriptions.is_empty()
+    );
+    snapshots.create_full(q::CreateFullSnapshotRequest {}).await.unwrap();
+    let (_, all) = rest(&server, "GET", "/snapshots", Value::Null).await;
+    assert_eq!(all["result"].as_array().unwrap().len(), 2, "{all}");
+    // Another collection's is not reached by its name.
+    let other = format!("/collections/docs-2/snapshots/{name}");
+    assert_eq!(rest(&server, "DELETE", &other, Value::Null).await.0, 404);
+    let own = format!("{of}/{name}");
+    assert_eq!(rest(&server, "GET", &own, Value::Null).await.0, 501);
+    let (code, answer) = rest(&server, "DELETE", &own, Value::Null).await;
+    assert_eq!((code, &answer["result"]), (200, &json!(true)));
+    assert_eq!(rest(&server, "DELETE", &own, Value::Null).await.0, 404);
+    let (_, left) = rest(&server, "GET", of, Value::Null).await;
+    assert_eq!(left["result"], json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ pub(super) mod collections;
 pub(super) mod query;
 pub(super) mod reads;
 mod rewrite;
+pub(super) mod snapshots;
 pub(super) mod writes;
 
 use bigrain_engine::filter::Condition;

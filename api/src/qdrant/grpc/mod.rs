@@ -36,9 +36,10 @@ pub(crate) fn add_services(routes: Routes, context: &Arc<Context>) -> Routes {
     let service = || Service(Arc::clone(context));
     let collections = collections::CollectionsService(service());
     let points = points::PointsService(service());
+    let snapshots = snapshots::SnapshotsService(service());
     routes
         .add_service(with_limits!(CollectionsServer::new(collections), limit))
         .add_service(with_limits!(PointsServer::new(points), limit))
-        .add_service(with_limits!(SnapshotsServer::new(snapshots::SnapshotsService), limit))
+        .add_service(with_limits!(SnapshotsServer::new(snapshots), limit))
         .add_service(with_limits!(QdrantServer::new(root::RootService), limit))
 }

@@ -1,60 +1,57 @@
-//! The service `Snapshots`: backups are made by `bigrain backup`, which verifies them.
+//! The service `Snapshots`.
 
 use q::snapshots_server::Snapshots;
 use qdrant_client::qdrant as q;
 use tonic::{Request, Response, Status};
 
-use crate::qdrant::error::unsupported;
+use crate::qdrant::calls::snapshots;
+use crate::qdrant::service::Service;
 
-/// Refuses snapshots.
+/// Writes, lists and removes snapshots.
 #[derive(Clone, Debug)]
-pub(crate) struct SnapshotsService;
-
-fn refused<T>() -> Result<Response<T>, Status> {
-    Err(unsupported("snapshots over this protocol (use `bigrain backup`)"))
-}
+pub(crate) struct SnapshotsService(pub(super) Service);
 
 #[tonic::async_trait]
 impl Snapshots for SnapshotsService {
     async fn create(
         &self,
-        _: Request<q::CreateSnapshotRequest>,
+        request: Request<q::CreateSnapshotRequest>,
     ) -> Result<Response<q::CreateSnapshotResponse>, Status> {
-        refused()
+        Ok(Response::new(self.0.write(request.into_inner(), snapshots::create).await?))
     }
 
     async fn list(
         &self,
-        _: Request<q::ListSnapshotsRequest>,
+        request: Request<q::ListSnapshotsRequest>,
     ) -> Result<Response<q::ListSnapshotsResponse>, Status> {
-        refused()
+        Ok(Response::new(self.0.read(request.into_inner(), snapshots::list).await?))
     }
 
     async fn delete(
         &self,
-        _: Request<q::DeleteSnapshotRequest>,
+        request: Request<q::DeleteSnapshotRequest>,
     ) -> Result<Response<q::DeleteSnapshotResponse>, Status> {
-        refused()
+        Ok(Response::new(self.0.write(request.into_inner(), snapshots::delete).await?))
     }
 
     async fn create_full(
         &self,
-        _: Request<q::CreateFullSnapshotRequest>,
+        request: Request<q::CreateFullSnapshotRequest>,
     ) -> Result<Response<q::CreateSnapshotResponse>, Status> {
-        refused()
+        Ok(Response::new(self.0.write(request.into_inner(), snapshots::create_full).await?))
     }
 
     async fn list_full(
         &self,
-        _: Request<q::ListFullSnapshotsRequest>,
+        request: Request<q::ListFullSnapshotsRequest>,
     ) -> Result<Response<q::ListSnapshotsResponse>, Status> {
-        refused()
+        Ok(Response::new(self.0.read(request.into_inner(), snapshots::list_full).await?))
     }
 
     async fn delete_full(
         &self,
-        _: Request<q::DeleteFullSnapshotRequest>,
+        request: Request<q::DeleteFullSnapshotRequest>,
     ) -> Result<Response<q::DeleteSnapshotResponse>, Status> {
-        refused()
+        Ok(Response::new(self.0.write(request.into_inner(), snapshots::delete_full).await?))
     }
 }

@@ -18,7 +18,7 @@ use super::handle::{Given, Lane, Options, refused};
 use super::members::{Members, Read};
 use super::{read_collections, read_points, read_query, write};
 use crate::grpc::Context;
-use crate::qdrant::calls::{batch, collections, query, reads, writes};
+use crate::qdrant::calls::{batch, collections, query, reads, snapshots, writes};
 use crate::qdrant::error::unsupported;
 use crate::qdrant::service::{Call, Service};
 use crate::qdrant::{PROTOCOL_VERSION, TITLE};
@@ -39,6 +39,7 @@ pub(crate) fn router(context: &Arc<Context>) -> Router {
         .merge(collection_routes())
         .merge(point_routes())
         .merge(query_routes())
+        .merge(snapshot_routes())
         .merge(refusals())
         .layer(DefaultBodyLimit::max(context.limits.max_message_bytes))
         .with_state(Service(Arc::clone(context)))
@@ -470,15 +471,65 @@ fn query_routes() -> Router<Service> {
         .route("/collections/{collection}/points/search/matrix/offsets", offsets)
 }
 
+fn snapshot_routes() -> Router<Service> {
+    // Of a snapshot that is there: to read it, and to restore from it.
+    const REFUSED: &str =
+        "reading and restoring snapshots over this protocol (use `bigrain restore`)";
+    let snapshots = reads(
+        GET,
+        |_, mut names| Ok(q::ListSnapshotsRequest { collection_name: collection(&mut names) }),
+        snapshots::list,
+        write::snapshots,
+    )
+    .merge(writes(
+        POST,
+        |_, mut names| Ok(q::CreateSnapshotRequest { collection_name: collection(&mut names) }),
+        snapshots::create,
+        write::snapshot,
+    ));
+    let snapshot = writes(
+        DELETE,
+        |_, mut names| {
+            let collection_name = collection(&mut names);
+            let snapshot_name = names.remove("snapshot").unwrap_or_default();
+            Ok(q::DeleteSnapshotRequest { collection_name, snapshot_name })
+        },
+        snapshots::delete,
+        write::snapshot_deleted,
+    );
+    let full = reads(
+        GET,
+        |_, _| Ok(q::ListFullSnapshotsRequest {}),
+        snapshots::list_full,
+        write::snapshots,
+    )
+    .merge(writes(
+        POST,
+        |_, _| Ok(q::CreateFullSnapshotRequest {}),
+        snapshots::create_full,
+        write::snapshot,
+    ));
+    let one_of_all = writes(
+        DELETE,
+        |_, mut names| {
+            let snapshot_name = names.remove("snapshot").unwrap_or_default();
+            Ok(q::DeleteFullSnapshotRequest { snapshot_name })
+        },
+        snapshots::delete_full,
+        write::snapshot_deleted,
+    );
+    let refused = async || refusal(&unsupported(REFUSED));
+    Router::new()
+        .route("/collections/{collection}/snapshots", snapshots)
+        .route("/collections/{collection}/snapshots/{snapshot}", snapshot.fallback(refused))
+        .route("/snapshots", full)
+        .route("/snapshots/{snapshot}", one_of_all.fallback(refused))
+}
+
 /// Paths of Qdrant's that have no counterpart, so that they are refused by name.
 fn refusals() -> Router<Service> {
-    const SNAPSHOTS: &str = "snapshots over this protocol (use `bigrain backup`)";
     let older = "the older searches over REST (use points/query)";
     [
-        ("/snapshots", SNAPSHOTS),
-        ("/snapshots/{*rest}", SNAPSHOTS),
-        ("/collections/{collection}/snapshots", SNAPSHOTS),
-        ("/collections/{collection}/snapshots/{*rest}", SNAPSHOTS),
         ("/collections/{collection}/shards", "a cluster"),
         ("/collections/{collection}/shards/{*rest}", "a cluster"),
         ("/collections/{collection}/cluster", "a cluster"),

@@ -207,6 +207,32 @@ pub(super) fn exists(answer: q::CollectionExistsResponse) -> Value {
     json!({"exists": answer.result.unwrap_or_default().exists})
 }
 
+/// Writes what a snapshot is.
+pub(super) fn snapshot(answer: q::CreateSnapshotResponse) -> Value {
+    described(&answer.snapshot_description.unwrap_or_default())
+}
+
+/// Writes what snapshots are.
+pub(super) fn snapshots(answer: q::ListSnapshotsResponse) -> Value {
+    answer.snapshot_descriptions.iter().map(described).collect()
+}
+
+/// Writes that a snapshot was removed.
+pub(super) fn snapshot_deleted(_: q::DeleteSnapshotResponse) -> Value {
+    Value::from(true)
+}
+
+fn described(snapshot: &q::SnapshotDescription) -> Value {
+    let time = snapshot.creation_time.as_ref().map(ToString::to_string);
+    json!({
+        "name": snapshot.name,
+        // Without a zone, as Qdrant writes it.
+        "creation_time": time.map(|time| time.trim_end_matches('Z').to_owned()),
+        "size": snapshot.size,
+        "checksum": snapshot.checksum,
+    })
+}
+
 /// Writes the names of collections.
 pub(super) fn collections(answer: q::ListCollectionsResponse) -> Value {
     let names = answer.collections.into_iter().map(|found| json!({"name": found.name}));
