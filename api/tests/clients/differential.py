@@ -148,7 +148,8 @@ class World:
     def sparse(self):
         count = self.chance.randint(1, 5)
         indices = self.chance.sample(range(20), count)
-        return m.SparseVector(indices=indices, values=[round(self.chance.uniform(0.1, 2), 3) for _ in indices])
+        # So many digits that no two points are equally far: what fuses them goes by their ranks.
+        return m.SparseVector(indices=indices, values=[round(self.chance.uniform(0.1, 2), 6) for _ in indices])
 
     def tokens(self):
         # Components that halves can hold.

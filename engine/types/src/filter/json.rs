@@ -457,8 +457,8 @@ mod tests {
             ),
             (
                 r#"{"must": {"nested": "a", "filter": {"must": [{"field": "b"}]}}}"#,
-                "filter at must.filter.must[0]: expected one of eq, in, prefix, gt, gte, lt, lte, text, \
-              geo_box, geo_radius, is_null, is_empty, exists, count",
+                "filter at must.filter.must[0]: expected one of eq, in, not_in, prefix, contains, gt, \
+              gte, lt, lte, text, phrase, geo_box, geo_radius, geo_polygon, is_null, is_empty, exists, count",
             ),
             (
                 r#"{"must": [{"ids": [1, -2]}]}"#,
