@@ -1,7 +1,8 @@
-//! The gRPC service `bigrain.v1`: requests in, engine calls, answers out.
+//! The service: gRPC `bigrain.v1`, and over HTTP health, metrics and embeddings. Requests in, engine calls,
+//! answers out.
 //!
 //! ```text
-//!  request ── RequestScope ── grpc::* ── convert ── runtime lane ── engine | model
+//!  request ── RequestScope ── access ── grpc::* | http::* ── convert ── runtime lane ── engine | model
 //!             id, deadline    one file    proto to   permit, then     blocking
 //!             span            a service   engine     a blocking       threads
 //!                                         types      thread
@@ -31,9 +32,13 @@
 //! # }
 //! ```
 
+mod access;
 mod backups;
 mod convert;
+mod dialect;
 mod grpc;
+mod http;
+mod metrics;
 mod models;
 pub mod proto;
 mod qdrant;
@@ -43,6 +48,7 @@ mod server;
 mod settings;
 mod status;
 
+pub use access::{KeyAccess, KeySettings, Secret};
 pub use models::{ModelError, ModelRegistry};
 pub use server::{ServeError, Server};
 pub use settings::{Config, DEFAULT_PORT, Limits, QDRANT_PORTS, Settings, SettingsError};

@@ -27,6 +27,7 @@ use tonic::{Code, Status};
 use tracing::Instrument;
 
 use crate::convert::micros;
+use crate::dialect::Dialect;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID_BYTES: usize = 128;
@@ -112,13 +113,14 @@ where
         let span = tracing::info_span!("request", method = request.uri().path(), id = ?id);
         let ours = request.uri().path().starts_with(OUR_SERVICES);
         let limit = ours.then_some(self.max_message_bytes);
+        let dialect = Dialect::of(&request);
         request.extensions_mut().insert(arrival);
         let answer = self.inner.call(request);
         let reply = async move {
             let mut response = tokio::select! {
                 biased;
                 answered = answer => answered?,
-                status = arrival.expired() => status.into_http(),
+                status = arrival.expired() => dialect.refusal(&status).map(Body::new),
             };
             if let Some(limit) = limit {
                 name_message_limit(response.headers_mut(), limit);
@@ -230,6 +232,8 @@ mod tests {
         let mut scope = RequestScope::new(Never, 1 << 20);
         let mut request = Request::new(Body::empty());
         request.headers_mut().insert("grpc-timeout", HeaderValue::from_static("1m"));
+        let grpc = HeaderValue::from_static("application/grpc");
+        request.headers_mut().insert("content-type", grpc);
         request.headers_mut().insert(REQUEST_ID, HeaderValue::from_static("a1"));
         let response = scope.call(request).await.unwrap();
         assert_eq!(response.headers()[REQUEST_ID], "a1");

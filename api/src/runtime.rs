@@ -12,6 +12,8 @@
 //! request that asked for it: work whose request went away still counts until it ends, and its
 //! [`Cancel`] is raised so that it ends soon.
 //!
+//! Work runs on behalf of the request's [`Caller`], which the lane takes along.
+//!
 //! A shutdown has two steps, [`Phase`]: *draining* lets requests finish and streams stop between
 //! batches; *aborting* answers whatever is left.
 
@@ -22,6 +24,7 @@ use bigrain_engine::Cancel;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tonic::Status;
 
+use crate::access::Caller;
 use crate::settings::Limits;
 
 /// Concurrent writes share the sync of a commit, so they may outnumber the cores.
@@ -76,6 +79,11 @@ impl Runtime {
     /// Moves a shutdown on.
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.send_replace(phase);
+    }
+
+    /// Whether no shutdown has begun.
+    pub(crate) fn is_serving(&self) -> bool {
+        *self.phase.borrow() == Phase::Serving
     }
 
     /// Returns a view of the shutdown for a task that outlives its handler.
@@ -143,12 +151,16 @@ impl Lane {
     {
         let guard = CancelOnDrop(Cancel::new());
         let cancel = guard.0.clone();
+        let caller = Caller::current_if_known();
         let done = async {
             let running = acquire(&self.running).await?;
             let span = tracing::Span::current();
             let task = tokio::task::spawn_blocking(move || {
                 let _permits = (admitted, running);
-                span.in_scope(|| work(&cancel))
+                span.in_scope(|| match caller {
+                    Some(caller) => caller.run(|| work(&cancel)),
+                    None => work(&cancel),
+                })
             });
             task.await.unwrap_or_else(|error| Err(died(&error)))
         };

@@ -1,21 +1,23 @@
-//! One port that serves `bigrain.v1`, health and reflection, and how it stops.
+//! One router for `bigrain.v1`, health, reflection, the calls of [`http`] and the [Qdrant protocol](qdrant), on every
+//! port, and how it stops.
 //!
-//! A stop has two steps. The signal closes the port, turns health to NOT_SERVING and lets requests
+//! A stop has two steps. The signal closes the ports, turns health to NOT_SERVING and lets requests
 //! finish; what is not done after `shutdown_timeout` is answered with UNAVAILABLE. A write that was
 //! answered is on disk either way.
 
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bigrain_engine::Engine;
 use thiserror::Error;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio_stream::StreamExt;
+use tokio_stream::{Stream, StreamExt};
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
+use tonic::codegen::http::Method;
 use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
@@ -23,20 +25,31 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
+use crate::access::{Calls, Keys, Need, Policy, guard};
 use crate::backups::BackupFolder;
 use crate::grpc::{
-    CollectionsService, Context, EncoderService, MaintenanceService, PointsService, SearchService,
+    CollectionsService, Context, EncoderService, MaintenanceService, Parts, PointsService,
+    SearchService,
 };
+use crate::metrics::Metrics;
 use crate::models::ModelRegistry;
-use crate::proto;
 use crate::proto::collections_server::CollectionsServer;
 use crate::proto::encoder_server::EncoderServer;
 use crate::proto::maintenance_server::MaintenanceServer;
 use crate::proto::points_server::PointsServer;
 use crate::proto::search_server::SearchServer;
 use crate::request_scope::RequestScope;
-use crate::runtime::{Phase, Runtime};
+use crate::runtime::Phase;
 use crate::settings::Config;
+use crate::{http, proto, qdrant};
+
+/// Calls of the services that are not ours.
+const OTHER_SERVICES: [(Method, &str, Need); 4] = [
+    (Method::POST, "/grpc.health.v1.Health/Check", Need::Open),
+    (Method::POST, "/grpc.health.v1.Health/Watch", Need::Open),
+    (Method::POST, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Need::Read),
+    (Method::POST, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Need::Read),
+];
 
 /// How often an idle connection is asked whether its peer is still there, and how long it may
 /// take to say so; otherwise the streams of a vanished client would stay open for ever.
@@ -47,17 +60,18 @@ const BACKUPS: &str = "backups";
 /// How long connections may take to flush once every request was answered.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A server that has its port and does not answer yet.
+/// A server that has its ports and does not answer yet.
 ///
 /// Clients may connect as soon as it is bound; they are answered once it serves.
 #[derive(Debug)]
 pub struct Server {
     incoming: TcpIncoming,
     address: SocketAddr,
-    more_incoming: Option<TcpIncoming>,
-    rest: Option<TcpListener>,
+    /// Where clients of Qdrant look for REST and for gRPC: a port, and its address.
+    qdrant: [Option<(TcpIncoming, SocketAddr)>; 2],
     shutdown_timeout: Duration,
     context: Arc<Context>,
+    policy: Arc<Policy>,
 }
 
 /// Why a server does not start, or stopped.
@@ -75,6 +89,9 @@ pub enum ServeError {
     /// The descriptors of the protocol do not decode: a broken build.
     #[error("reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// What calls there are is not clear: a broken build.
+    #[error("calls: {0}")]
+    Calls(String),
     /// The transport failed.
     #[error("serve: {0}")]
     Transport(#[from] tonic::transport::Error),
@@ -86,6 +103,7 @@ impl Server {
     /// # Errors
     ///
     /// [`ServeError::Bind`] when the port is taken or the address is not this machine's.
+    #[expect(clippy::unused_async, reason = "binding needs a runtime, which async makes visible")]
     pub async fn bind(
         config: Config,
         engine: Engine,
@@ -93,29 +111,29 @@ impl Server {
     ) -> Result<Self, ServeError> {
         let bind = |address: SocketAddr| {
             let error = |source| ServeError::Bind { address, source };
-            let incoming = TcpIncoming::bind(address).map_err(error)?;
+            let incoming = TcpIncoming::bind(address).map_err(error)?.with_nodelay(Some(true));
             let bound = incoming.local_addr().map_err(error)?;
-            Ok::<_, ServeError>((incoming.with_nodelay(Some(true)), bound))
+            Ok::<_, ServeError>((incoming, bound))
         };
         let (incoming, address) = bind(config.listen)?;
-        let more_incoming = config.qdrant_grpc_listen.map(bind).transpose()?;
-        let rest = match config.qdrant_rest_listen {
-            Some(address) => {
-                let error = |source| ServeError::Bind { address, source };
-                Some(TcpListener::bind(address).await.map_err(error)?)
-            }
-            None => None,
-        };
-        let runtime = Runtime::new(&config.limits);
+        let qdrant_rest = config.qdrant_rest_listen.map(bind).transpose()?;
+        let qdrant_grpc = config.qdrant_grpc_listen.map(bind).transpose()?;
+        let metrics = Arc::new(Metrics::new());
         let backups = config.backups.unwrap_or_else(|| engine.data_dir().join(BACKUPS));
         let backups = BackupFolder::new(backups);
         Ok(Self {
             incoming,
             address,
-            more_incoming: more_incoming.map(|(incoming, _)| incoming),
-            rest,
+            qdrant: [qdrant_rest, qdrant_grpc],
             shutdown_timeout: config.shutdown_timeout,
-            context: Arc::new(Context { engine, models, backups, limits: config.limits, runtime }),
+            policy: policy(config.keys, &metrics)?,
+            context: Arc::new(Context::new(Parts {
+                engine,
+                models,
+                backups,
+                limits: config.limits,
+                metrics,
+            })),
         })
     }
 
@@ -125,12 +143,10 @@ impl Server {
         self.address
     }
 
-    /// Returns where the Qdrant protocol is spoken: over REST, and over gRPC besides
-    /// [`local_addr`](Self::local_addr).
+    /// Returns where clients of Qdrant look for REST and for gRPC, besides [`local_addr`](Self::local_addr).
     #[must_use]
     pub fn qdrant_addrs(&self) -> [Option<SocketAddr>; 2] {
-        let grpc = self.more_incoming.as_ref().and_then(|incoming| incoming.local_addr().ok());
-        [self.rest.as_ref().and_then(|rest| rest.local_addr().ok()), grpc]
+        self.qdrant.each_ref().map(|port| port.as_ref().map(|(_, address)| *address))
     }
 
     /// Answers requests until `shutdown` completes, then drains and returns.
@@ -141,29 +157,19 @@ impl Server {
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
         let (mut health, health_service) = health().await;
         let routes = RequestScope::new(
-            routes(&self.context, health_service)?,
+            routes(&self.context, health_service, &self.policy)?,
             self.context.limits.max_message_bytes,
         );
         let (stop, stopped) = watch::channel(false);
-        let rest = self.rest.map(|listener| {
-            let router = crate::qdrant::rest::router(&self.context);
-            let serving = axum::serve(listener, router);
-            tokio::spawn(serving.with_graceful_shutdown(is_stopped(stopped.clone())).into_future())
-        });
-        let rest = AbortOnDrop(rest);
-        let incoming = match self.more_incoming {
-            Some(more) => Box::pin(self.incoming.merge(more)) as Incoming,
-            None => Box::pin(self.incoming),
-        };
+        let mut incoming: Incoming = Box::pin(self.incoming);
+        for (more, _) in self.qdrant.into_iter().flatten() {
+            incoming = Box::pin(incoming.merge(more));
+        }
         let transport = tonic::transport::Server::builder()
+            .accept_http1(true)
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .serve_with_incoming_shutdown(routes, incoming, is_stopped(stopped));
-        let transport = async move {
-            let ended = transport.await;
-            rest.ended().await;
-            ended
-        };
         let mut transport = std::pin::pin!(transport);
         tracing::info!(address = %self.address, "listening");
 
@@ -189,6 +195,9 @@ impl Server {
     }
 }
 
+/// New connections, of all ports.
+type Incoming = Pin<Box<dyn Stream<Item = std::io::Result<TcpStream>> + Send>>;
+
 async fn is_stopped(mut stopped: watch::Receiver<bool>) {
     // An error means the server itself is gone.
     let _ = stopped.wait_for(|stopped| *stopped).await;
@@ -209,6 +218,7 @@ macro_rules! with_limits {
 fn routes(
     context: &Arc<Context>,
     health: HealthServer<HealthService>,
+    policy: &Arc<Policy>,
 ) -> Result<Routes, ServeError> {
     let shared = || Arc::clone(context);
     let routes = Routes::new(health)
@@ -219,7 +229,22 @@ fn routes(
         .add_service(with_limits!(SearchServer::new(SearchService(shared())), context))
         .add_service(with_limits!(EncoderServer::new(EncoderService(shared())), context))
         .add_service(with_limits!(MaintenanceServer::new(MaintenanceService(shared())), context));
-    Ok(crate::qdrant::add_services(routes, context).prepare())
+    let routes = qdrant::add_services(routes, context);
+    let router = routes.into_axum_router().merge(http::router(context));
+    let router = router.merge(qdrant::rest_router(context)).fallback(http::not_found);
+    Ok(Routes::from(guard(router, policy)).prepare())
+}
+
+/// Says what every call needs.
+fn policy(keys: Keys, metrics: &Arc<Metrics>) -> Result<Arc<Policy>, ServeError> {
+    let listed = OTHER_SERVICES.into_iter().chain(http::CALLS);
+    let listed = listed.map(|(method, path, need)| (method, path.to_owned(), need));
+    let calls = Calls::default().with_services(proto::DESCRIPTORS);
+    let calls = listed.chain(qdrant::calls()).fold(calls, |calls, (method, path, need)| {
+        calls.and_then(|calls| calls.with(&method, &path, need))
+    });
+    let calls = calls.map_err(ServeError::Calls)?;
+    Ok(Arc::new(Policy { keys, calls, metrics: Arc::clone(metrics) }))
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {
@@ -255,30 +280,5 @@ async fn report(health: &HealthReporter, status: ServingStatus) {
 async fn end_watches(health: &mut HealthReporter) {
     for name in HEALTH_NAMES {
         health.clear_service_status(name).await;
-    }
-}
-
-/// New connections, of one port or of two.
-type Incoming =
-    std::pin::Pin<Box<dyn tokio_stream::Stream<Item = std::io::Result<TcpStream>> + Send>>;
-
-/// A listener besides the transport; it ends with it.
-struct AbortOnDrop(Option<JoinHandle<std::io::Result<()>>>);
-
-impl AbortOnDrop {
-    /// Waits until it has answered what it was asked.
-    async fn ended(mut self) {
-        if let Some(task) = self.0.as_mut() {
-            // What it failed of is logged where it happened; the connections are gone either way.
-            let _ = task.await;
-        }
-    }
-}
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        if let Some(task) = &self.0 {
-            task.abort();
-        }
     }
 }

@@ -13,6 +13,8 @@ use bigrain_engine::{MAX_POINTS_PER_BATCH, VerifyIo};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::access::{KeySettings, Keys};
+
 /// The port the server listens on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 7700;
 /// The ports where clients of Qdrant look for REST and for gRPC.
@@ -37,12 +39,15 @@ const MESSAGE_BYTES: RangeInclusive<usize> = 64 << 10..=1 << 30;
 pub struct Settings {
     /// Address and port to listen on; 127.0.0.1:7700. Port 0 picks a free one.
     pub listen: Option<SocketAddr>,
-    /// Address and port for the Qdrant protocol over REST; none. Its clients look at port 6333.
+    /// Another address and port to listen on, where clients of Qdrant look for REST; none. They look at port 6333.
     pub qdrant_rest_listen: Option<SocketAddr>,
-    /// Address and port for all of gRPC besides `listen`; none. Clients of Qdrant look at port 6334.
+    /// Another address and port to listen on, where clients of Qdrant look for gRPC; none. They look at port 6334.
     pub qdrant_grpc_listen: Option<SocketAddr>,
-    /// Whether these may be reachable from other machines; no. There are no keys yet: who
-    /// reaches a port may read, write and drop everything.
+    /// Keys that callers must show, and what each allows; none. With keys, these addresses may be reachable from
+    /// other machines.
+    pub keys: Option<Vec<KeySettings>>,
+    /// Whether these addresses may be reachable from other machines without keys; no. Who reaches a port may
+    /// then read, write and drop everything.
     pub allow_remote: Option<bool>,
     /// Model folders to load; none. A model's name is its folder's.
     pub models: Option<Vec<PathBuf>>,
@@ -73,10 +78,12 @@ pub struct Settings {
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// Where to listen for the Qdrant protocol over REST.
+    /// Another address to listen on, where clients of Qdrant look for REST.
     pub qdrant_rest_listen: Option<SocketAddr>,
-    /// Where to listen for gRPC besides.
+    /// Another address to listen on, where clients of Qdrant look for gRPC.
     pub qdrant_grpc_listen: Option<SocketAddr>,
+    /// Keys; none lets everybody in.
+    pub keys: Keys,
     /// Model folders to load, for [`ModelRegistry::open`](crate::ModelRegistry::open).
     pub models: Vec<PathBuf>,
     /// The folder of backups; `None` is `backups` in the data folder.
@@ -112,12 +119,20 @@ pub struct Limits {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SettingsError {
-    /// `listen` is not a loopback address and `allow_remote` is not set.
+    /// An address is not a loopback address, there are no keys, and `allow_remote` is not set.
     #[error(
-        "listen address {0} can be reached from other machines, and there are no keys yet: \
-         set allow_remote = true to accept that, or listen on 127.0.0.1"
+        "listen address {0} can be reached from other machines, and there are no keys: \
+         set keys, or listen on 127.0.0.1"
     )]
     Remote(SocketAddr),
+    /// A key that is refused; its secret is not said.
+    #[error("key {name:?}: {reason}")]
+    Key {
+        /// The key's name.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A number out of its range.
     #[error("{name} out of range: expected {min} to {max}, got {actual}")]
     Range {
@@ -138,23 +153,26 @@ impl Settings {
     /// # Errors
     ///
     /// [`SettingsError`] for a number out of range, or an address that other machines reach
-    /// without `allow_remote`.
+    /// without keys or `allow_remote`.
     pub fn into_config(self) -> Result<Config, SettingsError> {
         let loopback = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT);
         let listen = self.listen.unwrap_or(loopback);
+        let limits = self.limits()?;
+        let keys = Keys::new(self.keys.unwrap_or_default())?;
         let all = [Some(listen), self.qdrant_rest_listen, self.qdrant_grpc_listen];
         let is_remote = |address: &SocketAddr| !address.ip().to_canonical().is_loopback();
         if let Some(remote) = all.into_iter().flatten().find(is_remote)
+            && keys.is_empty()
             && !self.allow_remote.unwrap_or(false)
         {
             return Err(SettingsError::Remote(remote));
         }
-        let limits = self.limits()?;
         let shutdown_timeout = Duration::from_secs(self.shutdown_timeout_seconds.unwrap_or(10));
         Ok(Config {
             listen,
             qdrant_rest_listen: self.qdrant_rest_listen,
             qdrant_grpc_listen: self.qdrant_grpc_listen,
+            keys,
             models: self.models.unwrap_or_default(),
             backups: self.backups,
             encode_threads: self.encode_threads.unwrap_or(0),
@@ -220,6 +238,18 @@ fn in_range(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_let_other_machines_in() {
+        let key = r#"{"name": "app", "secret": "0123456789abcdef", "access": "write"}"#;
+        for listen in ["listen", "qdrant_rest_listen", "qdrant_grpc_listen"] {
+            let json = format!(r#"{{"{listen}": "0.0.0.0:7700", "keys": [{key}]}}"#);
+            assert!(parse(&json).is_ok(), "{listen}");
+            let json = format!(r#"{{"{listen}": "0.0.0.0:7700", "keys": []}}"#);
+            let error = parse(&json).unwrap_err();
+            assert!(error.to_string().contains("there are no keys: set keys"), "{error}");
+        }
+    }
 
     fn parse(json: &str) -> Result<Config, SettingsError> {
         serde_json::from_str::<Settings>(json).unwrap().into_config()

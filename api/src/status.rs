@@ -1,4 +1,4 @@
-//! Errors become gRPC statuses: one table for the engine's, one for the models'.
+//! Errors become gRPC statuses: one table for the engine's, one for the models', one from there to HTTP.
 //!
 //! The message is the error's own text. Causes that only an operator can act on go to the log,
 //! not to the client.
@@ -8,10 +8,38 @@ use std::time::Duration;
 
 use bigrain_encoders::{EncodeError, ServiceError};
 use bigrain_engine::{Error, ErrorKind};
+use tonic::codegen::http::StatusCode;
 use tonic::{Code, Status};
 
 /// The metadata that says after how many milliseconds the same request may succeed.
 const RETRY_AFTER_MS: &str = "retry-after-ms";
+
+/// Returns the HTTP status of a code.
+pub(crate) fn http_code(code: Code) -> StatusCode {
+    match code {
+        Code::Ok => StatusCode::OK,
+        Code::InvalidArgument | Code::FailedPrecondition => StatusCode::BAD_REQUEST,
+        // Nothing else here is out of range.
+        Code::OutOfRange => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::PermissionDenied => StatusCode::FORBIDDEN,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::AlreadyExists | Code::Aborted => StatusCode::CONFLICT,
+        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        Code::Cancelled | Code::Unknown | Code::Internal | Code::DataLoss => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    }
+}
+
+/// Returns after what time the same request may succeed, if the status says so.
+pub(crate) fn retry_hint(status: &Status) -> Option<Duration> {
+    let millis = status.metadata().get(RETRY_AFTER_MS)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_millis(millis))
+}
 
 /// Returns the code for a kind of engine error.
 pub(crate) fn code(kind: ErrorKind) -> Code {

@@ -52,6 +52,7 @@ mod multi_query;
 mod plan;
 mod point;
 mod prototypes;
+mod query_adapter;
 mod query_builders;
 mod recommend_query;
 mod resources;
@@ -103,6 +104,7 @@ pub use point::{
     StoredVector, UpsertOutput,
 };
 pub use prototypes::{NearestPrototype, Prototypes};
+pub use query_adapter::QueryAdapter;
 pub use recommend_query::{Example, MAX_EXAMPLES, RecommendQuery, RecommendStrategy};
 pub use scroll::{OrderBy, ScrollPage, ScrollParams};
 pub use sparse_query::SparseQuery;

@@ -7,8 +7,8 @@ use bigrain_types::{
     SparseVector,
 };
 
-use crate::SearchPlan;
 use crate::query_builders::query_builders;
+use crate::{QueryAdapter, SearchPlan};
 
 /// A point to store.
 ///
@@ -134,6 +134,7 @@ pub struct Query {
     pub(crate) field: Option<String>,
     pub(crate) filter: Option<Filter>,
     pub(crate) space: Option<EmbeddingSpaceId>,
+    pub(crate) adapter: Option<QueryAdapter>,
     pub(crate) cancel: Cancel,
 }
 
@@ -141,7 +142,8 @@ impl Query {
     /// Searches for the points nearest to `vector` in the collection's first field.
     #[must_use]
     pub fn new(vector: Vec<f32>) -> Self {
-        Self { vector, field: None, filter: None, space: None, cancel: Cancel::new() }
+        let cancel = Cancel::new();
+        Self { vector, field: None, filter: None, space: None, adapter: None, cancel }
     }
 
     /// States which embedding space made the vector; a field of another space refuses it, one
@@ -149,6 +151,14 @@ impl Query {
     #[must_use]
     pub fn in_space(mut self, space: EmbeddingSpaceId) -> Self {
         self.space = Some(space);
+        self
+    }
+
+    /// Scores what codes find by an adapter, in place of verification: the field compares by cosine, and
+    /// the search is not exact.
+    #[must_use]
+    pub fn with_adapter(mut self, adapter: QueryAdapter) -> Self {
+        self.adapter = Some(adapter);
         self
     }
 }

@@ -262,7 +262,7 @@ fn is_never_read(kind: &str) -> bool {
 
 #[test]
 fn a_flipped_bit_anywhere_is_named() {
-    let soak = Soak::start("flipped bits", "flips in each 4 KiB", 2, 300);
+    let soak = Soak::start("flipped bits", "flips in each 4 KiB", 2, 20);
     let scene = Scene::set();
     let mut random = Random::new(9 + soak.seed());
     let mut flips: BTreeMap<String, (u64, u64)> = BTreeMap::new();
@@ -300,7 +300,7 @@ fn a_flipped_bit_anywhere_is_named() {
 
 #[test]
 fn a_file_cut_short_is_named_or_has_a_torn_tail() {
-    let soak = Soak::start("files cut short", "lengths of each file", 100, 2_000);
+    let soak = Soak::start("files cut short", "lengths of each file", 100, 500);
     let scene = Scene::set();
     let mut random = Random::new(10 + soak.seed());
     let (mut named, mut torn, mut harmless) = (0, 0, 0);

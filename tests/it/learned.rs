@@ -1,11 +1,12 @@
 //! A field whose codes a learned binarizer makes lives as any other does.
 
 use bigrain_binarize::{
-    Fit, Provenance, Recurrent, RecurrentLoop, RecurrentParts, ResidualMap, Scoring,
+    Adapter, AdapterParts, Champion, Fit, Provenance, Recurrent, RecurrentLoop, RecurrentParts,
+    ResidualMap, Scoring,
 };
 use bigrain_engine::{
-    CollectionConfig, ErrorKind, FieldConfig, LearnedBinarizer, Levels, Metric, Point, PointId,
-    Query, SearchParams,
+    CollectionConfig, Diversity, ErrorKind, FieldConfig, LearnedBinarizer, Levels, Metric, Point,
+    PointId, Query, QueryAdapter, SearchParams,
 };
 use bigrain_tests::{Db, Random};
 
@@ -134,4 +135,72 @@ fn bytes_of_a_newer_version_or_of_nothing_learned_are_refused_by_name() {
     let newer = refused(&bytes);
     assert!(newer.contains("version 9"), "{newer}");
     assert!(refused(b"").contains("length"), "nothing");
+}
+
+/// Turns queries about: component `i` of what is asked is component `DIMS - 1 - i` of what is compared.
+fn turning(code_weight: f32, shortlist: usize) -> QueryAdapter {
+    let mut delta = vec![0.0; DIMS * DIMS];
+    for at in 0..DIMS {
+        delta[at * DIMS + at] -= 1.0;
+        delta[at * DIMS + DIMS - 1 - at] += 1.0;
+    }
+    let parts = AdapterParts {
+        dims: DIMS,
+        map: ResidualMap { delta, ..ResidualMap::default() },
+        code_weight,
+        shortlist,
+        codes: recurrent(Levels::TWO).id(),
+        training_seed: 1,
+        steps: 1,
+        champion: Champion::default(),
+    };
+    QueryAdapter::from_bytes(&Adapter::new(parts).unwrap().to_bytes()).unwrap()
+}
+
+#[test]
+fn an_adapter_orders_what_codes_find_in_segments_and_memtables() {
+    let db = Db::temp(CollectionConfig::of(config(Levels::TWO)), 10_000);
+    upsert(&db, 0..300);
+    db.collection().flush().unwrap();
+    upsert(&db, 300..400);
+    let asked = Random::new(3).vector(DIMS);
+    let turned: Vec<f32> = asked.iter().rev().copied().collect();
+    let search = |query: Query, params: SearchParams| {
+        let found = db.collection().search(&query, &params).unwrap();
+        let points = found.points.iter().map(|point| (point.id.clone(), point.score));
+        (points.collect::<Vec<_>>(), found.plan)
+    };
+    let params = SearchParams::new(10).unwrap();
+    let with = |adapter: QueryAdapter| Query::new(asked.clone()).with_adapter(adapter);
+    // Codes find everything, and weigh nothing: the answer is that of the turned query.
+    let (found, plan) = search(with(turning(0.0, 400)), params.with_explain(true));
+    let (expected, _) = search(Query::new(turned.clone()), params.with_exact(true));
+    for (found, expected) in found.iter().zip(&expected) {
+        assert_eq!(found.0, expected.0);
+        assert!((found.1 - expected.1).abs() < 1e-5, "{found:?} {expected:?}");
+    }
+    assert!(plan.unwrap().method.contains("adapter of 400"));
+    // Codes that weigh all but everything: their order.
+    let codes = search(Query::new(asked.clone()), params.with_verify(false)).0;
+    let weighed = search(with(turning(1000.0, 400)), params).0;
+    assert_eq!(codes[0].0, weighed[0].0);
+    // Of a short list the best are ordered anew, and no others come in.
+    let list = search(Query::new(asked.clone()), params.with_limit(20).unwrap().with_verify(false));
+    let among = search(with(turning(0.0, 20)), params).0;
+    let is_there = |id: &PointId| list.0.iter().any(|listed| listed.0 == *id);
+    assert!(among.len() == 10 && among.iter().all(|found| is_there(&found.0)), "{among:?}");
+    assert!(among.is_sorted_by(|a, b| a.1 >= b.1));
+    let diverse = params.with_diversity(Some(Diversity::new(0.5).unwrap()));
+    assert_eq!(search(with(turning(0.0, 400)), diverse).0.len(), 10);
+
+    let refused = |query: &Query, params: SearchParams| {
+        let error = db.collection().search(query, &params).unwrap_err();
+        (error.kind(), error.to_string())
+    };
+    let (kind, reason) = refused(&with(turning(0.0, 20)), params.with_exact(true));
+    assert!(kind == ErrorKind::InvalidArgument && reason.contains("adapter"), "{reason}");
+    db.collection().add_field(FieldConfig::new("short", 32, Metric::Cosine)).unwrap();
+    let query = Query::new(vec![1.0; 32]).in_field("short").with_adapter(turning(0.0, 20));
+    let (kind, reason) = refused(&query, params);
+    assert!(kind == ErrorKind::FailedPrecondition && reason.contains("96 dims"), "{reason}");
 }

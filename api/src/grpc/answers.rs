@@ -7,8 +7,8 @@ use tonic::Status;
 
 use super::Context;
 use super::search::{QueryVector, SearchService};
+use crate::convert;
 use crate::proto::{RecommendRequest, SearchBatchReply, SearchBatchRequest, SearchReply};
-use crate::{convert, status};
 
 impl SearchService {
     pub(super) async fn batch(
@@ -29,7 +29,7 @@ impl SearchService {
         let recommend = move |cancel: &Cancel| {
             let collection = context.collection(&collection)?;
             let query = query.with_cancel(cancel.clone());
-            let output = collection.recommend(&query, &params).map_err(status::from_engine)?;
+            let output = context.found(collection.recommend(&query, &params))?;
             context.check_reply(convert::search_reply(output, convert::with_payload(&options))?)
         };
         self.0.runtime.searches.run(recommend).await
@@ -66,7 +66,7 @@ impl Context {
             let outcome = outcome.and_then(|with_payload| {
                 let found =
                     found.next().ok_or_else(|| Status::internal("a search has no answer"))?;
-                convert::search_reply(found.map_err(status::from_engine)?, with_payload)
+                convert::search_reply(self.found(found)?, with_payload)
             });
             reply.outcomes.push(convert::search_outcome(outcome));
         }

@@ -41,8 +41,8 @@ impl Collections for CollectionsService {
         request: Request<ListCollectionsRequest>,
     ) -> Result<Response<ListCollectionsReply>, Status> {
         let arrival = Arrival::of(&request);
-        let engine = self.0.engine.clone();
-        let statuses = self.0.runtime.searches.run(move |_| Ok(engine.collections())).await?;
+        let context = Arc::clone(&self.0);
+        let statuses = self.0.runtime.searches.run(move |_| context.collections()).await?;
         Ok(Response::new(ListCollectionsReply {
             collections: statuses.into_iter().map(convert::collection_description).collect(),
             server_time_us: arrival.server_time_us(),
@@ -150,8 +150,8 @@ impl Collections for CollectionsService {
     ) -> Result<Response<DropCollectionReply>, Status> {
         let arrival = Arrival::of(&request);
         let name = request.into_inner().name;
-        let engine = self.0.engine.clone();
-        let dropped = move |_: &_| engine.drop_collection(&name).map_err(status::from_engine);
+        let context = Arc::clone(&self.0);
+        let dropped = move |_: &_| context.drop_collection(&name);
         self.0.runtime.writes.run(dropped).await?;
         Ok(Response::new(DropCollectionReply { server_time_us: arrival.server_time_us() }))
     }
@@ -199,8 +199,7 @@ fn create(context: &Context, request: CreateCollectionRequest) -> Result<Collect
     let config = sparse.fold(config, CollectionConfig::with_sparse);
     let config = multi.fold(config, CollectionConfig::with_multi);
     let config = texts.into_iter().fold(config, CollectionConfig::with_text);
-    let collection =
-        context.engine.create_collection(&request.name, config).map_err(status::from_engine)?;
+    let collection = context.create_collection(&request.name, config)?;
     Ok(convert::collection_info(collection.info()))
 }
 

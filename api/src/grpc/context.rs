@@ -1,11 +1,20 @@
 //! What every service works with.
 
-use bigrain_engine::{BackupContents, Cancel, Collection, Engine, Watch};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bigrain_encoders::{Embeddings, TextKind};
+use bigrain_engine::{
+    AliasChange, BackupContents, Cancel, Collection, CollectionConfig, CollectionStatus, Engine,
+    SearchOutput, Watch,
+};
 use prost::Message;
 use tonic::Status;
 
+use crate::access::Caller;
 use crate::backups::{BackupFile, BackupFolder};
-use crate::models::ModelRegistry;
+use crate::metrics::Metrics;
+use crate::models::{Model, ModelRegistry};
 use crate::runtime::Runtime;
 use crate::settings::Limits;
 use crate::status;
@@ -13,8 +22,8 @@ use crate::status;
 /// What every service works with; shared by all of them.
 #[derive(Debug)]
 pub(crate) struct Context {
-    /// Where points live.
-    pub engine: Engine,
+    /// Where points live; private, since every way to a collection asks whether the caller may.
+    engine: Engine,
     /// What turns text into vectors.
     pub models: ModelRegistry,
     /// Where backups lie.
@@ -23,12 +32,151 @@ pub(crate) struct Context {
     pub limits: Limits,
     /// Where work runs.
     pub runtime: Runtime,
+    /// What is counted and timed.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What a [`Context`] is made of.
+pub(crate) struct Parts {
+    pub engine: Engine,
+    pub models: ModelRegistry,
+    pub backups: BackupFolder,
+    pub limits: Limits,
+    pub metrics: Arc<Metrics>,
 }
 
 impl Context {
-    /// Returns a collection by name.
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { engine, models, backups, limits, metrics } = parts;
+        let runtime = Runtime::new(&limits);
+        Self { engine, models, backups, limits, runtime, metrics }
+    }
+
+    /// Creates a collection.
+    pub(crate) fn create_collection(
+        &self,
+        name: &str,
+        config: CollectionConfig,
+    ) -> Result<Collection, Status> {
+        Caller::current()?.check(name)?;
+        self.engine.create_collection(name, config).map_err(status::from_engine)
+    }
+
+    /// Drops a collection.
+    pub(crate) fn drop_collection(&self, name: &str) -> Result<(), Status> {
+        Caller::current()?.check(name)?;
+        self.engine.drop_collection(name).map_err(status::from_engine)
+    }
+
+    /// Returns the collections that the caller's key is for.
+    pub(crate) fn collections(&self) -> Result<Vec<CollectionStatus>, Status> {
+        let caller = Caller::current()?;
+        let mut statuses = self.engine.collections();
+        statuses.retain(|status| caller.covers(&status.name));
+        Ok(statuses)
+    }
+
+    /// Returns the engine, for what concerns all collections: only a caller whose key is for all gets so far.
+    pub(crate) fn whole_engine(&self) -> Result<&Engine, Status> {
+        Caller::current()?.check_whole()?;
+        Ok(&self.engine)
+    }
+
+    /// Writes the metrics, those of collections that `shown` says only.
+    pub(crate) fn metrics_text(
+        &self,
+        shown: impl Fn(&str) -> bool,
+    ) -> Result<String, std::fmt::Error> {
+        self.metrics.text(&self.engine, shown)
+    }
+
+    /// Counts what a search did.
+    pub(crate) fn found(
+        &self,
+        output: bigrain_engine::Result<SearchOutput>,
+    ) -> Result<SearchOutput, Status> {
+        let output = output.map_err(status::from_engine)?;
+        self.metrics.searched(&output.stats);
+        Ok(output)
+    }
+
+    /// Encodes the texts of one request, at most `max_texts_per_encode`.
+    pub(crate) async fn encode(
+        self: &Arc<Self>,
+        model: Arc<Model>,
+        texts: Vec<String>,
+        kind: TextKind,
+    ) -> Result<Embeddings, Status> {
+        self.check_texts(texts.len())?;
+        let context = Arc::clone(self);
+        let work = move |cancel: &Cancel| {
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let started = Instant::now();
+            let encoded = model.encode(&texts, kind, cancel)?;
+            context.metrics.encoded(started.elapsed());
+            Ok(encoded)
+        };
+        self.runtime.encodes.run(work).await
+    }
+
+    fn check_texts(&self, count: usize) -> Result<(), Status> {
+        let limit = self.limits.max_texts_per_encode;
+        if count == 0 {
+            return Err(Status::invalid_argument("no texts: expected at least one"));
+        }
+        if count > limit {
+            return Err(Status::invalid_argument(format!(
+                "request has {count} texts, the limit is {limit} (max_texts_per_encode): \
+                 split it into smaller requests"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Returns a collection, by its name or an alias. The caller's key must be for both.
     pub(crate) fn collection(&self, name: &str) -> Result<Collection, Status> {
-        self.engine.collection(name).map_err(status::from_engine)
+        let caller = Caller::current()?;
+        caller.check(name)?;
+        let collection = self.engine.collection(name).map_err(status::from_engine)?;
+        // Whatever the name stood for when it was looked up.
+        caller.check(collection.name())?;
+        Ok(collection)
+    }
+
+    /// Returns the aliases that the caller's key is for, as their collections are, and those collections.
+    pub(crate) fn aliases(&self) -> Result<Vec<(String, String)>, Status> {
+        let caller = Caller::current()?;
+        let mut aliases = self.engine.aliases();
+        aliases.retain(|(alias, of)| caller.covers(alias) && caller.covers(of));
+        Ok(aliases)
+    }
+
+    /// Changes aliases, all or none. The caller's key must be for them and for the collections that they are of,
+    /// before and after.
+    pub(crate) fn change_aliases(&self, changes: &[AliasChange]) -> Result<(), Status> {
+        let caller = Caller::current()?;
+        let before = self.engine.aliases();
+        let check_alias = |name: &str| {
+            caller.check(name)?;
+            let of = before.iter().find(|(alias, _)| alias == name);
+            of.map_or(Ok(()), |(_, of)| caller.check(of))
+        };
+        for change in changes {
+            match change {
+                AliasChange::Set { alias, collection } => {
+                    check_alias(alias)?;
+                    caller.check(collection)?;
+                }
+                AliasChange::Rename { from, to } => {
+                    check_alias(from)?;
+                    check_alias(to)?;
+                }
+                AliasChange::Remove { alias } => check_alias(alias)?,
+                // A change that is not known here is not one of some collections.
+                _ => caller.check_whole()?,
+            }
+        }
+        self.engine.change_aliases(changes).map_err(status::from_engine)
     }
 
     /// Backs collections up, all of them unless some are named, to an archive in the folder of backups.
@@ -38,6 +186,10 @@ impl Context {
         collections: Option<&[&str]>,
         cancel: &Cancel,
     ) -> Result<(BackupFile, BackupContents), Status> {
+        match collections {
+            Some(named) => named.iter().try_for_each(|name| self.collection(name).map(drop))?,
+            None => Caller::current()?.check_whole()?,
+        }
         let to = self.backups.place(name)?;
         let watch = &mut Watch::new().with_cancel(cancel);
         let contents = self.engine.backup(to, collections, watch).map_err(status::from_engine)?;

@@ -102,6 +102,8 @@ impl Grouped {
                 collection.search_hybrid_groups(&search.into_query(cancel)?, by, &params)
             }
         };
-        output.map_err(status::from_engine)
+        let output = output.map_err(status::from_engine)?;
+        context.metrics.searched(&output.stats);
+        Ok(output)
     }
 }

@@ -9,12 +9,12 @@ use bigrain_engine::{
 use tonic::Status;
 
 use super::search::SearchService;
+use crate::convert;
 use crate::proto::hybrid_part::Search;
 use crate::proto::{
     HybridMulti, HybridPart, HybridSparse, HybridText, HybridVector, HybridWords,
     SearchHybridRequest, SearchOptions, SearchReply, SearchWordsRequest,
 };
-use crate::{convert, status};
 
 /// How a request says that weights were fitted; with a name behind it in brackets, which fit it means.
 const FITTED: &str = "fitted";
@@ -100,7 +100,7 @@ impl SearchService {
             let collection = context.collection(&words.collection)?;
             let (params, with_payload) = (words.params, convert::with_payload(&words.options));
             let output = collection.search_text(&words.into_query(cancel), &params);
-            let output = output.map_err(status::from_engine)?;
+            let output = context.found(output)?;
             context.check_reply(convert::search_reply(output, with_payload)?)
         };
         self.0.runtime.searches.run(search).await
@@ -115,7 +115,7 @@ impl SearchService {
             let collection = context.collection(&hybrid.collection)?;
             let (params, with_payload) = (hybrid.params, convert::with_payload(&hybrid.options));
             let output = collection.search_hybrid(&hybrid.into_query(cancel)?, &params);
-            let output = output.map_err(status::from_engine)?;
+            let output = context.found(output)?;
             context.check_reply(convert::search_reply(output, with_payload)?)
         };
         let mut reply = self.0.runtime.searches.run(search).await?;

@@ -103,10 +103,14 @@ impl Maintenance for MaintenanceService {
 
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckReply>, Status> {
         let arrival = Arrival::of(&request);
-        let engine = self.0.engine.clone();
+        let context = Arc::clone(&self.0);
         let work = move |cancel: &Cancel| {
             let watch = &mut Watch::new().with_cancel(cancel);
-            engine.check(watch).map(convert::check_report).map_err(status::from_engine)
+            context
+                .whole_engine()?
+                .check(watch)
+                .map(convert::check_report)
+                .map_err(status::from_engine)
         };
         let mut reply = self.0.runtime.writes.run(work).await?;
         reply.server_time_us = arrival.server_time_us();

@@ -17,7 +17,7 @@ mod search;
 mod upsert_stream;
 
 pub(crate) use collections::CollectionsService;
-pub(crate) use context::Context;
+pub(crate) use context::{Context, Parts};
 pub(crate) use encode::EncoderService;
 pub(crate) use maintenance::MaintenanceService;
 pub(crate) use points::PointsService;

@@ -121,8 +121,7 @@ impl SearchService {
         let search = move |cancel: &Cancel| {
             let collection = context.collection(&collection)?;
             let query = query.into_query(cancel);
-            let output =
-                collection.search_by_vector(&query, &params).map_err(status::from_engine)?;
+            let output = context.found(collection.search_by_vector(&query, &params))?;
             let reply = convert::search_reply(output, convert::with_payload(&options))?;
             context.check_reply(reply)
         };
@@ -154,6 +153,7 @@ impl SearchService {
             let model = query_model(&context, &collection, field.as_deref())?;
             let started = std::time::Instant::now();
             let encoded = model.encode(&[&text], TextKind::Query, cancel)?;
+            context.metrics.encoded(started.elapsed());
             Ok(EncodedQuery {
                 truncated: encoded.stats().truncated > 0,
                 vector: encoded.into_data(),

@@ -17,6 +17,7 @@ use tonic::{Status, Streaming};
 use tracing::Instrument;
 
 use super::{Context, points};
+use crate::access::Caller;
 use crate::proto::upsert_stream_reply::Outcome;
 use crate::proto::{UpsertStreamReply, UpsertStreamRequest};
 use crate::request_scope::{Arrival, is_message_too_large, message_too_large};
@@ -43,7 +44,11 @@ pub(super) fn start(
             status = arrival.expired() => end(&answers, status),
         }
     };
-    tokio::spawn(task.in_current_span());
+    let task = task.in_current_span();
+    match Caller::current_if_known() {
+        Some(caller) => tokio::spawn(caller.scope(task)),
+        None => tokio::spawn(task),
+    };
     ReceiverStream::new(unread)
 }
 

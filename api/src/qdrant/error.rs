@@ -3,7 +3,10 @@
 //! Inside, errors are the statuses that `bigrain.v1` answers with. [`shaped`] gives them Qdrant's codes and
 //! beginnings at the door: its clients tell "not there" and "wrong" apart, and know no failed precondition.
 
+use tonic::codegen::http::StatusCode;
 use tonic::{Code, Status};
+
+use crate::status;
 
 /// Returns the error for what there is no counterpart of; `what` names it.
 pub(super) fn unsupported(what: &str) -> Status {
@@ -50,21 +53,12 @@ pub(super) fn shaped(status: &Status) -> Status {
     Status::with_metadata(code, message, status.metadata().clone())
 }
 
-/// Returns the HTTP status of an error.
-pub(super) fn http_code(code: Code) -> u16 {
-    match code {
-        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => 400,
-        Code::Unauthenticated => 401,
-        Code::PermissionDenied => 403,
-        Code::NotFound => 404,
-        Code::DeadlineExceeded => 408,
-        Code::AlreadyExists | Code::Aborted => 409,
-        Code::ResourceExhausted => 429,
-        Code::Cancelled => 499,
-        Code::Unimplemented => 501,
-        Code::Unavailable => 503,
-        Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss => 500,
+/// Returns the HTTP status of an error that is [`shaped`].
+pub(super) fn http_code(code: Code) -> StatusCode {
+    if code == Code::DeadlineExceeded {
+        return StatusCode::REQUEST_TIMEOUT;
     }
+    status::http_code(code)
 }
 
 #[cfg(test)]
@@ -78,7 +72,7 @@ mod tests {
         assert_eq!(precondition.message(), "Wrong input: dimension mismatch");
         let missing = shaped(&Status::not_found("no such collection"));
         assert_eq!(missing.message(), "Not found: no such collection");
-        assert_eq!(http_code(missing.code()), 404);
-        assert_eq!(http_code(unsupported("x").code()), 501);
+        assert_eq!(http_code(missing.code()), StatusCode::NOT_FOUND);
+        assert_eq!(http_code(unsupported("x").code()), StatusCode::NOT_IMPLEMENTED);
     }
 }

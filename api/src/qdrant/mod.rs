@@ -22,17 +22,21 @@
 //! 1. What it does: a function in `calls/`.
 //! 2. A method in `grpc/`.
 //! 3. A route in `rest/`, a reader in `rest/read_*`, a writer in `rest/write`.
-//! 4. A row in docs/qdrant.md.
+//! 4. What it needs, in `needs`: what is not there takes a key that writes.
+//! 5. A row in docs/qdrant.md.
 
 mod calls;
 mod convert;
 mod error;
 mod grpc;
 mod names;
-pub(crate) mod rest;
+mod needs;
+mod rest;
 mod service;
 
 pub(crate) use grpc::add_services;
+pub(crate) use needs::calls;
+pub(crate) use rest::router as rest_router;
 
 /// The version of the protocol that is spoken, for clients that compare it with their own.
 const PROTOCOL_VERSION: &str = "1.20.0";

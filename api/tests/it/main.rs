@@ -6,10 +6,12 @@
 mod gated_encoder;
 mod support;
 
+mod access;
 mod answers;
 mod collections;
 mod encoding;
 mod fields;
+mod http;
 mod hybrid;
 mod lifecycle;
 mod limits;
@@ -17,6 +19,7 @@ mod maintenance;
 mod multi;
 mod points;
 mod qdrant;
+mod qdrant_access;
 mod qdrant_clients;
 mod searching;
 mod sparse;

@@ -1,8 +1,5 @@
 //! The Qdrant protocol, message by message: what clients of it do not show by themselves.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-
 use bigrain_api::Settings;
 use q::collections_client::CollectionsClient;
 use q::points_client::PointsClient;
@@ -13,7 +10,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 use tonic::transport::Channel;
 
-use crate::support::{TestServer, assert_status, config, num, point, toy_models};
+use crate::support::{TestServer, assert_status, config, http, num, point, toy_models};
 
 /// A server that speaks the protocol over gRPC and REST.
 async fn server() -> TestServer {
@@ -63,24 +60,9 @@ fn nearest(data: &[f32]) -> q::QueryPoints {
 async fn rest(server: &TestServer, method: &str, path: &str, body: Value) -> (u16, Value) {
     let [address, _] = server.qdrant;
     let body = if body.is_null() { String::new() } else { body.to_string() };
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         content-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let answer = tokio::task::spawn_blocking(move || exchange(address.unwrap(), &request));
-    let answer = answer.await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let code = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (code, serde_json::from_str(body).unwrap_or_default())
-}
-
-fn exchange(address: SocketAddr, request: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    let headers = [("content-type", "application/json")];
+    let reply = http(address.unwrap(), method, path, &headers, &body).await;
+    (reply.status, serde_json::from_str(&reply.body).unwrap_or_default())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,4 +224,23 @@ async fn of_two_points_with_one_id_the_last_counts() {
     points(&server).upsert(upsert(twice)).await.unwrap();
     let found = points(&server).query(nearest(&[0.0, 1.0])).await.unwrap().into_inner().result;
     assert_eq!((found.len(), found[0].score), (1, 1.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_are_counted_and_every_port_answers_everything() {
+    let server = server().await;
+    create(&server, "docs").await;
+    points(&server).upsert(upsert(vec![written(1_u64, &[1.0, 0.0])])).await.unwrap();
+    points(&server).query(nearest(&[0.0, 1.0])).await.unwrap();
+    let query = json!({"query": [1.0, 0.0]}).to_string();
+    let found = server.http("POST", "/collections/docs/points/query", &[], &query).await;
+    assert_eq!(found.status, 200, "{}", found.body);
+    let metrics = http(server.qdrant[0].unwrap(), "GET", "/metrics", &[], "").await.body;
+    for line in [
+        "bigrain_searches_total 2",
+        "bigrain_requests_total{call=\"/qdrant.Points/Query\",code=\"Ok\"} 1",
+        "bigrain_requests_total{call=\"/collections/{collection}/points/query\",code=\"200\"} 1",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line} is not in {metrics}");
+    }
 }

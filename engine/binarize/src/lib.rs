@@ -39,6 +39,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod adapter;
 mod binarizer;
 mod encode;
 mod factors;
@@ -51,7 +52,9 @@ mod scale;
 mod scanner;
 #[cfg(test)]
 mod support;
+mod tensors;
 
+pub use adapter::{Adapter, AdapterError, AdapterParts};
 pub use binarizer::{Binarizer, BinarizerError};
 pub use encode::{CodeFactors, EncodeScratch, SignFactors};
 pub use factors::{Factors, PackedFactors, from_half, to_half, unit_for};

@@ -30,6 +30,12 @@ impl LearnedBinarizer {
         read.map(Self::from).map_err(|error| Error::invalid(error.to_string()))
     }
 
+    /// Returns the bytes of its file.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.0.to_bytes()
+    }
+
     /// Returns the components of the vectors it takes.
     #[must_use]
     pub fn dims(&self) -> usize {

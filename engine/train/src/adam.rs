@@ -38,6 +38,13 @@ impl Adam {
     }
 }
 
+/// Returns the rate of a step: it falls to a tenth along a half cosine.
+pub(crate) fn falling(rate: f32, step: u32, steps: u32) -> f32 {
+    let done = f64::from(step) / f64::from(steps);
+    let fall = 0.1 + 0.9 * (0.5 + 0.5 * (std::f64::consts::PI * done).cos());
+    rate * fall as f32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,4 @@
-//! Learning binarizers. Used by tools only; nothing that serves depends on it.
+//! Learning binarizers and adapters. Used by tools only; nothing that serves depends on it.
 //!
 //! ```text
 //!  embeddings, pairs           codes of the moment            a step
@@ -23,26 +23,37 @@
 //! | `checkpoint.rs` | a run that goes on where it was |
 //! | `ranking.rs` | where the right document comes, by codes or by floats |
 //! | `fit.rs` | what scores of learned codes mean |
+//! | `adapting.rs` | a dense adapter: queries that tell apart what codes take for near |
+//! | `locality.rs` | its batches, of queries whose candidates are each other's |
+//! | `fusion.rs` | how much codes weigh beside it |
+//! | `random.rs` | seeded numbers |
 //!
 //! Gradients are written by hand (docs/decisions/0018); tests compare each layer and loss with finite
 //! differences. Everything is decided by seeds: the same inputs give the same weights on one
 //! instruction set.
 
 mod adam;
+mod adapting;
 mod checkpoint;
 mod error;
 mod fit;
+mod fusion;
+mod locality;
 mod loss;
 mod map;
 mod matrix;
 mod mining;
 mod network;
+mod random;
 mod ranking;
 #[cfg(test)]
 mod support;
 mod trainer;
 
+pub use adapting::{AdapterConfig, AdapterTrainer};
 pub use error::TrainError;
 pub use fit::{fit_crossing, fit_scores};
-pub use ranking::{DocumentCodes, float_ranks};
+pub use fusion::fit_code_weight;
+pub use locality::Batches;
+pub use ranking::{DocumentCodes, Shortlisted, float_ranks, ranks_among};
 pub use trainer::{Examples, Negatives, QueryForm, Size, StepReport, TrainConfig, Trainer};

@@ -2,8 +2,9 @@
 
 use bigrain_binarize::{Binarizer, Crossing, Factors, QueryCode, QueryWidth};
 use bigrain_kernels::{
-    BlockTable, TopK, block_bytes, dot, pack_blocks, scan, scan_blocks, score_one,
+    BlockTable, Scored, TopK, block_bytes, dot, pack_blocks, scan, scan_blocks, score_one,
 };
+use bigrain_types::CodeSpaceId;
 use rayon::prelude::*;
 
 use crate::TrainError;
@@ -13,6 +14,33 @@ const CHUNK: usize = 4096;
 
 /// Candidates by signs for each result by all levels.
 const OVERSAMPLING: usize = 4;
+
+/// A document that codes found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shortlisted {
+    /// Which.
+    pub document: u32,
+    /// The similarity that its code says.
+    pub code: f32,
+}
+
+/// Returns where the right document of each query comes in its shortlist when `score` orders it, of equals in
+/// the order of their numbers; `u32::MAX` where the shortlist lacks it. `score` takes a query's number
+/// and a document.
+pub fn ranks_among(
+    shortlists: &[Vec<Shortlisted>],
+    right: &[u32],
+    score: impl Fn(usize, &Shortlisted) -> f32 + Sync,
+) -> Vec<u32> {
+    let queries = shortlists.par_iter().zip(right).enumerate();
+    let rank_of = |(query, (shortlist, right)): (usize, (&Vec<Shortlisted>, &u32))| {
+        let place = shortlist.binary_search_by_key(right, |one| one.document);
+        let Ok(place) = place else { return u32::MAX };
+        let scores: Vec<f32> = shortlist.iter().map(|one| score(query, one)).collect();
+        rank(&scores, place as u32)
+    };
+    queries.map(rank_of).collect()
+}
 
 /// The codes of documents, all in memory, and their binarizer; and that of queries, which may be a later
 /// version.
@@ -55,6 +83,12 @@ impl<'a> DocumentCodes<'a> {
             pack_blocks(signs, layout.words_per_plane(), &mut blocks);
         }
         Self { binarizer, asking: binarizer, planes, factors, blocks }
+    }
+
+    /// Returns the space of the codes.
+    #[must_use]
+    pub fn space(&self) -> CodeSpaceId {
+        self.binarizer.id()
     }
 
     /// Compares them with queries of another version, of the same shape; their scores are what was fitted
@@ -139,21 +173,36 @@ impl<'a> DocumentCodes<'a> {
         candidates: usize,
     ) -> Result<Vec<u32>, TrainError> {
         let dims = self.binarizer.dims();
-        let queries = queries.par_chunks(dims).zip(right);
+        let shortlists = self.shortlists(queries, width, candidates)?;
+        let row = |at: u32| &rows[at as usize * dims..(at as usize + 1) * dims];
+        let query = |at: usize| &queries[at * dims..(at + 1) * dims];
+        Ok(ranks_among(&shortlists, right, |at, one| dot(query(at), row(one.document))))
+    }
+
+    /// Returns the documents that are nearest to each query by codes, in the order of their numbers.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Query`] for a query that cannot be one.
+    pub fn shortlists(
+        &self,
+        queries: &[f32],
+        width: QueryWidth,
+        candidates: usize,
+    ) -> Result<Vec<Vec<Shortlisted>>, TrainError> {
         queries
-            .map_init(Vec::new, |scores, (vector, &right)| {
+            .par_chunks(self.binarizer.dims())
+            .map_init(Vec::new, |scores, vector| {
                 self.score(&self.prepare(vector, width)?, scores);
                 let mut best = TopK::new(candidates);
                 for (row, &score) in scores.iter().enumerate() {
                     best.push(score, row as u32);
                 }
-                let mut documents: Vec<u32> =
-                    best.into_sorted().iter().map(|scored| scored.offset).collect();
-                documents.sort_unstable();
-                let Ok(place) = documents.binary_search(&right) else { return Ok(u32::MAX) };
-                let row = |&at: &u32| &rows[at as usize * dims..(at as usize + 1) * dims];
-                let verified: Vec<f32> = documents.iter().map(|at| dot(vector, row(at))).collect();
-                Ok(rank(&verified, place as u32))
+                let best = best.into_sorted().into_iter();
+                let one = |found: Scored| Shortlisted { document: found.offset, code: found.score };
+                let mut shortlist: Vec<Shortlisted> = best.map(one).collect();
+                shortlist.sort_unstable_by_key(|one| one.document);
+                Ok(shortlist)
             })
             .collect()
     }
@@ -175,8 +224,8 @@ impl<'a> DocumentCodes<'a> {
         }
     }
 
-    /// Returns the `limit` nearest documents of each query as codes have it, without the one that
-    /// `except` names: signs find candidates, all levels order them.
+    /// Returns the `limit` nearest documents of each query as codes have it, nearest first, without the one
+    /// that `except` names: signs find candidates, all levels order them.
     ///
     /// # Errors
     ///

@@ -1,9 +1,16 @@
 //! What the tests of this crate share: seeded numbers, and gradients against finite differences.
 
+use bigrain_binarize::Binarizer;
+use bigrain_types::{Levels, Metric};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use crate::matrix::Matrix;
+
+/// Returns a rotation of two levels.
+pub(crate) fn rotation(dims: usize) -> Binarizer {
+    Binarizer::new_rotation(dims, Levels::TWO, Metric::Cosine, 1).unwrap()
+}
 
 /// Returns a matrix of numbers in -1..1.
 pub(crate) fn random(rows: usize, cols: usize, seed: u64) -> Matrix {

@@ -3,15 +3,16 @@
 use bigrain_binarize::{Recurrent, Rotation};
 use bigrain_types::{CodeSpaceId, Levels};
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{RngCore, SeedableRng};
+use rand_chacha::rand_core::SeedableRng;
 
 use crate::TrainError;
-use crate::adam::Adam;
+use crate::adam::{Adam, falling};
 use crate::loss::{Contrast, Loss, distillation};
 use crate::map::MapGradient;
 use crate::matrix::Matrix;
 use crate::mining::{self, Shape};
 use crate::network::Network;
+use crate::random::{below, draw_some, normal};
 
 /// How large the maps are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,17 @@ pub enum Size {
     Thin,
     /// And a hidden layer of four times the code's dimensions, as BEBR's.
     Full,
+}
+
+impl Size {
+    /// Returns the hidden units of a map with so many outputs; 0 for a linear one.
+    pub(crate) fn units(self, outputs: usize) -> usize {
+        match self {
+            Self::Linear => 0,
+            Self::Thin => 128,
+            Self::Full => 4 * outputs,
+        }
+    }
 }
 
 /// Which wrong documents a query is told apart from.
@@ -128,14 +140,6 @@ impl TrainConfig {
         }
         Ok(())
     }
-
-    pub(crate) fn units(&self, code_dims: usize) -> usize {
-        match self.size {
-            Size::Linear => 0,
-            Size::Thin => 128,
-            Size::Full => 4 * code_dims,
-        }
-    }
 }
 
 /// What is learned from: vectors of length one, side by side.
@@ -209,7 +213,7 @@ impl<'a> Trainer<'a> {
         }
         let mut random = ChaCha8Rng::seed_from_u64(config.seed);
         let mut draw = || normal(&mut random);
-        let units = config.units(code_dims);
+        let units = config.size.units(code_dims);
         let network = Network::new(&rotation, code_dims, levels, units, &mut draw);
         let tensors = network.maps.iter().flat_map(|map| map.tensors());
         let adam = Adam::new(tensors.map(<[f32]>::len));
@@ -343,7 +347,7 @@ impl<'a> Trainer<'a> {
 
     /// One batch of pairs: queries, their documents, and a mined one for each.
     fn contrast(&mut self, random: &mut ChaCha8Rng) -> (f64, Vec<MapGradient>) {
-        let Examples { queries, right, .. } = self.examples;
+        let right = self.examples.right;
         let chosen = draw_some(right.len(), self.config.batch, random);
         let of_query: Vec<u32> = chosen.iter().map(|&query| right[query]).collect();
         let mut documents = of_query.clone();
@@ -352,10 +356,8 @@ impl<'a> Trainer<'a> {
                 documents.push(mined[below(mined.len(), random)]);
             }
         }
-        let dims = self.examples.dims;
-        let query = |query: &usize| &queries[query * dims..(query + 1) * dims];
-        let asked = Matrix::of_rows(dims, chosen.iter().map(query));
-        let rows = self.documents(&documents);
+        let asked = self.examples.queries(&chosen);
+        let rows = self.examples.documents(&documents);
         let contrast = Contrast {
             temperature: self.config.temperature,
             hardest: match self.config.negatives {
@@ -383,18 +385,11 @@ impl<'a> Trainer<'a> {
             documents.extend_from_slice(list);
         }
         let asked = chosen.iter().map(|&query| row(self.asked[query] as usize));
-        let (asked, rows) = (Matrix::of_rows(dims, asked), self.documents(&documents));
+        let (asked, rows) = (Matrix::of_rows(dims, asked), self.examples.documents(&documents));
         let temperature = self.config.temperature;
         self.pass(&asked, &rows, |queries, documents| {
             distillation(queries, documents, &lists, &floats, temperature)
         })
-    }
-
-    /// Returns documents as the rows of a matrix.
-    fn documents(&self, documents: &[u32]) -> Matrix {
-        let Examples { documents: rows, dims, .. } = self.examples;
-        let row = |&at: &u32| &rows[at as usize * dims..(at as usize + 1) * dims];
-        Matrix::of_rows(dims, documents.iter().map(row))
     }
 
     /// Forward, loss, backward.
@@ -437,9 +432,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn descend(&mut self, gradients: &[MapGradient]) {
-        let done = f64::from(self.step) / f64::from(self.config.steps);
-        let fall = 0.1 + 0.9 * (0.5 + 0.5 * (std::f64::consts::PI * done).cos());
-        let rate = self.config.rate * fall as f32;
+        let rate = falling(self.config.rate, self.step, self.config.steps);
         let tensors = self.network.maps.iter_mut().flat_map(|map| map.tensors_mut());
         let gradients = gradients.iter().flat_map(|gradient| &gradient.0);
         for (index, (tensor, gradient)) in tensors.zip(gradients).enumerate() {
@@ -460,7 +453,20 @@ impl<'a> Trainer<'a> {
 }
 
 impl Examples<'_> {
-    fn document_count(&self) -> usize {
+    /// Returns documents as the rows of a matrix.
+    pub(crate) fn documents(&self, documents: &[u32]) -> Matrix {
+        let Self { documents: rows, dims, .. } = *self;
+        let row = |&at: &u32| &rows[at as usize * dims..(at as usize + 1) * dims];
+        Matrix::of_rows(dims, documents.iter().map(row))
+    }
+
+    /// Returns queries as the rows of a matrix.
+    pub(crate) fn queries(&self, queries: &[usize]) -> Matrix {
+        let Self { queries: rows, dims, .. } = *self;
+        Matrix::of_rows(dims, queries.iter().map(|&at| &rows[at * dims..(at + 1) * dims]))
+    }
+
+    pub(crate) fn document_count(&self) -> usize {
         self.documents.len() / self.dims.max(1)
     }
 
@@ -473,7 +479,7 @@ impl Examples<'_> {
         hasher.update(&bytes.collect::<Vec<u8>>());
     }
 
-    fn check(&self, mined: usize) -> Result<(), TrainError> {
+    pub(crate) fn check(&self, mined: usize) -> Result<(), TrainError> {
         let refuse = |reason: String| Err(TrainError::Input(reason));
         let dims = self.dims.max(1);
         if !self.documents.len().is_multiple_of(dims) || !self.queries.len().is_multiple_of(dims) {
@@ -496,32 +502,6 @@ impl Examples<'_> {
             None => Ok(()),
         }
     }
-}
-
-/// Returns a standard normal number (Box and Muller's method, one of each pair).
-fn normal(random: &mut ChaCha8Rng) -> f32 {
-    let [radius, angle] = [(); 2].map(|()| (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64);
-    ((-2.0 * (1.0 - radius).ln()).sqrt() * (std::f64::consts::TAU * angle).cos()) as f32
-}
-
-fn below(limit: usize, random: &mut ChaCha8Rng) -> usize {
-    (random.next_u64() % limit as u64) as usize
-}
-
-/// Returns up to `count` different numbers below `limit`.
-fn draw_some(limit: usize, count: usize, random: &mut ChaCha8Rng) -> Vec<usize> {
-    if count >= limit {
-        return (0..limit).collect();
-    }
-    let mut seen = std::collections::HashSet::with_capacity(count);
-    let mut chosen = Vec::with_capacity(count);
-    while chosen.len() < count {
-        let at = below(limit, random);
-        if seen.insert(at) {
-            chosen.push(at);
-        }
-    }
-    chosen
 }
 
 #[cfg(test)]

@@ -23,10 +23,10 @@ pub struct ServeArgs {
     /// Address and port to listen on; port 0 picks a free one [default: 127.0.0.1:7700]
     #[arg(long, value_name = "ADDRESS", env = "BIGRAIN_LISTEN")]
     listen: Option<SocketAddr>,
-    /// Speak the Qdrant protocol too, on the ports where its clients look: REST on 6333, gRPC on 6334
+    /// Listen too where clients of Qdrant look for its protocol: REST on 6333, gRPC on 6334
     #[arg(long)]
     qdrant: bool,
-    /// Let other machines in; there are no keys yet, so whoever reaches the port may do everything
+    /// Let other machines in without keys: whoever reaches a port may do everything
     #[arg(long)]
     allow_remote: bool,
     /// A model folder to load; may be given more than once [default: those the collections name]
@@ -58,8 +58,8 @@ pub fn run(args: &ServeArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
 fn name_the_flag(error: SettingsError) -> anyhow::Error {
     if let SettingsError::Remote(address) = error {
         return anyhow!(Usage::new(format!(
-            "listen address {address} can be reached from other machines, and there are no keys \
-             yet: pass --allow-remote to accept that"
+            "listen address {address} can be reached from other machines, and there are no keys: \
+             set keys in --config FILE, or pass --allow-remote to accept that"
         )));
     }
     error.into()

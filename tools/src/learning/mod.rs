@@ -1,4 +1,4 @@
-//! Learning a binarizer: what is learned from, how it goes, and whether it was worth it.
+//! Learning binarizers and adapters: what is learned from, how it goes, and whether it was worth it.
 //!
 //! | file | holds |
 //! |---|---|
@@ -7,9 +7,11 @@
 //! | `pair_lines.rs` | a file of queries and their documents |
 //! | `pairs.rs` | documents, queries and which belongs to which; what is held out |
 //! | `training.rs` | a training with progress, checkpoints and its losses |
+//! | `adapting.rs` | a training of an adapter, the weight of codes, and whether it was worth it |
 //! | `gate.rs` | the champion gate: learned codes beside those of the rotation |
 //! | `wordnet.rs` | pairs of usage examples and definitions |
 
+mod adapting;
 mod documents;
 mod gate;
 mod pair_lines;
@@ -18,6 +20,7 @@ mod texts;
 mod training;
 mod wordnet;
 
+pub use adapting::{Adapted, AdaptedRanks, Adapting};
 pub use documents::Documents;
 pub use gate::{Compatibility, HeldOut, compare_with_parent, hits_at, judge, rotation_of};
 pub use pair_lines::read_pairs;

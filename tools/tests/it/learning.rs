@@ -83,6 +83,35 @@ fn the_next_version_of_a_binarizer_upgrades_a_collection() {
 }
 
 #[test]
+fn an_adapter_that_beats_floats_is_written_and_orders_what_a_search_finds() {
+    let desk = desk();
+    let adapt = "train adapt --queries queries.npy --pairs pairs.jsonl --adapter-steps 120 --adapter-batch 64 \
+                 --adapter-rate 0.003 --near 20 --shortlist 200";
+    let report =
+        desk.json(&format!("{adapt} --documents documents.npy --out a --plot loss.svg --json"));
+    assert_eq!((&report["won"], &report["written"]), (&true.into(), &"a".into()), "{report}");
+    let number = |name: &str| report[name].as_f64().unwrap();
+    assert!(number("adapted") > number("floats") + 0.05, "{report}");
+    assert!(fs::read_to_string(desk.path("loss.svg")).unwrap().starts_with("<svg"));
+
+    desk.succeed("build documents.npy --collection points");
+    let asked = noise::<DIMS>(1, 9);
+    desk.write("asked.jsonl", format!("{{\"vector\": {:?}, \"limit\": 5}}", asked[0]));
+    let search = "search --collection points --batch asked.jsonl";
+    let (plain, adapted) = (desk.succeed(search), desk.succeed(&format!("{search} --adapter a")));
+    assert!(adapted.contains("\"id\"") && adapted != plain, "{adapted}");
+    // The collection's own codes, which are the same.
+    let again = desk.json(&format!("{adapt} --collection points --out b --json"));
+    assert_eq!(again["queries"], report["queries"]);
+    let error = desk.fail(&format!("{search} --adapter documents.npy"), 2);
+    assert!(error.contains("not an adapter"), "{error}");
+    let error = desk.fail(&format!("{search} --adapter a --exact"), 2);
+    assert!(error.contains("--exact"), "{error}");
+    let error = desk.fail("train adapt --documents documents.npy --out c", 1);
+    assert!(error.contains("too few pairs"), "{error}");
+}
+
+#[test]
 fn codes_are_compared_beside_each_other_and_drawn() {
     let desk = desk();
     let learn = format!("{LEARN} --documents documents.npy");

@@ -4,9 +4,9 @@
     reason = "a call takes its message, whether or not anything of it is kept"
 )]
 
-use bigrain_engine::{AliasChange, Cancel, ErrorKind};
+use bigrain_engine::{AliasChange, Cancel};
 use qdrant_client::qdrant as q;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::grpc::Context;
 use crate::qdrant::convert::{self, NewField};
@@ -22,11 +22,11 @@ pub(in crate::qdrant) fn create(
 ) -> Result<q::CollectionOperationResponse, Status> {
     let config = convert::collection_config(&request)?;
     let name = &request.collection_name;
-    context.engine.create_collection(name, config).map_err(|error| {
-        if error.kind() == ErrorKind::AlreadyExists {
+    context.create_collection(name, config).map_err(|status| {
+        if status.code() == Code::AlreadyExists {
             return Status::already_exists(format!("Collection `{name}` already exists!"));
         }
-        status::from_engine(error)
+        status
     })?;
     Ok(done(true))
 }
@@ -48,7 +48,7 @@ pub(in crate::qdrant) fn list(
     _: q::ListCollectionsRequest,
     _: &Cancel,
 ) -> Result<q::ListCollectionsResponse, Status> {
-    let all = context.engine.collections().into_iter();
+    let all = context.collections()?.into_iter();
     let collections = all.map(|status| q::CollectionDescription { name: status.name }).collect();
     Ok(q::ListCollectionsResponse { collections, ..Default::default() })
 }
@@ -59,10 +59,12 @@ pub(in crate::qdrant) fn exists(
     request: q::CollectionExistsRequest,
     _: &Cancel,
 ) -> Result<q::CollectionExistsResponse, Status> {
-    let exists = match context.engine.collection(&request.collection_name) {
+    let exists = match context.collection(&request.collection_name) {
         Ok(_) => true,
+        Err(status) if status.code() == Code::NotFound => false,
         // One that does not open is there all the same.
-        Err(error) => error.kind() != ErrorKind::NotFound,
+        Err(status) if matches!(status.code(), Code::DataLoss | Code::Unavailable) => true,
+        Err(status) => return Err(status),
     };
     let result = Some(q::CollectionExists { exists });
     Ok(q::CollectionExistsResponse { result, ..Default::default() })
@@ -74,10 +76,10 @@ pub(in crate::qdrant) fn delete(
     request: q::DeleteCollection,
     _: &Cancel,
 ) -> Result<q::CollectionOperationResponse, Status> {
-    match context.engine.drop_collection(&request.collection_name) {
+    match context.drop_collection(&request.collection_name) {
         Ok(()) => Ok(done(true)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(done(false)),
-        Err(error) => Err(status::from_engine(error)),
+        Err(status) if status.code() == Code::NotFound => Ok(done(false)),
+        Err(status) => Err(status),
     }
 }
 
@@ -171,7 +173,7 @@ pub(in crate::qdrant) fn list_aliases(
     _: q::ListAliasesRequest,
     _: &Cancel,
 ) -> Result<q::ListAliasesResponse, Status> {
-    Ok(aliases(context, |_| true))
+    aliases(context, |_| true)
 }
 
 /// Lists the aliases of a collection.
@@ -181,16 +183,19 @@ pub(in crate::qdrant) fn list_collection_aliases(
     _: &Cancel,
 ) -> Result<q::ListAliasesResponse, Status> {
     let collection = context.collection(&request.collection_name)?;
-    Ok(aliases(context, |of| of == collection.name()))
+    aliases(context, |of| of == collection.name())
 }
 
 /// Returns the aliases of those collections that are wanted.
-fn aliases(context: &Context, wanted: impl Fn(&str) -> bool) -> q::ListAliasesResponse {
-    let all = context.engine.aliases().into_iter().filter(|(_, of)| wanted(of));
+fn aliases(
+    context: &Context,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<q::ListAliasesResponse, Status> {
+    let all = context.aliases()?.into_iter().filter(|(_, of)| wanted(of));
     let aliases = all
         .map(|(alias_name, collection_name)| q::AliasDescription { alias_name, collection_name })
         .collect();
-    q::ListAliasesResponse { aliases, ..Default::default() }
+    Ok(q::ListAliasesResponse { aliases, ..Default::default() })
 }
 
 /// Changes aliases.
@@ -215,7 +220,7 @@ pub(in crate::qdrant) fn change_aliases(
         })
     };
     let changes = request.actions.into_iter().map(change).collect::<Result<Vec<_>, Status>>()?;
-    context.engine.change_aliases(&changes).map_err(status::from_engine)?;
+    context.change_aliases(&changes)?;
     Ok(done(true))
 }
 

@@ -64,6 +64,7 @@ pub(in crate::qdrant) fn list_full(
     _: q::ListFullSnapshotsRequest,
     _: &Cancel,
 ) -> Result<q::ListSnapshotsResponse, Status> {
+    context.whole_engine()?;
     listed(context, |_| true)
 }
 
@@ -98,6 +99,7 @@ pub(in crate::qdrant) fn delete_full(
     request: q::DeleteFullSnapshotRequest,
     _: &Cancel,
 ) -> Result<q::DeleteSnapshotResponse, Status> {
+    context.whole_engine()?;
     context.backups.remove(&request.snapshot_name)?;
     Ok(q::DeleteSnapshotResponse::default())
 }

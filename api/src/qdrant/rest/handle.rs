@@ -15,9 +15,7 @@ use super::members::{Members, Read, object};
 use crate::grpc::Context;
 use crate::qdrant::error::{http_code, shaped, wrong};
 use crate::qdrant::service::{Call, Service};
-
-/// The header by which clients are told when to try again, and the metadata it comes from.
-const RETRY_AFTER_MS: &str = "retry-after-ms";
+use crate::status::retry_hint;
 
 /// What may stand behind a path. What concerns replicas is passed over.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -123,16 +121,15 @@ pub(super) fn answered(result: &Value, begun: Instant) -> Value {
 pub(super) fn refused(status: &Status, begun: Instant) -> Response {
     let status = shaped(status);
     let code = http_code(status.code());
-    let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = json!({
         "status": {"error": status.message()},
         "time": begun.elapsed().as_secs_f64(),
     });
     let mut response = (code, axum::Json(body)).into_response();
-    let wait = status.metadata().get(RETRY_AFTER_MS).and_then(|wait| wait.to_str().ok());
-    if let Some(wait) = wait.and_then(|wait| wait.parse::<u64>().ok()) {
+    if let Some(wait) = retry_hint(&status) {
         // In whole seconds, and not before.
-        response.headers_mut().insert(header::RETRY_AFTER, wait.div_ceil(1_000).into());
+        let seconds = wait.as_millis().div_ceil(1_000) as u64;
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }

@@ -32,7 +32,7 @@ const POST: MethodFilter = MethodFilter::POST;
 const PATCH: MethodFilter = MethodFilter::PATCH;
 const DELETE: MethodFilter = MethodFilter::DELETE;
 
-/// Returns the routes of the protocol; none is one of `/healthz`, `/readyz`, `/metrics` or below `/v1`.
+/// Returns the routes of the protocol. Those that all of HTTP has (`/healthz`, `/metrics` and so on) are elsewhere.
 pub(crate) fn router(context: &Arc<Context>) -> Router {
     Router::new()
         .route("/", get(|| async { Json(json!({"title": TITLE, "version": PROTOCOL_VERSION})) }))

@@ -20,12 +20,13 @@
 use bigrain_types::{CodeSpaceId, Levels, MAX_DIMS, Metric};
 
 use super::{
-    Champion, ErrorQuantile, Fit, HiddenLayer, MAX_HIDDEN, MAX_QUANTILES, Parent, Provenance,
-    Recurrent, RecurrentError, RecurrentLoop, RecurrentParts, ResidualMap, Scoring,
+    Champion, ErrorQuantile, Fit, MAX_HIDDEN, MAX_QUANTILES, Parent, Provenance, Recurrent,
+    RecurrentError, RecurrentLoop, RecurrentParts, ResidualMap, Scoring,
 };
 use crate::binarizer::metric_code;
 use crate::file::{BinarizerFileError, CHECK, MAGIC, VERSION, check_of};
 use crate::rotation::{Rotation, sign_words};
+use crate::tensors::{MapShape, Reader, push_floats, push_map, push_tensor, read_map};
 
 /// The byte that stands for a recurrent binarizer in hashes and files.
 pub(crate) const KIND_RECURRENT: u8 = 2;
@@ -70,13 +71,7 @@ impl Recurrent {
         }
         let units = units as usize;
         for (map, inputs, outputs) in maps(self.parts()) {
-            push_tensor(&mut bytes, &map.delta, inputs * outputs);
-            push_tensor(&mut bytes, &map.bias, outputs);
-            let none = HiddenLayer::default();
-            let hidden = map.hidden.as_ref().unwrap_or(&none);
-            push_tensor(&mut bytes, &hidden.into, units * inputs);
-            push_tensor(&mut bytes, &hidden.bias, units);
-            push_tensor(&mut bytes, &hidden.out, units * outputs);
+            push_map(&mut bytes, map, MapShape { inputs, outputs, units });
         }
         let check = check_of(&bytes);
         bytes.extend_from_slice(&check);
@@ -92,7 +87,7 @@ impl Recurrent {
         let least = HEADER + CHECK;
         let too_short = BinarizerFileError::Length { expected: least, actual: bytes.len() };
         let (body, check) = bytes.split_last_chunk::<CHECK>().ok_or(too_short.clone())?;
-        let mut reader = Reader { bytes: body, at: 0 };
+        let mut reader = Reader::new(body);
         if reader.take::<8>() != Some(MAGIC) {
             return Err(BinarizerFileError::Magic);
         }
@@ -216,11 +211,7 @@ impl Shape {
     /// Returns how long a file of this shape is; nothing where that is beyond memory.
     fn file_bytes(&self) -> Option<usize> {
         let (d, m, units) = (self.dims, self.code_dims, self.units);
-        let map = |inputs: usize, outputs: usize| {
-            let linear = inputs.checked_mul(outputs)?.checked_add(outputs)?;
-            let hidden = units.checked_mul(inputs.checked_add(outputs)?.checked_add(1)?)?;
-            linear.checked_add(hidden)
-        };
+        let map = |inputs, outputs| MapShape { inputs, outputs, units }.floats();
         let each = map(m, d)?.checked_add(map(d, m)?)?;
         let floats = each.checked_mul(self.levels.count() - 1)?.checked_add(map(d, m)?)?;
         let parent = if self.has_parent { 24 } else { 0 };
@@ -234,13 +225,13 @@ impl Shape {
     ) -> Option<(RecurrentParts, Result<Rotation, RecurrentError>)> {
         let training_seed = reader.u64()?;
         let space = CodeSpaceId::from_bytes(reader.take()?);
-        let scoring = reader.scoring()?;
+        let scoring = read_scoring(reader)?;
         let (queries, limit) = (reader.u32()?, reader.u32()?);
         let [rotation, learned, low] = reader.floats3()?;
         let high = f32::from_le_bytes(reader.take()?);
         let champion = Champion { queries, limit, rotation, learned, low, high };
         let parent = match self.has_parent {
-            true => Some(Parent { space, scoring: reader.scoring()? }),
+            true => Some(Parent { space, scoring: read_scoring(reader)? }),
             false => None,
         };
         let mut quantiles = Vec::with_capacity(self.quantiles);
@@ -253,10 +244,13 @@ impl Shape {
             signs.push(reader.u64()?);
         }
         let (d, m) = (self.dims, self.code_dims);
-        let first = self.map(reader, d, m)?;
+        let units = self.units;
+        let widen = MapShape { inputs: m, outputs: d, units };
+        let narrow = MapShape { inputs: d, outputs: m, units };
+        let first = read_map(reader, narrow)?;
         let mut loops = Vec::new();
         for _ in 1..self.levels.count() {
-            let (rebuild, residual) = (self.map(reader, m, d)?, self.map(reader, d, m)?);
+            let (rebuild, residual) = (read_map(reader, widen)?, read_map(reader, narrow)?);
             loops.push(RecurrentLoop { rebuild, residual });
         }
         let provenance =
@@ -274,18 +268,6 @@ impl Shape {
         };
         Some((parts, Rotation::from_signs(d, signs).map_err(RecurrentError::from)))
     }
-
-    fn map(&self, reader: &mut Reader<'_>, inputs: usize, outputs: usize) -> Option<ResidualMap> {
-        let (delta, bias) = (reader.floats(inputs * outputs)?, reader.floats(outputs)?);
-        let hidden = if self.units == 0 {
-            None
-        } else {
-            let into = reader.floats(self.units * inputs)?;
-            let bias = reader.floats(self.units)?;
-            Some(HiddenLayer { into, bias, out: reader.floats(self.units * outputs)? })
-        };
-        Some(ResidualMap { delta, bias, hidden })
-    }
 }
 
 fn push_scoring(bytes: &mut Vec<u8>, scoring: &Scoring) {
@@ -294,60 +276,10 @@ fn push_scoring(bytes: &mut Vec<u8>, scoring: &Scoring) {
     }
 }
 
-fn push_floats(bytes: &mut Vec<u8>, values: &[f32]) {
-    values.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
-}
-
-/// Adds a tensor of `count` numbers; one that is absent is zeros.
-fn push_tensor(bytes: &mut Vec<u8>, values: &[f32], count: usize) {
-    if values.is_empty() {
-        bytes.resize(bytes.len() + 4 * count, 0);
-    } else {
-        push_floats(bytes, values);
-    }
-}
-
-/// Bytes that are read one after the other.
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn slice(&mut self, count: usize) -> Option<&'a [u8]> {
-        let end = self.at.checked_add(count)?;
-        let found = self.bytes.get(self.at..end)?;
-        self.at = end;
-        Some(found)
-    }
-
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.slice(N)?.try_into().ok()
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.take().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.take().map(u64::from_le_bytes)
-    }
-
-    fn floats3(&mut self) -> Option<[f32; 3]> {
-        let mut one = || self.take().map(f32::from_le_bytes);
-        Some([one()?, one()?, one()?])
-    }
-
-    fn scoring(&mut self) -> Option<Scoring> {
-        let mut fit = || {
-            let [slope, intercept, error] = self.floats3()?;
-            Some(Fit { slope, intercept, error })
-        };
-        Some(Scoring { full: fit()?, sign: fit()? })
-    }
-
-    fn floats(&mut self, count: usize) -> Option<Vec<f32>> {
-        let (bytes, _) = self.slice(count.checked_mul(4)?)?.as_chunks::<4>();
-        Some(bytes.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
-    }
+fn read_scoring(reader: &mut Reader<'_>) -> Option<Scoring> {
+    let mut fit = || {
+        let [slope, intercept, error] = reader.floats3()?;
+        Some(Fit { slope, intercept, error })
+    };
+    Some(Scoring { full: fit()?, sign: fit()? })
 }

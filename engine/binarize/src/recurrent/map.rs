@@ -32,7 +32,7 @@ pub struct HiddenLayer {
 
 impl ResidualMap {
     /// Adds the map of `input` to `output`.
-    pub(super) fn add_to(&self, input: &[f32], output: &mut [f32], units: &mut Vec<f32>) {
+    pub(crate) fn add_to(&self, input: &[f32], output: &mut [f32], units: &mut Vec<f32>) {
         for (y, row) in output.iter_mut().zip(self.delta.chunks_exact(input.len())) {
             *y += dot(row, input);
         }
@@ -46,7 +46,7 @@ impl ResidualMap {
         }
     }
 
-    pub(super) fn check(
+    pub(crate) fn check(
         &self,
         map: &'static str,
         inputs: usize,

@@ -3,6 +3,7 @@
 //! ```text
 //!  query ──> VectorSearch   view ──> in memory ─────┐
 //!                             └────> filtered ──> approximate (candidates, verify) or exact ──> hits
+//!                                                    └─ adapted, where the query has an adapter ─┘
 //!  sparse ─> SparseVectorSearch   view ──> inverted lists, exactly ──────────────────────────> hits
 //!  tokens ─> MultiVectorSearch    view ──> sketches ──> exact MaxSim of the best ─────────────> hits
 //!  words ──> TextSearch     view ──> statistics of all ──> scores ───────────────────────────> hits
@@ -21,6 +22,7 @@
 //! Payloads are read last, from the store as it is then. A result that was deleted or replaced
 //! meanwhile makes the whole search run [again](retry).
 
+mod adapted;
 mod approximate;
 mod batch;
 mod candidates;

@@ -57,12 +57,15 @@ impl VectorSearch<'_> {
         sources.extend(frozen.map(|frozen| self.memtable_plan(&frozen.table, &frozen.dead)));
         sources.extend(view.active_plan.clone());
         SearchPlan {
-            method: match (exact, self.params.verify()) {
-                (true, _) => "exact",
-                (false, true) => "codes, then verify",
-                (false, false) => "codes alone",
-            }
-            .into(),
+            method: match (exact, self.params.verify(), &self.query.adapter) {
+                (_, _, Some(adapter)) => {
+                    let (count, weight) = (self.params.limit(), adapter.code_weight());
+                    format!("codes, then an adapter of {count} with {weight} of what codes say")
+                }
+                (true, _, None) => "exact".into(),
+                (false, true, None) => "codes, then verify".into(),
+                (false, false, None) => "codes alone".into(),
+            },
             field: self.field.name.to_string(),
             levels: self.field.config.levels.get(),
             query_bits: self.code.own().width() as u8,

@@ -7,6 +7,7 @@ use bigrain_binarize::QueryCode;
 use bigrain_types::{CodeSpaceId, SearchParams, SearchStats, SeqNo};
 
 use super::Hit;
+use super::adapted::adapted_params;
 use super::query_versions::QueryVersions;
 use crate::collection::Collection;
 use crate::collection::handle::Shared;
@@ -40,8 +41,10 @@ impl Collection {
 #[derive(Clone)]
 pub(super) struct VectorSearch<'a> {
     pub shared: &'a Shared,
-    /// Their limit is that of the candidates where results are to be diverse.
+    /// Their limit is that of the candidates where results are to be diverse, or an adapter scores them.
     pub params: SearchParams,
+    /// How many of the best count once all are scored; diverse ones are picked from these.
+    pub ranked: usize,
     /// How many results are wanted.
     pub limit: usize,
     pub query: &'a Query,
@@ -62,10 +65,16 @@ impl<'a> VectorSearch<'a> {
         if let Some(diversity) = params.diversity() {
             params = params.with_limit(diversity.depth_for(limit))?;
         }
+        let ranked = params.limit();
         let fields = shared.fields();
         let field = Arc::clone(fields.named(query.field.as_deref())?);
         let checked = field.check_query(&query.vector, query.space);
         checked.map_err(|error| fields.at(&field, error))?;
+        if let Some(adapter) = &query.adapter {
+            let checked = adapter.check_field(&field.config);
+            checked.map_err(|error| fields.at(&field, error))?;
+            params = adapted_params(adapter, params)?;
+        }
         let mut vector = query.vector.clone();
         field.normalize(&mut vector);
         let code = QueryVersions::new(&field, &vector)?;
@@ -75,6 +84,7 @@ impl<'a> VectorSearch<'a> {
         Ok(Self {
             shared,
             params,
+            ranked,
             limit,
             query,
             field,
@@ -128,6 +138,7 @@ impl<'a> VectorSearch<'a> {
         } else {
             self.approximate(&view, &in_memory, &mut stats)?
         };
+        let Some(hits) = self.adapted(hits, view.seq, &mut stats)? else { return Ok(None) };
         let started = Instant::now();
         let hits = self.good_enough(hits);
         let Some(hits) = self.diverse(hits, view.seq)? else { return Ok(None) };

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use bigrain_encoders::compose;
 use bigrain_engine::{
-    Collection, Engine, Filter, GroupBy, GroupOutput, MAX_OVERSAMPLING, SearchOutput, SearchParams,
+    Collection, Engine, Filter, GroupBy, GroupOutput, MAX_OVERSAMPLING, QueryAdapter, SearchOutput,
+    SearchParams,
 };
 use clap::Args;
 use serde_json::json;
 
 use super::question::{Asker, Found, Question};
-use super::{batch, read_filter, tokens};
+use super::{batch, read_adapter, read_filter, tokens};
 use crate::cmd::answer_flags::{AnswerFlags, groups_json, write_groups};
 use crate::cmd::hybrid_flags::{HybridFlags, Way};
 use crate::cmd::rerank_flags::RerankFlags;
@@ -94,6 +95,9 @@ pub struct SearchArgs {
     /// Score every vector instead of asking the codes first
     #[arg(long)]
     exact: bool,
+    /// Order what codes find by an adapter that `bigrain train adapt` wrote, in place of verification
+    #[arg(long, value_name = "FILE", value_parser = read_adapter, conflicts_with_all = ["codes_only", "exact"])]
+    pub(super) adapter: Option<QueryAdapter>,
     #[arg(long, value_name = "X", help = oversampling_help())]
     oversampling: Option<f32>,
     #[command(flatten)]

@@ -14,9 +14,15 @@ mod tokens;
 
 pub use args::{SearchArgs, run};
 
-use bigrain_engine::{Filter, FilterError};
+use bigrain_engine::{Filter, FilterError, QueryAdapter};
 
 /// Reads a filter that was given as an argument.
 pub(super) fn read_filter(json: &str) -> Result<Filter, FilterError> {
     Filter::from_json(json.as_bytes())
+}
+
+/// Reads an adapter that was given as a file.
+pub(super) fn read_adapter(path: &str) -> Result<QueryAdapter, String> {
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    QueryAdapter::from_bytes(&bytes).map_err(|error| error.to_string())
 }

@@ -155,6 +155,9 @@ impl<'a> Asker<'a> {
         if let Some(field) = &self.args.field {
             query = query.in_field(field);
         }
+        if let Some(adapter) = &self.args.adapter {
+            query = query.with_adapter(adapter.clone());
+        }
         match filter {
             Some(filter) => query.with_filter(filter.clone()),
             None => query,

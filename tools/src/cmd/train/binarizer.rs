@@ -4,24 +4,22 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use bigrain_binarize::Champion;
-use bigrain_engine::{Engine, Levels};
+use bigrain_engine::Levels;
 use bigrain_train::Examples;
-use clap::{ArgGroup, Args};
+use clap::Args;
 use rayon::ThreadPoolBuilder;
 use serde_json::json;
 
 use super::flags::TrainFlags;
+use super::source::SourceFlags;
 use crate::cmd::flags::parse_levels;
 use crate::human;
-use crate::input::{Role, VectorFile};
 use crate::learning::{
-    Compatibility, Documents, HeldOut, Pairs, Part, Texts, Trained, compare_with_parent, judge,
-    read_binarizer, read_pairs, train, write_file,
+    Compatibility, HeldOut, Part, Trained, compare_with_parent, judge, read_binarizer, train,
+    write_file,
 };
-use crate::matrix::Matrix;
-use crate::model::Model;
 use crate::plot::LossPlot;
-use crate::session::{Session, open_collection};
+use crate::session::Session;
 
 /// Results of each held-out query.
 const LIMIT: usize = 10;
@@ -31,27 +29,9 @@ const LIMIT: usize = 10;
 /// Learns from pairs of queries and their right documents, or without pairs from the order in which
 /// floats have documents. Eight of a hundred documents are held out with all their queries.
 #[derive(Args, Debug)]
-#[command(group = ArgGroup::new("source").required(true))]
 pub struct BinarizerArgs {
-    /// Documents: vectors (.npy, .fvecs, .bvecs, .hdf5), or JSON lines of vectors or texts
-    #[arg(long, value_name = "FILE", group = "source")]
-    documents: Option<PathBuf>,
-    /// Learn for the stored vectors of this collection
-    #[arg(long, short, value_name = "NAME", group = "source")]
-    collection: Option<String>,
-    /// The field of the collection [default: its first]
-    #[arg(long, value_name = "NAME", requires = "collection")]
-    field: Option<String>,
-    /// Pairs, a JSON line each: {"query": "a text", [a vector] or a row of --queries, "id": a document's},
-    /// or those of `bigrain bprop sample`
-    #[arg(long, value_name = "FILE")]
-    pairs: Option<PathBuf>,
-    /// Vectors of queries that pairs name by their rows
-    #[arg(long, value_name = "FILE", requires = "pairs")]
-    queries: Option<PathBuf>,
-    /// The folder of the model that encodes texts [default: the collection's, or all-MiniLM-L6-v2]
-    #[arg(long, value_name = "DIR", env = "BIGRAIN_MODEL")]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    source: SourceFlags,
     /// An earlier binarizer's file: learn a version whose queries find documents by its codes, too, so that
     /// collections can be upgraded (`bigrain upgrade`)
     #[arg(long, value_name = "FILE")]
@@ -91,7 +71,7 @@ pub struct BinarizerArgs {
 /// When inputs or settings are refused, the caller stops it, or the rotation was not beaten.
 pub fn run(args: &BinarizerArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let parent = args.parent.as_deref().map(read_binarizer).transpose()?;
-    let pairs = args.read(session)?;
+    let pairs = args.source.read(session)?.pairs;
     let config = args.flags.config(args.levels, args.code_dims, args.seed);
     let (queries, right) = pairs.part(Part::Training);
     let (held_queries, held_right) = pairs.held_out();
@@ -152,33 +132,6 @@ pub fn run(args: &BinarizerArgs, session: &mut Session<'_>) -> anyhow::Result<()
 }
 
 impl BinarizerArgs {
-    fn read(&self, session: &Session<'_>) -> anyhow::Result<Pairs> {
-        let engine: Option<Engine> =
-            self.collection.as_ref().map(|_| session.open_existing()).transpose()?;
-        let collection = match &engine {
-            Some(engine) => Some(open_collection(engine, self.collection.as_deref())?),
-            None => None,
-        };
-        let (folder, field) = (self.model.as_deref(), self.field.as_deref());
-        let open = || match &collection {
-            Some(collection) => Model::open_for(collection, field, folder, session.threads),
-            None => Model::open_or_default(folder, session.threads),
-        };
-        let texts = Texts::new(open, &session.cancel);
-        let documents = match (&collection, &self.documents) {
-            (Some(collection), _) => Documents::of_collection(collection, field, &session.cancel)?,
-            (None, Some(path)) => Documents::of_file(path, &texts, &session.cancel)?,
-            (None, None) => bail!("neither a file of documents nor a collection"),
-        };
-        let rows = |path: &PathBuf| VectorFile::open(path, Role::Queries)?.to_matrix();
-        let rows = self.queries.as_ref().map(rows).transpose()?;
-        let (queries, right) = match &self.pairs {
-            Some(path) => read_pairs(path, &documents, rows.as_ref(), &texts)?,
-            None => (Matrix::empty(documents.vectors.dims()), Vec::new()),
-        };
-        Pairs::new(documents.vectors, queries, right)
-    }
-
     fn report(
         &self,
         session: &mut Session<'_>,

@@ -8,13 +8,13 @@ use std::time::Duration;
 use anyhow::Context;
 use bigrain_binarize::{Binarizer, QueryWidth, Recurrent};
 use bigrain_engine::{Cancel, Levels};
-use bigrain_train::{DocumentCodes, TrainError, float_ranks};
+use bigrain_train::{AdapterConfig, Batches, DocumentCodes, TrainError, float_ranks};
 use clap::Args;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::comparison::{CANDIDATES, Comparison, LIMITS, Ranks, Row};
-use super::flags::TrainFlags;
-use super::versions;
+use super::flags::{AdapterFlags, TrainFlags};
+use super::{adapters, versions};
 use crate::learning::{
     HeldOut, Pairs, Part, Texts, WordNet, judge, rotation_of, train, write_file,
 };
@@ -49,6 +49,11 @@ pub struct DemoArgs {
     /// Compare versions: an old one of half of the pairs, the next that is compatible, a collection of both
     #[arg(long, conflicts_with_all = ["plot", "out"])]
     versions: bool,
+    /// Compare adapters with floats among what learned codes find
+    #[arg(long, conflicts_with_all = ["plot", "out", "versions"])]
+    adapters: bool,
+    #[command(flatten)]
+    adapter: AdapterFlags,
     /// Write the result as JSON
     #[arg(long)]
     json: bool,
@@ -75,6 +80,9 @@ pub fn run(args: &DemoArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     if args.versions {
         return versions::run(&demo, args.json, session);
     }
+    if args.adapters {
+        return adapters::run(&demo, args.json, session);
+    }
     let (comparison, curves) = demo.compare(model, session)?;
     if let Some(path) = &args.plot {
         LossPlot { title: "WordNet: examples to definitions".to_owned(), curves }.write(path)?;
@@ -94,7 +102,7 @@ pub(super) struct Demo<'a> {
     /// The queries that are reported, and their right documents.
     pub asked: (Matrix, Vec<u32>),
     held_documents: Matrix,
-    cancel: &'a Cancel,
+    pub cancel: &'a Cancel,
     pub threads: ThreadPool,
 }
 
@@ -178,6 +186,16 @@ impl<'a> Demo<'a> {
     /// Returns the seeds of the trainings.
     pub fn seeds(&self) -> RangeInclusive<u64> {
         1..=self.args.seeds.max(1)
+    }
+
+    /// Returns which queries are reported.
+    pub fn judges(&self) -> Part {
+        if self.args.validation { Part::Validation } else { Part::Test }
+    }
+
+    /// Returns how adapters are trained, by batches of a kind.
+    pub fn adapter_config(&self, batches: Batches, seed: u64) -> AdapterConfig {
+        AdapterConfig { batches, ..self.args.adapter.config(seed) }
     }
 
     /// Returns what a training on some pairs came to, with its losses and its time.

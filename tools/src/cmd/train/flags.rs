@@ -1,7 +1,7 @@
 //! How to train.
 
 use bigrain_engine::Levels;
-use bigrain_train::{Negatives, QueryForm, Size, TrainConfig};
+use bigrain_train::{AdapterConfig, Batches, Negatives, QueryForm, Size, TrainConfig};
 use clap::{Args, ValueEnum};
 
 /// How to train.
@@ -50,6 +50,73 @@ enum SizeFlag {
     Full,
 }
 
+impl From<SizeFlag> for Size {
+    fn from(flag: SizeFlag) -> Self {
+        match flag {
+            SizeFlag::Linear => Self::Linear,
+            SizeFlag::Thin => Self::Thin,
+            SizeFlag::Full => Self::Full,
+        }
+    }
+}
+
+/// How to train an adapter.
+#[derive(Args, Clone, Debug)]
+pub struct AdapterFlags {
+    /// How large the map is
+    #[arg(long, value_enum, default_value_t = SizeFlag::Linear)]
+    adapter_size: SizeFlag,
+    /// Batches of pairs
+    #[arg(long, value_name = "N", default_value_t = 1500)]
+    adapter_steps: u32,
+    /// Queries of a batch
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    adapter_batch: usize,
+    /// The learning rate (Adam), which falls to a tenth
+    #[arg(long, value_name = "X", default_value_t = 0.0003)]
+    adapter_rate: f32,
+    /// What cosines are divided by
+    #[arg(long, value_name = "X", default_value_t = 0.05)]
+    adapter_temperature: f32,
+    /// How the queries of a batch are drawn
+    #[arg(long, value_enum, default_value_t = BatchesFlag::Walk)]
+    batches: BatchesFlag,
+    /// Documents near a query that its wrong one is drawn from
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    near: usize,
+}
+
+/// How the queries of a batch are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum BatchesFlag {
+    /// At random
+    Random,
+    /// From neighbour to neighbour, away from the first
+    Walk,
+    /// All neighbours of one before those of the next
+    Snowball,
+}
+
+impl AdapterFlags {
+    /// Returns the configuration, of a seed.
+    pub fn config(&self, seed: u64) -> AdapterConfig {
+        AdapterConfig {
+            size: self.adapter_size.into(),
+            seed,
+            steps: self.adapter_steps,
+            batch: self.adapter_batch,
+            rate: self.adapter_rate,
+            temperature: self.adapter_temperature,
+            batches: match self.batches {
+                BatchesFlag::Random => Batches::Random,
+                BatchesFlag::Walk => Batches::Walk,
+                BatchesFlag::Snowball => Batches::Snowball,
+            },
+            near: self.near,
+        }
+    }
+}
+
 impl TrainFlags {
     /// Returns the configuration, of a seed.
     pub fn config(&self, levels: Levels, code_dims: Option<usize>, seed: u64) -> TrainConfig {
@@ -57,11 +124,7 @@ impl TrainFlags {
             levels,
             code_dims,
             queries: if self.symmetric { QueryForm::Coded } else { QueryForm::Projected },
-            size: match self.size {
-                SizeFlag::Linear => Size::Linear,
-                SizeFlag::Thin => Size::Thin,
-                SizeFlag::Full => Size::Full,
-            },
+            size: self.size.into(),
             seed,
             steps: self.steps,
             batch: self.batch,

@@ -3,22 +3,28 @@
 //! | file | holds |
 //! |---|---|
 //! | `flags.rs` | how to train |
+//! | `source.rs` | what is learned from |
 //! | `binarizer.rs` | a binarizer of one's own vectors |
+//! | `adapt.rs` | an adapter of one's own queries |
 //! | `demo.rs` | learned codes beside the rotation and floats, on WordNet |
 //! | `comparison.rs` | the table of it |
 //! | `versions.rs` | an old version, the next one, and a collection of both |
+//! | `adapters.rs` | adapters beside floats, among what codes find |
 
+mod adapt;
+mod adapters;
 mod binarizer;
 mod comparison;
 mod demo;
 mod flags;
+mod source;
 mod versions;
 
 use clap::{Args, Subcommand};
 
 use crate::session::Session;
 
-/// Learns binarizers: from vectors, codes that find more.
+/// Learns binarizers, whose codes find more, and adapters, which order better what codes find.
 #[derive(Args, Debug)]
 pub struct TrainArgs {
     #[command(subcommand)]
@@ -29,6 +35,8 @@ pub struct TrainArgs {
 enum TrainCommand {
     /// Trains a binarizer, and keeps it if it beats the rotation on what was held out
     Binarizer(binarizer::BinarizerArgs),
+    /// Trains an adapter of queries, and keeps it if it finds more than floats among what codes find
+    Adapt(adapt::AdaptArgs),
     /// Trains on WordNet, examples to find their definitions, and compares
     Demo(demo::DemoArgs),
 }
@@ -41,6 +49,7 @@ enum TrainCommand {
 pub fn run(args: &TrainArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     match &args.command {
         TrainCommand::Binarizer(args) => binarizer::run(args, session),
+        TrainCommand::Adapt(args) => adapt::run(args, session),
         TrainCommand::Demo(args) => demo::run(args, session),
     }
 }

@@ -12,7 +12,6 @@ use super::{Level, Ranked, Scope};
 use crate::qdrant::convert::{self, AnyVector, Example, stored_vector};
 use crate::qdrant::error::{missing, wrong};
 use crate::qdrant::names::field_of;
-use crate::status;
 
 /// How unlike each other results are, unless said otherwise.
 const DEFAULT_DIVERSITY: f32 = 0.5;
@@ -96,8 +95,8 @@ impl Scope<'_> {
         let threshold = level.score_threshold.map(|threshold| threshold / tokens);
         let params = convert::search_params(params, level.limit, threshold)?;
         let query = self.vector_query(level, vector)?;
-        let output = self.collection.search_by_vector(&query, &params);
-        let points = output.map_err(status::from_engine)?.points;
+        let found = self.collection.search_by_vector(&query, &params);
+        let points = self.context.found(found)?.points;
         Ok(points.into_iter().map(|point| (point.id, point.score * tokens)).collect())
     }
 

@@ -1,0 +1,83 @@
+//! What is learned from: documents, and queries that belong to some of them.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use bigrain_engine::{Engine, FieldConfig};
+use clap::{ArgGroup, Args};
+
+use crate::input::{Role, VectorFile};
+use crate::learning::{Documents, Pairs, Texts, read_pairs};
+use crate::matrix::Matrix;
+use crate::model::Model;
+use crate::session::{Session, open_collection};
+
+/// What is learned from.
+#[derive(Args, Debug)]
+#[command(group = ArgGroup::new("source").required(true))]
+pub struct SourceFlags {
+    /// Documents: vectors (.npy, .fvecs, .bvecs, .hdf5), or JSON lines of vectors or texts
+    #[arg(long, value_name = "FILE", group = "source")]
+    documents: Option<PathBuf>,
+    /// Learn for the stored vectors of this collection
+    #[arg(long, short, value_name = "NAME", group = "source")]
+    collection: Option<String>,
+    /// The field of the collection [default: its first]
+    #[arg(long, value_name = "NAME", requires = "collection")]
+    field: Option<String>,
+    /// Pairs, a JSON line each: {"query": "a text", [a vector] or a row of --queries, "id": a document's},
+    /// or those of `bigrain bprop sample`
+    #[arg(long, value_name = "FILE")]
+    pairs: Option<PathBuf>,
+    /// Vectors of queries that pairs name by their rows
+    #[arg(long, value_name = "FILE", requires = "pairs")]
+    queries: Option<PathBuf>,
+    /// The folder of the model that encodes texts [default: the collection's, or all-MiniLM-L6-v2]
+    #[arg(long, value_name = "DIR", env = "BIGRAIN_MODEL")]
+    model: Option<PathBuf>,
+}
+
+/// What was read.
+pub struct Source {
+    pub pairs: Pairs,
+    /// The field, where documents are those of a collection.
+    pub field: Option<FieldConfig>,
+}
+
+impl SourceFlags {
+    /// Reads documents and pairs, and encodes what is text.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be read, or they do not fit together.
+    pub fn read(&self, session: &Session<'_>) -> anyhow::Result<Source> {
+        let engine: Option<Engine> =
+            self.collection.as_ref().map(|_| session.open_existing()).transpose()?;
+        let collection = match &engine {
+            Some(engine) => Some(open_collection(engine, self.collection.as_deref())?),
+            None => None,
+        };
+        let (folder, field) = (self.model.as_deref(), self.field.as_deref());
+        let open = || match &collection {
+            Some(collection) => Model::open_for(collection, field, folder, session.threads),
+            None => Model::open_or_default(folder, session.threads),
+        };
+        let texts = Texts::new(open, &session.cancel);
+        let documents = match (&collection, &self.documents) {
+            (Some(collection), _) => Documents::of_collection(collection, field, &session.cancel)?,
+            (None, Some(path)) => Documents::of_file(path, &texts, &session.cancel)?,
+            (None, None) => bail!("neither a file of documents nor a collection"),
+        };
+        let rows = |path: &PathBuf| VectorFile::open(path, Role::Queries)?.to_matrix();
+        let rows = self.queries.as_ref().map(rows).transpose()?;
+        let (queries, right) = match &self.pairs {
+            Some(path) => read_pairs(path, &documents, rows.as_ref(), &texts)?,
+            None => (Matrix::empty(documents.vectors.dims()), Vec::new()),
+        };
+        let field = match &collection {
+            Some(collection) => Some(collection.config().field(field)?.clone()),
+            None => None,
+        };
+        Ok(Source { pairs: Pairs::new(documents.vectors, queries, right)?, field })
+    }
+}
