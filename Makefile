@@ -36,7 +36,7 @@ test: ## everything CI checks: format, lints, tests, doc tests, docs
 	cargo fmt --all --check
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
 	[ ! -e "$$BIGRAIN_NVRTC" ] || export REQUIRE_NVRTC=1
-	REQUIRE_MODEL=1 cargo nextest run --cargo-profile release --locked --workspace
+	REQUIRE_MODEL=1 REQUIRE_CLIENTS=1 cargo nextest run --cargo-profile release --locked --workspace
 	cargo test --release --locked --workspace --doc
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
 

@@ -4,8 +4,9 @@
 #     scripts/setup.sh          libclang and the default model
 #     scripts/setup.sh images   the same, a model for pictures, and captioned pictures for the demo
 #     scripts/setup.sh learn    the same as the first, WordNet, and static token embeddings, for `make learn-demo`
-#     scripts/setup.sh test     the first, the model for pictures, cargo-nextest, and a small model and a compiler of CUDA
-#                               that only tests use
+#     scripts/setup.sh clients  the first, and a Python with Qdrant's client and LangChain
+#     scripts/setup.sh test     the first, the model for pictures, cargo-nextest, the same Python, and a small model and a
+#                               compiler of CUDA that only tests use
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/env.sh
@@ -193,6 +194,20 @@ fetch_static_model() {
     rm -rf "$work"
 }
 
+# A Python with the clients that are tried on the server. It is made anew when the pins change.
+make_clients() {
+    local pins requirements=api/tests/clients/requirements.txt
+    pins="$(sha256sum <"$requirements")"
+    [ "$(cat "$BIGRAIN_CLIENTS/pins" 2>/dev/null)" = "$pins" ] && return
+    say "installing $requirements"
+    rm -rf "$BIGRAIN_CLIENTS"
+    python3 -m venv "$BIGRAIN_CLIENTS" ||
+        fail "python3 cannot make virtual environments" "as root: apt-get install python3-venv"
+    "$BIGRAIN_CLIENTS/bin/pip" install --quiet --disable-pip-version-check -r "$requirements" ||
+        fail "pip could not install $requirements" "is a Python package index reachable from here?"
+    printf '%s\n' "$pins" >"$BIGRAIN_CLIENTS/pins"
+}
+
 # The compiler of CUDA kernels, which needs no GPU: with it tests see that every kernel compiles.
 fetch_nvrtc() {
     [ "$(uname -sm)" = "Linux x86_64" ] || { say "no pinned NVRTC for $(uname -sm): kernels are not compiled"; return; }
@@ -210,8 +225,10 @@ images)
     fetch_image_model
     fetch_pictures
     ;;
+clients) make_clients ;;
 test)
     fetch_image_model
+    make_clients
     fetch_nvrtc
     ;;
 esac

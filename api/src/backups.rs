@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tonic::Status;
 
@@ -152,6 +152,12 @@ fn backup_file(name: &str, metadata: &fs::Metadata) -> BackupFile {
 
 fn not_found(name: &str) -> Status {
     Status::not_found(format!("no backup {name:?}"))
+}
+
+/// Returns a name with the time behind what it begins with.
+pub(crate) fn name_by_time(beginning: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{beginning}{}", now.as_millis())
 }
 
 /// The path is the operator's business, and goes to the log alone.

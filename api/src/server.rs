@@ -1,17 +1,21 @@
-//! One port that serves `bigrain.v1`, health, reflection and the calls of [`http`], and how it stops.
+//! One router for `bigrain.v1`, health, reflection, the calls of [`http`] and the [Qdrant protocol](qdrant), on every
+//! port, and how it stops.
 //!
-//! A stop has two steps. The signal closes the port, turns health to NOT_SERVING and lets requests
+//! A stop has two steps. The signal closes the ports, turns health to NOT_SERVING and lets requests
 //! finish; what is not done after `shutdown_timeout` is answered with UNAVAILABLE. A write that was
 //! answered is on disk either way.
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bigrain_engine::Engine;
 use thiserror::Error;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio_stream::{Stream, StreamExt};
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic::codegen::http::Method;
 use tonic::server::NamedService;
@@ -27,10 +31,8 @@ use crate::grpc::{
     CollectionsService, Context, EncoderService, MaintenanceService, Parts, PointsService,
     SearchService,
 };
-use crate::http;
 use crate::metrics::Metrics;
 use crate::models::ModelRegistry;
-use crate::proto;
 use crate::proto::collections_server::CollectionsServer;
 use crate::proto::encoder_server::EncoderServer;
 use crate::proto::maintenance_server::MaintenanceServer;
@@ -39,6 +41,7 @@ use crate::proto::search_server::SearchServer;
 use crate::request_scope::RequestScope;
 use crate::runtime::Phase;
 use crate::settings::Config;
+use crate::{http, proto, qdrant};
 
 /// Calls of the services that are not ours.
 const OTHER_SERVICES: [(Method, &str, Need); 4] = [
@@ -57,13 +60,15 @@ const BACKUPS: &str = "backups";
 /// How long connections may take to flush once every request was answered.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A server that has its port and does not answer yet.
+/// A server that has its ports and does not answer yet.
 ///
 /// Clients may connect as soon as it is bound; they are answered once it serves.
 #[derive(Debug)]
 pub struct Server {
     incoming: TcpIncoming,
     address: SocketAddr,
+    /// Where clients of Qdrant look for REST and for gRPC: a port, and its address.
+    qdrant: [Option<(TcpIncoming, SocketAddr)>; 2],
     shutdown_timeout: Duration,
     context: Arc<Context>,
     policy: Arc<Policy>,
@@ -93,7 +98,7 @@ pub enum ServeError {
 }
 
 impl Server {
-    /// Takes the port of `config.listen`. Needs the context of a tokio runtime.
+    /// Takes the ports of the configuration. Needs the context of a tokio runtime.
     ///
     /// # Errors
     ///
@@ -104,15 +109,22 @@ impl Server {
         engine: Engine,
         models: ModelRegistry,
     ) -> Result<Self, ServeError> {
-        let bind_error = |source| ServeError::Bind { address: config.listen, source };
-        let incoming = TcpIncoming::bind(config.listen).map_err(bind_error)?;
-        let address = incoming.local_addr().map_err(bind_error)?;
+        let bind = |address: SocketAddr| {
+            let error = |source| ServeError::Bind { address, source };
+            let incoming = TcpIncoming::bind(address).map_err(error)?.with_nodelay(Some(true));
+            let bound = incoming.local_addr().map_err(error)?;
+            Ok::<_, ServeError>((incoming, bound))
+        };
+        let (incoming, address) = bind(config.listen)?;
+        let qdrant_rest = config.qdrant_rest_listen.map(bind).transpose()?;
+        let qdrant_grpc = config.qdrant_grpc_listen.map(bind).transpose()?;
         let metrics = Arc::new(Metrics::new());
         let backups = config.backups.unwrap_or_else(|| engine.data_dir().join(BACKUPS));
         let backups = BackupFolder::new(backups);
         Ok(Self {
-            incoming: incoming.with_nodelay(Some(true)),
+            incoming,
             address,
+            qdrant: [qdrant_rest, qdrant_grpc],
             shutdown_timeout: config.shutdown_timeout,
             policy: policy(config.keys, &metrics)?,
             context: Arc::new(Context::new(Parts {
@@ -131,6 +143,12 @@ impl Server {
         self.address
     }
 
+    /// Returns where clients of Qdrant look for REST and for gRPC, besides [`local_addr`](Self::local_addr).
+    #[must_use]
+    pub fn qdrant_addrs(&self) -> [Option<SocketAddr>; 2] {
+        self.qdrant.each_ref().map(|port| port.as_ref().map(|(_, address)| *address))
+    }
+
     /// Answers requests until `shutdown` completes, then drains and returns.
     ///
     /// # Errors
@@ -143,11 +161,15 @@ impl Server {
             self.context.limits.max_message_bytes,
         );
         let (stop, stopped) = watch::channel(false);
+        let mut incoming: Incoming = Box::pin(self.incoming);
+        for (more, _) in self.qdrant.into_iter().flatten() {
+            incoming = Box::pin(incoming.merge(more));
+        }
         let transport = tonic::transport::Server::builder()
             .accept_http1(true)
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .serve_with_incoming_shutdown(routes, self.incoming, is_stopped(stopped));
+            .serve_with_incoming_shutdown(routes, incoming, is_stopped(stopped));
         let mut transport = std::pin::pin!(transport);
         tracing::info!(address = %self.address, "listening");
 
@@ -172,6 +194,9 @@ impl Server {
         }
     }
 }
+
+/// New connections, of all ports.
+type Incoming = Pin<Box<dyn Stream<Item = std::io::Result<TcpStream>> + Send>>;
 
 async fn is_stopped(mut stopped: watch::Receiver<bool>) {
     // An error means the server itself is gone.
@@ -204,16 +229,19 @@ fn routes(
         .add_service(with_limits!(SearchServer::new(SearchService(shared())), context))
         .add_service(with_limits!(EncoderServer::new(EncoderService(shared())), context))
         .add_service(with_limits!(MaintenanceServer::new(MaintenanceService(shared())), context));
-    let router = routes.into_axum_router().merge(http::router(context)).fallback(http::not_found);
+    let routes = qdrant::add_services(routes, context);
+    let router = routes.into_axum_router().merge(http::router(context));
+    let router = router.merge(qdrant::rest_router(context)).fallback(http::not_found);
     Ok(Routes::from(guard(router, policy)).prepare())
 }
 
 /// Says what every call needs.
 fn policy(keys: Keys, metrics: &Arc<Metrics>) -> Result<Arc<Policy>, ServeError> {
+    let listed = OTHER_SERVICES.into_iter().chain(http::CALLS);
+    let listed = listed.map(|(method, path, need)| (method, path.to_owned(), need));
     let calls = Calls::default().with_services(proto::DESCRIPTORS);
-    let calls = OTHER_SERVICES.iter().chain(&http::CALLS).fold(calls, |calls, call| {
-        let (method, path, need) = call;
-        calls.and_then(|calls| calls.with(method, path, *need))
+    let calls = listed.chain(qdrant::calls()).fold(calls, |calls, (method, path, need)| {
+        calls.and_then(|calls| calls.with(&method, &path, need))
     });
     let calls = calls.map_err(ServeError::Calls)?;
     Ok(Arc::new(Policy { keys, calls, metrics: Arc::clone(metrics) }))

@@ -17,6 +17,8 @@ use crate::access::{KeySettings, Keys};
 
 /// The port the server listens on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 7700;
+/// The ports where clients of Qdrant look for REST and for gRPC.
+pub const QDRANT_PORTS: [u16; 2] = [6333, 6334];
 
 /// The range a message limit may have. Lengths have 32 bits in gRPC, and a message is held in
 /// memory as a whole.
@@ -37,10 +39,14 @@ const MESSAGE_BYTES: RangeInclusive<usize> = 64 << 10..=1 << 30;
 pub struct Settings {
     /// Address and port to listen on; 127.0.0.1:7700. Port 0 picks a free one.
     pub listen: Option<SocketAddr>,
-    /// Keys that callers must show, and what each allows; none. With keys, `listen` may be reachable from
+    /// Another address and port to listen on, where clients of Qdrant look for REST; none. They look at port 6333.
+    pub qdrant_rest_listen: Option<SocketAddr>,
+    /// Another address and port to listen on, where clients of Qdrant look for gRPC; none. They look at port 6334.
+    pub qdrant_grpc_listen: Option<SocketAddr>,
+    /// Keys that callers must show, and what each allows; none. With keys, these addresses may be reachable from
     /// other machines.
     pub keys: Option<Vec<KeySettings>>,
-    /// Whether `listen` may be reachable from other machines without keys; no. Who reaches the port may
+    /// Whether these addresses may be reachable from other machines without keys; no. Who reaches a port may
     /// then read, write and drop everything.
     pub allow_remote: Option<bool>,
     /// Model folders to load; none. A model's name is its folder's.
@@ -72,6 +78,10 @@ pub struct Settings {
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Another address to listen on, where clients of Qdrant look for REST.
+    pub qdrant_rest_listen: Option<SocketAddr>,
+    /// Another address to listen on, where clients of Qdrant look for gRPC.
+    pub qdrant_grpc_listen: Option<SocketAddr>,
     /// Keys; none lets everybody in.
     pub keys: Keys,
     /// Model folders to load, for [`ModelRegistry::open`](crate::ModelRegistry::open).
@@ -109,7 +119,7 @@ pub struct Limits {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SettingsError {
-    /// `listen` is not a loopback address and `allow_remote` is not set.
+    /// An address is not a loopback address, there are no keys, and `allow_remote` is not set.
     #[error(
         "listen address {0} can be reached from other machines, and there are no keys: \
          set keys, or listen on 127.0.0.1"
@@ -143,19 +153,25 @@ impl Settings {
     /// # Errors
     ///
     /// [`SettingsError`] for a number out of range, or an address that other machines reach
-    /// without `allow_remote`.
+    /// without keys or `allow_remote`.
     pub fn into_config(self) -> Result<Config, SettingsError> {
         let loopback = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT);
         let listen = self.listen.unwrap_or(loopback);
         let limits = self.limits()?;
         let keys = Keys::new(self.keys.unwrap_or_default())?;
-        let is_remote = !listen.ip().to_canonical().is_loopback();
-        if is_remote && keys.is_empty() && !self.allow_remote.unwrap_or(false) {
-            return Err(SettingsError::Remote(listen));
+        let all = [Some(listen), self.qdrant_rest_listen, self.qdrant_grpc_listen];
+        let is_remote = |address: &SocketAddr| !address.ip().to_canonical().is_loopback();
+        if let Some(remote) = all.into_iter().flatten().find(is_remote)
+            && keys.is_empty()
+            && !self.allow_remote.unwrap_or(false)
+        {
+            return Err(SettingsError::Remote(remote));
         }
         let shutdown_timeout = Duration::from_secs(self.shutdown_timeout_seconds.unwrap_or(10));
         Ok(Config {
             listen,
+            qdrant_rest_listen: self.qdrant_rest_listen,
+            qdrant_grpc_listen: self.qdrant_grpc_listen,
             keys,
             models: self.models.unwrap_or_default(),
             backups: self.backups,
@@ -226,10 +242,13 @@ mod tests {
     #[test]
     fn keys_let_other_machines_in() {
         let key = r#"{"name": "app", "secret": "0123456789abcdef", "access": "write"}"#;
-        let json = format!(r#"{{"listen": "0.0.0.0:7700", "keys": [{key}]}}"#);
-        assert!(parse(&json).is_ok());
-        let error = parse(r#"{"listen": "0.0.0.0:7700", "keys": []}"#).unwrap_err();
-        assert!(error.to_string().contains("there are no keys: set keys"), "{error}");
+        for listen in ["listen", "qdrant_rest_listen", "qdrant_grpc_listen"] {
+            let json = format!(r#"{{"{listen}": "0.0.0.0:7700", "keys": [{key}]}}"#);
+            assert!(parse(&json).is_ok(), "{listen}");
+            let json = format!(r#"{{"{listen}": "0.0.0.0:7700", "keys": []}}"#);
+            let error = parse(&json).unwrap_err();
+            assert!(error.to_string().contains("there are no keys: set keys"), "{error}");
+        }
     }
 
     fn parse(json: &str) -> Result<Config, SettingsError> {
@@ -263,6 +282,8 @@ mod tests {
         for remote in ["0.0.0.0:7700", "[::]:7700", "192.0.2.1:80"] {
             let json = format!(r#"{{"listen": "{remote}"}}"#);
             assert_eq!(parse(&json), Err(SettingsError::Remote(remote.parse().unwrap())));
+            let rest = format!(r#"{{"qdrant_rest_listen": "{remote}"}}"#);
+            assert_eq!(parse(&rest), Err(SettingsError::Remote(remote.parse().unwrap())));
             let json = format!(r#"{{"listen": "{remote}", "allow_remote": true}}"#);
             assert!(parse(&json).is_ok());
         }

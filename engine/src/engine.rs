@@ -1,5 +1,7 @@
 //! A data folder: its store, its collections, its threads.
 
+mod aliases;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +24,8 @@ use crate::resources::Resources;
 use crate::watch::Watch;
 use crate::{BackgroundPause, Error, ErrorKind, MemoryInfo, Result};
 
+pub use aliases::AliasChange;
+
 /// An open data folder; a cheap handle that threads share.
 ///
 /// One process at a time may have a data folder open. The folder is closed when the last handle,
@@ -35,6 +39,8 @@ struct Inner {
     resources: Arc<Resources>,
     background: Arc<Background>,
     collections: RwLock<BTreeMap<String, Slot>>,
+    /// Other names of collections; locked after these.
+    aliases: RwLock<BTreeMap<String, String>>,
 }
 
 /// A collection that opened, or why it did not.
@@ -69,8 +75,10 @@ impl Engine {
             resources: Arc::new(resources),
             background: Arc::new(background),
             collections: RwLock::new(BTreeMap::new()),
+            aliases: RwLock::new(BTreeMap::new()),
         }));
         engine.open_collections()?;
+        engine.open_aliases()?;
         Ok(engine)
     }
 
@@ -118,6 +126,9 @@ impl Engine {
         if collections.contains_key(name) {
             return Err(Error::new(ErrorKind::AlreadyExists, "collection exists"));
         }
+        if self.of_alias(name).is_some() {
+            return Err(Error::new(ErrorKind::AlreadyExists, "an alias has this name"));
+        }
         let key = self.0.resources.store.create_collection(name, &schema.to_json()?, unix_ms())?;
         let opened = self.opening(name, key, schema).open();
         let slot = match &opened {
@@ -128,7 +139,7 @@ impl Engine {
         opened
     }
 
-    /// Returns a collection.
+    /// Returns a collection, by its name or an [alias](Self::aliases).
     ///
     /// # Errors
     ///
@@ -136,7 +147,10 @@ impl Engine {
     /// it is tried again.
     pub fn collection(&self, name: &str) -> Result<Collection> {
         let doing = || format!("open collection {name:?}");
-        match self.0.collections.read().get(name) {
+        let collections = self.0.collections.read();
+        let alias = if collections.contains_key(name) { None } else { self.of_alias(name) };
+        let name = alias.as_deref().unwrap_or(name);
+        match collections.get(name) {
             Some(Slot::Ready(collection)) => return Ok(collection.clone()),
             Some(Slot::Failed { kind: ErrorKind::Corruption, reason, .. }) => {
                 let reason = format!("collection is quarantined: {reason}");
@@ -145,6 +159,7 @@ impl Engine {
             Some(Slot::Failed { .. }) => {}
             None => return Err(Error::new(ErrorKind::NotFound, "no such collection").doing(doing)),
         }
+        drop(collections);
         self.try_again(name).doing(doing)
     }
 
@@ -178,7 +193,7 @@ impl Engine {
         collections.iter().map(status).collect()
     }
 
-    /// Removes a collection and everything in it, quarantined ones too. When this returns, it is
+    /// Removes a collection and everything in it, its aliases and quarantined ones too. When this returns, it is
     /// gone from disk.
     ///
     /// # Errors
@@ -197,6 +212,7 @@ impl Engine {
         }
         .doing(doing)?;
         collections.remove(name);
+        self.0.aliases.write().retain(|_, of| of != name);
         Ok(())
     }
 
@@ -243,7 +259,12 @@ impl Engine {
             Some(names) => names.iter().map(|&name| name.to_owned()).collect(),
             None => self.0.collections.read().keys().cloned().collect(),
         };
-        names.iter().map(|name| self.collection(name)).collect()
+        let named = names.iter().map(|name| {
+            let collection = self.collection(name)?;
+            Ok((collection.name().to_owned(), collection))
+        });
+        // By their own names: an alias stands for a collection that may be named as well.
+        Ok(named.collect::<Result<BTreeMap<_, _>>>()?.into_values().collect())
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -293,6 +314,13 @@ impl Engine {
 impl Slot {
     fn failed(key: CollectionKey, error: &Error) -> Self {
         Self::Failed { key, kind: error.kind(), reason: error.to_string() }
+    }
+
+    fn key(&self) -> CollectionKey {
+        match self {
+            Self::Ready(collection) => collection.key(),
+            Self::Failed { key, .. } => *key,
+        }
     }
 
     fn state(&self) -> CollectionState {

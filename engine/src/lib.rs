@@ -69,6 +69,7 @@ mod watch;
 mod word_cache;
 
 pub use bigrain_binarize::Champion;
+pub use bigrain_index::verify::similarity;
 pub use bigrain_storage::STORE_VERSION;
 pub use bigrain_types::*;
 
@@ -83,7 +84,7 @@ pub use condition::{Condition, Conditions};
 pub use config::{EngineConfig, MAX_COLLECTION_NAME_BYTES, MAX_POINTS_PER_BATCH};
 pub use cursor::Cursor;
 pub use diversity::diversify;
-pub use engine::Engine;
+pub use engine::{AliasChange, Engine};
 pub use error::{Error, ErrorKind, Result};
 pub use facet::{FacetOutput, FacetQuery, FacetValue};
 pub use field::{

@@ -323,7 +323,7 @@ fn replace(entries: &mut [(String, Vec<u8>)], entry: &str, from: &str, to: &str)
 #[test]
 fn forged_archives_are_refused_whatever_their_checksums_say() {
     type Change = fn(&mut Vec<(String, Vec<u8>)>);
-    let cases: [(Change, &str); 8] = [
+    let cases: [(Change, &str); 9] = [
         (|all| all.push(("7/evil".into(), b"x".to_vec())), "7/evil\", which is refused: no coll"),
         (|all| replace(all, "bigrain.json", "\"backup\": 1", "\"backup\": 2"), "format version 2"),
         (
@@ -339,6 +339,12 @@ fn forged_archives_are_refused_whatever_their_checksums_say() {
                 replace(all, "1/collection.json", "\"live\": 3", "\"live\": 4");
             },
             "counts say 4 points, there are 3",
+        ),
+        (
+            |all| {
+                replace(all, "1/collection.json", "\"counts\"", "\"aliases\": [\"c\"], \"counts\"")
+            },
+            "alias \"c\" is taken",
         ),
         (
             |all| replace(all, "bigrain.json", "\"points\": 3", "\"points\": 4"),

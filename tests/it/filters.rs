@@ -183,12 +183,16 @@ mod lives {
             }
             _ => json!({"lat": random.below(20), "lon": random.below(20)}),
         };
-        Payload::new().with("a", value).with("n", random.below(100)).with("t", "the quick fox")
+        let text =
+            ["the quick fox", "a slow brown fox", "fox, the quick"][random.below(3) as usize];
+        Payload::new().with("a", value).with("n", random.below(100)).with("t", text)
     }
 
     fn random_filter(random: &mut Random) -> Value {
         let below = |random: &mut Random, end: u64| random.below(end);
-        match random.below(9) {
+        let one_of =
+            |random: &mut Random, texts: [&'static str; 3]| texts[random.below(3) as usize];
+        match random.below(13) {
             0 => json!({"field": "n", "lt": below(random, 110)}),
             1 => json!({"field": "a", "eq": "red"}),
             2 => json!({"field": "a", "gte": below(random, 10)}),
@@ -200,6 +204,18 @@ mod lives {
             5 => json!({"must": [random_filter(random), random_filter(random)]}),
             6 => json!({"should": [random_filter(random), random_filter(random)]}),
             7 => json!({"must_not": [random_filter(random)]}),
+            8 => json!({"field": "a", "not_in": ["red", below(random, 10)]}),
+            9 => {
+                json!({"field": "t", "phrase": one_of(random, ["quick FOX", "the fox", "fox the"])})
+            }
+            10 => json!({"field": "t", "contains": one_of(random, ["wn f", "QUICK", ""])}),
+            11 => {
+                let place = |lat: u64, lon: u64| json!({"lat": lat, "lon": lon});
+                let top = 1 + below(random, 20);
+                json!({"field": "a", "geo_polygon": {
+                    "exterior": [place(0, 0), place(0, 15), place(top, 15), place(0, 0)],
+                    "interiors": [[place(1, 8), place(1, 12), place(3, 12), place(1, 8)]]}})
+            }
             _ => json!({"field": "a", "geo_radius":
                 {"center": {"lat": below(random, 20), "lon": 10}, "meters": 700_000}}),
         }

@@ -7,6 +7,7 @@
     reason = "everything here is a test or a part of one"
 )]
 
+mod aliases;
 mod backup;
 mod backup_crash;
 mod bad_input;

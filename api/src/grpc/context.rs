@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use bigrain_encoders::{Embeddings, TextKind};
 use bigrain_engine::{
-    Cancel, Collection, CollectionConfig, CollectionStatus, Engine, SearchOutput,
+    AliasChange, BackupContents, Cancel, Collection, CollectionConfig, CollectionStatus, Engine,
+    SearchOutput, Watch,
 };
 use prost::Message;
 use tonic::Status;
 
 use crate::access::Caller;
-use crate::backups::BackupFolder;
+use crate::backups::{BackupFile, BackupFolder};
 use crate::metrics::Metrics;
 use crate::models::{Model, ModelRegistry};
 use crate::runtime::Runtime;
@@ -132,10 +133,67 @@ impl Context {
         Ok(())
     }
 
-    /// Returns a collection by name.
+    /// Returns a collection, by its name or an alias. The caller's key must be for both.
     pub(crate) fn collection(&self, name: &str) -> Result<Collection, Status> {
-        Caller::current()?.check(name)?;
-        self.engine.collection(name).map_err(status::from_engine)
+        let caller = Caller::current()?;
+        caller.check(name)?;
+        let collection = self.engine.collection(name).map_err(status::from_engine)?;
+        // Whatever the name stood for when it was looked up.
+        caller.check(collection.name())?;
+        Ok(collection)
+    }
+
+    /// Returns the aliases that the caller's key is for, as their collections are, and those collections.
+    pub(crate) fn aliases(&self) -> Result<Vec<(String, String)>, Status> {
+        let caller = Caller::current()?;
+        let mut aliases = self.engine.aliases();
+        aliases.retain(|(alias, of)| caller.covers(alias) && caller.covers(of));
+        Ok(aliases)
+    }
+
+    /// Changes aliases, all or none. The caller's key must be for them and for the collections that they are of,
+    /// before and after.
+    pub(crate) fn change_aliases(&self, changes: &[AliasChange]) -> Result<(), Status> {
+        let caller = Caller::current()?;
+        let before = self.engine.aliases();
+        let check_alias = |name: &str| {
+            caller.check(name)?;
+            let of = before.iter().find(|(alias, _)| alias == name);
+            of.map_or(Ok(()), |(_, of)| caller.check(of))
+        };
+        for change in changes {
+            match change {
+                AliasChange::Set { alias, collection } => {
+                    check_alias(alias)?;
+                    caller.check(collection)?;
+                }
+                AliasChange::Rename { from, to } => {
+                    check_alias(from)?;
+                    check_alias(to)?;
+                }
+                AliasChange::Remove { alias } => check_alias(alias)?,
+                // A change that is not known here is not one of some collections.
+                _ => caller.check_whole()?,
+            }
+        }
+        self.engine.change_aliases(changes).map_err(status::from_engine)
+    }
+
+    /// Backs collections up, all of them unless some are named, to an archive in the folder of backups.
+    pub(crate) fn back_up(
+        &self,
+        name: &str,
+        collections: Option<&[&str]>,
+        cancel: &Cancel,
+    ) -> Result<(BackupFile, BackupContents), Status> {
+        match collections {
+            Some(named) => named.iter().try_for_each(|name| self.collection(name).map(drop))?,
+            None => Caller::current()?.check_whole()?,
+        }
+        let to = self.backups.place(name)?;
+        let watch = &mut Watch::new().with_cancel(cancel);
+        let contents = self.engine.backup(to, collections, watch).map_err(status::from_engine)?;
+        Ok((self.backups.describe(name)?, contents))
     }
 
     /// Refuses a batch of more than `max_points_per_batch` points or ids.

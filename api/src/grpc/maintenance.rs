@@ -1,13 +1,13 @@
 //! The service `Maintenance`.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bigrain_engine::{Cancel, Watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{Context, download};
+use crate::backups::name_by_time;
 use crate::proto::maintenance_server::Maintenance;
 use crate::proto::{
     CheckReply, CheckRequest, CreateBackupReply, CreateBackupRequest, DeleteBackupReply,
@@ -123,20 +123,13 @@ fn create_backup(
     request: CreateBackupRequest,
     cancel: &Cancel,
 ) -> Result<CreateBackupReply, Status> {
-    let name = if request.name.is_empty() { name_by_time() } else { request.name };
-    let to = context.backups.place(&name)?;
+    let name = if request.name.is_empty() { name_by_time("backup-") } else { request.name };
     let names: Vec<&str> = request.collections.iter().map(String::as_str).collect();
     let names = (!names.is_empty()).then_some(&names[..]);
-    let watch = &mut Watch::new().with_cancel(cancel);
-    let contents = context.whole_engine()?.backup(to, names, watch).map_err(status::from_engine)?;
+    let (file, contents) = context.back_up(&name, names, cancel)?;
     Ok(CreateBackupReply {
-        backup: Some(convert::backup(context.backups.describe(&name)?)),
+        backup: Some(convert::backup(file)),
         collections: convert::backed_up(contents.collections),
         server_time_us: 0,
     })
-}
-
-fn name_by_time() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!("backup-{}", now.as_millis())
 }

@@ -6,13 +6,14 @@ use bigrain_api::{KeyAccess, KeySettings, Secret, Settings};
 use prost::Message;
 use prost_types::FileDescriptorSet;
 use tonic::metadata::MetadataValue;
+use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 use crate::support::{TestServer, config, num, point, toy_models, upsert};
 
-const WRITER: &str = "secret-of-the-writer";
-const READER: &str = "secret-of-the-reader";
-const TEAM: &str = "secret-of-one-team";
+pub const WRITER: &str = "secret-of-the-writer";
+pub const READER: &str = "secret-of-the-reader";
+pub const TEAM: &str = "secret-of-one-team";
 
 fn key(name: &str, secret: &str, access: KeyAccess, collections: Option<&[&str]>) -> KeySettings {
     KeySettings {
@@ -23,17 +24,22 @@ fn key(name: &str, secret: &str, access: KeyAccess, collections: Option<&[&str]>
     }
 }
 
-async fn server() -> TestServer {
+/// The settings of three keys: one that writes, one that reads, and one that writes in `team-*`.
+pub fn settings() -> Settings {
     let keys = vec![
         key("writer", WRITER, KeyAccess::Write, None),
         key("reader", READER, KeyAccess::Read, None),
         key("team", TEAM, KeyAccess::Write, Some(&["team-*"])),
     ];
-    let settings = Settings { keys: Some(keys), ..Settings::default() };
-    TestServer::start_with(settings, toy_models()).await
+    Settings { keys: Some(keys), ..Settings::default() }
 }
 
-fn shown<T>(secret: &str, message: T) -> Request<T> {
+async fn server() -> TestServer {
+    TestServer::start_with(settings(), toy_models()).await
+}
+
+/// A request that shows a secret.
+pub fn shown<T>(secret: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
     let value = MetadataValue::try_from(format!("Bearer {secret}")).unwrap();
     request.metadata_mut().insert("authorization", value);
@@ -60,7 +66,12 @@ fn calls() -> Vec<(String, bool)> {
 
 /// Calls a path with an empty message, whichever method it is of.
 async fn call(server: &TestServer, path: &str, secret: Option<&str>) -> Result<(), Status> {
-    let mut client = tonic::client::Grpc::new(server.channel.clone());
+    call_on(&server.channel, path, secret).await
+}
+
+/// As [`call`], on a connection.
+pub async fn call_on(channel: &Channel, path: &str, secret: Option<&str>) -> Result<(), Status> {
+    let mut client = tonic::client::Grpc::new(channel.clone());
     client.ready().await.map_err(|error| Status::unknown(error.to_string()))?;
     let codec = tonic_prost::ProstCodec::<(), ()>::default();
     let request = match secret {

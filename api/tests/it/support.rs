@@ -38,6 +38,8 @@ pub struct TestServer {
     pub channel: Channel,
     pub address: SocketAddr,
     pub engine: Engine,
+    /// Where clients of Qdrant look for REST and for gRPC.
+    pub qdrant: [Option<SocketAddr>; 2],
     shutdown: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), ServeError>>,
     _data: TempDir,
@@ -65,14 +67,14 @@ impl TestServer {
         let config = Settings { listen, ..settings }.into_config().unwrap();
         let server = Server::bind(config, engine.clone(), models).await.unwrap();
         let address = server.local_addr();
+        let qdrant = server.qdrant_addrs();
         let (shutdown, told) = oneshot::channel::<()>();
         let serving = tokio::spawn(server.serve(async {
             // A dropped sender is a test that ended; the server then stops too.
             let _ = told.await;
         }));
-        let channel =
-            Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
-        Self { channel, address, engine, shutdown, serving, _data: data }
+        let channel = connect(address).await;
+        Self { channel, address, engine, qdrant, shutdown, serving, _data: data }
     }
 
     /// Sends a request over HTTP/1.1, on a connection of its own.
@@ -83,23 +85,7 @@ impl TestServer {
         headers: &[(&str, &str)],
         body: &str,
     ) -> HttpReply {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let mut request =
-            format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
-        for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
-        }
-        if headers.iter().all(|(name, _)| *name != "content-length") {
-            request += &format!("content-length: {}\r\n", body.len());
-        }
-        request += &format!("\r\n{body}");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut reply = Vec::new();
-        stream.read_to_end(&mut reply).await.unwrap();
-        let reply = String::from_utf8(reply).unwrap();
-        let (head, body) = reply.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        HttpReply { status, body: body.to_owned() }
+        http(self.address, method, path, headers, body).await
     }
 
     pub fn collections(&self) -> CollectionsClient<Channel> {
@@ -145,6 +131,37 @@ impl TestServer {
         self.shutdown.send(()).unwrap();
         (self.serving, self._data)
     }
+}
+
+/// Connects to gRPC.
+pub async fn connect(address: SocketAddr) -> Channel {
+    Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
+}
+
+/// Sends a request over HTTP/1.1, on a connection of its own.
+pub async fn http(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> HttpReply {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let mut request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
+    for (name, value) in headers {
+        request += &format!("{name}: {value}\r\n");
+    }
+    if headers.iter().all(|(name, _)| *name != "content-length") {
+        request += &format!("content-length: {}\r\n", body.len());
+    }
+    request += &format!("\r\n{body}");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).await.unwrap();
+    let reply = String::from_utf8(reply).unwrap();
+    let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    HttpReply { status, body: body.to_owned() }
 }
 
 pub fn toy_models() -> ModelRegistry {

@@ -48,6 +48,9 @@ pub struct SavedCollection {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CollectionManifest {
     pub row: CollectionRow,
+    /// Its other names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
     pub counts: CountsRow,
     pub segments: Vec<SegmentRow>,
 }

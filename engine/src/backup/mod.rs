@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bigrain.json                      what the archive holds; its format
-//! 0/collection.json                 the first collection: name, schema, counts, segments
+//! 0/collection.json                 the first collection: name, aliases, schema, counts, segments
 //! 0/locations.000000 ..             its rows in the store, in parts
 //! 0/payloads.000000 ..
 //! 0/head.000000 ..

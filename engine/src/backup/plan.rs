@@ -59,6 +59,7 @@ impl Plan {
             }
             collections.push(collection);
         }
+        check_aliases(&archive, &collections)?;
         let unclaimed = |entry: &&ArchiveEntry| !claimed.contains(&entry.name);
         if let Some(entry) = archive.entries().iter().find(unclaimed) {
             return Err(refused(&archive, &entry.name, "no collection names it"));
@@ -104,6 +105,23 @@ impl PlannedCollection {
     pub fn file_entry(&self, segment: &SegmentRow, file: &str) -> String {
         file_entry(self.at, segment, file)
     }
+}
+
+/// Refuses other names that are none, and those that something else in the archive has.
+fn check_aliases(archive: &Archive, collections: &[PlannedCollection]) -> Result<()> {
+    let names = collections.iter().map(|collection| &*collection.manifest.row.name);
+    let mut taken: HashSet<&str> = names.collect();
+    for PlannedCollection { at, manifest, .. } in collections {
+        let own = manifest_name(*at);
+        for alias in &manifest.aliases {
+            check_collection_name(alias)
+                .map_err(|error| refused(archive, &own, &error.to_string()))?;
+            if !taken.insert(alias) {
+                return Err(refused(archive, &own, &format!("alias {alias:?} is taken")));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn claim_files(

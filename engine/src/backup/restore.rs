@@ -93,6 +93,8 @@ impl Target<'_, '_> {
         let manifest = &self.planned.manifest;
         let row = &manifest.row;
         let key = self.store.create_collection(&row.name, &row.config, row.created_unix_ms)?;
+        let aliases = manifest.aliases.iter().map(|alias| (alias.clone(), Some(key)));
+        self.store.set_aliases(&aliases.collect::<Vec<_>>())?;
         self.files(key)?;
         let rows = self.planned.rows(&self.plan.archive, self.watch);
         for kind in RowKind::ALL {

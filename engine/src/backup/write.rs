@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use bigrain_storage::{ArchiveError, ArchiveWriter, MmapDirectory, RawRow, RowKind, Store};
+use bigrain_storage::{
+    ArchiveError, ArchiveWriter, CollectionKey, MmapDirectory, RawRow, RowKind, Store,
+};
 
 use super::contents::{
     BackupContents, BackupFormat, CONTENTS, CollectionManifest, manifest_name, part_name,
@@ -31,7 +33,9 @@ pub(crate) fn write(
         return Err(Error::new(ErrorKind::AlreadyExists, "the file exists"));
     }
     let moment = Moment::take(store, collections)?;
-    let manifests: Vec<CollectionManifest> = moment.collections.iter().map(manifest).collect();
+    let aliases = moment.view.aliases()?;
+    let manifests = moment.collections.iter().map(|held| manifest(held, &aliases));
+    let manifests: Vec<CollectionManifest> = manifests.collect();
     let contents = BackupContents {
         format: BackupFormat::CURRENT,
         program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -58,9 +62,11 @@ pub(crate) fn write(
     Ok(contents)
 }
 
-fn manifest(held: &Held) -> CollectionManifest {
+fn manifest(held: &Held, aliases: &[(String, CollectionKey)]) -> CollectionManifest {
+    let own = aliases.iter().filter(|(_, of)| *of == held.key);
     CollectionManifest {
         row: held.row.clone(),
+        aliases: own.map(|(alias, _)| alias.clone()).collect(),
         counts: held.counts,
         segments: held.segments.iter().map(|segment| segment.row.clone()).collect(),
     }

@@ -32,10 +32,23 @@ impl Collection {
     /// `InvalidArgument` for more than [`MAX_POINTS_PER_BATCH`](crate::MAX_POINTS_PER_BATCH) ids; `Corruption` when stored
     /// bytes fail a check.
     pub fn get(&self, ids: &[PointId]) -> Result<Vec<Option<StoredPoint>>> {
+        self.get_parts(ids, PointParts::ALL)
+    }
+
+    /// Returns points by id as [`get`](Self::get) does, without their vectors, which are then not read.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn get_payloads(&self, ids: &[PointId]) -> Result<Vec<Option<StoredPoint>>> {
+        self.get_parts(ids, PointParts { vectors: false, payload: true })
+    }
+
+    fn get_parts(&self, ids: &[PointId], parts: PointParts) -> Result<Vec<Option<StoredPoint>>> {
         let shared = &*self.0;
         shared.run("get from", || {
             check_batch(ids.len())?;
-            shared.read(|moment| moment.points(ids, PointParts::ALL))
+            shared.read(|moment| moment.points(ids, parts))
         })
     }
 

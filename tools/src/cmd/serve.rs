@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process;
 
 use anyhow::{Context, anyhow};
-use bigrain_api::{Config, ModelRegistry, Server, Settings, SettingsError};
+use bigrain_api::{Config, ModelRegistry, QDRANT_PORTS, Server, Settings, SettingsError};
 use bigrain_engine::{CollectionState, Engine};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -23,7 +23,10 @@ pub struct ServeArgs {
     /// Address and port to listen on; port 0 picks a free one [default: 127.0.0.1:7700]
     #[arg(long, value_name = "ADDRESS", env = "BIGRAIN_LISTEN")]
     listen: Option<SocketAddr>,
-    /// Let other machines in without keys: whoever reaches the port may do everything
+    /// Listen too where clients of Qdrant look for its protocol: REST on 6333, gRPC on 6334
+    #[arg(long)]
+    qdrant: bool,
+    /// Let other machines in without keys: whoever reaches a port may do everything
     #[arg(long)]
     allow_remote: bool,
     /// A model folder to load; may be given more than once [default: those the collections name]
@@ -69,6 +72,12 @@ impl ServeArgs {
             None => Settings::default(),
         };
         settings.listen = self.listen.or(settings.listen);
+        if self.qdrant {
+            let host = settings.listen.map_or(Ipv4Addr::LOCALHOST.into(), |listen| listen.ip());
+            let [rest, grpc] = QDRANT_PORTS.map(|port| Some(SocketAddr::new(host, port)));
+            settings.qdrant_rest_listen = settings.qdrant_rest_listen.or(rest);
+            settings.qdrant_grpc_listen = settings.qdrant_grpc_listen.or(grpc);
+        }
         if self.allow_remote {
             settings.allow_remote = Some(true);
         }
@@ -130,6 +139,11 @@ async fn serve(
     let terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let server = Server::bind(config, engine, models).await?;
     writeln!(out, "listening on {}", server.local_addr())?;
+    for (what, address) in ["REST", "gRPC"].into_iter().zip(server.qdrant_addrs()) {
+        if let Some(address) = address {
+            writeln!(out, "Qdrant's clients: {what} on {address}")?;
+        }
+    }
     out.flush()?;
     server.serve(shutdown(interrupt, terminate)).await?;
     Ok(())

@@ -53,7 +53,9 @@ impl Terms<'_> {
     pub(super) fn of_field(&self, field: &Field, test: &FieldTest) -> Result<Bounds, LexicalError> {
         let rows = match test {
             FieldTest::In(scalars) => self.any_of(equal_terms(field, scalars))?,
+            FieldTest::NotIn(_) => return Ok(Bounds::within(self.of_any_path(field.values())?)),
             FieldTest::Prefix(prefix) => return self.with_prefix(field, prefix),
+            FieldTest::Contains(_) => return Ok(Bounds::within(self.of_any_text(field)?)),
             FieldTest::Numbers(range) => {
                 self.in_ranges(covers(field, &NUMBERS, range, |number| number.to_key().to_vec()))?
             }
@@ -61,11 +63,21 @@ impl Terms<'_> {
                 self.in_ranges(covers(field, &MOMENTS, range, |moment| moment.to_key().to_vec()))?
             }
             FieldTest::Text(text) => return self.with_words(field, text),
+            // Words are indexed without their places.
+            FieldTest::Phrase(text) => {
+                return Ok(Bounds::within(self.with_words(field, text)?.upper));
+            }
             FieldTest::GeoBox(region) => {
                 self.in_region(field, *region, |place| region.contains(place))?
             }
             FieldTest::GeoRadius(region) => {
                 let around = region.bounding_box();
+                self.in_region(field, around, |place| region.contains(place))?
+            }
+            FieldTest::GeoPolygon(region) => {
+                let Ok(around) = region.bounding_box() else {
+                    return Ok(Bounds::within(self.all()));
+                };
                 self.in_region(field, around, |place| region.contains(place))?
             }
             FieldTest::IsNull => self.any_of(prefixes(field, Tag::Null))?,
@@ -95,11 +107,16 @@ impl Terms<'_> {
         Ok(Bounds::within(self.in_ranges(terms.map(beginning_with))?))
     }
 
+    /// Returns the rows that have any text at a field.
+    fn of_any_text(&self, field: &Field) -> Result<RoaringBitmap, LexicalError> {
+        let texts = prefixes(field, Tag::Text).chain(prefixes(field, Tag::LongText));
+        self.in_ranges(texts.map(beginning_with))
+    }
+
     fn with_words(&self, field: &Field, text: &str) -> Result<Bounds, LexicalError> {
         let wanted: BTreeSet<String> = words(text).collect();
         if wanted.is_empty() {
-            let texts = prefixes(field, Tag::Text).chain(prefixes(field, Tag::LongText));
-            return Ok(Bounds::exact(self.in_ranges(texts.map(beginning_with))?));
+            return Ok(Bounds::exact(self.of_any_text(field)?));
         }
         let [whole, elements] = field.values();
         let mut bounds = self.with_words_at(whole, &wanted, field.single)?;

@@ -145,7 +145,11 @@ fn tests() -> impl Strategy<Value = Value> {
     prop_oneof![
         3 => scalar().prop_map(|value| json!({"eq": value})),
         1 => prop::collection::vec(scalar(), 0..12).prop_map(|values| json!({"in": values})),
+        2 => prop::collection::vec(scalar(), 0..3).prop_map(|values| json!({"not_in": values})),
         2 => texts().prop_map(|text| json!({"prefix": text})),
+        1 => texts().prop_map(|text| json!({"contains": text})),
+        1 => prop::sample::select(vec!["red", "FOX red", "dog red", "long x", ""])
+            .prop_map(|text| json!({"phrase": text})),
         4 => (ends(), numbers(), numbers(), 0..3_u8).prop_map(move |(ends, a, b, n)| range(ends, a, b, n)),
         2 => (ends(), moments(), moments(), 0..3_u8)
             .prop_map(move |(ends, a, b, n)| range(ends, a.into(), b.into(), n)),
@@ -159,6 +163,10 @@ fn tests() -> impl Strategy<Value = Value> {
         2 => (-91.0..=90.0_f64, -180.0..=180.0_f64, 0.0..2e7_f64).prop_map(|(lat, lon, meters)| json!(
             {"geo_radius": {"center": {"lat": lat.max(-90.0), "lon": lon}, "meters": meters}}
         )),
+        1 => (-80.0..=60.0_f64, -170.0..=150.0_f64, 0.1..=20.0_f64).prop_map(|(lat, lon, side)| {
+            let place = |up: f64, right: f64| json!({"lat": lat + up * side, "lon": lon + right * side});
+            json!({"geo_polygon": {"exterior": [place(0.0, 0.0), place(0.0, 1.0), place(1.0, 0.5), place(0.0, 0.0)]}})
+        }),
         2 => (-90..=90_i32, -90..=90_i32, -180..=180_i32, -180..=180_i32).prop_map(|(a, b, left, right)| json!(
             {"geo_box": {"top_left": {"lat": a.max(b), "lon": left}, "bottom_right": {"lat": a.min(b), "lon": right}}}
         )),

@@ -67,6 +67,7 @@ const COLLECTION: u8 = b'c';
 const COUNTS: u8 = b'n';
 const SEGMENT: u8 = b's';
 const NAME: &[u8] = b"name/";
+const ALIAS: &[u8] = b"alias/";
 
 /// Longer than any key, and above all of them.
 const ABOVE_ALL: [u8; 1024] = [0xff; 1024];
@@ -103,6 +104,10 @@ impl Key {
 
     pub fn name(name: &str) -> Self {
         Self { family: Family::Meta, bytes: [NAME, name.as_bytes()].concat() }
+    }
+
+    pub fn alias(alias: &str) -> Self {
+        Self { family: Family::Meta, bytes: [ALIAS, alias.as_bytes()].concat() }
     }
 
     pub fn next_collection() -> Self {
@@ -153,6 +158,10 @@ impl KeyRange {
         let mut prefix = collection.0.to_be_bytes().to_vec();
         prefix.extend_from_slice(&segment.0.to_be_bytes());
         Self::of(Family::Tombstones, prefix)
+    }
+
+    pub fn aliases() -> Self {
+        Self::of(Family::Meta, ALIAS.to_vec())
     }
 
     pub fn names() -> Self {

@@ -304,7 +304,7 @@ impl Store {
         Ok(collection)
     }
 
-    /// Removes a collection: its rows in every family and its name, in one commit. The files of
+    /// Removes a collection: its rows in every family, its name and aliases, in one commit. The files of
     /// its segments are then garbage; its key is not used again.
     ///
     /// # Errors
@@ -316,6 +316,36 @@ impl Store {
         let row = row.ok_or(StoreError::UnknownCollection { key: collection.0 })?;
         let mut batch = Batch::new();
         batch.delete_collection(collection).delete(Key::name(&row.name));
+        for (alias, of) in self.view().aliases()? {
+            if of == collection {
+                batch.delete(Key::alias(&alias));
+            }
+        }
+        self.commit(batch)
+    }
+
+    /// Gives collections other names, and takes such names away, in one commit: to each alias the
+    /// collection it is of from now on, if any.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::UnknownCollection`], and what [`Store::commit`] and reads give.
+    pub fn set_aliases(
+        &self,
+        aliases: &[(String, Option<CollectionKey>)],
+    ) -> Result<(), StoreError> {
+        let _catalog = self.catalog.lock();
+        let view = self.view();
+        let mut batch = Batch::new();
+        for (alias, collection) in aliases {
+            match collection {
+                Some(key) if view.collection(*key)?.is_none() => {
+                    return Err(StoreError::UnknownCollection { key: key.0 });
+                }
+                Some(key) => batch.put_value(Key::alias(alias), &key.0),
+                None => batch.delete(Key::alias(alias)),
+            };
+        }
         self.commit(batch)
     }
 

@@ -152,6 +152,22 @@ impl<'s> ReadView<'s> {
         Ok(collections)
     }
 
+    /// Returns the other names that collections have, sorted by name.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadView`]; a name that is not UTF-8 is damage.
+    pub fn aliases(&self) -> Result<Vec<(String, CollectionKey)>, StoreError> {
+        let mut aliases = Vec::new();
+        for row in self.scan(&KeyRange::aliases())? {
+            let row = row?;
+            let key = CollectionKey(decode(row.family, &row.key, &row.value)?);
+            let alias = std::str::from_utf8(row.suffix()).map_err(|error| row.corrupt(&error))?;
+            aliases.push((alias.to_owned(), key));
+        }
+        Ok(aliases)
+    }
+
     /// Returns how many collections were ever created: their keys, and only theirs, are below it.
     ///
     /// # Errors

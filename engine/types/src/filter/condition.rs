@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{FieldPath, Filter, FilterError, GeoBox, GeoRadius, Moment, Number, Range};
+use super::{FieldPath, Filter, FilterError, GeoBox, GeoPolygon, GeoRadius, Moment, Number, Range};
 use crate::PointId;
 
 /// A leaf of a filter, or a filter in a filter.
@@ -37,18 +37,27 @@ pub enum Condition {
 pub enum FieldTest {
     /// Some value equals one of these.
     In(BTreeSet<Scalar>),
+    /// Some value is there, is not null, and equals none of the given.
+    NotIn(BTreeSet<Scalar>),
     /// Some value is a string that begins with this one.
     Prefix(String),
+    /// Some value is a string that has the given one somewhere in it, byte for byte.
+    Contains(String),
     /// Some value is a number in the range, which has at least one end.
     Numbers(Range<Number>),
     /// Some value is a string that spells a time in the range, which has at least one end.
     Moments(Range<Moment>),
     /// Some value is a string with all words of this one. A text without words holds for every string.
     Text(String),
+    /// Some value is a string that has all words of the given one, one after the other. A text without words
+    /// is none that anything has.
+    Phrase(String),
     /// Some value is a place in the box.
     GeoBox(GeoBox),
     /// Some value is a place within the distance.
     GeoRadius(GeoRadius),
+    /// Some value is a place inside.
+    GeoPolygon(GeoPolygon),
     /// Some value is null.
     IsNull,
     /// The path reaches something.
@@ -98,10 +107,14 @@ impl FieldTest {
             Self::Numbers(range) => range.is_endless(),
             Self::Moments(range) => range.is_endless(),
             Self::In(_)
+            | Self::NotIn(_)
             | Self::Prefix(_)
+            | Self::Contains(_)
             | Self::Text(_)
+            | Self::Phrase(_)
             | Self::GeoBox(_)
             | Self::GeoRadius(_)
+            | Self::GeoPolygon(_)
             | Self::IsNull
             | Self::Exists
             | Self::Count(_) => false,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Condition, FieldPath, FieldTest, Filter, FilterError, GeoBox, GeoPoint, GeoRadius,
+    Condition, FieldPath, FieldTest, Filter, FilterError, GeoBox, GeoPoint, GeoPolygon, GeoRadius,
     MAX_FILTER_BYTES, MAX_FILTER_DEPTH, MinShould, Moment, Number, Range, Scalar,
 };
 
@@ -19,8 +19,8 @@ const ENDS: [&str; 4] = ["gt", "gte", "lt", "lte"];
 const NODE: &str = "must, should, must_not or min_should";
 const LEAF: &str = "a condition with field, nested or ids";
 const EXAMPLE: &str = r#"{"field": "year", "gte": 1990}"#;
-const TEST: &str = "one of eq, in, prefix, gt, gte, lt, lte, text, geo_box, geo_radius, is_null, \
-                    is_empty, exists, count";
+const TEST: &str = "one of eq, in, not_in, prefix, contains, gt, gte, lt, lte, text, phrase, geo_box, \
+                    geo_radius, geo_polygon, is_null, is_empty, exists, count";
 
 impl Filter {
     /// Reads the JSON form of a filter.
@@ -196,10 +196,14 @@ fn test(name: &str, value: &Value) -> Result<(FieldTest, bool)> {
     let test = match name {
         "eq" => FieldTest::equals(scalar(value)?),
         "in" => FieldTest::In(elements(array(value, "a list of values")?, scalar)?),
+        "not_in" => FieldTest::NotIn(elements(array(value, "a list of values")?, scalar)?),
         "prefix" => FieldTest::Prefix(text()?),
+        "contains" => FieldTest::Contains(text()?),
         "text" => FieldTest::Text(text()?),
+        "phrase" => FieldTest::Phrase(text()?),
         "geo_box" => FieldTest::GeoBox(geo_box(value)?),
         "geo_radius" => FieldTest::GeoRadius(geo_radius(value)?),
+        "geo_polygon" => FieldTest::GeoPolygon(geo_polygon(value)?),
         "count" => FieldTest::Count(count_range(value)?),
         "is_null" => return Ok((FieldTest::IsNull, asked()?)),
         "exists" => return Ok((FieldTest::Exists, asked()?)),
@@ -261,6 +265,19 @@ fn geo_box(value: &Value) -> Result<GeoBox> {
     let members = object(value, "an object with top_left and bottom_right")?;
     only(members, &["top_left", "bottom_right"])?;
     GeoBox::new(member(members, "top_left", place)?, member(members, "bottom_right", place)?)
+}
+
+fn geo_polygon(value: &Value) -> Result<GeoPolygon> {
+    let members = object(value, "an object with exterior, and perhaps interiors")?;
+    only(members, &["exterior", "interiors"])?;
+    let ring = |value: &Value| elements(array(value, "a list of places")?, place);
+    let exterior = member(members, "exterior", ring)?;
+    let interiors = match members.get("interiors") {
+        Some(value) => elements(array(value, "a list of lists of places")?, ring)
+            .map_err(|error| error.in_member("interiors"))?,
+        None => Vec::new(),
+    };
+    GeoPolygon::new(exterior, interiors)
 }
 
 fn geo_radius(value: &Value) -> Result<GeoRadius> {
@@ -345,10 +362,13 @@ fn test_members(test: &FieldTest) -> Members {
     let one = |name: &str, value: Value| Map::from_iter([(name.to_owned(), value)]);
     match test {
         FieldTest::In(scalars) => one("in", scalars.iter().map(Scalar::to_json).collect()),
+        FieldTest::NotIn(scalars) => one("not_in", scalars.iter().map(Scalar::to_json).collect()),
         FieldTest::Prefix(prefix) => one("prefix", prefix.as_str().into()),
+        FieldTest::Contains(part) => one("contains", part.as_str().into()),
         FieldTest::Numbers(range) => range_members(range, |number| number.to_json()),
         FieldTest::Moments(range) => range_members(range, |moment| moment.to_string().into()),
         FieldTest::Text(text) => one("text", text.as_str().into()),
+        FieldTest::Phrase(text) => one("phrase", text.as_str().into()),
         FieldTest::GeoBox(region) => {
             let (top_left, bottom_right) = (region.top_left(), region.bottom_right());
             let corners = json!({
@@ -360,6 +380,12 @@ fn test_members(test: &FieldTest) -> Members {
             "geo_radius",
             json!({ "center": place_value(region.center()), "meters": region.meters() }),
         ),
+        FieldTest::GeoPolygon(region) => {
+            let ring = |ring: &[GeoPoint]| ring.iter().map(|&place| place_value(place)).collect();
+            let interiors: Vec<Value> = region.interiors().iter().map(|hole| ring(hole)).collect();
+            let exterior: Value = ring(region.exterior());
+            one("geo_polygon", json!({ "exterior": exterior, "interiors": interiors }))
+        }
         FieldTest::IsNull => one("is_null", true.into()),
         FieldTest::Exists => one("exists", true.into()),
         FieldTest::Count(range) => {
@@ -431,8 +457,8 @@ mod tests {
             ),
             (
                 r#"{"must": {"nested": "a", "filter": {"must": [{"field": "b"}]}}}"#,
-                "filter at must.filter.must[0]: expected one of eq, in, prefix, gt, gte, lt, lte, text, \
-              geo_box, geo_radius, is_null, is_empty, exists, count",
+                "filter at must.filter.must[0]: expected one of eq, in, not_in, prefix, contains, gt, \
+              gte, lt, lte, text, phrase, geo_box, geo_radius, geo_polygon, is_null, is_empty, exists, count",
             ),
             (
                 r#"{"must": [{"ids": [1, -2]}]}"#,
@@ -505,6 +531,14 @@ mod tests {
             (path(), -90.0..90.0_f64, 0.0..1e7_f64).prop_map(|(path, lat, meters)| json!(
                 {"field": path, "geo_radius": {"center": {"lat": lat, "lon": 2.0 * lat}, "meters": meters}}
             )),
+            (path(), scalar()).prop_map(|(path, value)| json!({"field": path, "not_in": [value]})),
+            (path(), "[a-z ]{0,6}").prop_map(|(path, text)| json!({"field": path, "phrase": text})),
+            (path(), "[a-z ]{0,6}").prop_map(|(path, text)| json!({"field": path, "contains": text})),
+            (path(), -80.0..80.0_f64).prop_map(|(path, lat)| {
+                let place = |lat: f64, lon: f64| json!({"lat": lat, "lon": lon});
+                let ring = [place(lat, 1.0), place(lat, 2.0), place(lat + 1.0, 2.0), place(lat, 1.0)];
+                json!({"field": path, "geo_polygon": {"exterior": ring, "interiors": [ring]}})
+            }),
             Just(json!({"ids": [1, "b", "936da01f-9abd-4d9d-80c7-02af85c822a8"]})),
         ]
     }

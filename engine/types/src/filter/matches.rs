@@ -50,7 +50,9 @@ impl FieldTest {
         };
         match self {
             Self::In(scalars) => some(&|value| is_one_of(value, scalars)),
+            Self::NotIn(scalars) => some(&|value| !value.is_null() && !is_one_of(value, scalars)),
             Self::Prefix(prefix) => text(&|value| value.starts_with(prefix.as_str())),
+            Self::Contains(part) => text(&|value| value.contains(part.as_str())),
             Self::Numbers(range) => some(&|value| {
                 Number::from_json(value).is_some_and(|number| range.contains(&number))
             }),
@@ -58,8 +60,10 @@ impl FieldTest {
                 text(&|value| Moment::parse(value).is_some_and(|moment| range.contains(&moment)))
             }
             Self::Text(wanted) => text(&|value| has_words(value, wanted)),
+            Self::Phrase(wanted) => text(&|value| has_phrase(value, wanted)),
             Self::GeoBox(region) => place(&|place| region.contains(place)),
             Self::GeoRadius(region) => place(&|place| region.contains(place)),
+            Self::GeoPolygon(region) => place(&|place| region.contains(place)),
             Self::IsNull => some(&Value::is_null),
             Self::Exists => path.any(root, &mut |_| true),
             Self::Count(range) => counts(path, root, range),
@@ -106,6 +110,13 @@ fn counts(path: &FieldPath, root: &Map<String, Value>, range: &Range<u64>) -> bo
 
 fn has_words(text: &str, wanted: &str) -> bool {
     words(wanted).all(|word| words(text).any(|found| found == word))
+}
+
+/// Whether a text has all words of another, one after the other; none has those of a text without words.
+fn has_phrase(text: &str, wanted: &str) -> bool {
+    let (wanted, found): (Vec<String>, Vec<String>) =
+        (words(wanted).collect(), words(text).collect());
+    !wanted.is_empty() && found.windows(wanted.len()).any(|window| window == wanted)
 }
 
 #[cfg(test)]
@@ -259,6 +270,43 @@ mod tests {
                 r#"{"field": "parts", "text": "fox quick"}"#,
                 r#"{"field": "n", "text": "1"}"#,
                 r#"{"field": "n", "text": ""}"#,
+            ],
+        );
+    }
+
+    #[test]
+    fn other_values_phrases_parts_and_polygons() {
+        let square = |low: f64, high: f64| {
+            let corners = [(low, low), (low, high), (high, high), (high, low), (low, low)];
+            let corners = corners.map(|(lat, lon)| format!(r#"{{"lat": {lat}, "lon": {lon}}}"#));
+            format!("[{}]", corners.join(","))
+        };
+        let within = |exterior: String, interiors: String| {
+            let region = format!(r#"{{"exterior": {exterior}, "interiors": {interiors}}}"#);
+            format!(r#"{{"field": "home", "geo_polygon": {region}}}"#)
+        };
+        check(
+            r#"{"n": 1, "tags": ["a", "b"], "null": null, "title": "The quick, brown fox", "home": {"lat": 5, "lon": 6}}"#,
+            &[
+                r#"{"field": "n", "not_in": [2, "x"]}"#,
+                r#"{"field": "tags", "not_in": ["a"]}"#,
+                r#"{"field": "title", "phrase": "QUICK brown"}"#,
+                r#"{"field": "title", "contains": "ick, b"}"#,
+                r#"{"field": "title", "contains": ""}"#,
+                &within(square(0.0, 10.0), "[]".to_owned()),
+                &within(square(0.0, 10.0), format!("[{}]", square(0.0, 4.0))),
+            ],
+            &[
+                r#"{"field": "n", "not_in": [1.0]}"#,
+                r#"{"field": "tags", "not_in": ["a", "b"]}"#,
+                r#"{"field": "null", "not_in": [1]}"#,
+                r#"{"field": "missing", "not_in": [1]}"#,
+                r#"{"field": "title", "phrase": "quick fox"}"#,
+                r#"{"field": "title", "phrase": "..."}"#,
+                r#"{"field": "title", "contains": "QUICK"}"#,
+                r#"{"field": "n", "contains": "1"}"#,
+                &within(square(0.0, 4.0), "[]".to_owned()),
+                &within(square(0.0, 10.0), format!("[{}]", square(4.0, 8.0))),
             ],
         );
     }

@@ -25,11 +25,14 @@
 //! | condition | holds when |
 //! | --- | --- |
 //! | `eq`, `in` | some value is a string, number or bool equal to (one of) the given |
+//! | `not_in` | some value is there, is not null, and equals none of the given |
 //! | `prefix` | some value is a string that begins with the given one, byte for byte |
 //! | `gt` `gte` `lt` `lte`, numbers | some value is a number in the range |
 //! | `gt` `gte` `lt` `lte`, times | some value is a string that spells a time ([`Moment`]) in the range |
 //! | `text` | some value is a string that has all the given words ([`words`](fn@words)) |
-//! | `geo_box`, `geo_radius` | some value is an object whose `lat` and `lon` are a place inside |
+//! | `phrase` | some value is a string that has the given words one after the other |
+//! | `contains` | some value is a string that has the given one in it, byte for byte |
+//! | `geo_box`, `geo_radius`, `geo_polygon` | some value is an object whose `lat` and `lon` are a place inside |
 //! | `is_null` | some value is null |
 //! | `exists` | the path reaches anything, null and empty arrays included |
 //! | `count` | the *count* of the path is in the range |
@@ -80,6 +83,7 @@
 mod condition;
 mod error;
 mod geo;
+mod geo_polygon;
 mod json;
 mod matches;
 mod moment;
@@ -94,6 +98,7 @@ mod words;
 pub use condition::{Condition, FieldTest, Scalar};
 pub use error::FilterError;
 pub use geo::{GeoBox, GeoPoint, GeoRadius};
+pub use geo_polygon::GeoPolygon;
 pub use moment::Moment;
 pub use node::{
     Filter, MAX_FILTER_BYTES, MAX_FILTER_CONDITIONS, MAX_FILTER_DEPTH, MAX_FILTER_VALUES, MinShould,

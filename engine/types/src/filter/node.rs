@@ -111,7 +111,14 @@ impl Size {
         for condition in filter.conditions() {
             self.conditions += 1;
             match condition {
-                Condition::Field { test: FieldTest::In(values), .. } => self.values += values.len(),
+                Condition::Field {
+                    test: FieldTest::In(values) | FieldTest::NotIn(values), ..
+                } => {
+                    self.values += values.len();
+                }
+                Condition::Field { test: FieldTest::GeoPolygon(region), .. } => {
+                    self.values += region.corners();
+                }
                 Condition::Field { path, test } if test.is_endless() => {
                     return Err(FilterError::new(format!("the range of {path} has no end")));
                 }
