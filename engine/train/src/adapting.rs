@@ -6,7 +6,7 @@
 //!  documents, as stored  ---'
 //! ```
 
-use bigrain_binarize::{AdapterParts, Champion, ResidualMap};
+use bigrain_binarize::{AdapterParts, Champion};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -16,7 +16,7 @@ use crate::loss::Contrast;
 use crate::map::{Map, MapGradient};
 use crate::matrix::Matrix;
 use crate::random::normal;
-use crate::trainer::{Examples, Size, StepReport};
+use crate::trainer::{Examples, Size, StepReport, check_descent};
 use crate::{DocumentCodes, TrainError};
 
 /// How to train an adapter.
@@ -58,22 +58,9 @@ impl Default for AdapterConfig {
 
 impl AdapterConfig {
     fn validate(&self) -> Result<(), TrainError> {
-        let refuse =
-            |name, expected, actual: String| Err(TrainError::Setting { name, expected, actual });
-        if self.batch < 2 {
-            return refuse("batch", "2 or more", self.batch.to_string());
-        }
-        if self.steps == 0 {
-            return refuse("steps", "1 or more", self.steps.to_string());
-        }
+        check_descent(self.batch, self.steps, self.rate, self.temperature)?;
         if self.near == 0 {
-            return refuse("near", "1 or more", self.near.to_string());
-        }
-        if !(self.rate > 0.0 && self.rate < 1.0) {
-            return refuse("rate", "above 0, below 1", self.rate.to_string());
-        }
-        if !(self.temperature > 0.0 && self.temperature.is_finite()) {
-            return refuse("temperature", "above 0", self.temperature.to_string());
+            return Err(TrainError::setting("near", "1 or more", &self.near));
         }
         Ok(())
     }
@@ -120,12 +107,6 @@ impl<'a> AdapterTrainer<'a> {
         let adam = Adam::new(map.tensors().into_iter().map(<[f32]>::len));
         let neighbourhood = Neighbourhood::new(nearest, documents);
         Ok(Self { config, examples, neighbourhood, map, adam, step: 0 })
-    }
-
-    /// Returns how many steps are done.
-    #[must_use]
-    pub fn step(&self) -> u32 {
-        self.step
     }
 
     /// Whether all steps are done.
@@ -181,18 +162,12 @@ impl<'a> AdapterTrainer<'a> {
         (loss.value, gradients)
     }
 
-    /// Returns what was learned, with batch normalisation folded in.
-    #[must_use]
-    pub fn export(&self) -> ResidualMap {
-        self.map.export()
-    }
-
     /// Returns the parts of an adapter whose codes weigh nothing yet, and of which nothing is known.
     #[must_use]
     pub fn parts(&self, codes: &DocumentCodes<'_>, shortlist: usize) -> AdapterParts {
         AdapterParts {
             dims: self.examples.dims,
-            map: self.export(),
+            map: self.map.export(),
             code_weight: 0.0,
             shortlist,
             codes: codes.space(),
@@ -206,7 +181,6 @@ impl<'a> AdapterTrainer<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Shortlisted;
     use crate::support::{check_gradient, random};
 
     #[test]
@@ -288,7 +262,9 @@ mod tests {
         let row = |at: u32| &documents[at as usize * DIMS..][..DIMS];
         let query = |at: usize| &asked[at * DIMS..][..DIMS];
         let hits = |ranks: Vec<u32>| ranks.iter().filter(|&&rank| rank < 10).count();
-        let floats = hits(ranks_among(&lists, wanted, |at, one| dot(query(at), row(one.document))));
+        let document = |at: usize, place: usize| row(lists[at][place].document);
+        let floats =
+            hits(ranks_among(&lists, wanted, |at, place| dot(query(at), document(at, place))));
         for batches in [Batches::Random, Batches::Walk, Batches::Snowball] {
             let config = AdapterConfig {
                 steps: 200,
@@ -304,12 +280,13 @@ mod tests {
             }
             let adapter = Adapter::new(trainer.parts(&codes, 200)).unwrap();
             let adapted: Vec<Vec<f32>> = (0..100).map(|at| adapter.adapt(query(at))).collect();
-            let score = |at: usize, one: &Shortlisted| dot(&adapted[at], row(one.document));
+            let score = |at: usize, place: usize| dot(&adapted[at], document(at, place));
             let found = hits(ranks_among(&lists, wanted, score));
             assert!(found > floats + 3, "{batches:?}: {found}, floats {floats}");
             // Codes of the rotation say nothing that floats do not.
-            let dense: Vec<Vec<f32>> =
-                (0..100).map(|at| lists[at].iter().map(|one| score(at, one)).collect()).collect();
+            let dense: Vec<Vec<f32>> = (0..100)
+                .map(|at| (0..lists[at].len()).map(|place| score(at, place)).collect())
+                .collect();
             let weight = fit_code_weight(&lists, &dense, wanted);
             assert!(weight <= 0.6, "{batches:?}: {weight}");
         }

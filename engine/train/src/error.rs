@@ -42,3 +42,13 @@ pub enum TrainError {
     #[error(transparent)]
     Query(#[from] PrepareQueryError),
 }
+
+impl TrainError {
+    pub(crate) fn setting(
+        name: &'static str,
+        expected: &'static str,
+        actual: &impl ToString,
+    ) -> Self {
+        Self::Setting { name, expected, actual: actual.to_string() }
+    }
+}

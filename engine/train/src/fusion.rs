@@ -14,9 +14,8 @@ const WEIGHTS: [f32; 14] = [0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 
 #[must_use]
 pub fn fit_code_weight(shortlists: &[Vec<Shortlisted>], dense: &[Vec<f32>], right: &[u32]) -> f32 {
     let gain = |weight: f32| -> f64 {
-        let score = |query: usize, one: &Shortlisted| {
-            let place = shortlists[query].partition_point(|other| other.document < one.document);
-            dense[query][place] + weight * one.code
+        let score = |query: usize, place: usize| {
+            dense[query][place] + weight * shortlists[query][place].code
         };
         let ranks = ranks_among(shortlists, right, score);
         let found = ranks.into_iter().filter(|&rank| rank != u32::MAX);

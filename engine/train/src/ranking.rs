@@ -26,17 +26,17 @@ pub struct Shortlisted {
 
 /// Returns where the right document of each query comes in its shortlist when `score` orders it, of equals in
 /// the order of their numbers; `u32::MAX` where the shortlist lacks it. `score` takes a query's number
-/// and a document.
+/// and a place in its shortlist.
 pub fn ranks_among(
     shortlists: &[Vec<Shortlisted>],
     right: &[u32],
-    score: impl Fn(usize, &Shortlisted) -> f32 + Sync,
+    score: impl Fn(usize, usize) -> f32 + Sync,
 ) -> Vec<u32> {
     let queries = shortlists.par_iter().zip(right).enumerate();
     let rank_of = |(query, (shortlist, right)): (usize, (&Vec<Shortlisted>, &u32))| {
         let place = shortlist.binary_search_by_key(right, |one| one.document);
         let Ok(place) = place else { return u32::MAX };
-        let scores: Vec<f32> = shortlist.iter().map(|one| score(query, one)).collect();
+        let scores: Vec<f32> = (0..shortlist.len()).map(|at| score(query, at)).collect();
         rank(&scores, place as u32)
     };
     queries.map(rank_of).collect()
@@ -176,7 +176,9 @@ impl<'a> DocumentCodes<'a> {
         let shortlists = self.shortlists(queries, width, candidates)?;
         let row = |at: u32| &rows[at as usize * dims..(at as usize + 1) * dims];
         let query = |at: usize| &queries[at * dims..(at + 1) * dims];
-        Ok(ranks_among(&shortlists, right, |at, one| dot(query(at), row(one.document))))
+        Ok(ranks_among(&shortlists, right, |at, place| {
+            dot(query(at), row(shortlists[at][place].document))
+        }))
     }
 
     /// Returns the documents that are nearest to each query by codes, in the order of their numbers.

@@ -115,31 +115,40 @@ impl Default for TrainConfig {
 
 impl TrainConfig {
     fn validate(&self) -> Result<(), TrainError> {
-        let refuse =
-            |name, expected, actual: String| Err(TrainError::Setting { name, expected, actual });
-        if self.batch < 2 {
-            return refuse("batch", "2 or more", self.batch.to_string());
-        }
-        if self.steps == 0 {
-            return refuse("steps", "1 or more", self.steps.to_string());
-        }
+        check_descent(self.batch, self.steps, self.rate, self.temperature)?;
         if self.mine_every == 0 {
-            return refuse("mine_every", "1 or more", self.mine_every.to_string());
-        }
-        if !(self.rate > 0.0 && self.rate < 1.0) {
-            return refuse("rate", "above 0, below 1", self.rate.to_string());
-        }
-        if !(self.temperature > 0.0 && self.temperature.is_finite()) {
-            return refuse("temperature", "above 0", self.temperature.to_string());
+            return Err(TrainError::setting("mine_every", "1 or more", &self.mine_every));
         }
         if !(0.0..1.0).contains(&self.averaging) {
-            return refuse("averaging", "0 to 1, without 1", self.averaging.to_string());
+            return Err(TrainError::setting("averaging", "0 to 1, without 1", &self.averaging));
         }
         if self.negatives == Negatives::Hardest(0) {
-            return refuse("negatives", "1 or more", "0".to_owned());
+            return Err(TrainError::setting("negatives", "1 or more", &0));
         }
         Ok(())
     }
+}
+
+/// Refuses settings that no training by batches of a contrast has.
+pub(crate) fn check_descent(
+    batch: usize,
+    steps: u32,
+    rate: f32,
+    temperature: f32,
+) -> Result<(), TrainError> {
+    if batch < 2 {
+        return Err(TrainError::setting("batch", "2 or more", &batch));
+    }
+    if steps == 0 {
+        return Err(TrainError::setting("steps", "1 or more", &steps));
+    }
+    if !(rate > 0.0 && rate < 1.0) {
+        return Err(TrainError::setting("rate", "above 0, below 1", &rate));
+    }
+    if !(temperature > 0.0 && temperature.is_finite()) {
+        return Err(TrainError::setting("temperature", "above 0", &temperature));
+    }
+    Ok(())
 }
 
 /// What is learned from: vectors of length one, side by side.

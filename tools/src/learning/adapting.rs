@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bigrain_binarize::{Adapter, Binarizer, Champion, QueryWidth};
+use bigrain_binarize::{Adapter, Binarizer, QueryWidth};
 use bigrain_engine::Cancel;
 use bigrain_kernels::dot;
 use bigrain_train::{
@@ -10,8 +10,8 @@ use bigrain_train::{
     ranks_among,
 };
 
+use super::gate::champion;
 use super::{Pairs, Part, hits_at};
-use crate::fusing::mean_difference;
 use crate::progress::Progress;
 
 /// What a training came to.
@@ -88,12 +88,14 @@ impl Adapting<'_> {
             self.shortlisted(&codes, &plain, self.judges)?
         };
         let ranks = AdaptedRanks {
-            floats: of_judges.ranks(|query, place, _| of_judges.floats[query][place]),
-            dense: of_judges.ranks(|query, place, _| of_judges.dense[query][place]),
-            fused: of_judges
-                .ranks(|query, place, code| fused.score(of_judges.dense[query][place], code)),
+            floats: of_judges.ranks(|query, place| of_judges.floats[query][place]),
+            dense: of_judges.ranks(|query, place| of_judges.dense[query][place]),
+            fused: of_judges.ranks(|query, place| {
+                fused.score(of_judges.dense[query][place], of_judges.lists[query][place].code)
+            }),
         };
-        parts.champion = self.champion(&ranks);
+        let [before, after] = [&ranks.floats, &ranks.fused].map(|ranks| hits_at(ranks, self.limit));
+        parts.champion = champion(&before, &after, self.limit);
         Ok(Adapted { adapter: Adapter::new(parts)?, losses, took, ranks })
     }
 
@@ -115,21 +117,6 @@ impl Adapting<'_> {
         let floats = queries.rows().zip(&lists).map(|(query, list)| scores(query, list)).collect();
         Ok(ShortlistedQueries { lists, floats, dense, right })
     }
-
-    fn champion(&self, ranks: &AdaptedRanks) -> Champion {
-        let (before, after) =
-            (hits_at(&ranks.floats, self.limit), hits_at(&ranks.fused, self.limit));
-        let difference = mean_difference(&after, &before);
-        let mean = |hits: &[f64]| (hits.iter().sum::<f64>() / hits.len().max(1) as f64) as f32;
-        Champion {
-            queries: before.len() as u32,
-            limit: self.limit as u32,
-            rotation: mean(&before),
-            learned: mean(&after),
-            low: difference.map_or(0.0, |interval| interval.low as f32),
-            high: difference.map_or(0.0, |interval| interval.high as f32),
-        }
-    }
 }
 
 /// What codes found for some queries, and scores of it.
@@ -141,12 +128,8 @@ struct ShortlistedQueries {
 }
 
 impl ShortlistedQueries {
-    /// `score` takes a query, a place in its list, and what the code there says.
-    fn ranks(&self, score: impl Fn(usize, usize, f32) -> f32 + Sync) -> Vec<u32> {
-        ranks_among(&self.lists, &self.right, |query, one| {
-            let list = &self.lists[query];
-            let place = list.partition_point(|other| other.document < one.document);
-            score(query, place, one.code)
-        })
+    /// `score` takes a query and a place in its list.
+    fn ranks(&self, score: impl Fn(usize, usize) -> f32 + Sync) -> Vec<u32> {
+        ranks_among(&self.lists, &self.right, score)
     }
 }

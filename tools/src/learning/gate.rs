@@ -40,16 +40,21 @@ pub fn judge(recurrent: Recurrent, held_out: &HeldOut<'_>) -> Result<Recurrent, 
     let learned = Binarizer::new_recurrent(Arc::new(recurrent));
     let before = held_out.recalls(&rotation, &rotation)?;
     let after = held_out.recalls(&learned, &learned)?;
-    let difference = mean_difference(&after, &before);
-    parts.provenance.champion = Champion {
+    parts.provenance.champion = champion(&before, &after, held_out.limit);
+    Ok(Recurrent::new(parts)?)
+}
+
+/// Returns how recalls of the same queries compare, before and after something was learned.
+pub(super) fn champion(before: &[f64], after: &[f64], limit: usize) -> Champion {
+    let difference = mean_difference(after, before);
+    Champion {
         queries: before.len() as u32,
-        limit: held_out.limit as u32,
-        rotation: mean(&before) as f32,
-        learned: mean(&after) as f32,
+        limit: limit as u32,
+        rotation: mean(before) as f32,
+        learned: mean(after) as f32,
         low: difference.map_or(0.0, |interval| interval.low as f32),
         high: difference.map_or(0.0, |interval| interval.high as f32),
-    };
-    Ok(Recurrent::new(parts)?)
+    }
 }
 
 /// What an earlier version's codes give to its own queries, and to those of a compatible one.

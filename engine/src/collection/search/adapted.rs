@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use bigrain_index::verify::similarity;
-use bigrain_types::{Metric, PointId, SearchParams, SearchStats, SeqNo};
+use bigrain_types::{Metric, SearchParams, SearchStats, SeqNo};
 
+use super::diverse::ids;
 use super::{Hit, VectorSearch};
 use crate::{Error, QueryAdapter, Result};
 
@@ -20,8 +21,7 @@ impl VectorSearch<'_> {
     ) -> Result<Option<Vec<Hit>>> {
         let Some(adapter) = &self.query.adapter else { return Ok(Some(hits)) };
         let started = Instant::now();
-        let ids: Vec<PointId> = hits.iter().map(|hit| hit.id.clone()).collect();
-        let vectors = self.shared.stored_vectors(&ids, &self.field, seq)?;
+        let vectors = self.shared.stored_vectors(&ids(&hits), &self.field, seq)?;
         let Some(vectors) = vectors else { return Ok(None) };
         self.query.cancel.check()?;
         let query = adapter.adapt(&self.vector);

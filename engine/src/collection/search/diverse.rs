@@ -60,7 +60,7 @@ fn length(vector: &SparseVector) -> f32 {
     vector.dot(vector).unwrap_or_default().sqrt()
 }
 
-fn ids(hits: &[Hit]) -> Vec<PointId> {
+pub(super) fn ids(hits: &[Hit]) -> Vec<PointId> {
     hits.iter().map(|hit| hit.id.clone()).collect()
 }
 
