@@ -23,8 +23,11 @@ pub(crate) struct Resources {
     pub store: Arc<Store>,
     pub directory: Arc<dyn Directory>,
     pub threads: Threads,
-    /// Builds segments: the background's share of the machine, or all of it where there is none.
+    /// Merges segments: the background's share of the machine, or all of it where there is none.
     pub builders: Threads,
+    /// Makes segments of memtables, with as many threads of its own: writers wait for a flush, which must not
+    /// wait for a merge.
+    pub flushers: Threads,
     pub row_io: RowIo,
     /// Rows of segments that matched a filter.
     pub filters: FilterCache,
@@ -52,10 +55,11 @@ impl Resources {
         let store = Arc::new(Store::open(data_dir, &store_config)?);
         let directory: Arc<dyn Directory> = Arc::new(MmapDirectory::open(data_dir)?);
         let threads = Threads::start(limits.threads)?;
-        let builders = match limits.background_threads {
-            0 => threads.clone(),
-            count => Threads::start_builders(count)?,
+        let start_builders = |name| match limits.background_threads {
+            0 => Ok(threads.clone()),
+            count => Threads::start_builders(name, count),
         };
+        let (builders, flushers) = (start_builders("merge")?, start_builders("flush")?);
         let background = Background::start(limits.background_threads)?;
         let row_io = RowIo::open(limits.verify_io)?;
         tracing::debug!(verify_io = %row_io.io(), io_uring = row_io.uses_uring(), "rows are read");
@@ -65,6 +69,7 @@ impl Resources {
             directory,
             threads,
             builders,
+            flushers,
             row_io,
             filters: FilterCache::new(limits.filter_cache_bytes, &memory),
             words: WordCache::new(limits.filter_cache_bytes / WORDS_PART, &memory),
