@@ -131,6 +131,7 @@ fn held(engine: &Engine, shown: impl Fn(&str) -> bool) -> Registry {
         ("memtables", memory.memtables),
         ("codes", memory.codes),
         ("builds", memory.builds),
+        ("kept", memory.kept),
     ] {
         set(&memory_bytes, ("owner", owner), bytes);
     }

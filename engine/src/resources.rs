@@ -10,6 +10,7 @@ use crate::Result;
 use crate::background::{Appointments, Background};
 use crate::config::EngineConfig;
 use crate::filtering::FilterCache;
+use crate::kept_memory::KeptMemory;
 use crate::memory::{Charge, Memory, Purpose};
 use crate::threads::Threads;
 use crate::word_cache::WordCache;
@@ -37,6 +38,8 @@ pub(crate) struct Resources {
     pub memory: Arc<Memory>,
     /// What the store may take for as long as it is open.
     _store: Charge,
+    /// What the allocator keeps.
+    pub kept: KeptMemory,
     pub appointments: Arc<Appointments>,
 }
 
@@ -74,6 +77,7 @@ impl Resources {
             filters: FilterCache::new(limits.filter_cache_bytes, &memory),
             words: WordCache::new(limits.filter_cache_bytes / WORDS_PART, &memory),
             _store: memory.charge(Purpose::Caches, limits.store_bytes()),
+            kept: KeptMemory::new(limits.memory_budget_bytes, &memory),
             memory,
             appointments: Arc::clone(background.appointments()),
             limits,
@@ -83,14 +87,8 @@ impl Resources {
 
     /// Has the caches give way to something of so many bytes, as far as there is no room for it.
     pub fn make_room(&self, bytes: u64) {
+        self.kept.look();
         self.filters.make_room(bytes);
         self.words.make_room(bytes);
-    }
-
-    /// Gives back to the system what was freed after something large, where memory has a budget.
-    pub fn give_back_freed(&self) {
-        if self.limits.memory_budget_bytes.is_some() {
-            heap::give_back();
-        }
     }
 }

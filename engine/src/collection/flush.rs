@@ -172,7 +172,7 @@ impl Shared {
         drop(input);
         // The memtable goes here, unless a search still reads it.
         drop(frozen);
-        self.resources.give_back_freed();
+        self.resources.kept.give_back();
         Ok(())
     }
 

@@ -75,7 +75,7 @@ impl Shared {
         let built = self.build(input, &new, &self.resources.builders)?;
         let rows = built.row.rows;
         self.move_points(built, input)?;
-        self.resources.give_back_freed();
+        self.resources.kept.give_back();
         tracing::info!(collection = %self.name, segment = %new.id, from = input.sources.len(), rows, "merged");
         self.note_change();
         Ok(true)
