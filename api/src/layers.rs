@@ -130,17 +130,17 @@ fn line(text: &str, error: &toml::de::Error) -> usize {
 /// Sets one setting, named by the tables it is in and its own name, and reads all settings again.
 fn set<'a>(
     table: &mut Table,
-    path: impl DoubleEndedIterator<Item = &'a str>,
+    path: impl Iterator<Item = &'a str>,
     text: &str,
 ) -> Result<Settings, String> {
-    let mut path = path.rev();
-    let name = path.next().unwrap_or_default().to_owned();
+    let path: Vec<&str> = path.collect();
+    let (name, tables) = path.split_last().ok_or("no setting is named")?;
     let mut inner = &mut *table;
-    for part in path.rev() {
+    for &part in tables {
         let member = inner.entry(part).or_insert_with(|| Value::Table(Table::new()));
         inner = member.as_table_mut().ok_or_else(|| format!("{part} is not a table"))?;
     }
-    inner.insert(name, read_value(text));
+    inner.insert((*name).to_owned(), read_value(text));
     Settings::deserialize(table.clone()).map_err(|error| without_value(error.message()))
 }
 
