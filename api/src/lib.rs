@@ -16,7 +16,7 @@
 //!   bounds how many run at once and stops them when their request goes away.
 //! - A limit that is reached is an error that names its setting.
 //!
-//! [`Settings`] is what a user wrote, [`Config`] what the server runs with:
+//! [`Settings`] is what a user wrote, in a file, the environment and flags ([`Settings::read`]), [`Config`] what the server runs with:
 //!
 //! ```no_run
 //! use bigrain_api::{ModelRegistry, Server, Settings};
@@ -38,6 +38,7 @@ mod convert;
 mod dialect;
 mod grpc;
 mod http;
+mod layers;
 mod metrics;
 mod models;
 pub mod proto;
@@ -49,6 +50,7 @@ mod settings;
 mod status;
 
 pub use access::{KeyAccess, KeySettings, Secret};
+pub use layers::{ReadSettingsError, Sources};
 pub use models::{ModelError, ModelRegistry};
 pub use server::{ServeError, Server};
 pub use settings::{Config, DEFAULT_PORT, Limits, QDRANT_PORTS, Settings, SettingsError};

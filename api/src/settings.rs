@@ -305,12 +305,4 @@ mod tests {
             assert!(error.to_string().starts_with(name), "{error}");
         }
     }
-
-    #[test]
-    fn the_sample_in_the_operations_guide_is_valid() {
-        let guide = include_str!("../../docs/operations.md");
-        let (_, rest) = guide.split_once("```json\n").unwrap();
-        let (sample, _) = rest.split_once("```").unwrap();
-        parse(sample).unwrap();
-    }
 }

@@ -1,14 +1,13 @@
 //! `bigrain serve`: the gRPC service on a data folder.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process;
 
 use anyhow::{Context, anyhow};
-use bigrain_api::{Config, ModelRegistry, QDRANT_PORTS, Server, Settings, SettingsError};
+use bigrain_api::{Config, ModelRegistry, QDRANT_PORTS, Server, Settings, SettingsError, Sources};
 use bigrain_engine::{CollectionState, Engine};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -21,7 +20,7 @@ use crate::session::Session;
 #[derive(Args, Debug)]
 pub struct ServeArgs {
     /// Address and port to listen on; port 0 picks a free one [default: 127.0.0.1:7700]
-    #[arg(long, value_name = "ADDRESS", env = "BIGRAIN_LISTEN")]
+    #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
     /// Listen too where clients of Qdrant look for its protocol: REST on 6333, gRPC on 6334
     #[arg(long)]
@@ -32,9 +31,12 @@ pub struct ServeArgs {
     /// A model folder to load; may be given more than once [default: those the collections name]
     #[arg(long, value_name = "DIR")]
     model: Vec<PathBuf>,
-    /// A JSON file of settings, which flags override
+    /// A TOML file of settings; variables such as BIGRAIN__LISTEN override it, and flags both
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// A setting by its name in the file, such as `max_concurrent_writes=64`; may be given more than once
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
 }
 
 /// Runs the command; returns once every request was answered or the shutdown timeout is over.
@@ -67,10 +69,15 @@ fn name_the_flag(error: SettingsError) -> anyhow::Error {
 
 impl ServeArgs {
     fn settings(&self, session: &Session<'_>) -> anyhow::Result<Settings> {
-        let mut settings = match &self.config {
-            Some(path) => read_settings(path)?,
-            None => Settings::default(),
-        };
+        // A variable that is not UTF-8 cannot be a setting.
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        let mut settings = Settings::read(Sources {
+            file: self.config.clone(),
+            environment: environment.collect(),
+            assignments: self.set.clone(),
+        })?;
         settings.listen = self.listen.or(settings.listen);
         if self.qdrant {
             let host = settings.listen.map_or(Ipv4Addr::LOCALHOST.into(), |listen| listen.ip());
@@ -90,12 +97,6 @@ impl ServeArgs {
         settings.verify_io = session.verify_io.or(settings.verify_io);
         Ok(settings)
     }
-}
-
-fn read_settings(path: &Path) -> anyhow::Result<Settings> {
-    let context = || format!("read settings {}", path.display());
-    let text = fs::read(path).with_context(context)?;
-    serde_json::from_slice(&text).with_context(context)
 }
 
 /// Opens the models that are named, or else those of the collections. One that a collection names

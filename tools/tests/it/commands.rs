@@ -276,9 +276,11 @@ fn a_server_is_not_opened_to_other_machines_by_accident() {
     let desk = Desk::new();
     let error = desk.fail("serve --listen 0.0.0.0:0", 2);
     assert!(error.contains("pass --allow-remote"), "{error}");
-    desk.write("settings.json", "{\"lisen\": 1}");
-    let error = desk.fail("serve --config settings.json", 1);
-    assert!(error.contains("settings.json") && error.contains("lisen"), "{error}");
+    desk.write("settings.toml", "allow_remote = false\nlisen = 1\n");
+    let error = desk.fail("serve --config settings.toml", 1);
+    assert!(error.contains("settings.toml line 2") && error.contains("lisen"), "{error}");
+    let error = desk.fail("serve --set lisen=1", 1);
+    assert!(error.contains("setting lisen: unknown field"), "{error}");
 }
 
 #[test]
