@@ -12,6 +12,7 @@ mod collections;
 mod encoding;
 mod fields;
 mod http;
+mod http_api;
 mod hybrid;
 mod lifecycle;
 mod limits;
