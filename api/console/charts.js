@@ -75,7 +75,7 @@ function round(number) {
 /** Recall against the time of a search; `exact` is the time of the exact one. */
 export function curve(points, exact) {
   const [width, height] = [640, 300];
-  const inside = { left: 58, right: 16, top: 18, bottom: 44 };
+  const inside = { left: 76, right: 20, top: 18, bottom: 44 };
   const least = Math.min(...points.map((point) => point.recall), 0.99);
   const from = Math.max(0, Math.floor(least * 20 - 0.001) / 20);
   const step = round(Math.max(...points.map((point) => point.micros), exact) / 3);

@@ -40,14 +40,14 @@ export function bytes(number) {
     number /= 1000;
     unit += 1;
   }
-  return `${number >= 100 || unit === 0 ? Math.round(number) : number.toFixed(1)} ${units[unit]}`;
+  return `${number >= 100 || unit === 0 ? Math.round(number) : number.toFixed(1)}\u00a0${units[unit]}`;
 }
 
 export function micros(number) {
   if (number === 0) return "0";
-  if (number < 1000) return `${Math.round(number)} µs`;
-  if (number < 1e6) return `${(number / 1000).toFixed(number < 1e4 ? 2 : 1)} ms`;
-  return `${(number / 1e6).toFixed(2)} s`;
+  if (number < 1000) return `${Math.round(number)}\u00a0µs`;
+  if (number < 1e6) return `${(number / 1000).toFixed(number < 1e4 ? 2 : 1)}\u00a0ms`;
+  return `${(number / 1e6).toFixed(2)}\u00a0s`;
 }
 
 /** A value of a payload on one line. */

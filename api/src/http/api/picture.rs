@@ -48,8 +48,12 @@ pub(super) async fn show(
 ) -> Response {
     match picture(context, arrival, names, asked).await {
         Ok(jpeg) => {
-            let kind = (header::CONTENT_TYPE, "image/jpeg");
-            ([kind, (header::CACHE_CONTROL, "private, max-age=300")], jpeg).into_response()
+            let headers = [
+                (header::CONTENT_TYPE, "image/jpeg"),
+                (header::CACHE_CONTROL, "private, max-age=300"),
+                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            ];
+            (headers, jpeg).into_response()
         }
         Err(status) => Dialect::Api.refusal(&status),
     }
