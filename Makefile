@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .ONESHELL:
 ENV := . scripts/env.sh
 
-.PHONY: demo demo-pictures learn-demo test test-gpu soak bench bench-data bench-peers bench-codes bench-filters bench-cold bench-encode bench-code serve deny help
+.PHONY: demo demo-service demo-pictures learn-demo test test-gpu soak bench bench-data bench-peers bench-codes bench-filters bench-cold bench-encode bench-code serve deny help
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -15,6 +15,12 @@ demo: ## index the documented functions of this build's own sources and ask six 
 	echo "building bigrain (the first build compiles RocksDB: about 20 minutes on 2 cores)" >&2
 	cargo build --release --locked -p bigrain-tools
 	"$$CARGO_TARGET_DIR/release/bigrain" demo
+
+demo-service: ## serve those functions, run four clients in Python, and take screenshots of the console into screenshots/
+	@scripts/setup.sh service
+	$(ENV)
+	cargo build --release --locked -p bigrain-tools
+	scripts/demo_service.sh
 
 demo-pictures: ## index captioned pictures of a package, and write what is found to pictures.html
 	@scripts/setup.sh images
@@ -36,6 +42,7 @@ test: ## everything CI checks: format, lints, tests, doc tests, docs
 	cargo fmt --all --check
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
 	[ ! -e "$$BIGRAIN_NVRTC" ] || export REQUIRE_NVRTC=1
+	! command -v chromium-headless-shell >/dev/null || export REQUIRE_BROWSER=1
 	REQUIRE_MODEL=1 REQUIRE_CLIENTS=1 cargo nextest run --cargo-profile release --locked --workspace
 	cargo test --release --locked --workspace --doc
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps

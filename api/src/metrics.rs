@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use bigrain_engine::{CollectionState, Engine, SearchStats};
+use bigrain_engine::{CollectionState, Engine, MemoryInfo, SearchStats};
 use prometheus_client::encoding::prometheus_text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -121,18 +121,23 @@ impl Metrics {
     }
 }
 
-/// Measures what the engine holds. A registry of its own for every scrape: dropped collections go, and callers who
-/// are shown different collections do not meet.
-fn held(engine: &Engine, shown: impl Fn(&str) -> bool) -> Registry {
-    let (memory_bytes, points, disk_bytes) = (Sizes::default(), Sizes::default(), Sizes::default());
-    let memory = engine.memory();
-    for (owner, bytes) in [
+/// Returns what memory is taken for, by the names that metrics and the HTTP API give.
+pub(crate) fn owners(memory: &MemoryInfo) -> [(&'static str, u64); 5] {
+    [
         ("caches", memory.caches),
         ("memtables", memory.memtables),
         ("codes", memory.codes),
         ("builds", memory.builds),
         ("kept", memory.kept),
-    ] {
+    ]
+}
+
+/// Measures what the engine holds. A registry of its own for every scrape: dropped collections go, and callers who
+/// are shown different collections do not meet.
+fn held(engine: &Engine, shown: impl Fn(&str) -> bool) -> Registry {
+    let (memory_bytes, points, disk_bytes) = (Sizes::default(), Sizes::default(), Sizes::default());
+    let memory = engine.memory();
+    for (owner, bytes) in owners(&memory) {
         set(&memory_bytes, ("owner", owner), bytes);
     }
     let mut quarantined = 0;

@@ -1,4 +1,4 @@
-//! The text encoders a server has loaded, by name.
+//! The encoders a server has loaded, by name: of texts, and of images with texts.
 //!
 //! A model's name is its folder's. A collection names its model by that name or by a path, whose
 //! last part is then the name; a wrong match does no harm, because the embedding spaces are
@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bigrain_encoders::{
-    Embeddings, EncodeOptions, EncoderService, Lane, OpenEncoderError, OpenOptions, Runtime,
-    RuntimeError, SentenceEncoder, ServiceConfig, StartServiceError, TextEncoder, TextKind,
+    Embeddings, EncodeError, EncodeOptions, EncoderService, ImageModel, Lane, MAX_TEXT_BYTES,
+    OpenEncoderError, OpenOptions, Runtime, RuntimeError, SentenceEncoder, ServiceConfig,
+    StartServiceError, StaticEncoder, TextEncoder, TextKind, Token, TokenMatrix, decode_image,
+    late_score,
 };
 use bigrain_engine::{Cancel, EmbeddingSpaceId};
 use thiserror::Error;
@@ -19,7 +21,7 @@ use tonic::Status;
 
 use crate::status;
 
-/// The text encoders a server has loaded, by name.
+/// The encoders a server has loaded, by name.
 #[derive(Clone, Debug, Default)]
 pub struct ModelRegistry(BTreeMap<String, Arc<Model>>);
 
@@ -69,12 +71,31 @@ impl ModelRegistry {
         }
         let runtime = Runtime::new(threads)?;
         for folder in folders {
-            let name = folder_name(folder).ok_or_else(|| ModelError::Unnamed(folder.clone()))?;
-            let encoder = SentenceEncoder::open(folder, &OpenOptions::default(), runtime.clone())
-                .map_err(|source| ModelError::Open { folder: folder.clone(), source })?;
-            registry = registry.with(name, Arc::new(encoder))?;
+            registry.add_folder(folder, &runtime)?;
         }
         Ok(registry)
+    }
+
+    /// Opens a model folder, whose name becomes the model's: a sentence encoder, static embeddings of tokens, or a
+    /// model for images and texts.
+    ///
+    /// # Errors
+    ///
+    /// As [`ModelRegistry::open`]; then nothing was added.
+    pub fn add_folder(&mut self, folder: &Path, runtime: &Runtime) -> Result<(), ModelError> {
+        let name = folder_name(folder).ok_or_else(|| ModelError::Unnamed(folder.to_owned()))?;
+        let failed = |source| ModelError::Open { folder: folder.to_owned(), source };
+        if ImageModel::recognizes(folder) {
+            let model = ImageModel::open(folder, runtime.clone()).map_err(failed)?;
+            return self.add(name, model.text_encoder(), Some(model));
+        }
+        let encoder: Arc<dyn TextEncoder> = if StaticEncoder::recognizes(folder) {
+            Arc::new(StaticEncoder::open(folder, runtime.clone()).map_err(failed)?)
+        } else {
+            let options = OpenOptions::default();
+            Arc::new(SentenceEncoder::open(folder, &options, runtime.clone()).map_err(failed)?)
+        };
+        self.add(name, encoder, None)
     }
 
     /// Adds an encoder.
@@ -88,13 +109,23 @@ impl ModelRegistry {
         name: impl Into<String>,
         encoder: Arc<dyn TextEncoder>,
     ) -> Result<Self, ModelError> {
+        self.add(name, encoder, None)?;
+        Ok(self)
+    }
+
+    fn add(
+        &mut self,
+        name: impl Into<String>,
+        encoder: Arc<dyn TextEncoder>,
+        images: Option<ImageModel>,
+    ) -> Result<(), ModelError> {
         let name = name.into();
         if self.0.contains_key(&name) {
             return Err(ModelError::Duplicate(name));
         }
         let service = EncoderService::start(encoder, ServiceConfig::default())?;
-        self.0.insert(name.clone(), Arc::new(Model { name, service }));
-        Ok(self)
+        self.0.insert(name.clone(), Arc::new(Model { name, service, images }));
+        Ok(())
     }
 
     /// Returns the models, sorted by name.
@@ -133,10 +164,12 @@ fn folder_name(folder: &Path) -> Option<&str> {
     folder.file_name()?.to_str()
 }
 
-/// A loaded text encoder, behind a queue that joins requests into batches, and its name.
+/// A loaded text encoder, behind a queue that joins requests into batches, and its name; of a model for images its
+/// other side, too.
 pub(crate) struct Model {
     name: String,
     service: EncoderService,
+    images: Option<ImageModel>,
 }
 
 impl Model {
@@ -158,6 +191,16 @@ impl Model {
     /// Returns how many tokens of a text it reads.
     pub(crate) fn max_tokens(&self) -> usize {
         self.service.encoder().max_tokens()
+    }
+
+    /// Whether it encodes images, too.
+    pub(crate) fn has_images(&self) -> bool {
+        self.images.is_some()
+    }
+
+    /// Whether it gives a vector for each token.
+    pub(crate) fn has_tokens(&self) -> bool {
+        self.service.encoder().token_shape().is_some()
     }
 
     /// Refuses a space that is not the model's; none is any.
@@ -184,6 +227,51 @@ impl Model {
         let ticket = self.service.submit(texts, lane, &options);
         let embeddings = ticket.and_then(bigrain_encoders::Ticket::wait);
         embeddings.map_err(|error| status::from_encoder_service(&error))
+    }
+
+    /// Encodes the bytes of an image file.
+    pub(crate) fn encode_image(&self, file: &[u8], cancel: &Cancel) -> Result<Vec<f32>, Status> {
+        let model = self.images.as_ref().ok_or_else(|| {
+            Status::failed_precondition(format!("model {:?} encodes no images", self.name))
+        })?;
+        let image = decode_image(file, model.decode())
+            .map_err(|error| Status::invalid_argument(format!("image: {error}")))?;
+        let options = EncodeOptions { cancel: cancel.clone(), ..EncodeOptions::default() };
+        let encoded = model.encoder().encode_images(&[model.prepare(&image).pixels], &options);
+        Ok(encoded.map_err(|error| status::from_encoder(&error))?.into_data())
+    }
+
+    /// Returns the tokens of the text at a position of a request.
+    pub(crate) fn tokenize(
+        &self,
+        position: usize,
+        text: &str,
+        special: bool,
+    ) -> Result<Vec<Token>, Status> {
+        let tokens = match text.len() {
+            actual if actual > MAX_TEXT_BYTES => Err(EncodeError::TextTooLong { position, actual }),
+            _ => self.service.encoder().tokenize(text, special),
+        };
+        tokens.map_err(|error| status::from_encoder(&error))
+    }
+
+    /// Scores texts by MaxSim with a query: the mean over its tokens of the best product with a token of the text.
+    pub(crate) fn late_scores(
+        &self,
+        query: &str,
+        texts: &[&str],
+        cancel: &Cancel,
+    ) -> Result<Vec<f32>, Status> {
+        let encode = |texts: &[&str], kind| -> Result<Vec<TokenMatrix>, Status> {
+            let options =
+                EncodeOptions { kind, cancel: cancel.clone(), ..EncodeOptions::default() };
+            let tokens = self.service.encoder().encode_tokens(texts, &options);
+            tokens.map_err(|error| status::from_encoder(&error))
+        };
+        let query = encode(&[query], TextKind::Query)?;
+        let score = |text: &TokenMatrix| query.first().and_then(|query| late_score(query, text));
+        let scores = encode(texts, TextKind::Document)?.iter().map(score).collect::<Option<_>>();
+        scores.ok_or_else(|| Status::internal("a text without tokens"))
     }
 }
 

@@ -131,6 +131,7 @@ impl Server {
                 engine,
                 models,
                 backups,
+                pictures: config.pictures,
                 limits: config.limits,
                 metrics,
             })),

@@ -53,6 +53,8 @@ pub struct Settings {
     pub models: Option<Vec<PathBuf>>,
     /// The folder of backups; `backups` in the data folder.
     pub backups: Option<PathBuf>,
+    /// A folder of pictures that payloads name, which the console shows; none.
+    pub pictures: Option<PathBuf>,
     /// Threads that encode texts; 0, one for each core.
     pub encode_threads: Option<usize>,
     /// Largest request, and largest reply, in bytes; 32 MiB.
@@ -88,6 +90,8 @@ pub struct Config {
     pub models: Vec<PathBuf>,
     /// The folder of backups; `None` is `backups` in the data folder.
     pub backups: Option<PathBuf>,
+    /// A folder of pictures that payloads name, which the console shows.
+    pub pictures: Option<PathBuf>,
     /// Threads that encode texts; 0 means one for each core.
     pub encode_threads: usize,
     /// What a request may ask for.
@@ -175,6 +179,7 @@ impl Settings {
             keys,
             models: self.models.unwrap_or_default(),
             backups: self.backups,
+            pictures: self.pictures,
             encode_threads: self.encode_threads.unwrap_or(0),
             limits,
             shutdown_timeout,

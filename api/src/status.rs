@@ -88,7 +88,9 @@ pub(crate) fn from_encoder(error: &EncodeError) -> Status {
         | EncodeError::ImageSize { .. }
         | EncodeError::ImageValues { .. } => Code::InvalidArgument,
         EncodeError::Cancelled(_) => Code::Cancelled,
-        EncodeError::NoAttention | EncodeError::NoTokens => Code::FailedPrecondition,
+        EncodeError::NoAttention | EncodeError::NoTokens | EncodeError::NoTokenizer => {
+            Code::FailedPrecondition
+        }
         _ => Code::Internal,
     };
     let text = with_causes(error);

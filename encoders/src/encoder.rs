@@ -7,7 +7,7 @@ use crate::dual::TokenMatrix;
 use crate::embeddings::Embeddings;
 use crate::image::{ImageSize, Pixels};
 use crate::progress::EncodeProgress;
-use crate::tokenize::TokenizerError;
+use crate::tokenize::{Token, TokenizerError};
 
 /// The longest text, in bytes of UTF-8. Longer ones are refused rather than tokenized: a model
 /// reads some hundreds of tokens, so such a text was meant to be split.
@@ -77,6 +77,17 @@ pub trait TextEncoder: Send + Sync {
         _options: &EncodeOptions,
     ) -> Result<Vec<TokenMatrix>, EncodeError> {
         Err(EncodeError::NoTokens)
+    }
+
+    /// Returns every token of a text, those that it does not read too, without a prompt; with `special` the
+    /// special ones around it.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::NoTokenizer`] for an encoder that does not show its tokens, and
+    /// [`EncodeError::Tokenize`] for a text that its tokenizer refuses.
+    fn tokenize(&self, _text: &str, _special: bool) -> Result<Vec<Token>, EncodeError> {
+        Err(EncodeError::NoTokenizer)
     }
 
     /// Encodes one query.
@@ -188,6 +199,9 @@ pub enum EncodeError {
         "the encoder gives no vectors of tokens: expected a model of the BERT family, CLIP or FILIP"
     )]
     NoTokens,
+    /// An encoder that was asked for the tokens of a text, and does not show them.
+    #[error("the encoder does not show its tokens: expected a model for texts alone")]
+    NoTokenizer,
     /// The caller gave up.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
@@ -212,6 +226,7 @@ impl EncodeError {
             }
             Self::NoAttention => Self::NoAttention,
             Self::NoTokens => Self::NoTokens,
+            Self::NoTokenizer => Self::NoTokenizer,
             Self::Cancelled(cancelled) => Self::Cancelled(cancelled),
         }
     }

@@ -103,6 +103,6 @@ pub use service::{
 };
 pub use static_tokens::StaticEncoder;
 pub use throughput::{Throughput, measure_throughput};
-pub use tokenize::{TextCleaning, TokenizerError};
+pub use tokenize::{TextCleaning, Token, TokenizerError};
 pub use toy::ToyEncoder;
 pub use weights::{TensorMismatch, TorchFileError, WeightsError, WrongShape};

@@ -22,7 +22,7 @@ use crate::model_dir::{ModelDir, ModelDirError, OpenOptions};
 use crate::nn::Observations;
 use crate::projection::{BuildProjectionError, Projection};
 use crate::runtime::Runtime;
-use crate::tokenize::{TextTokenizer, TokenIds, TokenizerError, WordIds};
+use crate::tokenize::{TextTokenizer, Token, TokenIds, TokenizerError, WordIds};
 use crate::weights::{Checkpoint, Tensors, WeightsError};
 
 /// A sentence encoder, opened from a model folder.
@@ -265,6 +265,19 @@ impl TextEncoder for SentenceEncoder {
         options: &EncodeOptions,
     ) -> Result<Vec<TokenMatrix>, EncodeError> {
         self.matrices(texts, options)
+    }
+
+    fn tokenize(&self, text: &str, special: bool) -> Result<Vec<Token>, EncodeError> {
+        let lowered;
+        let text = match self.dir.lowercase {
+            true => {
+                lowered = text.to_lowercase();
+                &lowered
+            }
+            false => text,
+        };
+        let tokens = self.tokenizer.tokens(text, special);
+        tokens.map_err(|source| EncodeError::Tokenize { position: 0, source })
     }
 
     fn dims(&self) -> usize {

@@ -14,7 +14,7 @@ use crate::embeddings::{Embeddings, EncodeStats, TextCount};
 use crate::encoder::{EncodeError, EncodeOptions, TextEncoder, check_texts};
 use crate::runtime::Runtime;
 use crate::sentence_encoder::OpenEncoderError;
-use crate::tokenize::TextTokenizer;
+use crate::tokenize::{TextTokenizer, Token};
 use crate::weights::{Checkpoint, TensorSpec};
 
 const TENSOR: &str = "embedding.weight";
@@ -104,6 +104,12 @@ impl TextEncoder for StaticEncoder {
     fn count_tokens(&self, text: &str) -> usize {
         let tokens = self.tokenizer.encode_plain(text);
         tokens.map_or(0, |tokens| tokens.ids.len() + usize::from(tokens.truncated))
+    }
+
+    fn tokenize(&self, text: &str, _special: bool) -> Result<Vec<Token>, EncodeError> {
+        // It reads no special tokens.
+        let tokens = self.tokenizer.tokens(text, false);
+        tokens.map_err(|source| EncodeError::Tokenize { position: 0, source })
     }
 
     fn encode(&self, texts: &[&str], options: &EncodeOptions) -> Result<Embeddings, EncodeError> {

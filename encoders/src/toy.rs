@@ -4,6 +4,7 @@ use bigrain_types::{EmbeddingSpaceId, normalize};
 
 use crate::embeddings::{Embeddings, EncodeStats, TextCount};
 use crate::encoder::{EncodeError, EncodeOptions, TextEncoder, check_texts};
+use crate::tokenize::Token;
 
 /// Embeds a text as the normalised sum of one pseudo-random vector a word, so that texts that
 /// share words are near. It knows nothing of meaning: for tests and examples, never a default.
@@ -62,6 +63,19 @@ impl TextEncoder for ToyEncoder {
 
     fn count_tokens(&self, text: &str) -> usize {
         text.split_whitespace().count()
+    }
+
+    fn tokenize(&self, text: &str, _special: bool) -> Result<Vec<Token>, EncodeError> {
+        let token = |word: &str| {
+            let hash = blake3::hash(word.to_lowercase().as_bytes());
+            let start = text[..word.as_ptr() as usize - text.as_ptr() as usize].chars().count();
+            Token {
+                id: u32::from_le_bytes(std::array::from_fn(|at| hash.as_bytes()[at])),
+                text: word.to_owned(),
+                chars: Some(start..start + word.chars().count()),
+            }
+        };
+        Ok(text.split_whitespace().map(token).collect())
     }
 
     fn encode(&self, texts: &[&str], options: &EncodeOptions) -> Result<Embeddings, EncodeError> {

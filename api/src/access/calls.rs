@@ -127,6 +127,7 @@ mod tests {
             "Search/SearchBatch",
             "Search/SearchGroups",
             "Search/SearchHybrid",
+            "Search/SearchImage",
             "Search/SearchText",
             "Search/SearchWords",
         ];

@@ -25,6 +25,7 @@ pub(crate) fn model_info(model: &Model) -> proto::ModelInfo {
         dims: small(model.dims()),
         space: model.space().to_string(),
         max_tokens: small(model.max_tokens()),
+        images: model.has_images(),
     }
 }
 

@@ -1,12 +1,13 @@
 //! What every service works with.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bigrain_encoders::{Embeddings, TextKind};
+use bigrain_encoders::{Embeddings, TextKind, Token};
 use bigrain_engine::{
     AliasChange, BackupContents, Cancel, Collection, CollectionConfig, CollectionStatus, Engine,
-    SearchOutput, Watch,
+    MemoryInfo, SearchOutput, Watch,
 };
 use prost::Message;
 use tonic::Status;
@@ -28,6 +29,8 @@ pub(crate) struct Context {
     pub models: ModelRegistry,
     /// Where backups lie.
     pub backups: BackupFolder,
+    /// Where pictures may be shown from.
+    pub pictures: Option<PathBuf>,
     /// What requests may ask for.
     pub limits: Limits,
     /// Where work runs.
@@ -41,15 +44,16 @@ pub(crate) struct Parts {
     pub engine: Engine,
     pub models: ModelRegistry,
     pub backups: BackupFolder,
+    pub pictures: Option<PathBuf>,
     pub limits: Limits,
     pub metrics: Arc<Metrics>,
 }
 
 impl Context {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { engine, models, backups, limits, metrics } = parts;
+        let Parts { engine, models, backups, pictures, limits, metrics } = parts;
         let runtime = Runtime::new(&limits);
-        Self { engine, models, backups, limits, runtime, metrics }
+        Self { engine, models, backups, pictures, limits, runtime, metrics }
     }
 
     /// Creates a collection.
@@ -80,6 +84,11 @@ impl Context {
     pub(crate) fn whole_engine(&self) -> Result<&Engine, Status> {
         Caller::current()?.check_whole()?;
         Ok(&self.engine)
+    }
+
+    /// Returns the memory in use, by what it is taken for.
+    pub(crate) fn memory(&self) -> MemoryInfo {
+        self.engine.memory()
     }
 
     /// Writes the metrics, those of collections that `shown` says only.
@@ -115,6 +124,40 @@ impl Context {
             let encoded = model.encode(&texts, kind, cancel)?;
             context.metrics.encoded(started.elapsed());
             Ok(encoded)
+        };
+        self.runtime.encodes.run(work).await
+    }
+
+    /// Scores the texts of one request by the tokens that they and a query have.
+    pub(crate) async fn late_scores(
+        &self,
+        model: Arc<Model>,
+        query: String,
+        texts: Vec<String>,
+    ) -> Result<Vec<f32>, Status> {
+        self.check_texts(texts.len())?;
+        let work = move |cancel: &Cancel| {
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            model.late_scores(&query, &texts, cancel)
+        };
+        self.runtime.encodes.run(work).await
+    }
+
+    /// Returns the tokens of the texts of one request, with special ones on request.
+    pub(crate) async fn tokenize(
+        &self,
+        model: Arc<Model>,
+        texts: Vec<String>,
+        special: bool,
+    ) -> Result<Vec<Vec<Token>>, Status> {
+        self.check_texts(texts.len())?;
+        let work = move |cancel: &Cancel| {
+            let mut all = Vec::with_capacity(texts.len());
+            for (position, text) in texts.iter().enumerate() {
+                cancel.check().map_err(|error| Status::cancelled(error.to_string()))?;
+                all.push(model.tokenize(position, text, special)?);
+            }
+            Ok(all)
         };
         self.runtime.encodes.run(work).await
     }

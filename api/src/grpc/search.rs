@@ -13,8 +13,8 @@ use crate::models::Model;
 use crate::proto::search_server::Search;
 use crate::proto::{
     RecommendRequest, SearchBatchReply, SearchBatchRequest, SearchGroupsReply, SearchGroupsRequest,
-    SearchHybridRequest, SearchOptions, SearchReply, SearchRequest, SearchTextRequest,
-    SearchWordsRequest,
+    SearchHybridRequest, SearchImageRequest, SearchOptions, SearchReply, SearchRequest,
+    SearchTextRequest, SearchWordsRequest,
 };
 use crate::request_scope::Arrival;
 use crate::{convert, status};
@@ -54,6 +54,16 @@ impl Search for SearchService {
         if let Some(stats) = &mut reply.stats {
             stats.encode_us = convert::micros(encoding.took);
         }
+        reply.server_time_us = arrival.server_time_us();
+        Ok(Response::new(reply))
+    }
+
+    async fn search_image(
+        &self,
+        request: Request<SearchImageRequest>,
+    ) -> Result<Response<SearchReply>, Status> {
+        let arrival = Arrival::of(&request);
+        let mut reply = self.image(request.into_inner()).await?;
         reply.server_time_us = arrival.server_time_us();
         Ok(Response::new(reply))
     }
@@ -140,6 +150,24 @@ impl SearchService {
         Ok((query, Encoding { truncated: encoded.truncated, took: encoded.took }))
     }
 
+    async fn image(&self, request: SearchImageRequest) -> Result<SearchReply, Status> {
+        let SearchImageRequest { collection, image, options, field, filter_json } = request;
+        let options = options.unwrap_or_default();
+        // Refuse what cannot be searched before spending an encoder on it.
+        convert::search_params(&options)?;
+        let filter = convert::filter(filter_json.as_deref())?;
+        let with =
+            move |model: &Model, cancel: &Cancel| Ok((model.encode_image(&image, cancel)?, false));
+        let encoded = self.encode_with(collection.clone(), field.clone(), with).await?;
+        let query = convert::query(encoded.vector, field, Some(encoded.space)).into();
+        let query = QueryVector { query, filter };
+        let mut reply = self.search_vector(collection, query, options).await?;
+        if let Some(stats) = &mut reply.stats {
+            stats.encode_us = convert::micros(encoded.took);
+        }
+        Ok(reply)
+    }
+
     /// Encodes a text with the model of a field.
     pub(super) async fn encode(
         &self,
@@ -147,19 +175,30 @@ impl SearchService {
         field: Option<String>,
         text: String,
     ) -> Result<EncodedQuery, Status> {
+        let with = move |model: &Model, cancel: &Cancel| {
+            let encoded = model.encode(&[&text], TextKind::Query, cancel)?;
+            let truncated = encoded.stats().truncated > 0;
+            Ok((encoded.into_data(), truncated))
+        };
+        self.encode_with(collection, field, with).await
+    }
+
+    /// Encodes with the model of a field: a vector, and whether what it is of was cut.
+    async fn encode_with(
+        &self,
+        collection: String,
+        field: Option<String>,
+        encode: impl FnOnce(&Model, &Cancel) -> Result<(Vec<f32>, bool), Status> + Send + 'static,
+    ) -> Result<EncodedQuery, Status> {
         let context = Arc::clone(&self.0);
         let encode = move |cancel: &Cancel| {
             let collection = context.collection(&collection)?;
             let model = query_model(&context, &collection, field.as_deref())?;
             let started = std::time::Instant::now();
-            let encoded = model.encode(&[&text], TextKind::Query, cancel)?;
-            context.metrics.encoded(started.elapsed());
-            Ok(EncodedQuery {
-                truncated: encoded.stats().truncated > 0,
-                vector: encoded.into_data(),
-                space: model.space(),
-                took: started.elapsed(),
-            })
+            let (vector, truncated) = encode(&model, cancel)?;
+            let took = started.elapsed();
+            context.metrics.encoded(took);
+            Ok(EncodedQuery { truncated, vector, space: model.space(), took })
         };
         self.0.runtime.encodes.run(encode).await
     }

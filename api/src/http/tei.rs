@@ -1,11 +1,11 @@
-//! The routes of text-embeddings-inference: `POST /embed`, `GET /info`.
+//! The routes of text-embeddings-inference: `POST /embed`, `/rerank` and `/tokenize`, `GET /info`.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use bigrain_encoders::TextKind;
+use bigrain_encoders::{Embeddings, TextKind, Token};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tonic::Status;
@@ -66,18 +66,142 @@ async fn answer(context: &Arc<Context>, body: Body) -> Result<Vec<Vec<f32>>, Sta
             )));
         }
     };
-    let model = match &request.model {
-        Some(name) => context.models.get(name)?,
-        None => context.models.only()?,
-    };
+    let model = model(context, request.model.as_deref())?;
     let max_tokens = model.max_tokens();
     let encoded = context.encode(model, texts, kind).await?;
-    if encoded.stats().truncated > 0 && !request.truncate {
-        return Err(Status::invalid_argument(format!(
-            "inputs: a text has more than the {max_tokens} tokens the model reads: cut it, or set truncate"
-        )));
-    }
+    check_length("inputs", &encoded, max_tokens, request.truncate)?;
     Ok(encoded.iter().map(<[f32]>::to_vec).collect())
+}
+
+fn model(context: &Context, name: Option<&str>) -> Result<Arc<Model>, Status> {
+    name.map_or_else(|| context.models.only(), |name| context.models.get(name))
+}
+
+/// Refuses texts that the model would cut, unless the caller said that it may.
+fn check_length(
+    what: &str,
+    encoded: &Embeddings,
+    max_tokens: usize,
+    truncate: bool,
+) -> Result<(), Status> {
+    if encoded.stats().truncated == 0 || truncate {
+        return Ok(());
+    }
+    Err(Status::invalid_argument(format!(
+        "{what}: a text has more than the {max_tokens} tokens the model reads: cut it, or set truncate"
+    )))
+}
+
+#[derive(Deserialize)]
+struct RerankRequest {
+    query: String,
+    texts: Vec<String>,
+    /// Which model, where several are loaded; not of text-embeddings-inference.
+    model: Option<String>,
+    /// What is compared; not of text-embeddings-inference.
+    #[serde(default)]
+    method: Method,
+    /// Cut long texts; without it they are refused, except by `tokens`, which cuts.
+    #[serde(default)]
+    truncate: bool,
+    /// Similarities as they are, -1 to 1; without it they are moved to 0 to 1.
+    #[serde(default)]
+    raw_scores: bool,
+    #[serde(default)]
+    return_text: bool,
+}
+
+/// What of a query and a text is compared.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Method {
+    /// The embeddings, by their cosine.
+    #[default]
+    Embeddings,
+    /// The embeddings of tokens, by MaxSim.
+    Tokens,
+}
+
+pub(super) async fn rerank(State(context): State<Arc<Context>>, body: Body) -> Response {
+    match ranked(&context, body).await {
+        Ok(ranks) => Json(ranks).into_response(),
+        Err(status) => Dialect::Tei.refusal(&status),
+    }
+}
+
+/// Orders texts by how near they are to a query. The model encodes each by itself: it is no cross-encoder.
+async fn ranked(context: &Arc<Context>, body: Body) -> Result<Vec<Value>, Status> {
+    let RerankRequest { query, texts, model: name, method, truncate, raw_scores, return_text } =
+        body.read()?;
+    let model = model(context, name.as_deref())?;
+    let scores = match method {
+        Method::Embeddings => {
+            let max_tokens = model.max_tokens();
+            let encoded = context.encode(Arc::clone(&model), texts.clone(), TextKind::Document);
+            let encoded = encoded.await?;
+            check_length("texts", &encoded, max_tokens, truncate)?;
+            let query = context.encode(model, vec![query], TextKind::Query).await?;
+            check_length("query", &query, max_tokens, truncate)?;
+            let query = query.into_data();
+            encoded.iter().map(|row| cosine(&query, row)).collect()
+        }
+        Method::Tokens => context.late_scores(model, query, texts.clone()).await?,
+    };
+    let mut order: Vec<(usize, f32)> = scores.into_iter().enumerate().collect();
+    order.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    let rank = |(index, score): (usize, f32)| {
+        let score = if raw_scores { score } else { f32::midpoint(1.0, score) };
+        match texts.get(index).filter(|_| return_text) {
+            Some(text) => json!({"index": index, "score": score, "text": text}),
+            None => json!({"index": index, "score": score}),
+        }
+    };
+    Ok(order.into_iter().map(rank).collect())
+}
+
+fn cosine(one: &[f32], other: &[f32]) -> f32 {
+    let dot =
+        |one: &[f32], other: &[f32]| -> f32 { one.iter().zip(other).map(|(x, y)| x * y).sum() };
+    let lengths = (dot(one, one) * dot(other, other)).sqrt();
+    if lengths > 0.0 { dot(one, other) / lengths } else { 0.0 }
+}
+
+#[derive(Deserialize)]
+struct TokenizeRequest {
+    inputs: Inputs,
+    /// Which model, where several are loaded; not of text-embeddings-inference.
+    model: Option<String>,
+    #[serde(default = "yes")]
+    add_special_tokens: bool,
+}
+
+pub(super) async fn tokenize(State(context): State<Arc<Context>>, body: Body) -> Response {
+    match tokens(&context, body).await {
+        Ok(texts) => Json(texts).into_response(),
+        Err(status) => Dialect::Tei.refusal(&status),
+    }
+}
+
+/// Shows the tokens of texts, those that the model would cut off too, without the prompt of a kind of text.
+async fn tokens(context: &Arc<Context>, body: Body) -> Result<Vec<Vec<Value>>, Status> {
+    let TokenizeRequest { inputs, model: name, add_special_tokens } = body.read()?;
+    let texts = match inputs {
+        Inputs::One(text) => vec![text],
+        Inputs::Many(texts) => texts,
+    };
+    let model = model(context, name.as_deref())?;
+    let texts = context.tokenize(model, texts, add_special_tokens).await?;
+    let one = |token: Token| {
+        let (start, stop) = token.chars.clone().map(|chars| (chars.start, chars.end)).unzip();
+        json!({
+            "id": token.id,
+            "text": token.text,
+            "special": token.chars.is_none(),
+            "start": start,
+            "stop": stop,
+        })
+    };
+    Ok(texts.into_iter().map(|tokens| tokens.into_iter().map(one).collect()).collect())
 }
 
 pub(super) async fn info(State(context): State<Arc<Context>>) -> Response {
@@ -93,6 +217,7 @@ fn about(context: &Context, model: &Model) -> Value {
         "model_sha": null,
         "model_dtype": "float32",
         "model_type": {"embedding": {"dimensions": model.dims()}},
+        "rerank_methods": if model.has_tokens() { &["embeddings", "tokens"][..] } else { &["embeddings"] },
         "max_concurrent_requests": context.limits.max_concurrent_encodes,
         "max_input_length": model.max_tokens(),
         "max_client_batch_size": context.limits.max_texts_per_encode,

@@ -1,7 +1,7 @@
 //! Health, metrics and embeddings over HTTP, on the port of gRPC.
 
-use bigrain_api::Settings;
 use bigrain_api::proto::{Metric, SearchRequest};
+use bigrain_api::{ModelRegistry, Settings};
 use bigrain_encoders::TextEncoder;
 use serde_json::{Value, json};
 
@@ -72,6 +72,63 @@ async fn tei_clients_get_rows_and_what_the_model_is_like() {
     let info = server.http("GET", "/info", &[], "").await;
     let info: Value = serde_json::from_str(&info.body).unwrap();
     assert_eq!((&info["model_id"], &info["max_client_batch_size"]), (&json!(TOY), &json!(1024)));
+}
+
+#[tokio::test]
+async fn texts_are_reranked_by_how_near_they_are_to_a_query() {
+    let server = TestServer::start().await;
+    let texts = ["dogs bark", "a cat sat", "the cat"];
+    let request =
+        json!({"query": "a cat", "texts": texts, "raw_scores": true, "return_text": true});
+    let (status, ranks) = post(&server, "/rerank", &request).await;
+    let order: Vec<_> = ranks.as_array().unwrap().iter().map(|rank| &rank["index"]).collect();
+    assert_eq!((status, order), (200, vec![&json!(1), &json!(2), &json!(0)]));
+    let (query, text) = (expected("a cat"), expected("a cat sat"));
+    let cosine: f32 = query.iter().zip(&text).map(|(x, y)| x * y).sum();
+    assert!((ranks[0]["score"].as_f64().unwrap() as f32 - cosine).abs() < 1e-6);
+    assert_eq!(ranks[0]["text"], "a cat sat");
+
+    let request = json!({"query": "a cat", "texts": texts});
+    let (_, ranks) = post(&server, "/rerank", &request).await;
+    let score = ranks[0]["score"].as_f64().unwrap() as f32;
+    assert!((score - f32::midpoint(1.0, cosine)).abs() < 1e-6);
+    assert_eq!(ranks[0].get("text"), None);
+
+    let request = json!({"query": "a cat", "texts": texts, "method": "tokens"});
+    let (status, reply) = post(&server, "/rerank", &request).await;
+    let message = reply["error"].as_str().unwrap();
+    assert!(status == 400 && message.contains("gives no vectors of tokens"), "{message}");
+    let (status, _) = post(&server, "/rerank", &json!({"query": "a", "texts": []})).await;
+    assert_eq!(status, 400);
+}
+
+#[tokio::test]
+async fn a_model_that_gives_tokens_reranks_by_them() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../encoders/tests/data/clip-tiny");
+    let models = ModelRegistry::open(&[folder.into()], 1).unwrap();
+    let server = TestServer::start_with(Settings::default(), models).await;
+    let info = server.http("GET", "/info", &[], "").await;
+    assert!(info.body.contains(r#""rerank_methods":["embeddings","tokens"]"#), "{}", info.body);
+    let request = json!({
+        "query": "a photo of a cat", "texts": ["two dogs", "a photo of a cat"],
+        "method": "tokens", "raw_scores": true,
+    });
+    let (status, ranks) = post(&server, "/rerank", &request).await;
+    assert_eq!((status, &ranks[0]["index"]), (200, &json!(1)), "{ranks}");
+    assert!((ranks[0]["score"].as_f64().unwrap() - 1.0).abs() < 1e-5, "{ranks}");
+    assert!(ranks[1]["score"].as_f64().unwrap() < 0.9999, "{ranks}");
+}
+
+#[tokio::test]
+async fn tokens_are_shown_with_where_they_stand() {
+    let server = TestServer::start().await;
+    let (status, texts) = post(&server, "/tokenize", &json!({"inputs": ["é cat", ""]})).await;
+    assert_eq!((status, &texts[1]), (200, &json!([])));
+    let cat = &texts[0][1];
+    assert_eq!((&cat["text"], &cat["start"], &cat["stop"]), (&json!("cat"), &json!(2), &json!(5)));
+    assert_eq!(cat["special"], false);
+    let (_, one) = post(&server, "/tokenize", &json!({"inputs": "cat"})).await;
+    assert_eq!(one[0][0]["id"], cat["id"]);
 }
 
 #[tokio::test]

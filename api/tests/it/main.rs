@@ -8,10 +8,13 @@ mod support;
 
 mod access;
 mod answers;
+mod clients;
 mod collections;
 mod encoding;
 mod fields;
 mod http;
+mod http_api;
+mod http_clients;
 mod hybrid;
 mod lifecycle;
 mod limits;

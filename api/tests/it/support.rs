@@ -30,6 +30,8 @@ pub const TOY_DIMS: u32 = 32;
 /// An answer over HTTP.
 pub struct HttpReply {
     pub status: u16,
+    /// Its first line and headers.
+    pub head: String,
     pub body: String,
 }
 
@@ -158,10 +160,10 @@ pub async fn http(
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut reply = Vec::new();
     stream.read_to_end(&mut reply).await.unwrap();
-    let reply = String::from_utf8(reply).unwrap();
+    let reply = String::from_utf8_lossy(&reply);
     let (head, body) = reply.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    HttpReply { status, body: body.to_owned() }
+    HttpReply { status, head: head.to_owned(), body: body.to_owned() }
 }
 
 pub fn toy_models() -> ModelRegistry {

@@ -6,5 +6,5 @@ mod tokenizer;
 
 pub use cleaning::TextCleaning;
 pub(crate) use clip::{ClipTokenizer, ClipVocabulary};
-pub use tokenizer::TokenizerError;
 pub(crate) use tokenizer::{PairIds, TextTokenizer, TokenIds, WordIds};
+pub use tokenizer::{Token, TokenizerError};

@@ -16,7 +16,7 @@ use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::processors::bert::BertProcessing;
 use tokenizers::processors::roberta::RobertaProcessing;
-use tokenizers::{AddedToken, Tokenizer, TruncationParams};
+use tokenizers::{AddedToken, Encoding, Tokenizer, TruncationParams};
 
 use crate::model_dir::TokenizerFiles;
 
@@ -67,6 +67,17 @@ pub(crate) struct TokenIds {
     pub(crate) ids: Vec<u32>,
     /// Whether the text was longer than that.
     pub(crate) truncated: bool,
+}
+
+/// A token of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Its id in the vocabulary.
+    pub id: u32,
+    /// What it stands for in the text; of a special token its name.
+    pub text: String,
+    /// Where it stands in the text, in characters; none of a special token.
+    pub chars: Option<Range<usize>>,
 }
 
 /// Ids of one text, and its words.
@@ -218,6 +229,44 @@ impl TextTokenizer {
         Ok(PairIds { ids: encoding.get_ids().to_vec(), types: encoding.get_type_ids().to_vec() })
     }
 
+    /// Returns every token of one text, those past the limit too; on request the special ones around it.
+    pub(crate) fn tokens(&self, text: &str, special: bool) -> Result<Vec<Token>, TokenizerError> {
+        let encode = |special| {
+            let encoded = self.0.encode_char_offsets(text, special);
+            encoded.map_err(|error| TokenizerError::Text(error.to_string()))
+        };
+        let named = |encoding: &Encoding, at: usize| Token {
+            id: encoding.get_ids()[at],
+            text: encoding.get_tokens()[at].clone(),
+            chars: None,
+        };
+        let mut tokens = Vec::new();
+        let mut behind = Vec::new();
+        if special {
+            let around = encode(true)?;
+            let mask = around.get_special_tokens_mask();
+            let is_text = |mask: &&u32| **mask == 0;
+            let first = mask.iter().take_while(|mask| !is_text(mask)).count();
+            let last = mask.iter().rev().take_while(|mask| !is_text(mask)).count();
+            let last = last.min(mask.len() - first);
+            tokens.extend((0..first).map(|at| named(&around, at)));
+            behind.extend((mask.len() - last..mask.len()).map(|at| named(&around, at)));
+        }
+        let starts: Vec<usize> =
+            text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
+        let whole = encode(false)?;
+        for part in [&whole].into_iter().chain(whole.get_overflowing()) {
+            for (&id, &(start, end)) in part.get_ids().iter().zip(part.get_offsets()) {
+                let bytes = starts.get(start).zip(starts.get(end));
+                let text = bytes.and_then(|(&start, &end)| text.get(start..end));
+                let text = text.unwrap_or_default().to_owned();
+                tokens.push(Token { id, text, chars: Some(start..end) });
+            }
+        }
+        tokens.append(&mut behind);
+        Ok(tokens)
+    }
+
     /// Returns the ids of one text, special tokens included.
     pub(crate) fn encode(&self, text: &str) -> Result<TokenIds, TokenizerError> {
         self.ids(text, true)
@@ -335,6 +384,24 @@ mod tests {
         let found: Vec<(usize, &str)> =
             words.words.iter().map(|(token, place)| (*token, &text[place.clone()])).collect();
         assert_eq!(found, [(1, "é"), (2, "The"), (3, "CRABS")]);
+    }
+
+    #[test]
+    fn all_tokens_are_shown_with_where_they_stand() {
+        let folder = vocab(&TOKENS);
+        let tokenizer = TextTokenizer::from_vocab(&folder.path().join("vocab.txt"), true).unwrap();
+        // Three tokens of the text fit, and five more are shown.
+        let tokenizer = tokenizer.with_limits(5, 8).unwrap();
+        let text = "é The crabs the the the";
+        let tokens = tokenizer.tokens(text, true).unwrap();
+        let ids: Vec<u32> = tokens.iter().map(|token| token.id).collect();
+        assert_eq!(ids, [2, 1, 4, 5, 6, 7, 4, 4, 4, 3]);
+        let shown: Vec<&str> = tokens.iter().map(|token| &*token.text).collect();
+        assert_eq!(shown, ["[CLS]", "é", "The", "cra", "b", "s", "the", "the", "the", "[SEP]"]);
+        assert_eq!((tokens[0].chars.clone(), tokens[2].chars.clone()), (None, Some(2..5)));
+        assert_eq!(tokenizer.tokens(text, false).unwrap(), tokens[1..9]);
+        assert_eq!(tokenizer.tokens("", false).unwrap(), []);
+        assert_eq!(tokenizer.tokens("", true).unwrap().len(), 2);
     }
 
     #[test]

@@ -8,12 +8,12 @@ use std::process;
 
 use anyhow::{Context, anyhow};
 use bigrain_api::{Config, ModelRegistry, QDRANT_PORTS, Server, Settings, SettingsError, Sources};
+use bigrain_encoders::Runtime;
 use bigrain_engine::{CollectionState, Engine};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::failure::Usage;
-use crate::model::Model;
 use crate::session::Session;
 
 /// Serves gRPC until Ctrl-C or SIGTERM.
@@ -31,6 +31,9 @@ pub struct ServeArgs {
     /// A model folder to load; may be given more than once [default: those the collections name]
     #[arg(long, value_name = "DIR")]
     model: Vec<PathBuf>,
+    /// A folder of pictures that payloads name, which the console shows
+    #[arg(long, value_name = "DIR")]
+    pictures: Option<PathBuf>,
     /// A TOML file of settings; variables such as BIGRAIN__LISTEN override it, and flags both
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -91,6 +94,7 @@ impl ServeArgs {
         if !self.model.is_empty() {
             settings.models = Some(self.model.clone());
         }
+        settings.pictures = self.pictures.clone().or(settings.pictures);
         if session.threads > 0 {
             settings.encode_threads = Some(session.threads);
         }
@@ -121,10 +125,14 @@ fn open_models(config: &Config, engine: &Engine) -> anyhow::Result<ModelRegistry
         }
     }
     let mut models = ModelRegistry::new();
-    for (name, folder) in folders {
-        match Model::open(&folder, config.encode_threads) {
-            Ok(model) => models = models.with(name, model.shared_encoder())?,
-            Err(error) => tracing::warn!(error = format!("{error:#}"), "a model is not loaded"),
+    if folders.is_empty() {
+        return Ok(models);
+    }
+    let runtime = Runtime::new(config.encode_threads)?;
+    for folder in folders.into_values() {
+        if let Err(error) = models.add_folder(&folder, &runtime) {
+            let error = format!("{:#}", anyhow!(error));
+            tracing::warn!(error, "a model is not loaded");
         }
     }
     Ok(models)

@@ -7,7 +7,8 @@ use std::time::Instant;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
-use axum::response::Response;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, any, get, on};
 use axum::{Json, Router};
 use qdrant_client::qdrant as q;
@@ -18,6 +19,7 @@ use super::handle::{Given, Lane, Options, refused};
 use super::members::{Members, Read};
 use super::{read_collections, read_points, read_query, write};
 use crate::grpc::Context;
+use crate::http;
 use crate::qdrant::calls::{batch, collections, query, reads, snapshots, writes};
 use crate::qdrant::error::unsupported;
 use crate::qdrant::service::{Call, Service};
@@ -35,7 +37,7 @@ const DELETE: MethodFilter = MethodFilter::DELETE;
 /// Returns the routes of the protocol. Those that all of HTTP has (`/healthz`, `/metrics` and so on) are elsewhere.
 pub(crate) fn router(context: &Arc<Context>) -> Router {
     Router::new()
-        .route("/", get(|| async { Json(json!({"title": TITLE, "version": PROTOCOL_VERSION})) }))
+        .route("/", get(root))
         .merge(collection_routes())
         .merge(point_routes())
         .merge(query_routes())
@@ -43,6 +45,12 @@ pub(crate) fn router(context: &Arc<Context>) -> Router {
         .merge(refusals())
         .layer(DefaultBodyLimit::max(context.limits.max_message_bytes))
         .with_state(Service(Arc::clone(context)))
+}
+
+/// Says what is here: clients ask for the version; to a browser it is the console.
+async fn root(headers: HeaderMap) -> Response {
+    let version = || Json(json!({"title": TITLE, "version": PROTOCOL_VERSION})).into_response();
+    http::front(&headers).unwrap_or_else(version)
 }
 
 /// One call: how its message is read, what it does, and how its answer is written.

@@ -1,4 +1,4 @@
-"""LangChain on bigrain: bigrain serve --qdrant, then python examples/with_langchain.py [URL].
+"""LangChain on bigrain: bigrain serve --qdrant, then python examples/python/with_langchain.py [URL].
 
 The embeddings are random numbers that depend on the text alone, so that this runs without a model: only equal
 texts are near each other. Put those of your model in their place.

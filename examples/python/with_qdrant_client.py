@@ -1,4 +1,4 @@
-"""Qdrant's Python client on bigrain: bigrain serve --qdrant, then python examples/with_qdrant_client.py [URL]."""
+"""Qdrant's Python client on bigrain: bigrain serve --qdrant, then python examples/python/with_qdrant_client.py [URL]."""
 
 import sys
 
