@@ -10,16 +10,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bigrain_encoders::{
-    Embeddings, EncodeError, EncodeOptions, EncoderService, ImageModel, Lane, MAX_TEXT_BYTES,
-    OpenEncoderError, OpenOptions, Runtime, RuntimeError, SentenceEncoder, ServiceConfig,
-    StartServiceError, StaticEncoder, TextEncoder, TextKind, Token, TokenMatrix, decode_image,
-    late_score,
+    DecodeOptions, Embeddings, EncodeError, EncodeOptions, EncoderService, ImageLimits, ImageModel,
+    Lane, MAX_TEXT_BYTES, OpenEncoderError, OpenOptions, Runtime, RuntimeError, SentenceEncoder,
+    ServiceConfig, StartServiceError, StaticEncoder, TextEncoder, TextKind, Token, TokenMatrix,
+    decode_image, late_score,
 };
 use bigrain_engine::{Cancel, EmbeddingSpaceId};
 use thiserror::Error;
 use tonic::Status;
 
 use crate::status;
+
+/// Token matrices that one request holds at once.
+const MATRICES: usize = 32;
+/// Pixels of an image that a caller sends: 32 million, which a camera hardly has.
+const MAX_PIXELS: u64 = 1 << 25;
 
 /// The encoders a server has loaded, by name.
 #[derive(Clone, Debug, Default)]
@@ -234,7 +239,8 @@ impl Model {
         let model = self.images.as_ref().ok_or_else(|| {
             Status::failed_precondition(format!("model {:?} encodes no images", self.name))
         })?;
-        let image = decode_image(file, model.decode())
+        let limits = ImageLimits { max_pixels: MAX_PIXELS, ..model.decode().limits };
+        let image = decode_image(file, &DecodeOptions { limits, ..*model.decode() })
             .map_err(|error| Status::invalid_argument(format!("image: {error}")))?;
         let options = EncodeOptions { cancel: cancel.clone(), ..EncodeOptions::default() };
         let encoded = model.encoder().encode_images(&[model.prepare(&image).pixels], &options);
@@ -270,8 +276,14 @@ impl Model {
         };
         let query = encode(&[query], TextKind::Query)?;
         let score = |text: &TokenMatrix| query.first().and_then(|query| late_score(query, text));
-        let scores = encode(texts, TextKind::Document)?.iter().map(score).collect::<Option<_>>();
-        scores.ok_or_else(|| Status::internal("a text without tokens"))
+        let mut scores = Vec::with_capacity(texts.len());
+        // A text's matrix is some hundred times the text: few are held at once.
+        for few in texts.chunks(MATRICES) {
+            let encoded = encode(few, TextKind::Document)?;
+            let scored = encoded.iter().map(score).collect::<Option<Vec<f32>>>();
+            scores.extend(scored.ok_or_else(|| Status::internal("a text without tokens"))?);
+        }
+        Ok(scores)
     }
 }
 

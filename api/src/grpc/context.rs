@@ -20,6 +20,9 @@ use crate::runtime::Runtime;
 use crate::settings::Limits;
 use crate::status;
 
+/// Bytes of a token in a reply, about, beside its text.
+const TOKEN_BYTES: usize = 64;
+
 /// What every service works with; shared by all of them.
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -140,7 +143,8 @@ impl Context {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             model.late_scores(&query, &texts, cancel)
         };
-        self.runtime.encodes.run(work).await
+        // It computes where it runs, as a search does; other encodes wait for the queue of their model.
+        self.runtime.searches.run(work).await
     }
 
     /// Returns the tokens of the texts of one request, with special ones on request.
@@ -151,15 +155,24 @@ impl Context {
         special: bool,
     ) -> Result<Vec<Vec<Token>>, Status> {
         self.check_texts(texts.len())?;
+        let limit = self.limits.max_message_bytes;
         let work = move |cancel: &Cancel| {
-            let mut all = Vec::with_capacity(texts.len());
+            let (mut all, mut size) = (Vec::with_capacity(texts.len()), 0);
             for (position, text) in texts.iter().enumerate() {
                 cancel.check().map_err(|error| Status::cancelled(error.to_string()))?;
-                all.push(model.tokenize(position, text, special)?);
+                let tokens = model.tokenize(position, text, special)?;
+                size += tokens.iter().map(|token| TOKEN_BYTES + token.text.len()).sum::<usize>();
+                if size > limit {
+                    return Err(Status::resource_exhausted(format!(
+                        "reply has {size} bytes or more, the limit is {limit} (max_message_bytes): \
+                         send fewer texts"
+                    )));
+                }
+                all.push(tokens);
             }
             Ok(all)
         };
-        self.runtime.encodes.run(work).await
+        self.runtime.searches.run(work).await
     }
 
     fn check_texts(&self, count: usize) -> Result<(), Status> {

@@ -17,6 +17,7 @@ use crate::proto::{
     SearchTextRequest, SearchWordsRequest,
 };
 use crate::request_scope::Arrival;
+use crate::runtime::Lane;
 use crate::{convert, status};
 
 /// Finds the points nearest to a query.
@@ -158,7 +159,9 @@ impl SearchService {
         let filter = convert::filter(filter_json.as_deref())?;
         let with =
             move |model: &Model, cancel: &Cancel| Ok((model.encode_image(&image, cancel)?, false));
-        let encoded = self.encode_with(collection.clone(), field.clone(), with).await?;
+        // It computes where it runs, as a search does; a text waits for the queue of its model.
+        let lane = &self.0.runtime.searches;
+        let encoded = self.encode_with(lane, collection.clone(), field.clone(), with).await?;
         let query = convert::query(encoded.vector, field, Some(encoded.space)).into();
         let query = QueryVector { query, filter };
         let mut reply = self.search_vector(collection, query, options).await?;
@@ -180,12 +183,13 @@ impl SearchService {
             let truncated = encoded.stats().truncated > 0;
             Ok((encoded.into_data(), truncated))
         };
-        self.encode_with(collection, field, with).await
+        self.encode_with(&self.0.runtime.encodes, collection, field, with).await
     }
 
     /// Encodes with the model of a field: a vector, and whether what it is of was cut.
     async fn encode_with(
         &self,
+        lane: &Lane,
         collection: String,
         field: Option<String>,
         encode: impl FnOnce(&Model, &Cancel) -> Result<(Vec<f32>, bool), Status> + Send + 'static,
@@ -200,7 +204,7 @@ impl SearchService {
             context.metrics.encoded(took);
             Ok(EncodedQuery { truncated, vector, space: model.space(), took })
         };
-        self.0.runtime.encodes.run(encode).await
+        lane.run(encode).await
     }
 }
 

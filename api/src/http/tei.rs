@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bigrain_encoders::{Embeddings, TextKind, Token};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tonic::Status;
 
@@ -175,6 +175,16 @@ struct TokenizeRequest {
     add_special_tokens: bool,
 }
 
+/// A token, and where it stands in its text, in characters.
+#[derive(Serialize)]
+struct ShownToken {
+    id: u32,
+    text: String,
+    special: bool,
+    start: Option<usize>,
+    stop: Option<usize>,
+}
+
 pub(super) async fn tokenize(State(context): State<Arc<Context>>, body: Body) -> Response {
     match tokens(&context, body).await {
         Ok(texts) => Json(texts).into_response(),
@@ -183,7 +193,7 @@ pub(super) async fn tokenize(State(context): State<Arc<Context>>, body: Body) ->
 }
 
 /// Shows the tokens of texts, those that the model would cut off too, without the prompt of a kind of text.
-async fn tokens(context: &Arc<Context>, body: Body) -> Result<Vec<Vec<Value>>, Status> {
+async fn tokens(context: &Arc<Context>, body: Body) -> Result<Vec<Vec<ShownToken>>, Status> {
     let TokenizeRequest { inputs, model: name, add_special_tokens } = body.read()?;
     let texts = match inputs {
         Inputs::One(text) => vec![text],
@@ -191,15 +201,10 @@ async fn tokens(context: &Arc<Context>, body: Body) -> Result<Vec<Vec<Value>>, S
     };
     let model = model(context, name.as_deref())?;
     let texts = context.tokenize(model, texts, add_special_tokens).await?;
-    let one = |token: Token| {
-        let (start, stop) = token.chars.clone().map(|chars| (chars.start, chars.end)).unzip();
-        json!({
-            "id": token.id,
-            "text": token.text,
-            "special": token.chars.is_none(),
-            "start": start,
-            "stop": stop,
-        })
+    let one = |Token { id, text, chars }: Token| {
+        let special = chars.is_none();
+        let (start, stop) = chars.map(|chars| (chars.start, chars.end)).unzip();
+        ShownToken { id, text, special, start, stop }
     };
     Ok(texts.into_iter().map(|tokens| tokens.into_iter().map(one).collect()).collect())
 }

@@ -132,6 +132,17 @@ async fn tokens_are_shown_with_where_they_stand() {
 }
 
 #[tokio::test]
+async fn more_tokens_than_a_reply_may_have_are_refused() {
+    let settings = Settings { max_message_bytes: Some(64 << 10), ..Settings::default() };
+    let server = TestServer::start_with(settings, toy_models()).await;
+    // Six kilobytes of text, and a token for every two.
+    let request = json!({"inputs": "a ".repeat(3000)});
+    let (status, reply) = post(&server, "/tokenize", &request).await;
+    let message = reply["error"].as_str().unwrap();
+    assert!(status == 429 && message.contains("65536 (max_message_bytes)"), "{status} {message}");
+}
+
+#[tokio::test]
 async fn a_body_above_the_limit_is_refused_by_the_name_of_its_setting() {
     let settings = Settings { max_message_bytes: Some(64 << 10), ..Settings::default() };
     let server = TestServer::start_with(settings, toy_models()).await;
