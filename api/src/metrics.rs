@@ -162,6 +162,7 @@ fn held(engine: &Engine, runtime: &Runtime, shown: impl Fn(&str) -> bool) -> Reg
         ("memtables", memory.memtables),
         ("codes", memory.codes),
         ("builds", memory.builds),
+        ("kept", memory.kept),
     ] {
         set(&memory_bytes, ("owner", owner), bytes);
     }

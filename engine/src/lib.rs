@@ -42,6 +42,7 @@ mod group_by;
 mod guide;
 mod hybrid_fit;
 mod hybrid_query;
+mod kept_memory;
 mod memory;
 mod memory_cache;
 mod memtable;

@@ -30,6 +30,8 @@ pub(crate) enum Purpose {
     Codes,
     /// Segments that are being built.
     Builds,
+    /// What the allocator keeps of what was freed.
+    Kept,
 }
 
 /// The memory of an engine, by what it is taken for.
@@ -47,13 +49,15 @@ pub struct MemoryInfo {
     pub codes: u64,
     /// Segments that are being built.
     pub builds: u64,
+    /// What the allocator keeps of what was freed, in pieces, as far as it is known; an eighth of the budget at most.
+    pub kept: u64,
 }
 
 impl MemoryInfo {
     /// Returns the sum of all purposes.
     #[must_use]
     pub fn used(&self) -> u64 {
-        self.caches + self.memtables + self.codes + self.builds
+        self.caches + self.memtables + self.codes + self.builds + self.kept
     }
 }
 
@@ -61,7 +65,7 @@ impl MemoryInfo {
 #[derive(Debug)]
 pub(crate) struct Memory {
     budget: Option<u64>,
-    used: [AtomicU64; 4],
+    used: [AtomicU64; 5],
 }
 
 /// Some memory in use; given back when dropped.
@@ -123,6 +127,7 @@ impl Memory {
             memtables: used(Purpose::Memtables),
             codes: used(Purpose::Codes),
             builds: used(Purpose::Builds),
+            kept: used(Purpose::Kept),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::Result;
 use crate::background::{Appointments, Background};
 use crate::config::EngineConfig;
 use crate::filtering::FilterCache;
+use crate::kept_memory::KeptMemory;
 use crate::memory::{Charge, Memory, Purpose};
 use crate::threads::Threads;
 use crate::word_cache::WordCache;
@@ -23,8 +24,11 @@ pub(crate) struct Resources {
     pub store: Arc<Store>,
     pub directory: Arc<dyn Directory>,
     pub threads: Threads,
-    /// Builds segments: the background's share of the machine, or all of it where there is none.
+    /// Merges segments: the background's share of the machine, or all of it where there is none.
     pub builders: Threads,
+    /// Makes segments of memtables, with as many threads of its own: writers wait for a flush, which must not
+    /// wait for a merge.
+    pub flushers: Threads,
     pub row_io: RowIo,
     /// Rows of segments that matched a filter.
     pub filters: FilterCache,
@@ -34,6 +38,8 @@ pub(crate) struct Resources {
     pub memory: Arc<Memory>,
     /// What the store may take for as long as it is open.
     _store: Charge,
+    /// What the allocator keeps.
+    pub kept: KeptMemory,
     pub appointments: Arc<Appointments>,
 }
 
@@ -52,10 +58,11 @@ impl Resources {
         let store = Arc::new(Store::open(data_dir, &store_config)?);
         let directory: Arc<dyn Directory> = Arc::new(MmapDirectory::open(data_dir)?);
         let threads = Threads::start(limits.threads)?;
-        let builders = match limits.background_threads {
-            0 => threads.clone(),
-            count => Threads::start_builders(count)?,
+        let start_builders = |name| match limits.background_threads {
+            0 => Ok(threads.clone()),
+            count => Threads::start_builders(name, count),
         };
+        let (builders, flushers) = (start_builders("merge")?, start_builders("flush")?);
         let background = Background::start(limits.background_threads)?;
         let row_io = RowIo::open(limits.verify_io)?;
         tracing::debug!(verify_io = %row_io.io(), io_uring = row_io.uses_uring(), "rows are read");
@@ -65,10 +72,12 @@ impl Resources {
             directory,
             threads,
             builders,
+            flushers,
             row_io,
             filters: FilterCache::new(limits.filter_cache_bytes, &memory),
             words: WordCache::new(limits.filter_cache_bytes / WORDS_PART, &memory),
             _store: memory.charge(Purpose::Caches, limits.store_bytes()),
+            kept: KeptMemory::new(limits.memory_budget_bytes, &memory),
             memory,
             appointments: Arc::clone(background.appointments()),
             limits,
@@ -78,14 +87,8 @@ impl Resources {
 
     /// Has the caches give way to something of so many bytes, as far as there is no room for it.
     pub fn make_room(&self, bytes: u64) {
+        self.kept.look();
         self.filters.make_room(bytes);
         self.words.make_room(bytes);
-    }
-
-    /// Gives back to the system what was freed after something large, where memory has a budget.
-    pub fn give_back_freed(&self) {
-        if self.limits.memory_budget_bytes.is_some() {
-            heap::give_back();
-        }
     }
 }

@@ -17,9 +17,10 @@ impl Threads {
         Self::build(count, ThreadPoolBuilder::new().thread_name(|at| format!("bigrain-{at}")))
     }
 
-    /// Starts `count` threads that give way to all others.
-    pub fn start_builders(count: usize) -> Result<Self> {
-        let builder = ThreadPoolBuilder::new().thread_name(|at| format!("bigrain-build-{at}"));
+    /// Starts `count` threads for some kind of work that gives way to all others.
+    pub fn start_builders(work: &'static str, count: usize) -> Result<Self> {
+        let name = move |at| format!("bigrain-{work}-{at}");
+        let builder = ThreadPoolBuilder::new().thread_name(name);
         Self::build(count, builder.start_handler(|_| priority::give_way()))
     }
 

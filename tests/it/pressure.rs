@@ -36,6 +36,8 @@ const DIMS: usize = 4096;
 const BATCH: u64 = 40;
 /// A search goes with so many batches.
 const BATCHES_PER_SEARCH: u64 = 8;
+/// So many waits are spoken of once.
+const WAITS_PER_WORD: u64 = 250;
 /// More rows than a memtable has when it is flushed.
 const MERGED_ROWS: u64 = 1000;
 /// Bytes of a point's vector, payload and words.
@@ -168,7 +170,7 @@ fn store(
     ask: &SyncSender<()>,
 ) {
     let (mut random, started) = (Random::new(seed), Instant::now());
-    let (mut written, mut batches, mut refused) = (0, 0, 0);
+    let (mut written, mut batches, mut refused) = (0, 0, 0_u64);
     while written < points || started.elapsed() < time {
         let first = written % points.next_multiple_of(BATCH);
         let batch: Vec<Point> = (first..first + BATCH).map(|id| point(id, &mut random)).collect();
@@ -176,6 +178,9 @@ fn store(
             // Room comes with the next flush.
             assert_eq!(error.kind(), ErrorKind::ResourceExhausted, "{error}");
             refused += 1;
+            if refused % WAITS_PER_WORD == 0 {
+                say(&format!("waits for room: {error}; {:?}", engine.memory()));
+            }
             std::thread::park_timeout(Duration::from_millis(20));
         }
         (written, batches) = (written + BATCH, batches + 1);
@@ -184,7 +189,7 @@ fn store(
         }
         let memory = engine.memory();
         let used = memory.used() / MIB;
-        let parts = [memory.caches, memory.memtables, memory.codes, memory.builds];
+        let parts = [memory.caches, memory.memtables, memory.codes, memory.builds, memory.kept];
         let parts = parts.map(|bytes| bytes / MIB);
         say(&format!(
             "{written} points stored, {used} MiB in the account {parts:?}, {refused} waits"

@@ -15,6 +15,8 @@ use bigrain_storage::{
     BlockFile, BlockFileWriter, Directory, FileKind, MappedBytes, ReadError, codec,
 };
 
+use tantivy::directory::OwnedBytes;
+
 use crate::LexicalError;
 
 const HEADER_BYTES: u64 = 16;
@@ -28,7 +30,7 @@ pub(crate) fn write(
     directory: &dyn Directory,
     path: &Path,
     rows: u64,
-    files: &[(String, Vec<u8>)],
+    files: &[(String, OwnedBytes)],
 ) -> Result<(), LexicalError> {
     let mut place = 0;
     let mut entries: Vec<Entry> = Vec::with_capacity(files.len());

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bigrain_storage::Directory;
 use bigrain_types::{Payload, PointId, TextField};
-use tantivy::directory::{Directory as _, RamDirectory};
+use tantivy::directory::{Directory as _, OwnedBytes, RamDirectory};
 use tantivy::indexer::SingleSegmentIndexWriter;
 use tantivy::schema::Field;
 use tantivy::{Index, TantivyDocument, TantivyError};
@@ -86,7 +86,9 @@ impl LexicalWriter {
         let name = segment.uuid_string();
         let mut files = Vec::new();
         for path in index.directory().list_managed_files() {
-            let bytes = self.files.atomic_read(&path);
+            let file = self.files.open_read(&path);
+            let file = file.map_err(|error| LexicalError::Build(error.to_string()))?;
+            let bytes = file.read_bytes();
             let bytes = bytes.map_err(|error| LexicalError::Build(error.to_string()))?;
             let path = path.to_string_lossy();
             if path == META {
@@ -97,12 +99,12 @@ impl LexicalWriter {
                     [at(0, 8), at(8, 12), at(12, 16), at(16, 20), at(20, 32)].join("-")
                 };
                 let text = text.replace(&dashed(&name), &dashed(SEGMENT_NAME));
-                files.push((META.to_owned(), text.into_bytes()));
+                files.push((META.to_owned(), OwnedBytes::new(text.into_bytes())));
             } else {
                 files.push((path.replace(&name, SEGMENT_NAME), bytes));
             }
         }
-        files.sort_unstable();
+        files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         archive::write(directory, path, self.rows, &files)
     }
 }

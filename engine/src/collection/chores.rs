@@ -36,10 +36,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct ChoreState {
     me: Weak<Shared>,
-    /// What the memtables take.
-    memtables: Charge,
-    /// What codes and lists take, once all are resident.
-    codes: Charge,
+    /// What the active memtable takes.
+    pub memtable: Charge,
     /// When the oldest point of the active memtable was written.
     oldest: Mutex<Option<Instant>>,
     /// Whether a worker was asked for and has not come yet.
@@ -55,12 +53,11 @@ pub(super) struct ChoreState {
 
 impl ChoreState {
     pub fn new(me: Weak<Shared>, memory: &Arc<Memory>) -> Self {
-        let memtables = memory.charge(Purpose::Memtables, 0);
-        let codes = memory.charge(Purpose::Codes, 0);
+        let memtable = memory.charge(Purpose::Memtables, 0);
         let oldest = Mutex::new(None);
         let (flushing, merging) = (Shown::default(), Shown::default());
         let (asked, churn) = (AtomicBool::new(false), AtomicU64::new(0));
-        Self { me, memtables, codes, oldest, asked, flushing, merging, churn }
+        Self { me, memtable, oldest, asked, flushing, merging, churn }
     }
 
     /// Counts points that left rows behind in the store.
@@ -139,9 +136,7 @@ impl Shared {
     /// Looks at what a write, flush or merge has changed.
     pub fn note_change(&self) {
         let state = self.state.read();
-        self.chores.memtables.set(state.memtable_bytes());
-        let segments = state.segments.iter().map(|view| view.segment.memory_bytes());
-        self.chores.codes.set(segments.sum());
+        state.charge_memtables(&self.chores.memtable);
         let is_empty = state.active.is_empty();
         drop(state);
         if self.resources.appointments.have_workers() && self.is_merge_due(next_merge) {
@@ -154,7 +149,7 @@ impl Shared {
 
     /// Looks at what a search has remembered of the memtables: words, and slots that match.
     pub fn note_remembered(&self) {
-        self.chores.memtables.set(self.state.read().memtable_bytes());
+        self.state.read().charge_memtables(&self.chores.memtable);
     }
 
     /// Remembers when a memtable got its first point, and asks for a worker when it is due.

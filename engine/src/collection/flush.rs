@@ -163,12 +163,16 @@ impl Shared {
         let bytes = self.build_bytes(input.slots.len(), frozen.table.payload_bytes());
         let _charge = self.resources.memory.charge(Purpose::Builds, bytes);
         let new = NewSegment { id, seq: frozen.table.newest() };
-        let built = if input.slots.is_empty() { None } else { Some(self.build(&input, &new)?) };
+        let built = if input.slots.is_empty() {
+            None
+        } else {
+            Some(self.build(&input, &new, &self.resources.flushers)?)
+        };
         self.commit_flush(built, &input)?;
         drop(input);
         // The memtable goes here, unless a search still reads it.
         drop(frozen);
-        self.resources.give_back_freed();
+        self.resources.kept.give_back();
         Ok(())
     }
 
@@ -184,7 +188,10 @@ impl Shared {
             let empty = Memtable::new(&state.fields).expecting(state.active.len());
             let table = std::mem::replace(&mut state.active, empty);
             let dead = Arc::new(table.dead().clone());
-            state.frozen = Some(Frozen { table: Arc::new(table), dead });
+            let memory = &self.resources.memory;
+            let memory = Arc::new(memory.charge(Purpose::Memtables, 0));
+            state.frozen = Some(Frozen { table: Arc::new(table), dead, memory });
+            state.charge_memtables(&self.chores.memtable);
             self.chores.forget_age();
         }
         let frozen = state.frozen.clone()?;
@@ -318,5 +325,62 @@ impl SegmentInput for FrozenRows<'_> {
 
     fn clustered(&self, vectors: u64) {
         self.work.advance(vectors);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use bigrain_types::Metric;
+
+    use super::*;
+    use crate::{CollectionConfig, Engine, EngineConfig, Point};
+
+    const DIMS: usize = 64;
+    const POINTS: u64 = 100;
+
+    fn filled(folder: &Path) -> (Engine, Collection) {
+        let config = EngineConfig { threads: 1, background_threads: 1, ..EngineConfig::default() };
+        let engine = Engine::open(folder, config).unwrap();
+        let shape = CollectionConfig::new(DIMS, Metric::L2);
+        let collection = engine.create_collection("c", shape).unwrap();
+        let point = |id: u64| Point::new(id, vec![id as f32; DIMS]);
+        collection.upsert((0..POINTS).map(point).collect()).unwrap();
+        (engine, collection)
+    }
+
+    #[test]
+    fn a_flushed_memtable_is_in_the_account_until_the_last_search_that_reads_it_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let (engine, collection) = filled(folder.path());
+        let least = POINTS * 4 * DIMS as u64;
+        let (search, _) = collection.0.freeze().unwrap();
+        collection.flush().unwrap();
+        assert_eq!(collection.inspect().len(), 1);
+        assert!(engine.memory().memtables > least, "{:?}", engine.memory());
+        drop(search);
+        assert!(engine.memory().memtables < least, "{:?}", engine.memory());
+    }
+
+    #[test]
+    fn a_flush_does_not_wait_for_a_merge() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_engine, collection) = filled(folder.path());
+        let (end_merge, merge_ends) = channel::<()>();
+        let (flushed, is_flushed) = channel();
+        let (began, merge_began) = channel();
+        std::thread::scope(|scope| {
+            let (merging, flushing) = (collection.clone(), collection.clone());
+            let merge = move || (began.send(()), merge_ends.recv());
+            scope.spawn(move || merging.0.resources.builders.run(merge));
+            merge_began.recv().unwrap();
+            scope.spawn(move || flushed.send(flushing.flush()));
+            let flushed = is_flushed.recv_timeout(Duration::from_secs(60));
+            drop(end_merge);
+            flushed.expect("a flush that needs no thread of a merge").unwrap();
+        });
     }
 }

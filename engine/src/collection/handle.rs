@@ -88,7 +88,7 @@ impl Opening<'_> {
             let present = Segment::fields_in(row, &fields);
             let segment = Segment::open(&**directory, &path, row.id, &present)?;
             check_against_manifest(&segment, row)?;
-            let segment = segment.with_left_over_of(row);
+            let segment = segment.with_left_over_of(row).charged_to(&self.resources.memory);
             let deleted = view.tombstones(self.key, row.id)?;
             let mut deleted: RoaringBitmap =
                 deleted.into_iter().map(|Offset(offset)| offset).collect();

@@ -30,10 +30,6 @@ use crate::{Error, ErrorKind, Result};
 /// After this time there may be memory for a merge.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
-/// So many times the bytes of an index of payloads are in memory while it is made: posting lists as they
-/// grow, the finished files, and the one file that they become.
-const TERM_COPIES: u64 = 3;
-
 /// Chooses what to merge next among the segments of a collection, for segments of limited rows.
 pub(super) type Choose = fn(&[SegmentSize], u64) -> Option<Vec<SegmentId>>;
 
@@ -68,7 +64,7 @@ impl Shared {
             self.note_change();
             return Ok(true);
         }
-        let bytes = self.build_bytes(input.len(), input.lexical_bytes() * TERM_COPIES);
+        let bytes = self.build_bytes(input.len(), input.lexical_bytes());
         self.resources.make_room(bytes);
         let Some(_charge) = self.resources.memory.try_charge(Purpose::Builds, bytes) else {
             let reason = format!("no memory to merge: {bytes} bytes do not fit the budget");
@@ -76,10 +72,10 @@ impl Shared {
         };
         self.resources.store.admit_files(input.disk_bytes())?;
         let new = NewSegment { id: self.commit.lock().next_segment(), seq: self.state.read().seq };
-        let built = self.build(input, &new)?;
+        let built = self.build(input, &new, &self.resources.builders)?;
         let rows = built.row.rows;
         self.move_points(built, input)?;
-        self.resources.give_back_freed();
+        self.resources.kept.give_back();
         tracing::info!(collection = %self.name, segment = %new.id, from = input.sources.len(), rows, "merged");
         self.note_change();
         Ok(true)

@@ -213,8 +213,8 @@ mod tests {
         shared
             .with_merge_input(next_compaction, &cancel, |input| {
                 let id = shared.commit.lock().next_segment();
-                let built =
-                    shared.build(input, &NewSegment { id, seq: shared.state.read().seq })?;
+                let new = NewSegment { id, seq: shared.state.read().seq };
+                let built = shared.build(input, &new, &shared.resources.builders)?;
                 let mut moving = shared.begin_moving(built, input);
                 for commit in 0..commits {
                     let gone = [u64::from(commit) * 7, 59 - u64::from(commit) * 5];

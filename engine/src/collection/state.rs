@@ -8,6 +8,7 @@ use roaring::RoaringBitmap;
 
 use crate::encoded_points::EncodedPoints;
 use crate::field::{Field, Fields, MultiField, Schema, SparseField};
+use crate::memory::Charge;
 use crate::memtable::Memtable;
 use crate::segment::{FieldFiles, Segment};
 
@@ -61,6 +62,8 @@ pub(crate) struct Frozen {
     pub table: Arc<Memtable>,
     /// Slots dead when it was frozen, and those replaced or deleted since.
     pub dead: Arc<RoaringBitmap>,
+    /// What it takes, for as long as anybody reads it: a search may, when its segment serves already.
+    pub memory: Arc<Charge>,
 }
 
 impl State {
@@ -72,10 +75,12 @@ impl State {
         (self.live, self.seq) = (0, SeqNo::default());
     }
 
-    /// Returns about how much memory the memtables take.
-    pub fn memtable_bytes(&self) -> u64 {
-        let frozen = self.frozen.as_ref().map_or(0, |frozen| frozen.table.memory_bytes());
-        (frozen + self.active.memory_bytes()) as u64
+    /// Charges what the memtables take: the active one to `active`, a frozen one to itself.
+    pub fn charge_memtables(&self, active: &Charge) {
+        active.set(self.active.memory_bytes() as u64);
+        if let Some(Frozen { table, memory, .. }) = &self.frozen {
+            memory.set(table.memory_bytes() as u64);
+        }
     }
 
     /// Returns a segment by its id.

@@ -11,6 +11,7 @@ use bigrain_types::{FieldId, SegmentId};
 
 use super::{FieldFiles, MultiFiles, Placement, SparseFiles};
 use crate::field::{Field, Fields, MultiField, SparseField};
+use crate::memory::{Charge, Memory, Purpose};
 
 /// The fields that have files in a segment.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +44,8 @@ pub(crate) struct Segment {
     /// Set when the manifest has the segment no longer; shared by all copies, the last of which
     /// removes the files.
     retired: Arc<OnceLock<RetiredFolder>>,
+    /// What it takes, for as long as anybody reads it; shared by all copies.
+    memory: Option<Arc<Charge>>,
 }
 
 /// A folder that nobody will open again: removed when it is dropped.
@@ -98,7 +101,15 @@ impl Segment {
             left_over: Vec::new(),
             arriving: false,
             retired: Arc::default(),
+            memory: None,
         })
+    }
+
+    /// Has what it takes count from now until nobody reads it any more.
+    #[must_use]
+    pub fn charged_to(mut self, memory: &Arc<Memory>) -> Self {
+        self.memory = Some(Arc::new(memory.charge(Purpose::Codes, self.memory_bytes())));
+        self
     }
 
     /// Notes which other files the manifest names.
@@ -148,8 +159,14 @@ impl Segment {
         let left_over = self.left_over.iter().cloned().chain(dropped).collect();
         let (ids, lexical) = (Arc::clone(&self.ids), Arc::clone(&self.lexical));
         let retired = Arc::clone(&self.retired);
-        let (id, arriving) = (self.id, self.arriving);
-        Self { id, ids, lexical, fields: kept, sparse, multi, left_over, arriving, retired }
+        let (id, arriving, memory) = (self.id, self.arriving, self.memory.clone());
+        let fields = kept;
+        let only =
+            Self { id, ids, lexical, fields, sparse, multi, left_over, arriving, retired, memory };
+        if let Some(memory) = &only.memory {
+            memory.set(only.memory_bytes());
+        }
+        only
     }
 
     /// Says that the points arrive in parts, while searches go on.

@@ -49,6 +49,8 @@ const ROUNDS: usize = QUERIES / TOGETHER;
 const FEWEST_QUERIES: usize = 64;
 
 /// Candidates of a query that are read together with those of others, best bound first; few searches look at more.
+/// Where there is memory for few queries together, the others are left out: read one by one from a disk, they
+/// would take longer than all the rest of a build.
 const READ_AHEAD: usize = 4096;
 
 /// Bytes of a candidate that is read with others: what is wanted of it, how similar it is, and that as it is
@@ -304,8 +306,9 @@ impl Measured<'_> {
         Case { limit, lists, epsilon }: Case,
     ) -> Vec<Candidate> {
         let itself = |offset| offset == row;
-        let mut candidates =
-            Candidates::new(limit, limit.max(LIMITS[LIMITS.len() - 1]) * CANDIDATES);
+        let most = if self.together < TOGETHER { READ_AHEAD } else { usize::MAX };
+        let most = most.min(limit.max(LIMITS[LIMITS.len() - 1]) * CANDIDATES);
+        let mut candidates = Candidates::new(limit, most);
         let mut scan = ListScan::new(code);
         let reach = Reach { probes: lists, epsilon: Epsilon { sign: epsilon, full: epsilon } };
         self.ivf.search(code, &mut scan, reach, itself, &mut candidates);

@@ -14,6 +14,7 @@ use memmap2::Mmap;
 use super::directory::{check_path, end_of_read};
 use super::handles::{Handle, Handles};
 use super::maps;
+use super::write_behind::WriteBehind;
 use super::{Directory, DirectoryError, Entry, EntryKind, FileReader, FileWriter};
 use crate::fs;
 
@@ -68,7 +69,7 @@ impl Directory for MmapDirectory {
     fn create(&self, path: &Path) -> Result<Box<dyn FileWriter>, DirectoryError> {
         let full = self.resolve("create", path)?;
         let file = create_alone(&full).map_err(|e| DirectoryError::new("create", &full, e))?;
-        Ok(Box::new(MmapWriter { path: full, file }))
+        Ok(Box::new(MmapWriter { path: full, file, behind: WriteBehind::default() }))
     }
 
     fn open(&self, path: &Path) -> Result<Box<dyn FileReader>, DirectoryError> {
@@ -146,11 +147,14 @@ fn list_folder(folder: &Path) -> io::Result<Vec<Entry>> {
 struct MmapWriter {
     path: PathBuf,
     file: File,
+    behind: WriteBehind,
 }
 
 impl FileWriter for MmapWriter {
     fn append(&mut self, bytes: &[u8]) -> Result<(), DirectoryError> {
-        self.file.write_all(bytes).map_err(|e| DirectoryError::new("write", &self.path, e))
+        let written = self.file.write_all(bytes);
+        let sent = written.and_then(|()| self.behind.wrote(&self.file, bytes.len() as u64));
+        sent.map_err(|e| DirectoryError::new("write", &self.path, e))
     }
 
     fn fsync(&mut self) -> Result<(), DirectoryError> {

@@ -33,6 +33,7 @@ mod ring_read;
 mod space;
 #[cfg(target_os = "linux")]
 mod space;
+mod write_behind;
 
 pub use directory::{Directory, DirectoryError, Entry, EntryKind, FileReader, FileWriter};
 pub(crate) use directory::{end_of_read, parent_of};
