@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .ONESHELL:
 ENV := . scripts/env.sh
 
-.PHONY: demo demo-service demo-pictures learn-demo test test-gpu soak bench bench-data bench-peers bench-codes bench-filters bench-cold bench-encode bench-code serve deny help
+.PHONY: demo demo-service demo-pictures learn-demo test test-gpu soak bench bench-data bench-peers bench-codes bench-filters bench-cold bench-service bench-encode bench-code serve deny help
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -92,6 +92,12 @@ bench-filters: $(if $(RENDER),,bench-data) ## compare filtered searches with oth
 	$(BENCH_PYTHON) $(PEERS)/filtered.py $(BENCH_FLAGS) --out docs/benchmarks --set $(SET) \
 		$(if $(RENDER),--render-only) \
 		--command "make bench-filters SET=$(SET)$(if $(ARGS), ARGS='$(ARGS)')" $(ARGS)
+
+bench-service: SET = sentences
+bench-service: bench-data ## write through the service beside Qdrant Edge, and search beside the library
+	@$(ENV)
+	$(BENCH_PYTHON) $(PEERS)/service.py $(BENCH_FLAGS) --out docs/benchmarks --set $(SET) \
+		--command "make bench-service SET=$(SET)$(if $(ARGS), ARGS='$(ARGS)')" $(ARGS)
 
 bench-cold: SET = sentences
 bench-cold: bench-data ## search ten times as much data as memory, beside a mapped graph

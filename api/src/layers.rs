@@ -174,6 +174,8 @@ fn read_value(text: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::KeySettings;
+    use crate::settings::TlsSettings;
 
     fn with_file(text: &str, sources: Sources) -> Result<Settings, ReadSettingsError> {
         let folder = tempfile::tempdir().unwrap();
@@ -293,13 +295,27 @@ mod tests {
             max_concurrent_searches: Some(_),
             max_concurrent_writes: Some(_),
             max_concurrent_encodes: Some(_),
+            max_connections: Some(_),
+            header_timeout_seconds: Some(_),
+            body_timeout_seconds: Some(_),
+            idle_timeout_seconds: Some(_),
+            tls: Some(TlsSettings { certificate: Some(_), key: Some(_), client_ca: Some(_) }),
             shutdown_timeout_seconds: Some(_),
             verify_io: Some(_),
         } = settings.clone()
         else {
             panic!("a setting is missing: {settings:?}");
         };
-        assert!(keys[0].collections.is_some(), "{keys:?}");
+        let KeySettings {
+            collections: Some(_),
+            requests_per_second: Some(_),
+            points_per_second: Some(_),
+            max_points: Some(_),
+            ..
+        } = &keys[0]
+        else {
+            panic!("a setting of keys is missing: {keys:?}");
+        };
         settings.into_config().unwrap();
     }
 }

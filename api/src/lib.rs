@@ -2,6 +2,8 @@
 //! answers out.
 //!
 //! ```text
+//!  connection ── TLS, limits, timeouts: connections/
+//!
 //!  request ── RequestScope ── access ── grpc::* | http::* ── convert ── runtime lane ── engine | model
 //!             id, deadline    one file    proto to   permit, then     blocking
 //!             span            a service   engine     a blocking       threads
@@ -34,6 +36,7 @@
 
 mod access;
 mod backups;
+mod connections;
 mod convert;
 mod dialect;
 mod grpc;
@@ -50,7 +53,11 @@ mod settings;
 mod status;
 
 pub use access::{KeyAccess, KeySettings, Secret};
+pub use connections::{TlsError, TlsFiles};
 pub use layers::{ReadSettingsError, Sources};
 pub use models::{ModelError, ModelRegistry};
 pub use server::{ServeError, Server};
-pub use settings::{Config, DEFAULT_PORT, Limits, QDRANT_PORTS, Settings, SettingsError};
+pub use settings::{
+    Config, ConnectionLimits, DEFAULT_PORT, Limits, QDRANT_PORTS, Settings, SettingsError,
+    TlsSettings,
+};

@@ -14,6 +14,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use crate::runtime::Runtime;
+
 /// What every name begins with.
 const PREFIX: &str = "bigrain";
 
@@ -32,6 +34,8 @@ pub(crate) struct Metrics {
     codes_scanned: Counter,
     rows_read: Counter,
     bytes_read: Counter,
+    connections: Gauge,
+    connections_refused: Counter,
 }
 
 /// From 20 microseconds to 20 seconds, each bound twice the one before.
@@ -51,6 +55,8 @@ impl Metrics {
             codes_scanned: Counter::default(),
             rows_read: Counter::default(),
             bytes_read: Counter::default(),
+            connections: Gauge::default(),
+            connections_refused: Counter::default(),
         };
         metrics.register();
         metrics
@@ -67,6 +73,20 @@ impl Metrics {
         to.register("dense_rows_read", "Vectors scored exactly", self.rows_read.clone());
         let help = "Bytes of dense vectors read by searches";
         to.register("dense_read_bytes", help, self.bytes_read.clone());
+        to.register("connections", "Connections that are served", self.connections.clone());
+        let help = "Connections beyond max_connections";
+        to.register("connections_refused", help, self.connections_refused.clone());
+    }
+
+    /// Counts a connection for as long as what is returned lives.
+    pub(crate) fn connected(&self) -> Connected {
+        self.connections.inc();
+        Connected(self.connections.clone())
+    }
+
+    /// Counts a connection beyond the limit.
+    pub(crate) fn connection_refused(&self) {
+        self.connections_refused.inc();
     }
 
     /// Counts an answer to a listed call.
@@ -112,12 +132,23 @@ impl Metrics {
     pub(crate) fn text(
         &self,
         engine: &Engine,
+        runtime: &Runtime,
         shown: impl Fn(&str) -> bool,
     ) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
-        encode(&mut text, &held(engine, shown))?;
+        encode(&mut text, &held(engine, runtime, shown))?;
         Ok(text)
+    }
+}
+
+/// A connection that is counted.
+#[derive(Debug)]
+pub(crate) struct Connected(Gauge);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -132,9 +163,9 @@ pub(crate) fn owners(memory: &MemoryInfo) -> [(&'static str, u64); 5] {
     ]
 }
 
-/// Measures what the engine holds. A registry of its own for every scrape: dropped collections go, and callers who
-/// are shown different collections do not meet.
-fn held(engine: &Engine, shown: impl Fn(&str) -> bool) -> Registry {
+/// Measures what the engine holds and how much is at work. A registry of its own for every scrape: dropped
+/// collections go, and callers who are shown different collections do not meet.
+fn held(engine: &Engine, runtime: &Runtime, shown: impl Fn(&str) -> bool) -> Registry {
     let (memory_bytes, points, disk_bytes) = (Sizes::default(), Sizes::default(), Sizes::default());
     let memory = engine.memory();
     for (owner, bytes) in owners(&memory) {
@@ -151,7 +182,13 @@ fn held(engine: &Engine, shown: impl Fn(&str) -> bool) -> Registry {
             CollectionState::Ready(_) | _ => {}
         }
     }
+    let at_work = Sizes::default();
+    for (kind, count) in runtime.at_work() {
+        set(&at_work, ("kind", kind), count as u64);
+    }
     let mut registry = Registry::with_prefix(PREFIX);
+    let help = "Requests at work or waiting for a thread, by kind; max_concurrent_* bound them";
+    registry.register("requests_at_work", help, at_work);
     let help = "Memory that the engine accounts for, by owner";
     registry.register("memory_bytes", help, memory_bytes);
     registry.register("points", "Points, by collection", points);

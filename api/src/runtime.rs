@@ -76,6 +76,12 @@ impl Runtime {
         }
     }
 
+    /// Returns how many requests are at work or waiting, by kind.
+    pub(crate) fn at_work(&self) -> [(&'static str, usize); 3] {
+        [("search", &self.searches), ("write", &self.writes), ("encode", &self.encodes)]
+            .map(|(kind, lane)| (kind, lane.limit - lane.admitted.available_permits()))
+    }
+
     /// Moves a shutdown on.
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.send_replace(phase);

@@ -7,26 +7,23 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bigrain_engine::Engine;
 use thiserror::Error;
-use tokio::net::TcpStream;
-use tokio::sync::watch;
-use tokio_stream::{Stream, StreamExt};
+use tokio::net::TcpListener;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic::codegen::http::Method;
 use tonic::server::NamedService;
 use tonic::service::Routes;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::access::{Calls, Keys, Need, Policy, guard};
 use crate::backups::BackupFolder;
+use crate::connections::{Hub, Ports, Tls, TlsError};
 use crate::grpc::{
     CollectionsService, Context, EncoderService, MaintenanceService, Parts, PointsService,
     SearchService,
@@ -40,7 +37,7 @@ use crate::proto::points_server::PointsServer;
 use crate::proto::search_server::SearchServer;
 use crate::request_scope::RequestScope;
 use crate::runtime::Phase;
-use crate::settings::Config;
+use crate::settings::{Config, ConnectionLimits};
 use crate::{http, proto, qdrant};
 
 /// Calls of the services that are not ours.
@@ -51,10 +48,14 @@ const OTHER_SERVICES: [(Method, &str, Need); 4] = [
     (Method::POST, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Need::Read),
 ];
 
-/// How often an idle connection is asked whether its peer is still there, and how long it may
-/// take to say so; otherwise the streams of a vanished client would stay open for ever.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Calls whose client may take its time between two messages, or waits for ours.
+const STREAMS: [&str; 4] = [
+    "/bigrain.v1.Points/UpsertStream",
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
+
 /// Where backups lie in the data folder, unless told otherwise.
 const BACKUPS: &str = "backups";
 /// How long connections may take to flush once every request was answered.
@@ -65,10 +66,12 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// Clients may connect as soon as it is bound; they are answered once it serves.
 #[derive(Debug)]
 pub struct Server {
-    incoming: TcpIncoming,
+    listener: TcpListener,
     address: SocketAddr,
     /// Where clients of Qdrant look for REST and for gRPC: a port, and its address.
-    qdrant: [Option<(TcpIncoming, SocketAddr)>; 2],
+    qdrant: [Option<(TcpListener, SocketAddr)>; 2],
+    tls: Option<Tls>,
+    connections: ConnectionLimits,
     shutdown_timeout: Duration,
     context: Arc<Context>,
     policy: Arc<Policy>,
@@ -92,17 +95,17 @@ pub enum ServeError {
     /// What calls there are is not clear: a broken build.
     #[error("calls: {0}")]
     Calls(String),
-    /// The transport failed.
-    #[error("serve: {0}")]
-    Transport(#[from] tonic::transport::Error),
+    /// A file of TLS is refused.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 impl Server {
-    /// Takes the ports of the configuration. Needs the context of a tokio runtime.
+    /// Takes the ports of the configuration, and reads the files of TLS. Needs the context of a tokio runtime.
     ///
     /// # Errors
     ///
-    /// [`ServeError::Bind`] when the port is taken or the address is not this machine's.
+    /// [`ServeError::Bind`] when the port is taken or the address is not this machine's; [`ServeError::Tls`].
     #[expect(clippy::unused_async, reason = "binding needs a runtime, which async makes visible")]
     pub async fn bind(
         config: Config,
@@ -111,20 +114,23 @@ impl Server {
     ) -> Result<Self, ServeError> {
         let bind = |address: SocketAddr| {
             let error = |source| ServeError::Bind { address, source };
-            let incoming = TcpIncoming::bind(address).map_err(error)?.with_nodelay(Some(true));
-            let bound = incoming.local_addr().map_err(error)?;
-            Ok::<_, ServeError>((incoming, bound))
+            let listener = Ports::bind(address).map_err(error)?;
+            let bound = listener.local_addr().map_err(error)?;
+            Ok::<_, ServeError>((listener, bound))
         };
-        let (incoming, address) = bind(config.listen)?;
+        let tls = config.tls.map(Tls::open).transpose()?;
+        let (listener, address) = bind(config.listen)?;
         let qdrant_rest = config.qdrant_rest_listen.map(bind).transpose()?;
         let qdrant_grpc = config.qdrant_grpc_listen.map(bind).transpose()?;
         let metrics = Arc::new(Metrics::new());
         let backups = config.backups.unwrap_or_else(|| engine.data_dir().join(BACKUPS));
         let backups = BackupFolder::new(backups);
         Ok(Self {
-            incoming,
+            listener,
             address,
             qdrant: [qdrant_rest, qdrant_grpc],
+            tls,
+            connections: config.connections,
             shutdown_timeout: config.shutdown_timeout,
             policy: policy(config.keys, &metrics)?,
             context: Arc::new(Context::new(Parts {
@@ -154,54 +160,34 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`ServeError`] when the transport fails.
+    /// [`ServeError`] for a broken build.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
         let (mut health, health_service) = health().await;
         let routes = RequestScope::new(
             routes(&self.context, health_service, &self.policy)?,
             self.context.limits.max_message_bytes,
         );
-        let (stop, stopped) = watch::channel(false);
-        let mut incoming: Incoming = Box::pin(self.incoming);
-        for (more, _) in self.qdrant.into_iter().flatten() {
-            incoming = Box::pin(incoming.merge(more));
-        }
-        let transport = tonic::transport::Server::builder()
-            .accept_http1(true)
-            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .serve_with_incoming_shutdown(routes, incoming, is_stopped(stopped));
-        let mut transport = std::pin::pin!(transport);
+        let metrics = Arc::clone(&self.context.metrics);
+        let hub = Hub::new(routes, self.tls, &STREAMS, self.connections, metrics);
+        let more = self.qdrant.into_iter().flatten().map(|(listener, _)| listener);
+        let ports = Ports::open([self.listener].into_iter().chain(more).collect(), hub);
         tracing::info!(address = %self.address, "listening");
 
-        tokio::select! {
-            ended = &mut transport => return Ok(ended?),
-            () = shutdown => {}
-        }
+        shutdown.await;
         tracing::info!(timeout = ?self.shutdown_timeout, "shutting down");
         report(&health, ServingStatus::NotServing).await;
         end_watches(&mut health).await;
-        stop.send_replace(true);
+        ports.close();
         self.context.runtime.enter(Phase::Draining);
-        if let Ok(ended) = tokio::time::timeout(self.shutdown_timeout, &mut transport).await {
-            return Ok(ended?);
+        if tokio::time::timeout(self.shutdown_timeout, ports.closed()).await.is_ok() {
+            return Ok(());
         }
         tracing::warn!("requests were still at work at the end of the shutdown timeout");
         self.context.runtime.enter(Phase::Aborting);
-        match tokio::time::timeout(FLUSH_TIMEOUT, transport).await {
-            Ok(ended) => Ok(ended?),
-            // What is left are connections that wait for nothing of ours, such as health watches.
-            Err(_) => Ok(()),
-        }
+        // What is left after that are connections that wait for nothing of ours, such as health watches.
+        let _ = tokio::time::timeout(FLUSH_TIMEOUT, ports.closed()).await;
+        Ok(())
     }
-}
-
-/// New connections, of all ports.
-type Incoming = Pin<Box<dyn Stream<Item = std::io::Result<TcpStream>> + Send>>;
-
-async fn is_stopped(mut stopped: watch::Receiver<bool>) {
-    // An error means the server itself is gone.
-    let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
 /// Builds a service with the limits and compressions that all of ours share.
@@ -281,5 +267,27 @@ async fn report(health: &HealthReporter, status: ServingStatus) {
 async fn end_watches(health: &mut HealthReporter) {
     for name in HEALTH_NAMES {
         health.clear_service_status(name).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+    use prost_types::FileDescriptorSet;
+
+    use super::*;
+
+    #[test]
+    fn every_call_whose_client_sends_a_stream_may_take_its_time() {
+        let set = FileDescriptorSet::decode(proto::DESCRIPTORS).unwrap();
+        for file in &set.file {
+            for service in &file.service {
+                let streams = service.method.iter().filter(|method| method.client_streaming());
+                for method in streams {
+                    let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                    assert!(STREAMS.contains(&&*path), "{path}");
+                }
+            }
+        }
     }
 }

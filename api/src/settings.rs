@@ -14,6 +14,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::access::{KeySettings, Keys};
+use crate::connections::TlsFiles;
 
 /// The port the server listens on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 7700;
@@ -23,6 +24,8 @@ pub const QDRANT_PORTS: [u16; 2] = [6333, 6334];
 /// The range a message limit may have. Lengths have 32 bits in gRPC, and a message is held in
 /// memory as a whole.
 const MESSAGE_BYTES: RangeInclusive<usize> = 64 << 10..=1 << 30;
+/// The range a timeout of connections may have, in seconds.
+const TIMEOUT_SECONDS: RangeInclusive<usize> = 1..=86_400;
 
 /// What a user wrote, in a file or on the command line; what is absent takes its default.
 ///
@@ -69,10 +72,33 @@ pub struct Settings {
     pub max_concurrent_writes: Option<usize>,
     /// Encode requests and text queries at work or waiting; 64. More are refused.
     pub max_concurrent_encodes: Option<usize>,
+    /// Connections at once, on all ports together; 12000. More are told so and closed.
+    pub max_connections: Option<usize>,
+    /// How long a client may take for the handshake of TLS, and over HTTP/1.1 for the head of its next request, in
+    /// seconds; 30.
+    pub header_timeout_seconds: Option<u64>,
+    /// How long a client may take for the body of a request, in seconds; 60, and one more for each 4 KiB that came.
+    pub body_timeout_seconds: Option<u64>,
+    /// How long a connection may be without requests, in seconds; 300.
+    pub idle_timeout_seconds: Option<u64>,
+    /// The files of TLS; none, all ports speak in clear.
+    pub tls: Option<TlsSettings>,
     /// How long a shutdown waits for requests, in seconds; 10.
     pub shutdown_timeout_seconds: Option<u64>,
     /// How vectors on disk reach verification: auto, map, uring or pread; auto.
     pub verify_io: Option<VerifyIo>,
+}
+
+/// The files of TLS as a user wrote them, in PEM.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsSettings {
+    /// The server's certificate, and those between it and its authority.
+    pub certificate: Option<PathBuf>,
+    /// The private key of the certificate, not encrypted.
+    pub key: Option<PathBuf>,
+    /// The authorities whose certificates clients must show; none, clients show none.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// What the server runs with. Made by [`Settings::into_config`].
@@ -96,6 +122,10 @@ pub struct Config {
     pub encode_threads: usize,
     /// What a request may ask for.
     pub limits: Limits,
+    /// How many connections there may be, and how long their steps may take.
+    pub connections: ConnectionLimits,
+    /// The files of TLS; `None` is none.
+    pub tls: Option<TlsFiles>,
     /// How long a shutdown waits for requests.
     pub shutdown_timeout: Duration,
     /// How vectors on disk reach verification, for whoever opens the engine.
@@ -119,14 +149,27 @@ pub struct Limits {
     pub max_concurrent_encodes: usize,
 }
 
+/// How many connections there may be, and how long their steps may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Connections at once, on all ports together.
+    pub max_connections: usize,
+    /// For the handshake of TLS, and over HTTP/1.1 for the head of the next request.
+    pub header_timeout: Duration,
+    /// For the body of a request, before the time that goes by what has come.
+    pub body_timeout: Duration,
+    /// Without a request at work.
+    pub idle_timeout: Duration,
+}
+
 /// A setting that is refused.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SettingsError {
-    /// An address is not a loopback address, there are no keys, and `allow_remote` is not set.
+    /// An address is not a loopback address, callers show neither keys nor certificates, and `allow_remote` is not set.
     #[error(
         "listen address {0} can be reached from other machines, and there are no keys: \
-         set keys, or listen on 127.0.0.1"
+         set keys or tls.client_ca, or listen on 127.0.0.1"
     )]
     Remote(SocketAddr),
     /// A key that is refused; its secret is not said.
@@ -136,6 +179,14 @@ pub enum SettingsError {
         name: String,
         /// What is wrong with it.
         reason: &'static str,
+    },
+    /// One of two settings that need each other is missing.
+    #[error("{missing} is not set, which {stated} needs")]
+    Missing {
+        /// What is not set.
+        missing: &'static str,
+        /// What is.
+        stated: &'static str,
     },
     /// A number out of its range.
     #[error("{name} out of range: expected {min} to {max}, got {actual}")]
@@ -162,11 +213,15 @@ impl Settings {
         let loopback = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT);
         let listen = self.listen.unwrap_or(loopback);
         let limits = self.limits()?;
+        let connections = self.connections()?;
+        let tls = self.tls.map(TlsSettings::into_files).transpose()?;
+        let shows_certificates = tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
         let keys = Keys::new(self.keys.unwrap_or_default())?;
         let all = [Some(listen), self.qdrant_rest_listen, self.qdrant_grpc_listen];
         let is_remote = |address: &SocketAddr| !address.ip().to_canonical().is_loopback();
         if let Some(remote) = all.into_iter().flatten().find(is_remote)
             && keys.is_empty()
+            && !shows_certificates
             && !self.allow_remote.unwrap_or(false)
         {
             return Err(SettingsError::Remote(remote));
@@ -182,8 +237,29 @@ impl Settings {
             pictures: self.pictures,
             encode_threads: self.encode_threads.unwrap_or(0),
             limits,
+            connections,
+            tls,
             shutdown_timeout,
             verify_io: self.verify_io.unwrap_or_default(),
+        })
+    }
+
+    fn connections(&self) -> Result<ConnectionLimits, SettingsError> {
+        let seconds = |name, written: Option<u64>, default| {
+            let written = written.map(|seconds| usize::try_from(seconds).unwrap_or(usize::MAX));
+            let seconds = in_range(name, written, default, TIMEOUT_SECONDS)?;
+            Ok(Duration::from_secs(seconds as u64))
+        };
+        Ok(ConnectionLimits {
+            max_connections: in_range(
+                "max_connections",
+                self.max_connections,
+                12_000,
+                1..=1 << 20,
+            )?,
+            header_timeout: seconds("header_timeout_seconds", self.header_timeout_seconds, 30)?,
+            body_timeout: seconds("body_timeout_seconds", self.body_timeout_seconds, 60)?,
+            idle_timeout: seconds("idle_timeout_seconds", self.idle_timeout_seconds, 300)?,
         })
     }
 
@@ -227,6 +303,22 @@ impl Settings {
     }
 }
 
+impl TlsSettings {
+    fn into_files(self) -> Result<TlsFiles, SettingsError> {
+        let missing = |missing, stated| SettingsError::Missing { missing, stated };
+        let [certificate, key] = ["tls.certificate", "tls.key"];
+        match (self.certificate, self.key, self.client_ca) {
+            (Some(certificate), Some(key), client_ca) => {
+                Ok(TlsFiles { certificate, key, client_ca })
+            }
+            (None, Some(_), _) => Err(missing(certificate, key)),
+            (Some(_), None, _) => Err(missing(key, certificate)),
+            (None, None, Some(_)) => Err(missing(certificate, "tls.client_ca")),
+            (None, None, None) => Err(missing(certificate, "tls")),
+        }
+    }
+}
+
 fn in_range(
     name: &'static str,
     written: Option<usize>,
@@ -258,6 +350,27 @@ mod tests {
 
     fn parse(json: &str) -> Result<Config, SettingsError> {
         serde_json::from_str::<Settings>(json).unwrap().into_config()
+    }
+
+    #[test]
+    fn certificates_of_clients_let_other_machines_in_and_those_of_the_server_do_not() {
+        let tls = r#""tls": {"certificate": "a.pem", "key": "b.pem""#;
+        let remote = r#""listen": "0.0.0.0:7700""#;
+        assert!(parse(&format!(r#"{{{remote}, {tls}, "client_ca": "c.pem"}}}}"#)).is_ok());
+        let error = parse(&format!("{{{remote}, {tls}}}}}")).unwrap_err();
+        assert!(matches!(error, SettingsError::Remote(_)), "{error}");
+    }
+
+    #[test]
+    fn a_missing_part_of_tls_is_named() {
+        for (tls, missing) in [
+            (r#"{"key": "a"}"#, "tls.certificate is not set, which tls.key needs"),
+            (r#"{"certificate": "a"}"#, "tls.key is not set, which tls.certificate needs"),
+            (r#"{"client_ca": "a"}"#, "tls.certificate is not set, which tls.client_ca needs"),
+            ("{}", "tls.certificate is not set, which tls needs"),
+        ] {
+            assert_eq!(parse(&format!(r#"{{"tls": {tls}}}"#)).unwrap_err().to_string(), missing);
+        }
     }
 
     #[test]
@@ -305,7 +418,15 @@ mod tests {
                 "max_points_per_batch out of range: expected 1 to {MAX_POINTS_PER_BATCH}, got 0"
             )
         );
-        for name in ["max_message_bytes", "max_texts_per_encode", "max_concurrent_searches"] {
+        for name in [
+            "max_message_bytes",
+            "max_texts_per_encode",
+            "max_concurrent_searches",
+            "max_connections",
+            "header_timeout_seconds",
+            "body_timeout_seconds",
+            "idle_timeout_seconds",
+        ] {
             let error = parse(&format!(r#"{{"{name}": 0}}"#)).unwrap_err();
             assert!(error.to_string().starts_with(name), "{error}");
         }

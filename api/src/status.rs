@@ -74,7 +74,7 @@ pub(crate) fn from_engine(error: Error) -> Status {
 }
 
 /// Says in a status after what time the same request may succeed.
-fn retry_after(mut status: Status, wait: Duration) -> Status {
+pub(crate) fn retry_after(mut status: Status, wait: Duration) -> Status {
     status.metadata_mut().insert(RETRY_AFTER_MS, (wait.as_millis() as u64).into());
     status
 }
@@ -115,8 +115,26 @@ pub(crate) fn from_encoder_service(error: &ServiceError) -> Status {
     }
 }
 
+/// What tonic says, as INTERNAL, of requests that do not decode.
+const MALFORMED: [&str; 5] = [
+    "failed to decode Protobuf message",
+    "protocol error: received message with",
+    "Unexpected EOF decoding stream",
+    "Missing request message",
+    "Error decompressing",
+];
+
+/// Returns INVALID_ARGUMENT for a request that does not decode, of which tonic says INTERNAL: it is for the caller to
+/// act, and INTERNAL is what operators are woken for.
+pub(crate) fn malformed(status: &Status) -> Option<Status> {
+    let message = status.message();
+    let of_tonic = MALFORMED.iter().any(|beginning| message.starts_with(beginning));
+    (status.code() == Code::Internal && of_tonic)
+        .then(|| Status::invalid_argument(format!("request does not decode: {message}")))
+}
+
 /// Returns the text of an error and of its causes, for errors whose text leaves those out.
-fn with_causes(error: &dyn StdError) -> String {
+pub(crate) fn with_causes(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

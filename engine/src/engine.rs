@@ -193,6 +193,17 @@ impl Engine {
         collections.iter().map(status).collect()
     }
 
+    /// Returns how many points there are in the collections that `of` says, exactly; none in quarantined ones.
+    #[must_use]
+    pub fn count_points(&self, of: impl Fn(&str) -> bool) -> u64 {
+        let collections = self.0.collections.read();
+        let count = |(name, slot): (&String, &Slot)| match slot {
+            Slot::Ready(collection) if of(name) => collection.count(),
+            Slot::Ready(_) | Slot::Failed { .. } => 0,
+        };
+        collections.iter().map(count).sum()
+    }
+
     /// Removes a collection and everything in it, its aliases and quarantined ones too. When this returns, it is
     /// gone from disk.
     ///

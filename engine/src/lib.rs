@@ -71,7 +71,7 @@ mod word_cache;
 
 pub use bigrain_binarize::Champion;
 pub use bigrain_index::verify::similarity;
-pub use bigrain_storage::STORE_VERSION;
+pub use bigrain_storage::{STORE_VERSION, raise_descriptor_limit};
 pub use bigrain_types::*;
 
 pub use background::BackgroundPause;

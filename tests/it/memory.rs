@@ -1,8 +1,8 @@
 //! The memory budget: writes wait for room, and nothing else does.
 
 use bigrain_engine::{
-    Collection, CollectionConfig, Engine, EngineConfig, ErrorKind, Language, Levels, Metric,
-    Payload, Point, PointId, Query, SearchParams, TextField, TextQuery,
+    Collection, CollectionConfig, Engine, EngineConfig, ErrorKind, FacetQuery, Filter, Language,
+    Levels, Metric, Payload, Point, PointId, Query, SearchParams, TextField, TextQuery,
 };
 use bigrain_tests::Random;
 
@@ -114,4 +114,40 @@ fn a_budget_that_the_caches_fill_is_refused() {
     let error = Engine::open(folder.path(), config(3 * MIB)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     assert!(error.to_string().contains("memory_budget_bytes"), "{error}");
+}
+
+#[test]
+fn what_segments_take_after_a_life_is_what_they_take_when_it_is_opened_anew() {
+    const POINTS: u64 = 1_500;
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::open(folder.path(), config(64 * MIB)).unwrap();
+    let shape = CollectionConfig::new(DIMS, Metric::Dot)
+        .with_text(TextField::new("text", Language::None).unwrap());
+    let collection = engine.create_collection("c", shape).unwrap();
+    let mut random = Random::new(5);
+    let params = SearchParams::new(10).unwrap();
+    for round in 0..4 {
+        // A third of each round's points is written over by the next one.
+        let point = |id: u64| {
+            let payload = Payload::new().with("n", id).with("text", format!("word{}", id % 7));
+            Point::new(round * POINTS * 2 / 3 + id, random.vector(DIMS)).with_payload(payload)
+        };
+        collection.upsert((0..POINTS).map(point).collect()).unwrap();
+        collection.flush().unwrap();
+        let filter = Filter::from_json(br#"{"field": "n", "lt": 700}"#).unwrap();
+        let query = Query::new(random.vector(DIMS));
+        collection.search(&query, &params.with_exact(true)).unwrap();
+        collection.search(&query.with_filter(filter), &params).unwrap();
+        collection.search_text(&TextQuery::new("word3 word5"), &params).unwrap();
+        collection.facet(&FacetQuery::new("text").unwrap()).unwrap();
+        collection.settle().unwrap();
+    }
+    collection.compact().unwrap();
+    let lived = engine.memory();
+    assert!(lived.codes > 4 * POINTS * 2 / 3 * DIMS as u64 / 4, "{lived:?}");
+    assert_eq!(lived.builds, 0);
+    drop((collection, engine));
+    let engine = Engine::open(folder.path(), config(64 * MIB)).unwrap();
+    assert_eq!(engine.memory().codes, lived.codes);
+    assert_eq!(engine.memory().memtables, lived.memtables);
 }

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use bigrain_engine::{Cancel, VerifyIo};
 use bigrain_tools::cmd::{
-    backup, bprop, build, check, compact, delete, demo, encode, eval, export, facet, import,
-    inspect, model, pictures, quantize, recommend, restore, scroll, search, serve, train, tune,
-    update, upgrade, verify,
+    backup, bprop, build, check, compact, delete, demo, encode, eval, export, facet, health,
+    import, inspect, model, pictures, quantize, recommend, restore, scroll, search, serve, train,
+    tune, update, upgrade, verify,
 };
 use bigrain_tools::session::Session;
 use bigrain_tools::{failure, interrupt};
@@ -49,6 +49,7 @@ enum Command {
     Compact(compact::CompactArgs),
     Upgrade(upgrade::UpgradeArgs),
     Serve(serve::ServeArgs),
+    Health(health::HealthArgs),
     Encode(encode::EncodeArgs),
     Quantize(quantize::QuantizeArgs),
     Eval(eval::EvalArgs),
@@ -91,6 +92,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Compact(args) => compact::run(args, &mut session),
         Command::Upgrade(args) => upgrade::run(args, &mut session),
         Command::Serve(args) => serve::run(args, &mut session),
+        Command::Health(args) => health::run(args, &mut session),
         Command::Encode(args) => encode::run(args, &mut session),
         Command::Quantize(args) => quantize::run(args, &mut session),
         Command::Eval(args) => eval::run(args, &mut session),
@@ -192,6 +194,7 @@ mod tests {
             "update 1 --merge {} --set f",
             "search q --batch f",
             "serve --listen nowhere",
+            "health --listen nowhere",
             "demo --cap -1",
             "search q --verify-io mmap",
             "train",

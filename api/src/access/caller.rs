@@ -2,10 +2,13 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tonic::Status;
 
 use super::Key;
+use super::meter::Meter;
+use crate::status::retry_after;
 
 tokio::task_local! {
     static CALLER: Caller;
@@ -57,6 +60,40 @@ impl Caller {
         self.0.as_ref().is_none_or(|key| key.covers(collection))
     }
 
+    /// Counts a request against the rate of the caller's key.
+    pub(super) fn spend_request(&self) -> Result<(), Status> {
+        let Some((key, meter)) = self.metered(|key| key.requests.as_ref()) else { return Ok(()) };
+        let over = |wait| over_rate(&key.name, meter, "requests", "requests_per_second", wait);
+        meter.take(1, Instant::now()).map_err(over)
+    }
+
+    /// Counts points that are written against the rate of the caller's key.
+    pub(crate) fn spend_points(&self, count: usize) -> Result<(), Status> {
+        let Some((key, meter)) = self.metered(|key| key.points.as_ref()) else { return Ok(()) };
+        let over = |wait| over_rate(&key.name, meter, "points", "points_per_second", wait);
+        meter.take(count, Instant::now()).map_err(over)
+    }
+
+    fn metered(&self, meter: impl Fn(&Key) -> Option<&Meter>) -> Option<(&Key, &Meter)> {
+        let key = self.0.as_deref()?;
+        Some((key, meter(key)?))
+    }
+
+    /// Returns how many points there may be in the collections that the caller's key is for.
+    pub(crate) fn quota(&self) -> Option<u64> {
+        self.0.as_ref()?.max_points
+    }
+
+    /// Returns the refusal of points beyond the quota.
+    pub(crate) fn over_quota(&self, held: u64, new: usize) -> Status {
+        let name = self.0.as_ref().map_or("", |key| &key.name);
+        Status::resource_exhausted(format!(
+            "key {name:?} may have {} points in its collections (max_points of the key): there are {held}, and {new} new \
+             ones came: delete some, or have it raised",
+            self.quota().unwrap_or_default()
+        ))
+    }
+
     /// Refuses a caller whose key is for some collections.
     pub(crate) fn check_whole(&self) -> Result<(), Status> {
         match &self.0 {
@@ -78,4 +115,15 @@ impl Caller {
             _ => Ok(()),
         }
     }
+}
+
+fn over_rate(key: &str, meter: &Meter, what: &str, setting: &str, wait: Duration) -> Status {
+    // Rounded up, so that whoever waits as long as that is let in.
+    let wait = wait.saturating_add(Duration::from_millis(1));
+    let status = Status::resource_exhausted(format!(
+        "key {key:?} may send {} {what} a second ({setting} of the key): try again in {} ms",
+        meter.per_second(),
+        wait.as_millis()
+    ));
+    retry_after(status, wait)
 }

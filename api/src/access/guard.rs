@@ -13,6 +13,7 @@ use tonic::{Code, Status};
 use super::{Caller, Calls, Key, KeyAccess, Keys, Need};
 use crate::dialect::{Dialect, is_grpc};
 use crate::metrics::Metrics;
+use crate::status::malformed;
 
 /// What metrics call a call that is not listed.
 const UNLISTED: &str = "unlisted";
@@ -37,13 +38,24 @@ async fn admit(State(policy): State<Arc<Policy>>, request: Request, next: Next) 
     let started = Instant::now();
     let call = policy.calls.find(request.method(), request.uri().path());
     let need = call.map_or(Need::Write, |call| call.need);
-    let response = match policy.caller(need, &request) {
+    let mut response = match policy.caller(need, &request) {
         Ok(caller) => caller.scope(next.run(request)).await,
         Err(status) => Dialect::of(&request).refusal(&status),
     };
+    blame_malformed(response.headers_mut());
     let call = call.map_or(UNLISTED, |call| &call.path);
     policy.metrics.answered(call, code(&response), started.elapsed());
     response
+}
+
+/// Says of a request that does not decode that it is the caller's fault.
+fn blame_malformed(headers: &mut HeaderMap) {
+    let Some(refused) = Status::from_header_map(headers).as_ref().and_then(malformed) else {
+        return;
+    };
+    if let Err(error) = refused.add_header(headers) {
+        tracing::error!(%error, "could not say that a request does not decode");
+    }
 }
 
 /// Returns the code of an answer: gRPC's, which is `Ok` for what begins well, or else HTTP's.
@@ -74,8 +86,10 @@ impl Policy {
             Status::unauthenticated(expected)
         })?;
         let key = self.keys.find(shown).ok_or_else(|| Status::unauthenticated("unknown key"))?;
+        let caller = Caller::with_key(Arc::clone(key));
+        caller.spend_request()?;
         check(key, need)?;
-        Ok(Caller::with_key(Arc::clone(key)))
+        Ok(caller)
     }
 }
 

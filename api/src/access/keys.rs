@@ -2,16 +2,18 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Deserialize;
 
+use super::meter::Meter;
 use crate::settings::SettingsError;
 
 /// Shorter secrets could be guessed.
 const MIN_SECRET_BYTES: usize = 16;
 
 /// A key as a user wrote it.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeySettings {
     /// What the key is called in refusals and in the log.
@@ -25,6 +27,15 @@ pub struct KeySettings {
     /// concerns the server as a whole.
     #[serde(default)]
     pub collections: Option<Vec<String>>,
+    /// Requests a second, more than 0; as many as come.
+    #[serde(default)]
+    pub requests_per_second: Option<f64>,
+    /// Points written a second, more than 0; as many as come. A batch is taken as a whole.
+    #[serde(default)]
+    pub points_per_second: Option<f64>,
+    /// Points there may be in the collections it works in; any number.
+    #[serde(default)]
+    pub max_points: Option<u64>,
 }
 
 /// What a key allows.
@@ -39,7 +50,7 @@ pub enum KeyAccess {
 }
 
 /// A text that is never printed.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
@@ -58,11 +69,14 @@ impl fmt::Debug for Secret {
 }
 
 /// One key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Key {
     pub name: String,
     pub access: KeyAccess,
     pub collections: Option<Vec<String>>,
+    pub requests: Option<Meter>,
+    pub points: Option<Meter>,
+    pub max_points: Option<u64>,
     /// The hash of its secret: all are of one length, and compared in constant time.
     digest: blake3::Hash,
 }
@@ -79,14 +93,16 @@ impl Key {
 }
 
 /// All keys; none lets everybody in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Keys(Vec<Arc<Key>>);
 
 impl Keys {
     /// Checks what a user wrote.
     pub(crate) fn new(written: Vec<KeySettings>) -> Result<Self, SettingsError> {
         let mut keys = Self::default();
-        for KeySettings { name, secret: Secret(secret), access, collections } in written {
+        let now = Instant::now();
+        for key in written {
+            let KeySettings { name, secret: Secret(secret), access, collections, .. } = key;
             let refused = |reason| SettingsError::Key { name: name.clone(), reason };
             if secret.len() < MIN_SECRET_BYTES
                 || !secret.bytes().all(|byte| byte.is_ascii_graphic())
@@ -97,7 +113,18 @@ impl Keys {
             if keys.0.iter().any(|key| key.name == name || key.digest == digest) {
                 return Err(refused("another key has this name or secret"));
             }
-            keys.0.push(Arc::new(Key { name, access, collections, digest }));
+            let meter = |rate: Option<f64>, reason| match rate {
+                Some(rate) if rate > 0.0 && rate.is_finite() => Ok(Some(Meter::new(rate, now))),
+                Some(_) => Err(refused(reason)),
+                None => Ok(None),
+            };
+            let requests =
+                meter(key.requests_per_second, "expected requests_per_second to be more than 0")?;
+            let points =
+                meter(key.points_per_second, "expected points_per_second to be more than 0")?;
+            let max_points = key.max_points;
+            let key = Key { name, access, collections, requests, points, max_points, digest };
+            keys.0.push(Arc::new(key));
         }
         Ok(keys)
     }
@@ -119,12 +146,7 @@ mod tests {
     use super::*;
 
     fn written(name: &str, secret: &str) -> KeySettings {
-        KeySettings {
-            name: name.to_owned(),
-            secret: Secret::new(secret),
-            access: KeyAccess::Read,
-            collections: None,
-        }
+        KeySettings { name: name.to_owned(), secret: Secret::new(secret), ..KeySettings::default() }
     }
 
     #[test]
@@ -140,6 +162,19 @@ mod tests {
             assert!(error.contains("\"short\"") && !error.contains("0123"), "{error}");
         }
         assert!(!format!("{:?}", written("a", good)).contains(good));
+    }
+
+    #[test]
+    fn a_rate_of_nothing_is_refused_by_name() {
+        for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let key = written("a", "0123456789abcdef");
+            let requests = KeySettings { requests_per_second: Some(rate), ..key.clone() };
+            let error = Keys::new(vec![requests]).unwrap_err().to_string();
+            assert!(error.contains("requests_per_second"), "{error}");
+            let points = KeySettings { points_per_second: Some(rate), ..key };
+            let error = Keys::new(vec![points]).unwrap_err().to_string();
+            assert!(error.contains("points_per_second"), "{error}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Instant;
 use bigrain_encoders::{Embeddings, TextKind, Token};
 use bigrain_engine::{
     AliasChange, BackupContents, Cancel, Collection, CollectionConfig, CollectionStatus, Engine,
-    MemoryInfo, SearchOutput, Watch,
+    MemoryInfo, Point, PointId, SearchOutput, Watch,
 };
 use prost::Message;
 use tonic::Status;
@@ -99,7 +99,7 @@ impl Context {
         &self,
         shown: impl Fn(&str) -> bool,
     ) -> Result<String, std::fmt::Error> {
-        self.metrics.text(&self.engine, shown)
+        self.metrics.text(&self.engine, &self.runtime, shown)
     }
 
     /// Counts what a search did.
@@ -250,6 +250,34 @@ impl Context {
         let watch = &mut Watch::new().with_cancel(cancel);
         let contents = self.engine.backup(to, collections, watch).map_err(status::from_engine)?;
         Ok((self.backups.describe(name)?, contents))
+    }
+
+    /// Lets a batch of points in, by the rate of the caller's key.
+    pub(crate) fn spend_points(&self, count: usize) -> Result<(), Status> {
+        Caller::current()?.spend_points(count)
+    }
+
+    /// Lets a batch of points in that may be new, by the rate and the quota of the caller's key. Points that are
+    /// there already take no room. Of batches that are written at once, each is compared with what was there before.
+    pub(crate) fn admit_points(
+        &self,
+        collection: &Collection,
+        points: &[Point],
+    ) -> Result<(), Status> {
+        let caller = Caller::current()?;
+        caller.spend_points(points.len())?;
+        let Some(quota) = caller.quota() else { return Ok(()) };
+        let held = self.engine.count_points(|name| caller.covers(name));
+        if held + points.len() as u64 <= quota {
+            return Ok(());
+        }
+        let ids: Vec<PointId> = points.iter().map(|point| point.id.clone()).collect();
+        let stored = collection.get_payloads(&ids).map_err(status::from_engine)?;
+        let new = stored.iter().filter(|point| point.is_none()).count();
+        if new == 0 || held + new as u64 <= quota {
+            return Ok(());
+        }
+        Err(caller.over_quota(held, new))
     }
 
     /// Refuses a batch of more than `max_points_per_batch` points or ids.

@@ -151,6 +151,7 @@ pub(super) fn upsert(
     let points = convert::points(request.points, space)?;
     let conditions = convert::conditions(request.conditions)?;
     let collection = context.collection(&request.collection)?;
+    context.admit_points(&collection, &points)?;
     collection.upsert_if(points, conditions).map_err(status::from_engine)
 }
 
@@ -206,6 +207,7 @@ fn update_vectors(
     let points = convert::points(request.points, space)?;
     let conditions = convert::conditions(request.conditions)?;
     let collection = context.collection(&request.collection)?;
+    context.spend_points(points.len())?;
     collection.update_vectors_if(&points, &conditions).map_err(status::from_engine)
 }
 

@@ -99,7 +99,7 @@ fn name_limit(context: &Context, status: Status) -> Status {
     if is_message_too_large(&status) {
         return message_too_large(context.limits.max_message_bytes);
     }
-    status
+    status::malformed(&status).unwrap_or(status)
 }
 
 /// Ends the stream with a status, if its client still has room for one.

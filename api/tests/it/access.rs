@@ -21,6 +21,7 @@ fn key(name: &str, secret: &str, access: KeyAccess, collections: Option<&[&str]>
         secret: Secret::new(secret),
         access,
         collections: collections.map(|names| names.iter().map(|name| (*name).into()).collect()),
+        ..KeySettings::default()
     }
 }
 

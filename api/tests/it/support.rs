@@ -30,7 +30,7 @@ pub const TOY_DIMS: u32 = 32;
 /// An answer over HTTP.
 pub struct HttpReply {
     pub status: u16,
-    /// Its first line and headers.
+    /// The status line and the headers, in lower case.
     pub head: String,
     pub body: String,
 }
@@ -75,7 +75,7 @@ impl TestServer {
             // A dropped sender is a test that ended; the server then stops too.
             let _ = told.await;
         }));
-        let channel = connect(address).await;
+        let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
         Self { channel, address, engine, qdrant, shutdown, serving, _data: data }
     }
 
@@ -135,6 +135,27 @@ impl TestServer {
     }
 }
 
+impl TestServer {
+    /// Returns a metric, the first of this name and label.
+    pub async fn metric(&self, name: &str) -> u64 {
+        let text = self.http("GET", "/metrics", &[], "").await.body;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().parse().unwrap()
+    }
+
+    /// Completes when no work is left, and no permit held, but that of the one who asks.
+    pub async fn at_rest(&self) {
+        for (kind, left) in [("search", 1), ("write", 0), ("encode", 0)] {
+            self.until(&format!("bigrain_requests_at_work{{kind=\"{kind}\"}} "), left).await;
+        }
+    }
+
+    /// Completes when a metric has come down, or up, to a value.
+    pub async fn until(&self, name: &str, value: u64) {
+        while self.metric(name).await != value {}
+    }
+}
+
 /// Connects to gRPC.
 pub async fn connect(address: SocketAddr) -> Channel {
     Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
@@ -163,7 +184,7 @@ pub async fn http(
     let reply = String::from_utf8_lossy(&reply);
     let (head, body) = reply.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    HttpReply { status, head: head.to_owned(), body: body.to_owned() }
+    HttpReply { status, head: head.to_lowercase(), body: body.to_owned() }
 }
 
 pub fn toy_models() -> ModelRegistry {

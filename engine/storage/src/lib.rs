@@ -35,7 +35,7 @@ pub use block_file::{
 };
 pub use directory::{
     Directory, DirectoryError, Entry, EntryKind, Fault, FaultyDirectory, FileReader, FileWriter,
-    MappedBytes, MmapDirectory, RamDirectory,
+    MappedBytes, MmapDirectory, RamDirectory, raise_descriptor_limit,
 };
 pub use footer::FooterError;
 pub use format::{FileKind, OLDEST_STORE_VERSION, STORE_VERSION};

@@ -1,6 +1,7 @@
 //! `bigrain serve`: the gRPC service on a data folder.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -9,12 +10,15 @@ use std::process;
 use anyhow::{Context, anyhow};
 use bigrain_api::{Config, ModelRegistry, QDRANT_PORTS, Server, Settings, SettingsError, Sources};
 use bigrain_encoders::Runtime;
-use bigrain_engine::{CollectionState, Engine};
+use bigrain_engine::{CollectionState, Engine, raise_descriptor_limit};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::failure::Usage;
 use crate::session::Session;
+
+/// Files that the engine may have open: of a directory, of the store, and what else there is.
+const ENGINE_FILES: usize = 5120;
 
 /// Serves gRPC until Ctrl-C or SIGTERM.
 #[derive(Args, Debug)]
@@ -49,6 +53,7 @@ pub struct ServeArgs {
 /// When the settings, the data folder, a model or the address is refused, or the transport fails.
 pub fn run(args: &ServeArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let config = args.settings(session)?.into_config().map_err(name_the_flag)?;
+    make_room_for(config.connections.max_connections);
     let engine = session.create_or_open_to_serve(&session.data_dir(), config.verify_io)?;
     let models = open_models(&config, &engine)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -57,6 +62,21 @@ pub fn run(args: &ServeArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
         .build()
         .context("start the server's threads")?;
     runtime.block_on(serve(config, engine, models, session.out))
+}
+
+/// Lets the process have as many files open as the settings let connections in, besides those of the engine.
+fn make_room_for(connections: usize) {
+    let wanted = connections + ENGINE_FILES;
+    match raise_descriptor_limit(wanted) {
+        Ok(allowed) if allowed < wanted => tracing::warn!(
+            max_connections = connections,
+            allowed,
+            wanted,
+            "the system lets this process have fewer files open than connections and data may take: raise `ulimit -n`"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "how many files may be open is not known"),
+    }
 }
 
 /// Says which flag would allow what the settings do not.
@@ -70,15 +90,19 @@ fn name_the_flag(error: SettingsError) -> anyhow::Error {
     error.into()
 }
 
+/// Returns the variables of the environment. One that is not UTF-8 cannot be a setting.
+pub(super) fn environment() -> Vec<(String, String)> {
+    let text = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).collect()
+}
+
 impl ServeArgs {
     fn settings(&self, session: &Session<'_>) -> anyhow::Result<Settings> {
-        // A variable that is not UTF-8 cannot be a setting.
-        let environment = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
         let mut settings = Settings::read(Sources {
             file: self.config.clone(),
-            environment: environment.collect(),
+            environment: environment(),
             assignments: self.set.clone(),
         })?;
         settings.listen = self.listen.or(settings.listen);

@@ -263,11 +263,15 @@ fn a_server_listens_keeps_others_out_of_its_folder_and_stops_at_sigterm() {
     let mut first_line = String::new();
     BufReader::new(server.stdout.take().unwrap()).read_line(&mut first_line).unwrap();
     assert!(first_line.starts_with("listening on 127.0.0.1:"), "{first_line}");
+    let address = first_line.trim().rsplit_once(' ').unwrap().1;
+    assert!(desk.succeed(&format!("health --listen {address}")).contains("is ready"));
     let error = desk.fail("inspect", 1);
     assert!(error.contains("in use by another process"), "{error}");
     let killed = Command::new("kill").arg(server.id().to_string()).status().unwrap();
     assert!(killed.success());
     assert_eq!(server.wait().unwrap().code(), Some(0));
+    let error = desk.fail(&format!("health --listen {address}"), 1);
+    assert!(error.contains(address), "{error}");
     assert_eq!(points(&desk, "rows"), 3);
 }
 

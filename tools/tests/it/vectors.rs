@@ -297,3 +297,17 @@ fn filter_cases_of_a_file_are_judged_by_its_truth() {
     desk.write("cases.json", "{}");
     assert!(desk.fail(line, 1).contains("missing field `numbers`"));
 }
+
+#[test]
+fn a_server_is_measured_beside_the_library() {
+    let desk = desk();
+    let flags = "eval --vectors base.npy --queries q.npy --rounds 2 --over-service";
+    let evaluation = desk.json(&format!("{flags} --json"));
+    assert_eq!(keys(&evaluation["requests"]), keys(&evaluation["calls"]));
+    let searches = |way: &str| evaluation[way]["searches"].as_u64().unwrap();
+    assert!(searches("requests") > 0);
+    assert_eq!(searches("requests"), searches("calls"));
+    assert!(evaluation["requests"]["points_per_second"].as_f64().unwrap() > 0.0);
+    let table = desk.succeed(flags);
+    assert!(table.contains("requests over gRPC"), "{table}");
+}

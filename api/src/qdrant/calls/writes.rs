@@ -32,6 +32,7 @@ pub(in crate::qdrant) fn upsert(
     context.check_batch("points", request.points.len())?;
     let collection = context.collection(&request.collection_name)?;
     let points = last_of_each(request.points)?;
+    context.admit_points(&collection, &points)?;
     let filter = convert::optional_filter(request.update_filter)?;
     let mode = q::UpdateMode::try_from(request.update_mode.unwrap_or_default()).map_err(wrong)?;
     let seq = if mode == q::UpdateMode::Upsert && filter.is_none() {
@@ -126,6 +127,7 @@ pub(in crate::qdrant) fn update_vectors(
     refuse_shard_keys(request.shard_key_selector.as_ref())?;
     context.check_batch("points", request.points.len())?;
     let collection = context.collection(&request.collection_name)?;
+    context.spend_points(request.points.len())?;
     let points = request.points.into_iter();
     let points = points.map(|point| convert::point_vectors(point.id, point.vectors));
     let mut points: Vec<Point> = points.collect::<Result<_, _>>()?;

@@ -43,4 +43,5 @@ pub use mmap::MmapDirectory;
 pub use ram::RamDirectory;
 pub(crate) use ring::Ring;
 pub(crate) use ring_read::RingRead;
+pub use space::raise_descriptor_limit;
 pub(crate) use space::{available_bytes, set_aside};

@@ -27,6 +27,15 @@ pub(crate) fn descriptor_limit() -> io::Result<usize> {
 /// # Errors
 ///
 /// Always.
+pub fn raise_descriptor_limit(_wanted: usize) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Refuses.
+///
+/// # Errors
+///
+/// Always.
 pub(crate) fn set_aside(_file: &File, _bytes: u64) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }

@@ -44,6 +44,28 @@ pub(crate) fn descriptor_limit() -> io::Result<usize> {
     Ok(usize::try_from(answer.rlim_cur).unwrap_or(usize::MAX))
 }
 
+/// Lets this process have more files open, as many as `wanted` if the system allows so many; returns how many it may.
+///
+/// # Errors
+///
+/// The system's.
+pub fn raise_descriptor_limit(wanted: usize) -> io::Result<usize> {
+    let mut limit = MaybeUninit::<libc::rlimit>::uninit();
+    // SAFETY: the call writes one `rlimit`.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, limit.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded, so it has filled the answer.
+    let mut limit = unsafe { limit.assume_init() };
+    let wanted = libc::rlim_t::try_from(wanted).unwrap_or(libc::RLIM_INFINITY);
+    limit.rlim_cur = limit.rlim_cur.max(wanted.min(limit.rlim_max));
+    // SAFETY: the call reads one `rlimit`.
+    if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    descriptor_limit()
+}
+
 /// Sets bytes of the disk aside for a file without changing its length.
 ///
 /// # Errors

@@ -30,6 +30,7 @@ mod pictures;
 mod quality_table;
 mod report;
 mod scratch;
+mod service;
 mod test_set;
 mod vectors;
 

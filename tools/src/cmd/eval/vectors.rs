@@ -14,6 +14,7 @@ use super::filters::{FilterCases, FilterEvaluation, FilterSweep};
 use super::index::IndexPlace;
 use super::ingest::IngestRun;
 use super::report::{BuildFigures, VectorEvaluation};
+use super::service::ServiceRun;
 use super::test_set::{Sources, TestSet};
 use crate::cmd::flags::parse_levels;
 use crate::curve::{CurvePoint, Found, Measurement, Sweep, measure, search_all, warm_up};
@@ -86,6 +87,10 @@ pub struct VectorArgs {
     /// beside the same searches before that
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["corpus", "sweep", "plot", "threads_all", "truth", "collection", "filters"])]
     under_ingest: Option<u64>,
+    /// Measure writes and searches through a server of this process, beside the same by calls of the
+    /// library
+    #[arg(long, conflicts_with_all = ["corpus", "sweep", "plot", "threads_all", "truth", "collection", "filters", "under_ingest"])]
+    over_service: bool,
     /// Draw the curve into this SVG file
     #[arg(long, value_name = "FILE", conflicts_with = "corpus")]
     plot: Option<PathBuf>,
@@ -106,6 +111,14 @@ pub(super) fn run(
     let config = args.collection_config(&set);
     if let Some(seconds) = args.under_ingest {
         let evaluation = IngestRun { set: &set, config, params, seconds }.run(session)?;
+        if common.json {
+            return session.write_json(&evaluation);
+        }
+        return evaluation.write_table(session.out);
+    }
+    if args.over_service {
+        let rounds = args.rounds;
+        let evaluation = ServiceRun { set: &set, config, params, rounds }.run(session)?;
         if common.json {
             return session.write_json(&evaluation);
         }
