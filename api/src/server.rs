@@ -122,6 +122,9 @@ impl Server {
         let (listener, address) = bind(config.listen)?;
         let qdrant_rest = config.qdrant_rest_listen.map(bind).transpose()?;
         let qdrant_grpc = config.qdrant_grpc_listen.map(bind).transpose()?;
+        let others = [&qdrant_rest, &qdrant_grpc].into_iter().flatten();
+        let addresses = others.map(|(_, address)| *address).chain([address]);
+        let is_local = { addresses }.all(|address| address.ip().to_canonical().is_loopback());
         let metrics = Arc::new(Metrics::new());
         let backups = config.backups.unwrap_or_else(|| engine.data_dir().join(BACKUPS));
         let backups = BackupFolder::new(backups);
@@ -132,7 +135,7 @@ impl Server {
             tls,
             connections: config.connections,
             shutdown_timeout: config.shutdown_timeout,
-            policy: policy(config.keys, &metrics)?,
+            policy: policy(config.keys, is_local, &metrics)?,
             context: Arc::new(Context::new(Parts {
                 engine,
                 models,
@@ -223,7 +226,7 @@ fn routes(
 }
 
 /// Says what every call needs.
-fn policy(keys: Keys, metrics: &Arc<Metrics>) -> Result<Arc<Policy>, ServeError> {
+fn policy(keys: Keys, is_local: bool, metrics: &Arc<Metrics>) -> Result<Arc<Policy>, ServeError> {
     let listed = OTHER_SERVICES.into_iter().chain(http::CALLS);
     let listed = listed.map(|(method, path, need)| (method, path.to_owned(), need));
     let calls = Calls::default().with_services(proto::DESCRIPTORS);
@@ -231,7 +234,7 @@ fn policy(keys: Keys, metrics: &Arc<Metrics>) -> Result<Arc<Policy>, ServeError>
         calls.and_then(|calls| calls.with(&method, &path, need))
     });
     let calls = calls.map_err(ServeError::Calls)?;
-    Ok(Arc::new(Policy { keys, calls, metrics: Arc::clone(metrics) }))
+    Ok(Arc::new(Policy { keys, is_local, calls, metrics: Arc::clone(metrics) }))
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {

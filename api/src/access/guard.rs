@@ -1,5 +1,6 @@
 //! The one place where keys are checked.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -7,6 +8,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
+use tonic::codegen::http::uri::Authority;
 use tonic::codegen::http::{self, HeaderMap, HeaderValue, header};
 use tonic::{Code, Status};
 
@@ -14,6 +16,9 @@ use super::{Caller, Calls, Key, KeyAccess, Keys, Need};
 use crate::dialect::{Dialect, is_grpc};
 use crate::metrics::Metrics;
 use crate::status::malformed;
+
+/// Why a name of this machine that others gave it is refused.
+const ANOTHER_NAME: &str = "a server without keys, for this machine only, answers to localhost and to addresses, not to other names";
 
 /// What metrics call a call that is not listed.
 const UNLISTED: &str = "unlisted";
@@ -25,6 +30,8 @@ const ANOTHER_SITE: &str =
 #[derive(Debug)]
 pub(crate) struct Policy {
     pub keys: Keys,
+    /// Whether only this machine reaches the ports.
+    pub is_local: bool,
     pub calls: Calls,
     pub metrics: Arc<Metrics>,
 }
@@ -76,10 +83,14 @@ impl Policy {
             return Ok(Caller::ANYBODY);
         }
         if self.keys.is_empty() {
-            return match of_another_site(request) {
-                true => Err(Status::permission_denied(ANOTHER_SITE)),
-                false => Ok(Caller::ANYBODY),
+            let reason = if of_another_site(request) {
+                ANOTHER_SITE
+            } else if self.is_local && by_another_name(request) {
+                ANOTHER_NAME
+            } else {
+                return Ok(Caller::ANYBODY);
             };
+            return Err(Status::permission_denied(reason));
         }
         let shown = shown(request.headers()).ok_or_else(|| {
             let expected = "no key: expected authorization: Bearer KEY, or api-key: KEY";
@@ -97,14 +108,30 @@ impl Policy {
 /// on this machine looks at could otherwise write here.
 fn of_another_site<B>(request: &http::Request<B>) -> bool {
     let Some(origin) = request.headers().get(header::ORIGIN) else { return false };
-    let asked = match request.uri().authority() {
-        Some(authority) => Some(authority.as_str().as_bytes()),
-        None => request.headers().get(header::HOST).map(HeaderValue::as_bytes),
-    };
+    let asked = asked(request);
     let mut origin = origin.as_bytes().splitn(2, |byte| *byte == b'/');
     // What follows `https:/` and the other slash.
     let host = origin.nth(1).and_then(|rest| rest.strip_prefix(b"/"));
     host.is_none() || host != asked
+}
+
+/// Whether a request asks for a name that is not this machine's own. A name of the internet can be made to mean this
+/// machine; its page would then be one of this server's, as far as a browser can tell.
+fn by_another_name<B>(request: &http::Request<B>) -> bool {
+    let Some(asked) = asked(request).and_then(|asked| str::from_utf8(asked).ok()) else {
+        return false;
+    };
+    let Ok(authority) = asked.parse::<Authority>() else { return true };
+    let name = authority.host().trim_matches(['[', ']']).to_ascii_lowercase();
+    name != "localhost" && !name.ends_with(".localhost") && name.parse::<IpAddr>().is_err()
+}
+
+/// Returns the host and port that a request asks for.
+fn asked<B>(request: &http::Request<B>) -> Option<&[u8]> {
+    match request.uri().authority() {
+        Some(authority) => Some(authority.as_str().as_bytes()),
+        None => request.headers().get(header::HOST).map(HeaderValue::as_bytes),
+    }
 }
 
 /// Returns the secret that a request shows.

@@ -5,6 +5,8 @@ use bigrain_api::proto::{self, GetCollectionRequest, ListCollectionsRequest, Met
 use bigrain_api::{KeyAccess, KeySettings, Secret, Settings};
 use prost::Message;
 use prost_types::FileDescriptorSet;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
@@ -189,12 +191,36 @@ async fn over_http_the_same_keys_hold() {
 }
 
 #[tokio::test]
+async fn a_server_without_keys_answers_to_names_of_this_machine_only() {
+    let server = TestServer::start().await;
+    for (host, status) in [
+        ("localhost:7700", 200),
+        ("LOCALHOST", 200),
+        ("console.localhost", 200),
+        ("127.0.0.1:1", 200),
+        ("[::1]:7700", 200),
+        ("rebound.example:7700", 403),
+        ("localhost.example", 403),
+        ("local host", 403),
+    ] {
+        let request = format!(
+            "GET /api/v1/collections HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
+        );
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).await.unwrap();
+        assert!(reply.starts_with(&format!("HTTP/1.1 {status} ")), "{host}: {reply}");
+    }
+}
+
+#[tokio::test]
 async fn pages_of_other_sites_are_refused_where_there_are_no_keys() {
     let server = TestServer::start().await;
     for (origin, status) in [
         (None, 200),
-        (Some("http://test"), 200),
-        (Some("http://test:81"), 403),
+        (Some("http://localhost"), 200),
+        (Some("http://localhost:81"), 403),
         (Some("http://elsewhere"), 403),
         (Some("null"), 403),
         (Some(""), 403),

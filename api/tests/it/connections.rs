@@ -54,7 +54,7 @@ async fn a_client_that_begins_and_does_not_go_on_is_closed() {
         assert!(!reply.contains(" 200 "), "{bytes:?}: {reply}");
     }
     // An answered request, and silence.
-    let reply = until_closed(&server, b"GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    let reply = until_closed(&server, b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert!(reply.starts_with("HTTP/1.1 200 OK"), "{reply}");
     server.until("bigrain_connections ", 1).await;
 }
@@ -64,7 +64,7 @@ async fn a_body_that_does_not_come_is_refused_and_its_connection_closed() {
     let server = impatient().await;
     for path in ["/embed", "/v1/embeddings", "/collections/docs/points/query"] {
         let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{{"
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{{"
         );
         let reply = until_closed(&server, request.as_bytes()).await;
         assert!(reply.starts_with("HTTP/1.1 4"), "{path}: {reply}");
@@ -188,7 +188,7 @@ async fn a_reply_that_nobody_reads_does_not_hold_its_connection() {
     let mut stream = socket.connect(server.address).await.unwrap();
     let body = r#"{"limit": 12}"#;
     let request = format!(
-        "POST /collections/docs/points/scroll HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST /collections/docs/points/scroll HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -206,7 +206,7 @@ async fn connections_beyond_the_limit_are_told_so_and_the_next_one_is_served() {
     let mut held = Vec::new();
     for _ in 0..2 {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
         let mut begun = [0; 12];
         stream.read_exact(&mut begun).await.unwrap();
         assert_eq!(&begun, b"HTTP/1.1 200");

@@ -36,7 +36,7 @@ fn valid(message: &impl Message) -> Vec<u8> {
 async fn send(server: &TestServer, path: &str, bytes: &[u8]) -> (Code, String) {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-type: application/grpc\r\ncontent-length: {}\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/grpc\r\ncontent-length: {}\r\n\r\n",
         bytes.len()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
