@@ -75,7 +75,7 @@ impl ClipTokenizer {
     ) -> Result<Self, TokenizerError> {
         let (path, mut tokenizer) = match files {
             ClipVocabulary::Json(path) => {
-                let TextTokenizer(tokenizer) = TextTokenizer::from_json(path)?;
+                let TextTokenizer { tokenizer, .. } = TextTokenizer::from_json(path)?;
                 (path, tokenizer)
             }
             ClipVocabulary::Tables(vocab, merges) => (vocab, from_tables(vocab, merges)?),
@@ -90,7 +90,7 @@ impl ClipTokenizer {
             tokenizer.with_pre_tokenizer(Some(splits(path, PIECES)?));
             tokenizer.set_encode_special_tokens(true);
         }
-        let tokenizer = TextTokenizer(tokenizer).with_limits(max_tokens, vocabulary)?;
+        let tokenizer = TextTokenizer::new(tokenizer).with_limits(max_tokens, vocabulary)?;
         Ok(Self { tokenizer, cleaning })
     }
 

@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use thiserror::Error;
 use tokenizers::models::bpe::BPE;
@@ -16,7 +17,7 @@ use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::processors::bert::BertProcessing;
 use tokenizers::processors::roberta::RobertaProcessing;
-use tokenizers::{AddedToken, Encoding, Tokenizer, TruncationParams};
+use tokenizers::{AddedToken, Tokenizer, TruncationParams};
 
 use crate::model_dir::TokenizerFiles;
 
@@ -90,7 +91,11 @@ pub(crate) struct WordIds {
 
 /// A tokenizer that cuts at a model's limit and never pads.
 #[derive(Debug)]
-pub(crate) struct TextTokenizer(pub(super) Tokenizer);
+pub(crate) struct TextTokenizer {
+    pub(super) tokenizer: Tokenizer,
+    /// The same without the limit, made when it is first asked for: with a limit, tokenizing ends there.
+    whole: OnceLock<Box<Tokenizer>>,
+}
 
 /// Ids of a pair of texts, one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +106,10 @@ pub(crate) struct PairIds {
 }
 
 impl TextTokenizer {
+    pub(super) fn new(tokenizer: Tokenizer) -> Self {
+        Self { tokenizer, whole: OnceLock::new() }
+    }
+
     /// Reads the files of a tokenizer; `lowercase` is for those that do not say it.
     pub(crate) fn open(files: &TokenizerFiles, lowercase: bool) -> Result<Self, TokenizerError> {
         match files {
@@ -112,7 +121,7 @@ impl TextTokenizer {
 
     /// Reads a `tokenizer.json`.
     pub(crate) fn from_json(path: &Path) -> Result<Self, TokenizerError> {
-        Tokenizer::from_file(path).map(Self).map_err(|error| open_error(path, &error))
+        Tokenizer::from_file(path).map(Self::new).map_err(|error| open_error(path, &error))
     }
 
     /// Reads a BERT `vocab.txt`, one WordPiece token a line.
@@ -132,7 +141,7 @@ impl TextTokenizer {
             .map_err(|error| open_error(path, &error))?
             .with_pre_tokenizer(Some(BertPreTokenizer))
             .with_post_processor(Some(BertProcessing::new(end, start)));
-        Ok(Self(tokenizer))
+        Ok(Self::new(tokenizer))
     }
 
     /// Reads a byte-level BPE as RoBERTa has it: `vocab.json` and `merges.txt`.
@@ -160,7 +169,7 @@ impl TextTokenizer {
             .with_pre_tokenizer(Some(ByteLevel::new(false, true, true)))
             .with_post_processor(Some(post));
         tokenizer.add_special_tokens(known).map_err(|error| open_error(vocab, &error))?;
-        Ok(Self(tokenizer))
+        Ok(Self::new(tokenizer))
     }
 
     /// Sets the limit: at most `max_tokens` ids a text, all below `vocabulary`.
@@ -169,19 +178,19 @@ impl TextTokenizer {
         max_tokens: usize,
         vocabulary: usize,
     ) -> Result<Self, TokenizerError> {
-        let largest = self.0.get_vocab(true).into_values().max().unwrap_or(0) as usize;
+        let largest = self.tokenizer.get_vocab(true).into_values().max().unwrap_or(0) as usize;
         if largest >= vocabulary {
             return Err(TokenizerError::Vocabulary { largest, vocabulary });
         }
         let special = self
-            .0
+            .tokenizer
             .get_post_processor()
             .map_or(0, |post| tokenizers::PostProcessor::added_tokens(post, false));
         if max_tokens <= special {
             return Err(TokenizerError::TooShort { max_tokens, special });
         }
         let truncation = TruncationParams { max_length: max_tokens, ..TruncationParams::default() };
-        self.0
+        self.tokenizer
             .with_padding(None)
             .with_truncation(Some(truncation))
             .map_err(|error| TokenizerError::Text(error.to_string()))?;
@@ -191,8 +200,10 @@ impl TextTokenizer {
     /// Returns the ids of one text as [`TextTokenizer::encode`] does, and its words: the token each
     /// begins with, and where it stands in the text.
     pub(crate) fn encode_words(&self, text: &str) -> Result<WordIds, TokenizerError> {
-        let encoding =
-            self.0.encode(text, true).map_err(|error| TokenizerError::Text(error.to_string()))?;
+        let encoding = self
+            .tokenizer
+            .encode(text, true)
+            .map_err(|error| TokenizerError::Text(error.to_string()))?;
         let mut words: Vec<(usize, Range<usize>)> = Vec::new();
         let mut last = None;
         let tokens = encoding.get_word_ids().iter().zip(encoding.get_offsets());
@@ -210,7 +221,7 @@ impl TextTokenizer {
     /// Checks that `max_tokens` leave room for a pair.
     pub(crate) fn for_pairs(self, max_tokens: usize) -> Result<Self, TokenizerError> {
         let special = self
-            .0
+            .tokenizer
             .get_post_processor()
             .map_or(0, |post| tokenizers::PostProcessor::added_tokens(post, true));
         // One token of each text.
@@ -223,7 +234,7 @@ impl TextTokenizer {
     /// Returns the ids of two texts, special tokens included; the longer one is cut.
     pub(crate) fn encode_pair(&self, first: &str, second: &str) -> Result<PairIds, TokenizerError> {
         let encoding = self
-            .0
+            .tokenizer
             .encode_fast((first, second), true)
             .map_err(|error| TokenizerError::Text(error.to_string()))?;
         Ok(PairIds { ids: encoding.get_ids().to_vec(), types: encoding.get_type_ids().to_vec() })
@@ -231,40 +242,31 @@ impl TextTokenizer {
 
     /// Returns every token of one text, those past the limit too; on request the special ones around it.
     pub(crate) fn tokens(&self, text: &str, special: bool) -> Result<Vec<Token>, TokenizerError> {
-        let encode = |special| {
-            let encoded = self.0.encode_char_offsets(text, special);
-            encoded.map_err(|error| TokenizerError::Text(error.to_string()))
-        };
-        let named = |encoding: &Encoding, at: usize| Token {
-            id: encoding.get_ids()[at],
-            text: encoding.get_tokens()[at].clone(),
-            chars: None,
-        };
-        let mut tokens = Vec::new();
-        let mut behind = Vec::new();
-        if special {
-            let around = encode(true)?;
-            let mask = around.get_special_tokens_mask();
-            let is_text = |mask: &&u32| **mask == 0;
-            let first = mask.iter().take_while(|mask| !is_text(mask)).count();
-            let last = mask.iter().rev().take_while(|mask| !is_text(mask)).count();
-            let last = last.min(mask.len() - first);
-            tokens.extend((0..first).map(|at| named(&around, at)));
-            behind.extend((mask.len() - last..mask.len()).map(|at| named(&around, at)));
-        }
+        let encoding = self.whole()?.encode_char_offsets(text, special);
+        let encoding = encoding.map_err(|error| TokenizerError::Text(error.to_string()))?;
         let starts: Vec<usize> =
             text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
-        let whole = encode(false)?;
-        for part in [&whole].into_iter().chain(whole.get_overflowing()) {
-            for (&id, &(start, end)) in part.get_ids().iter().zip(part.get_offsets()) {
-                let bytes = starts.get(start).zip(starts.get(end));
-                let text = bytes.and_then(|(&start, &end)| text.get(start..end));
-                let text = text.unwrap_or_default().to_owned();
-                tokens.push(Token { id, text, chars: Some(start..end) });
+        let token = |at: usize| {
+            let id = encoding.get_ids()[at];
+            if encoding.get_special_tokens_mask()[at] != 0 {
+                return Token { id, text: encoding.get_tokens()[at].clone(), chars: None };
             }
+            let (start, end) = encoding.get_offsets()[at];
+            let bytes = starts.get(start).zip(starts.get(end));
+            let text = bytes.and_then(|(&start, &end)| text.get(start..end));
+            Token { id, text: text.unwrap_or_default().to_owned(), chars: Some(start..end) }
+        };
+        Ok((0..encoding.len()).map(token).collect())
+    }
+
+    fn whole(&self) -> Result<&Tokenizer, TokenizerError> {
+        if let Some(whole) = self.whole.get() {
+            return Ok(whole);
         }
-        tokens.append(&mut behind);
-        Ok(tokens)
+        let mut whole = self.tokenizer.clone();
+        let unlimited = whole.with_truncation(None);
+        unlimited.map_err(|error| TokenizerError::Text(error.to_string()))?;
+        Ok(self.whole.get_or_init(|| Box::new(whole)))
     }
 
     /// Returns the ids of one text, special tokens included.
@@ -279,7 +281,7 @@ impl TextTokenizer {
 
     fn ids(&self, text: &str, special: bool) -> Result<TokenIds, TokenizerError> {
         let encoding = self
-            .0
+            .tokenizer
             .encode_fast(text, special)
             .map_err(|error| TokenizerError::Text(error.to_string()))?;
         let truncated = !encoding.get_overflowing().is_empty();
