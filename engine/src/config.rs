@@ -33,7 +33,7 @@ pub struct EngineConfig {
     /// A memtable of this many points becomes a segment. Default 65,536.
     pub flush_rows: usize,
     /// A memtable of this many bytes becomes a segment. Default 64 MiB: with 256 MiB, searches beside writes of 784
-    /// dimensions take a fifth longer, and 6 % more points are written.
+    /// dimensions take a fifth longer, and 7 % more points are written.
     pub flush_bytes: usize,
     /// A memtable whose first point is this old becomes a segment, if there are background threads;
     /// 0 is never. Default 0: points in a memtable are as safe, and small segments serve nobody.

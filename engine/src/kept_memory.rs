@@ -19,40 +19,45 @@ const MOST_PART: u64 = 8;
 /// The allocator is not asked more often than this: it walks all that was freed.
 const INTERVAL: Duration = Duration::from_millis(20);
 
-/// What is kept, as far as it is known. Nothing where memory has no budget.
+/// What is kept, as far as it is known.
 #[derive(Debug)]
 pub(crate) struct KeptMemory {
     charge: Charge,
+    /// Nothing where memory has no budget: nobody is asked then.
     most: u64,
-    next_look: Mutex<Option<Instant>>,
+    next_look: Mutex<Instant>,
 }
 
 impl KeptMemory {
     /// Begins with nothing.
     pub fn new(budget: Option<u64>, memory: &Arc<Memory>) -> Self {
         let charge = memory.charge(Purpose::Kept, 0);
-        let next_look = Mutex::new(budget.map(|_| Instant::now()));
-        Self { charge, most: budget.unwrap_or(0) / MOST_PART, next_look }
+        let most = budget.unwrap_or(0) / MOST_PART;
+        Self { charge, most, next_look: Mutex::new(Instant::now()) }
     }
 
     /// Asks the allocator, unless it was asked a moment ago.
     pub fn look(&self) {
+        if self.most == 0 {
+            return;
+        }
         let mut next_look = self.next_look.lock();
         let now = Instant::now();
-        if next_look.is_some_and(|next| next <= now) {
-            *next_look = Some(now + INTERVAL);
-            self.charge.set(heap::kept().min(self.most));
+        if *next_look <= now {
+            *next_look = now + INTERVAL;
+            self.set();
         }
     }
 
     /// Has all that can be given back to the system, and charges what is left.
     pub fn give_back(&self) {
-        let mut next_look = self.next_look.lock();
-        if next_look.is_some() {
+        if self.most > 0 {
             heap::give_back();
-            *next_look = Some(Instant::now());
+            self.set();
         }
-        drop(next_look);
-        self.look();
+    }
+
+    fn set(&self) {
+        self.charge.set(heap::kept().min(self.most));
     }
 }

@@ -35,6 +35,15 @@ enum Inputs {
     Many(Vec<String>),
 }
 
+impl Inputs {
+    fn into_texts(self) -> Vec<String> {
+        match self {
+            Self::One(text) => vec![text],
+            Self::Many(texts) => texts,
+        }
+    }
+}
+
 const fn yes() -> bool {
     true
 }
@@ -48,10 +57,6 @@ pub(super) async fn embed(State(context): State<Arc<Context>>, body: Body) -> Re
 
 async fn answer(context: &Arc<Context>, body: Body) -> Result<Vec<Vec<f32>>, Status> {
     let request: EmbedRequest = body.read()?;
-    let texts = match request.inputs {
-        Inputs::One(text) => vec![text],
-        Inputs::Many(texts) => texts,
-    };
     if !request.normalize {
         return Err(Status::invalid_argument(
             "normalize: expected true: a model's vectors are as long as its folder says",
@@ -68,7 +73,7 @@ async fn answer(context: &Arc<Context>, body: Body) -> Result<Vec<Vec<f32>>, Sta
     };
     let model = model(context, request.model.as_deref())?;
     let max_tokens = model.max_tokens();
-    let encoded = context.encode(model, texts, kind).await?;
+    let encoded = context.encode(model, request.inputs.into_texts(), kind).await?;
     check_length("inputs", &encoded, max_tokens, request.truncate)?;
     Ok(encoded.iter().map(<[f32]>::to_vec).collect())
 }
@@ -195,12 +200,8 @@ pub(super) async fn tokenize(State(context): State<Arc<Context>>, body: Body) ->
 /// Shows the tokens of texts, those that the model would cut off too, without the prompt of a kind of text.
 async fn tokens(context: &Arc<Context>, body: Body) -> Result<Vec<Vec<ShownToken>>, Status> {
     let TokenizeRequest { inputs, model: name, add_special_tokens } = body.read()?;
-    let texts = match inputs {
-        Inputs::One(text) => vec![text],
-        Inputs::Many(texts) => texts,
-    };
     let model = model(context, name.as_deref())?;
-    let texts = context.tokenize(model, texts, add_special_tokens).await?;
+    let texts = context.tokenize(model, inputs.into_texts(), add_special_tokens).await?;
     let one = |Token { id, text, chars }: Token| {
         let special = chars.is_none();
         let (start, stop) = chars.map(|chars| (chars.start, chars.end)).unzip();

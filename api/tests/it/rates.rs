@@ -60,6 +60,19 @@ async fn requests_beyond_the_rate_of_a_key_are_told_when_to_come_again() {
     store(&server, OTHER, 0..1).await.unwrap();
 }
 
+/// Checks that a point over the Qdrant protocol is refused by a setting, and that points may be deleted.
+async fn refuses_a_point_and_lets_one_go(server: &TestServer, setting: &str) {
+    let headers = [("api-key", SECRET), ("content-type", "application/json")];
+    let body = r#"{"points": [{"id": 9, "vector": [1, 0]}]}"#;
+    let reply = server.http("PUT", "/collections/docs/points", &headers, body).await;
+    assert_eq!(reply.status, 429);
+    assert!(reply.body.contains(setting), "{}", reply.body);
+
+    let request =
+        DeleteRequest { collection: "docs".to_owned(), ids: vec![num(0)], ..Default::default() };
+    server.points().delete(shown(SECRET, request)).await.unwrap();
+}
+
 #[tokio::test]
 async fn points_beyond_the_rate_of_a_key_are_refused_in_both_protocols() {
     let server = server(|key| key.points_per_second = Some(0.01)).await;
@@ -68,15 +81,7 @@ async fn points_beyond_the_rate_of_a_key_are_refused_in_both_protocols() {
     let status = store(&server, SECRET, 3..4).await.unwrap_err();
     assert_status(&status, Code::ResourceExhausted, &["0.01 points a second", "points_per_second"]);
     assert!(status.metadata().contains_key("retry-after-ms"), "{status:?}");
-    let headers = [("api-key", SECRET), ("content-type", "application/json")];
-    let body = r#"{"points": [{"id": 9, "vector": [1, 0]}]}"#;
-    let reply = server.http("PUT", "/collections/docs/points", &headers, body).await;
-    assert_eq!(reply.status, 429);
-    assert!(reply.body.contains("points_per_second"), "{}", reply.body);
-
-    let request =
-        DeleteRequest { collection: "docs".to_owned(), ids: vec![num(0)], ..Default::default() };
-    server.points().delete(shown(SECRET, request)).await.unwrap();
+    refuses_a_point_and_lets_one_go(&server, "points_per_second").await;
 }
 
 #[tokio::test]
@@ -93,15 +98,7 @@ async fn points_beyond_the_quota_of_a_key_are_refused_and_those_that_are_there_m
     assert_status(&status, Code::ResourceExhausted, &words);
     store(&server, SECRET, 0..5).await.unwrap();
 
-    let headers = [("api-key", SECRET), ("content-type", "application/json")];
-    let body = r#"{"points": [{"id": 9, "vector": [1, 0]}]}"#;
-    let reply = server.http("PUT", "/collections/docs/points", &headers, body).await;
-    assert_eq!(reply.status, 429);
-    assert!(reply.body.contains("max_points"), "{}", reply.body);
-
-    let request =
-        DeleteRequest { collection: "docs".to_owned(), ids: vec![num(0)], ..Default::default() };
-    server.points().delete(shown(SECRET, request)).await.unwrap();
+    refuses_a_point_and_lets_one_go(&server, "max_points").await;
     store(&server, SECRET, 7..8).await.unwrap();
     // The quota is one key's.
     store(&server, OTHER, 100..110).await.unwrap();

@@ -34,14 +34,18 @@ pub(crate) fn available_bytes(folder: &Path) -> io::Result<u64> {
 ///
 /// The system's.
 pub(crate) fn descriptor_limit() -> io::Result<usize> {
+    Ok(usize::try_from(descriptor_limits()?.rlim_cur).unwrap_or(usize::MAX))
+}
+
+/// Returns how many files this process may have open, and how many it may let itself have.
+fn descriptor_limits() -> io::Result<libc::rlimit> {
     let mut answer = MaybeUninit::<libc::rlimit>::uninit();
     // SAFETY: the call writes one `rlimit`.
     if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, answer.as_mut_ptr()) } != 0 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the call succeeded, so it has filled the answer.
-    let answer = unsafe { answer.assume_init() };
-    Ok(usize::try_from(answer.rlim_cur).unwrap_or(usize::MAX))
+    Ok(unsafe { answer.assume_init() })
 }
 
 /// Lets this process have more files open, as many as `wanted` if the system allows so many; returns how many it may.
@@ -50,13 +54,7 @@ pub(crate) fn descriptor_limit() -> io::Result<usize> {
 ///
 /// The system's.
 pub fn raise_descriptor_limit(wanted: usize) -> io::Result<usize> {
-    let mut limit = MaybeUninit::<libc::rlimit>::uninit();
-    // SAFETY: the call writes one `rlimit`.
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, limit.as_mut_ptr()) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the call succeeded, so it has filled the answer.
-    let mut limit = unsafe { limit.assume_init() };
+    let mut limit = descriptor_limits()?;
     let wanted = libc::rlim_t::try_from(wanted).unwrap_or(libc::RLIM_INFINITY);
     limit.rlim_cur = limit.rlim_cur.max(wanted.min(limit.rlim_max));
     // SAFETY: the call reads one `rlimit`.
