@@ -20,7 +20,7 @@ fn next_version(parent: &Recurrent, levels: Levels, seed: u64) -> Recurrent {
     let moved = random.vector(first.delta.len());
     first.delta.iter_mut().zip(moved).for_each(|(weight, x)| *weight += 0.004 * x);
     let mut parts = RecurrentParts { first, provenance, ..parent.parts().clone() };
-    parts.provenance.parent = Some(Parent { space: parent.id(), scoring });
+    parts.provenance.parent = Some(Parent { space: parent.id(), scoring, translation: None });
     Recurrent::new(parts).unwrap()
 }
 

@@ -64,7 +64,7 @@ pub use query::{DEFAULT_EPSILON, Estimate, PrepareQueryError, QueryCode, QueryWi
 pub use recurrent::{
     Champion, Crossed, Crossing, ErrorQuantile, Fit, HiddenLayer, MAX_HIDDEN, MAX_QUANTILES,
     Parent, Provenance, Recurrent, RecurrentError, RecurrentLoop, RecurrentParts, ResidualMap,
-    Scoring, rebuilt_length,
+    Scoring, Translation, rebuilt_length,
 };
 pub use rotation::{Rotation, RotationError};
 pub use scale::ScaleSearch;

@@ -34,6 +34,7 @@ mod rewrite;
 mod search;
 mod selected_page;
 mod state;
+mod succession;
 mod upgrade;
 mod writer;
 

@@ -178,8 +178,10 @@ impl Stored {
         field.check(values, None).map_err(|error| self.fields.at(field, error))?;
         let mut values = values.to_vec();
         field.normalize(&mut values);
-        let name = Arc::clone(&field.name);
-        self.point.vectors.retain(|vector| vector.field != name);
+        let (name, before) = (Arc::clone(&field.name), self.fields.before(field));
+        let is_before = |name: &Arc<str>| before.is_some_and(|before| before.name == *name);
+        let stays = |vector: &StoredVector| vector.field != name && !is_before(&vector.field);
+        self.point.vectors.retain(stays);
         self.point.vectors.push(StoredVector { field: name, values });
         Ok(())
     }

@@ -123,6 +123,16 @@ impl State {
         }
     }
 
+    /// Puts a field of a later encoder in the place of another one, which keeps the vectors that it has.
+    pub fn succeed_field(&mut self, former: &Arc<Field>, later: &Arc<Field>) {
+        self.fields = self.fields.with_succession(former, later);
+        if self.active.is_empty() {
+            self.active = Memtable::new(&self.fields);
+        } else {
+            self.active.add_field(Arc::clone(later));
+        }
+    }
+
     /// Whether a segment lacks something that one written now would have: words, or codes of the present
     /// version.
     pub fn is_stale(&self, segment: &Segment) -> bool {

@@ -32,10 +32,15 @@ pub struct UpgradeInfo {
     pub from: CodeSpaceId,
     /// The present version.
     pub to: CodeSpaceId,
-    /// Vectors whose codes are of the former version, those of deleted points included.
+    /// Vectors whose codes are of the former version, those of deleted points included; of the former encoder,
+    /// those of points that exist.
     pub vectors_left: u64,
     /// Whether they stay so for now.
     pub paused: bool,
+    /// Whether the present version is of another encoder: vectors of the former one go over as they are
+    /// [written anew](Collection::upgrade_encoder).
+    #[serde(default)]
+    pub of_other_encoder: bool,
 }
 
 impl Collection {
@@ -59,10 +64,7 @@ impl Collection {
             // What is being built would be of a version that the next one but one cannot meet.
             let _flush = shared.flush.lock();
             let _merge = shared.merge.lock();
-            while shared.state.read().frozen.is_some() {
-                shared.flush_locked()?;
-            }
-            shared.flush_locked()?;
+            shared.flush_all_locked()?;
             shared.state.read().check_upgraded(id)?;
             shared.replace(|schema| schema.upgrade(id, binarizer))?;
             shared.note_change();
@@ -108,6 +110,14 @@ fn next_stale(segments: &[SegmentSize], _max_rows: u64) -> Option<Vec<SegmentId>
 }
 
 impl Shared {
+    /// Flushes what is in memory, for who holds the lock of flushes.
+    pub(super) fn flush_all_locked(&self) -> Result<()> {
+        while self.state.read().frozen.is_some() {
+            self.flush_locked()?;
+        }
+        self.flush_locked()
+    }
+
     /// Changes a dense field in the store and then in the state.
     fn replace(&self, change: impl FnOnce(&mut Schema) -> Result<&SchemaField>) -> Result<()> {
         self.alter(|schema, _| {
@@ -120,6 +130,9 @@ impl Shared {
 impl State {
     /// Returns how far the upgrade of a field has come; nothing when all segments are of its version.
     pub fn upgrade_of(&self, field: &Field) -> Option<UpgradeInfo> {
+        if let Some(before) = self.fields.before(field) {
+            return Some(self.succession_of(field, before));
+        }
         let former = field.former?;
         let old =
             self.segments_with(field.id).filter(|view| view.files.codes.space() == former.space);
@@ -129,10 +142,11 @@ impl State {
             to: field.binarizer.id(),
             vectors_left,
             paused: field.upgrade_paused,
+            of_other_encoder: false,
         })
     }
 
-    fn check_upgraded(&self, id: FieldId) -> Result<()> {
+    pub(super) fn check_upgraded(&self, id: FieldId) -> Result<()> {
         let field = self.fields.get(id);
         let Some(left) = field.and_then(|field| self.upgrade_of(field)) else { return Ok(()) };
         let reason = format!(

@@ -37,6 +37,10 @@ pub(crate) struct Field {
     pub former: Option<FormerVersion>,
     /// Whether segments of the former version stay as they are for now.
     pub upgrade_paused: bool,
+    /// The field of the encoder before, while any of its vectors may be left.
+    pub predecessor: Option<FieldId>,
+    /// Whether a field of a later encoder has followed: no vector may be written any more.
+    pub is_followed: bool,
     /// Says where rows that are written belong, once a segment is large enough.
     pub guide: ArcSwapOption<Guide>,
 }
@@ -44,7 +48,7 @@ pub(crate) struct Field {
 impl Field {
     /// Prepares a field for use.
     pub fn new(schema: &SchemaField) -> Result<Self> {
-        let SchemaField { id, file_stem, config, former, upgrade_paused } = schema;
+        let SchemaField { id, file_stem, config, former, upgrade_paused, predecessor, .. } = schema;
         let FieldConfig { dims, levels, metric, .. } = *config;
         let binarizer = match &config.binarizer {
             Some(learned) => learned.binarizer(),
@@ -63,6 +67,8 @@ impl Field {
             binarizer,
             former: former.as_ref().and_then(crossing),
             upgrade_paused: *upgrade_paused,
+            predecessor: *predecessor,
+            is_followed: schema.successor.is_some(),
             guide: ArcSwapOption::empty(),
         })
     }
@@ -79,6 +85,11 @@ impl Field {
 
     /// Refuses a vector that the field does not take.
     pub fn check(&self, vector: &[f32], space: Option<EmbeddingSpaceId>) -> Result<()> {
+        if self.is_followed {
+            let reason = "takes no more vectors: a field of a later encoder has followed it";
+            let reason = format!("field {:?} {reason}", self.name);
+            return Err(Error::new(ErrorKind::FailedPrecondition, reason));
+        }
         self.check_query(vector, space)?;
         self.config.check_dense(vector)
     }
@@ -139,7 +150,7 @@ impl Fields {
     /// Prepares the fields of a schema for use.
     pub fn new(schema: &Schema) -> Result<Self> {
         let field = |field: &SchemaField| Field::new(field).map(Arc::new);
-        let vectors = schema.fields.iter().map(field).collect::<Result<_>>()?;
+        let vectors = schema.arranged().into_iter().map(field).collect::<Result<_>>()?;
         let sparse = schema.sparse.iter().map(|field| Arc::new(SparseField::new(field)));
         let multi = schema.multi.iter().map(|field| MultiField::new(field).map(Arc::new));
         let (sparse, multi) = (sparse.collect(), multi.collect::<Result<_>>()?);
@@ -181,6 +192,11 @@ impl Fields {
     /// Returns the dense field of an id.
     pub fn get(&self, id: FieldId) -> Option<&Arc<Field>> {
         self.iter().find(|field| field.id == id)
+    }
+
+    /// Returns the field that a field has followed, while it is there.
+    pub fn before(&self, field: &Field) -> Option<&Arc<Field>> {
+        self.get(field.predecessor?)
     }
 
     /// Returns the sparse field of an id.
@@ -249,6 +265,17 @@ impl Fields {
             false => Arc::clone(field),
         };
         Self { vectors: self.iter().map(replace).collect(), ..self.clone() }
+    }
+
+    /// Returns the fields with one of a later encoder in the place of another one, which comes last from now on.
+    #[must_use]
+    pub fn with_succession(&self, former: &Arc<Field>, later: &Arc<Field>) -> Self {
+        let replace = |field: &Arc<Field>| match field.id == former.id {
+            true => Arc::clone(later),
+            false => Arc::clone(field),
+        };
+        let vectors = self.iter().map(replace).chain([Arc::clone(former)]).collect();
+        Self { vectors, ..self.clone() }
     }
 
     /// Returns the fields without one of them, which is not the only one.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bigrain_binarize::{Binarizer, Champion, Crossing, Recurrent};
+use bigrain_binarize::{Binarizer, Champion, Crossing, Recurrent, Translation};
 use bigrain_types::CodeSpaceId;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -64,7 +64,18 @@ impl LearnedBinarizer {
     /// trained for that.
     #[must_use]
     pub fn parent(&self) -> Option<CodeSpaceId> {
-        self.0.parts().provenance.parent.map(|parent| parent.space)
+        self.0.parts().provenance.parent.as_ref().map(|parent| parent.space)
+    }
+
+    /// Returns the components of the vectors that its parent takes, where that is of another encoder.
+    #[must_use]
+    pub fn parent_dims(&self) -> Option<usize> {
+        self.translation().map(|translation| translation.dims)
+    }
+
+    /// Returns how its queries are compared with vectors of its parent's encoder, where that is another one.
+    pub(crate) fn translation(&self) -> Option<&Translation> {
+        self.0.parts().provenance.parent.as_ref()?.translation.as_ref()
     }
 
     /// Returns how queries of this version are compared with codes of another; nothing unless training has

@@ -30,6 +30,7 @@ mod multi_field;
 mod row_version;
 mod schema;
 mod sparse_config;
+mod succession;
 
 pub use collection_config::{CollectionConfig, MAX_FIELDS};
 pub use config::{DEFAULT_FIELD, FieldConfig, MAX_FIELD_NAME_BYTES};

@@ -22,8 +22,11 @@ pub(super) const LEARNED_BINARIZERS: u32 = 3;
 /// The version of rows with a field whose segments may be of two versions of a learned binarizer.
 pub(super) const COMPATIBLE_VERSIONS: u32 = 4;
 
+/// The version of rows with a field that follows one of an earlier encoder, or once did.
+pub(super) const SUCCESSIVE_ENCODERS: u32 = 5;
+
 /// The newest version that this program reads.
-const NEWEST: u32 = COMPATIBLE_VERSIONS;
+const NEWEST: u32 = SUCCESSIVE_ENCODERS;
 
 /// The name of the version in a row.
 const NAME: &str = "version";
@@ -76,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_newer_row_is_refused_by_its_version_whatever_else_it_says() {
-        let error = read::<Row>(r#"{"version": 5, "unheard": "of"}"#).unwrap_err();
+        let error = read::<Row>(r#"{"version": 6, "unheard": "of"}"#).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::FailedPrecondition);
         let error = error.to_string();
         assert!(error.contains("format version 5, this program reads version 4"), "{error}");

@@ -17,7 +17,7 @@ use crate::{Error, ErrorKind, HybridFit, Result};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Schema {
-    /// The dense ones in their order, the first being the default.
+    /// The dense ones, by rising ids.
     pub fields: Vec<SchemaField>,
     /// The sparse ones in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -57,6 +57,15 @@ pub(crate) struct SchemaField {
     /// Whether segments of the former version stay as they are for now.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub upgrade_paused: bool,
+    /// The field of the encoder before, while any of its vectors may be left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predecessor: Option<FieldId>,
+    /// The field of a later encoder that this one's vectors go over to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successor: Option<FieldId>,
+    /// The id that it stands in the order of fields by, where that is not its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<FieldId>,
 }
 
 /// One sparse field with its id.
@@ -100,6 +109,20 @@ pub(crate) struct SchemaText {
 }
 
 impl SchemaField {
+    /// Returns a field that nothing went before.
+    pub(super) fn new(id: FieldId, file_stem: String, config: FieldConfig) -> Self {
+        Self {
+            id,
+            file_stem,
+            config,
+            former: None,
+            upgrade_paused: false,
+            predecessor: None,
+            successor: None,
+            place: None,
+        }
+    }
+
     /// Whether the former version, if there is one, is the parent that the present one declares.
     fn is_declared(&self) -> bool {
         let Some(former) = &self.former else { return true };
@@ -117,12 +140,9 @@ impl Schema {
         let (fields, sparse, multi) = config.into_fields();
         // Fields are asked for before ids, so that none is lost.
         let mut ids = (0..).map(FieldId);
-        let field = |(config, id): (FieldConfig, FieldId)| SchemaField {
-            id,
-            file_stem: config.name.clone(),
-            config,
-            former: None,
-            upgrade_paused: false,
+        let field = |(config, id): (FieldConfig, FieldId)| {
+            let file_stem = config.name.clone();
+            SchemaField::new(id, file_stem, config)
         };
         let fields: Vec<SchemaField> = fields.into_iter().zip(&mut ids).map(field).collect();
         let field = |(config, id): (SparseFieldConfig, FieldId)| SchemaSparse {
@@ -153,6 +173,9 @@ impl Schema {
             return Err(corrupt("a collection has at least one field".into()));
         }
         schema.config().validate().map_err(|error| corrupt(error.to_string()))?;
+        if !schema.successions_agree() {
+            return Err(corrupt("fields that follow each other do not name each other".into()));
+        }
         if !schema.fields.iter().all(SchemaField::is_declared) {
             return Err(corrupt(
                 "a learned binarizer is not the next version of the former one".into(),
@@ -185,6 +208,7 @@ impl Schema {
         let is_learned = |field: &SchemaField| field.config.binarizer.is_some();
         let is_upgraded = |field: &SchemaField| field.former.is_some();
         let version = match self.fields.iter().any(is_learned) {
+            _ if self.has_succession() => row_version::SUCCESSIVE_ENCODERS,
             true if self.fields.iter().any(is_upgraded) => row_version::COMPATIBLE_VERSIONS,
             true => row_version::LEARNED_BINARIZERS,
             false if self.had_multi => row_version::MULTI_VECTORS,
@@ -200,7 +224,7 @@ impl Schema {
 
     /// Returns the fields without their ids.
     pub fn config(&self) -> CollectionConfig {
-        let fields = self.fields.iter().map(|field| field.config.clone());
+        let fields = self.arranged().into_iter().map(|field| field.config.clone());
         let sparse = self.sparse.iter().map(|field| field.config.clone());
         let texts = self.texts.iter().map(|text| text.config.clone());
         let multi = self.multi.iter().map(|field| field.config.clone());
@@ -221,6 +245,12 @@ impl Schema {
                 "field {name:?} has no learned binarizer: only a version of one can follow it"
             ));
         };
+        if binarizer.translation().is_some() {
+            return refuse(format!(
+                "the binarizer was trained for the vectors of another encoder: field {name:?} goes over to that \
+                 one as a whole"
+            ));
+        }
         if binarizer.crossing(&present).is_none() {
             let parent = binarizer.parent().map_or("no version".to_owned(), |id| id.to_string());
             return refuse(format!(
@@ -241,7 +271,7 @@ impl Schema {
         Ok(field)
     }
 
-    fn dense_mut(&mut self, id: FieldId) -> Result<&mut SchemaField> {
+    pub(super) fn dense_mut(&mut self, id: FieldId) -> Result<&mut SchemaField> {
         let dropped = || Error::new(ErrorKind::NotFound, "the field was dropped");
         self.fields.iter_mut().find(|field| field.id == id).ok_or_else(dropped)
     }
@@ -273,8 +303,7 @@ impl Schema {
     pub fn add(&mut self, config: FieldConfig) -> Result<&SchemaField> {
         config.validate()?;
         let (id, file_stem) = self.give_id(&config.name)?;
-        let (former, upgrade_paused) = (None, false);
-        self.fields.push(SchemaField { id, file_stem, config, former, upgrade_paused });
+        self.fields.push(SchemaField::new(id, file_stem, config));
         Ok(&self.fields[self.fields.len() - 1])
     }
 
@@ -296,7 +325,7 @@ impl Schema {
     }
 
     /// Gives out the id of a new field, and what it is called in file names.
-    fn give_id(&mut self, name: &str) -> Result<(FieldId, String)> {
+    pub(super) fn give_id(&mut self, name: &str) -> Result<(FieldId, String)> {
         if self.names().any(|known| known == name) {
             return Err(Error::new(ErrorKind::AlreadyExists, format!("field {name:?} exists")));
         }
@@ -378,9 +407,12 @@ impl Schema {
                 format!("field {name:?} is the collection's only one: drop the collection");
             return Err(Error::new(ErrorKind::FailedPrecondition, reason));
         }
+        self.check_no_predecessor(name)?;
         self.forget_fits(|fit| fit.vector.field == name);
         if let Some(at) = self.fields.iter().position(|field| field.config.name == name) {
-            return Ok(self.fields.remove(at).id);
+            let id = self.fields.remove(at).id;
+            self.end_succession(id);
+            return Ok(id);
         }
         if let Some(at) = self.sparse.iter().position(|field| field.config.name == name) {
             return Ok(self.sparse.remove(at).id);

@@ -5,11 +5,12 @@
 //! intercept + slope * score` is the least squares line; what the truth lies above it by, for a share of
 //! pairs, are the quantiles.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bigrain_binarize::{
     Binarizer, ErrorQuantile, Fit, Parent, QueryCode, QueryWidth, Recurrent, RecurrentParts,
-    Scoring,
+    Scoring, Translation,
 };
 use bigrain_kernels::{dot, score_one};
 use rand_chacha::ChaCha8Rng;
@@ -17,6 +18,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 use rayon::prelude::*;
 
 use crate::TrainError;
+use crate::across::FormerVectors;
 use crate::ranking::DocumentCodes;
 
 /// Documents taken as queries.
@@ -44,7 +46,8 @@ type Pair = (f32, f32, f32);
 pub fn fit_scores(recurrent: &Recurrent, rows: &[f32], seed: u64) -> Result<Recurrent, TrainError> {
     let mut parts = recurrent.parts().clone();
     let binarizer = unfitted(recurrent)?;
-    let (scoring, quantiles) = fitted(&pairs(&binarizer, &binarizer, rows, seed)?)?;
+    let drawn = Drawn::new(&binarizer, &binarizer, rows, rows, seed)?;
+    let (scoring, quantiles) = fitted(&drawn.pairs(|query, row| drawn.cosine(query, row))?)?;
     parts.scoring = scoring;
     parts.provenance.quantiles = quantiles;
     Ok(Recurrent::new(parts)?)
@@ -65,8 +68,59 @@ pub fn fit_crossing(
 ) -> Result<Recurrent, TrainError> {
     let mut parts = recurrent.parts().clone();
     let (asking, coding) = (unfitted(recurrent)?, unfitted(parent)?);
-    let (scoring, _) = fitted(&pairs(&asking, &coding, rows, seed)?)?;
-    parts.provenance.parent = Some(Parent { space: parent.id(), scoring });
+    let drawn = Drawn::new(&asking, &coding, rows, rows, seed)?;
+    let (scoring, _) = fitted(&drawn.pairs(|query, row| drawn.cosine(query, row))?)?;
+    parts.provenance.parent = Some(Parent { space: parent.id(), scoring, translation: None });
+    Ok(Recurrent::new(parts)?)
+}
+
+/// As [`fit_crossing`], where the parent is of another encoder: the version that the binarizer was
+/// [trained](crate::Trainer::across) to be compatible with. `map` is the trainer's
+/// [translation](crate::Trainer::translation), `rows` are those of [`fit_scores`], and `former` the same documents
+/// by the other encoder.
+///
+/// # Errors
+///
+/// As [`fit_scores`]; [`TrainError::Input`] for as many rows of one encoder as there are not of the other.
+pub fn fit_across(
+    recurrent: &Recurrent,
+    parent: &Recurrent,
+    map: &[f32],
+    rows: &[f32],
+    former: FormerVectors<'_>,
+    seed: u64,
+) -> Result<Recurrent, TrainError> {
+    let mut parts = recurrent.parts().clone();
+    let (asking, coding) = (unfitted(recurrent)?, unfitted(parent)?);
+    let (count, theirs) = (rows.len() / parts.dims, former.documents.len() / former.dims.max(1));
+    if count != theirs || former.dims != parent.dims() {
+        let reason = format!(
+            "{count} held-out rows, and {theirs} of {} components by the other encoder",
+            former.dims
+        );
+        return Err(TrainError::Input(reason));
+    }
+    let fit = Fit { slope: 1.0, intercept: 0.0, error: 1.0 };
+    let mut translation = Translation { dims: former.dims, map: map.to_vec(), fit };
+    let drawn = Drawn::new(&asking, &coding, rows, former.documents, seed)?;
+    let translate = |&(query, _): &(u32, Vec<u32>)| {
+        let lost = || TrainError::Input("a translated query has no direction".to_owned());
+        Ok((query, translation.translate(drawn.asked(query)).ok_or_else(lost)?))
+    };
+    let translated: HashMap<u32, Vec<f32>> =
+        drawn.sets.iter().map(translate).collect::<Result<_, TrainError>>()?;
+    let cosine = |query: u32, row: u32| dot(&translated[&query], drawn.stored(row));
+    let own = |row: u32| &rows[row as usize * parts.dims..][..parts.dims];
+    let truths: Vec<(f32, f32)> = drawn
+        .sets
+        .iter()
+        .flat_map(|(query, others)| others.iter().map(move |&row| (*query, row)))
+        .map(|(query, row)| (cosine(query, row), dot(own(query), own(row))))
+        .collect();
+    let (scoring, _) = fitted(&drawn.pairs(cosine)?)?;
+    translation.fit = line(&truths)?.0;
+    parts.provenance.parent =
+        Some(Parent { space: parent.id(), scoring, translation: Some(translation) });
     Ok(Recurrent::new(parts)?)
 }
 
@@ -76,40 +130,78 @@ fn unfitted(recurrent: &Recurrent) -> Result<Binarizer, TrainError> {
     Ok(Binarizer::new_recurrent(Arc::new(Recurrent::new(parts)?)))
 }
 
-/// Returns pairs of some of the rows, as queries of `asking`, with others, as codes of `coding`.
-fn pairs(
-    asking: &Binarizer,
-    coding: &Binarizer,
-    rows: &[f32],
-    seed: u64,
-) -> Result<Vec<Pair>, TrainError> {
-    let dims = coding.dims();
-    let count = rows.len() / dims;
-    if count < 2 * PAIRS {
-        let few = format!("fitting scores takes {} held-out rows, got {count}", 2 * PAIRS);
-        return Err(TrainError::Input(few));
-    }
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut pick = || (random.next_u64() % count as u64) as u32;
-    let chosen: Vec<u32> = (0..QUERIES.min(count)).map(|_| pick()).collect();
-    let others: Vec<Vec<u32>> =
-        chosen.iter().map(|_| (0..PAIRS).map(|_| pick()).collect()).collect();
-    let row = |at: u32| &rows[at as usize * dims..(at as usize + 1) * dims];
-    let queries: Vec<f32> = chosen.iter().flat_map(|&at| row(at)).copied().collect();
-    let codes = DocumentCodes::new(coding, rows).asked_by(asking);
-    let nearest = codes.nearest(&queries, &chosen, PAIRS)?;
-    let sets = chosen.par_iter().zip(nearest).zip(others);
-    let pairs: Result<Vec<Vec<Pair>>, TrainError> = sets
-        .map(|((&query, nearest), others)| {
-            let code = asking.prepare_query(row(query), QueryWidth::DEFAULT)?;
-            let rows = nearest.into_iter().chain(others).filter(|&at| at != query);
-            Ok(rows.map(|at| pair(coding, &code, row(query), row(at))).collect())
-        })
-        .collect();
-    Ok(pairs?.concat())
+/// Some of the rows as queries of one binarizer, each with others as codes of another: those that codes call
+/// nearest, and as many drawn from all.
+struct Drawn<'a> {
+    asking: &'a Binarizer,
+    coding: &'a Binarizer,
+    /// The rows as the binarizer that asks takes them, and as the other one does.
+    asked: &'a [f32],
+    stored: &'a [f32],
+    sets: Vec<(u32, Vec<u32>)>,
 }
 
-fn pair(binarizer: &Binarizer, query: &QueryCode, vector: &[f32], row: &[f32]) -> Pair {
+impl<'a> Drawn<'a> {
+    fn new(
+        asking: &'a Binarizer,
+        coding: &'a Binarizer,
+        asked: &'a [f32],
+        stored: &'a [f32],
+        seed: u64,
+    ) -> Result<Self, TrainError> {
+        let mut drawn = Self { asking, coding, asked, stored, sets: Vec::new() };
+        let count = stored.len() / coding.dims();
+        if count < 2 * PAIRS {
+            let few = format!("fitting scores takes {} held-out rows, got {count}", 2 * PAIRS);
+            return Err(TrainError::Input(few));
+        }
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut pick = || (random.next_u64() % count as u64) as u32;
+        let chosen: Vec<u32> = (0..QUERIES.min(count)).map(|_| pick()).collect();
+        let others: Vec<Vec<u32>> =
+            chosen.iter().map(|_| (0..PAIRS).map(|_| pick()).collect()).collect();
+        let queries: Vec<f32> = chosen.iter().flat_map(|&at| drawn.asked(at)).copied().collect();
+        let codes = DocumentCodes::new(coding, stored).asked_by(asking);
+        let nearest = codes.nearest(&queries, &chosen, PAIRS)?;
+        let sets = chosen.iter().zip(nearest).zip(others).map(|((&query, nearest), others)| {
+            let rows = nearest.into_iter().chain(others).filter(|&at| at != query);
+            (query, rows.collect())
+        });
+        drawn.sets = sets.collect();
+        Ok(drawn)
+    }
+
+    fn asked(&self, at: u32) -> &'a [f32] {
+        let dims = self.asking.dims();
+        &self.asked[at as usize * dims..(at as usize + 1) * dims]
+    }
+
+    fn stored(&self, at: u32) -> &'a [f32] {
+        let dims = self.coding.dims();
+        &self.stored[at as usize * dims..(at as usize + 1) * dims]
+    }
+
+    /// Returns the cosine of a query and a row, where both are of one encoder.
+    fn cosine(&self, query: u32, row: u32) -> f32 {
+        dot(self.asked(query), self.stored(row))
+    }
+
+    /// Returns what codes say of each pair, beside the truth.
+    fn pairs(&self, truth: impl Fn(u32, u32) -> f32 + Sync) -> Result<Vec<Pair>, TrainError> {
+        let sets = self.sets.par_iter().map(|(query, rows)| {
+            let code = self.asking.prepare_query(self.asked(*query), QueryWidth::DEFAULT)?;
+            let pair = |&row: &u32| {
+                let (full, sign) = scores(self.coding, &code, self.stored(row));
+                (truth(*query, row), full, sign)
+            };
+            Ok(rows.iter().map(pair).collect())
+        });
+        Ok(sets.collect::<Result<Vec<Vec<Pair>>, TrainError>>()?.concat())
+    }
+}
+
+/// Returns what all levels of a row's code say of a query, and what the signs say.
+fn scores(binarizer: &Binarizer, query: &QueryCode, row: &[f32]) -> (f32, f32) {
     let layout = *binarizer.layout();
     let mut code = vec![0; layout.words()];
     let factors = binarizer.encode(row, &mut Default::default(), &mut code);
@@ -117,7 +209,7 @@ fn pair(binarizer: &Binarizer, query: &QueryCode, vector: &[f32], row: &[f32]) -
     let full = query.estimate(score_one(&planes, query.planes()), factors).similarity;
     let scale = query.terms().scale / (layout.dims() as f32).sqrt();
     let sign = score_one(&planes[..1], query.planes()) as f32 * scale;
-    (dot(vector, row), full, sign)
+    (full, sign)
 }
 
 /// Returns what scores mean, and the quantiles of their errors.

@@ -20,6 +20,7 @@
 //! | `adam.rs` | the optimiser |
 //! | `mining.rs` | hard negatives and shortlists, from the code index |
 //! | `trainer.rs` | steps, one after the other |
+//! | `across.rs` | versions across encoders |
 //! | `checkpoint.rs` | a run that goes on where it was |
 //! | `ranking.rs` | where the right document comes, by codes or by floats |
 //! | `fit.rs` | what scores of learned codes mean |
@@ -32,6 +33,7 @@
 //! differences. Everything is decided by seeds: the same inputs give the same weights on one
 //! instruction set.
 
+mod across;
 mod adam;
 mod adapting;
 mod checkpoint;
@@ -50,9 +52,10 @@ mod ranking;
 mod support;
 mod trainer;
 
+pub use across::FormerVectors;
 pub use adapting::{AdapterConfig, AdapterTrainer};
 pub use error::TrainError;
-pub use fit::{fit_crossing, fit_scores};
+pub use fit::{fit_across, fit_crossing, fit_scores};
 pub use fusion::fit_code_weight;
 pub use locality::Batches;
 pub use ranking::{DocumentCodes, Shortlisted, float_ranks, ranks_among};

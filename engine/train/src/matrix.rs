@@ -1,7 +1,10 @@
 //! Matrices and the one product.
 
 use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
+use faer::linalg::solvers::Solve;
+use faer::{Accum, MatMut, MatRef, Par, Side};
+
+use crate::TrainError;
 
 /// Rows of numbers, one after the other.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,6 +57,32 @@ impl Matrix {
         let to = MatMut::from_row_major_slice_mut(&mut product.values, rows, cols);
         matmul(to, Accum::Replace, a_view, b_view, factor, Par::rayon(0));
         product
+    }
+
+    /// Returns the map (`to.cols x from.cols`) whose products with rows of `from` come nearest to those of `to`: least
+    /// squares, with a ridge of a thousandth of the mean square.
+    pub fn least_squares(from: &Self, to: &Self) -> Result<Self, TrainError> {
+        let mut square = Self::product(from, As::Transposed, from, As::Is, 1.0);
+        let mixed = Self::product(from, As::Transposed, to, As::Is, 1.0);
+        let size = square.rows;
+        let ridge =
+            1e-3 * (0..size).map(|at| square.values[at * size + at]).sum::<f32>() / size as f32;
+        for at in 0..size {
+            square.values[at * size + at] += ridge.max(f32::MIN_POSITIVE);
+        }
+        let factors = square.view(As::Is).llt(Side::Lower);
+        let singular = || TrainError::Input("vectors leave a map between encoders open".to_owned());
+        let solution = factors.map_err(|_| singular())?.solve(mixed.view(As::Is));
+        let mut map = Self::zeros(to.cols, from.cols);
+        for row in 0..map.rows {
+            for col in 0..map.cols {
+                map.values[row * map.cols + col] = solution[(col, row)];
+            }
+        }
+        match map.values.iter().all(|value| value.is_finite()) {
+            true => Ok(map),
+            false => Err(singular()),
+        }
     }
 
     /// Adds `factor * a b` to the matrix.
@@ -125,6 +154,21 @@ mod tests {
         sum.add_product(&product, As::Transposed, &product, As::Is);
         let same = Matrix::product(&transposed, As::Is, &product, As::Is, 1.0);
         assert!(sum.values.iter().zip(&same.values).all(|(x, y)| (x - y).abs() < 1e-4));
+    }
+
+    #[test]
+    fn least_squares_find_the_map_that_made_the_rows() {
+        let (from, map) = (random(200, 6, 1), random(4, 6, 2));
+        let to = Matrix::product(&from, As::Is, &map, As::Transposed, 1.0);
+        let found = Matrix::least_squares(&from, &to).unwrap();
+        assert_eq!((found.rows, found.cols), (4, 6));
+        for (found, value) in found.values.iter().zip(&map.values) {
+            assert!((found - value).abs() < 0.02 * value.abs() + 0.005, "{found}, not {value}");
+        }
+        let nothing = Matrix::zeros(5, 3);
+        assert!(
+            Matrix::least_squares(&nothing, &nothing).unwrap().values.iter().all(|x| *x == 0.0)
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use bigrain_binarize::{Recurrent, RecurrentLoop, Rotation, rebuilt_length};
 use bigrain_types::Levels;
 
 use crate::map::{Map, MapGradient, Passed};
-use crate::matrix::Matrix;
+use crate::matrix::{As, Matrix};
 
 /// What a level makes of its projection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +81,23 @@ impl Network {
         let loops = loops.iter().flat_map(|each| [&each.rebuild, &each.residual]);
         for (map, learned) in self.maps.iter_mut().zip(std::iter::once(first).chain(loops)) {
             map.learn(learned);
+        }
+    }
+
+    /// Goes on from a network for the vectors of another encoder: `to_other` (`d' x d`) makes these of this one's, and
+    /// `from_other` (`d x d'`) the other way round.
+    pub fn start_across(&mut self, other: &Self, to_other: &Matrix, from_other: &Matrix) {
+        for (at, (map, other)) in self.maps.iter_mut().zip(&other.maps).enumerate() {
+            // The maps from a code to an embedding are the second, the fourth, ..
+            let widens = at % 2 == 1;
+            let linear = match widens {
+                true => Matrix::product(from_other, As::Is, &other.linear, As::Is, 1.0),
+                false => Matrix::product(&other.linear, As::Is, to_other, As::Is, 1.0),
+            };
+            map.linear = linear;
+            if !widens {
+                map.bias.clone_from(&other.bias);
+            }
         }
     }
 

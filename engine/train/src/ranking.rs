@@ -1,6 +1,6 @@
 //! Where the right document comes, by codes or by floats; and the nearest ones.
 
-use bigrain_binarize::{Binarizer, Crossing, Factors, QueryCode, QueryWidth};
+use bigrain_binarize::{Binarizer, Crossing, Factors, QueryCode, QueryWidth, Translation};
 use bigrain_kernels::{
     BlockTable, Scored, TopK, block_bytes, dot, pack_blocks, scan, scan_blocks, score_one,
 };
@@ -91,8 +91,8 @@ impl<'a> DocumentCodes<'a> {
         self.binarizer.id()
     }
 
-    /// Compares them with queries of another version, of the same shape; their scores are what was fitted
-    /// where the codes' version is its declared parent.
+    /// Compares them with queries of another version, whose codes are of the same shape; their scores are what was
+    /// fitted where the codes' version is its declared parent.
     #[must_use]
     pub fn asked_by(self, asking: &'a Binarizer) -> Self {
         Self { asking, ..self }
@@ -107,6 +107,12 @@ impl<'a> DocumentCodes<'a> {
         Ok(crossing.into_iter().fold(code, QueryCode::crossed))
     }
 
+    /// Returns what makes similarities of these codes those of the queries' encoder, where that is another one.
+    fn translation(&self) -> Option<&'a Translation> {
+        let parent = self.asking.recurrent()?.parts().provenance.parent.as_ref()?;
+        if parent.space == self.space() { parent.translation.as_ref() } else { None }
+    }
+
     /// Returns for each query how many documents score better than its right one by codes, or as well
     /// and come before it. `right` names a document for each query.
     ///
@@ -119,7 +125,7 @@ impl<'a> DocumentCodes<'a> {
         right: &[u32],
         width: QueryWidth,
     ) -> Result<Vec<u32>, TrainError> {
-        let queries = queries.par_chunks(self.binarizer.dims()).zip(right);
+        let queries = queries.par_chunks(self.asking.dims()).zip(right);
         queries
             .map_init(Vec::new, |scores, (query, &right)| {
                 self.score(&self.prepare(query, width)?, scores);
@@ -141,7 +147,7 @@ impl<'a> DocumentCodes<'a> {
         queries: &[f32],
         right: &[u32],
     ) -> Result<Vec<u32>, TrainError> {
-        let (dims, width) = (self.binarizer.dims(), QueryWidth::DEFAULT);
+        let (dims, width) = (self.asking.dims(), QueryWidth::DEFAULT);
         queries
             .par_chunks(dims)
             .zip(right)
@@ -193,7 +199,7 @@ impl<'a> DocumentCodes<'a> {
         candidates: usize,
     ) -> Result<Vec<Vec<Shortlisted>>, TrainError> {
         queries
-            .par_chunks(self.binarizer.dims())
+            .par_chunks(self.asking.dims())
             .map_init(Vec::new, |scores, vector| {
                 self.score(&self.prepare(vector, width)?, scores);
                 let mut best = TopK::new(candidates);
@@ -224,6 +230,9 @@ impl<'a> DocumentCodes<'a> {
             let pairs = scores.iter().zip(factors);
             similarities.extend(pairs.map(|(&s, &f)| terms.estimate(s, f).similarity));
         }
+        if let Some(translation) = self.translation() {
+            similarities.iter_mut().for_each(|one| *one = translation.similarity(*one));
+        }
     }
 
     /// Returns the `limit` nearest documents of each query as codes have it, nearest first, without the one
@@ -238,7 +247,7 @@ impl<'a> DocumentCodes<'a> {
         except: &[u32],
         limit: usize,
     ) -> Result<Vec<Vec<u32>>, TrainError> {
-        let queries = queries.par_chunks(self.binarizer.dims()).zip(except);
+        let queries = queries.par_chunks(self.asking.dims()).zip(except);
         queries
             .map_init(
                 || (BlockTable::default(), Vec::new()),

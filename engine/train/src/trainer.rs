@@ -1,11 +1,12 @@
 //! Steps, one after the other.
 
-use bigrain_binarize::{Recurrent, Rotation};
+use bigrain_binarize::{Recurrent, RecurrentParts, Rotation};
 use bigrain_types::{CodeSpaceId, Levels};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::TrainError;
+use crate::across::Across;
 use crate::adam::{Adam, falling};
 use crate::loss::{Contrast, Loss, distillation};
 use crate::map::MapGradient;
@@ -129,6 +130,17 @@ impl TrainConfig {
     }
 }
 
+/// Refuses a version that cannot be gone on from.
+pub(crate) fn check_linear(parent: &Recurrent) -> Result<(), TrainError> {
+    let RecurrentParts { first, loops, .. } = parent.parts();
+    let loops = loops.iter().flat_map(|each| [&each.rebuild, &each.residual]);
+    if std::iter::once(first).chain(loops).any(|map| map.hidden.is_some()) {
+        let reason = "it has hidden layers, and only linear maps are gone on from";
+        return Err(TrainError::Parent(reason.to_owned()));
+    }
+    Ok(())
+}
+
 /// Refuses settings that no training by batches of a contrast has.
 pub(crate) fn check_descent(
     batch: usize,
@@ -182,7 +194,7 @@ pub struct Trainer<'a> {
     examples: Examples<'a>,
     pub(crate) shape: Shape,
     pub(crate) network: Network,
-    parent: Option<Parental>,
+    parent: Option<Parental<'a>>,
     pub(crate) averaged: Option<Network>,
     pub(crate) adam: Adam,
     pub(crate) step: u32,
@@ -194,9 +206,11 @@ pub struct Trainer<'a> {
 
 /// The version before, whose codes are the documents' side of a part of the loss.
 #[derive(Debug)]
-struct Parental {
-    id: CodeSpaceId,
-    network: Network,
+pub(crate) struct Parental<'a> {
+    pub id: CodeSpaceId,
+    pub network: Network,
+    /// What its encoder makes of the documents, where that is another one.
+    pub across: Option<Across<'a>>,
 }
 
 impl<'a> Trainer<'a> {
@@ -257,17 +271,26 @@ impl<'a> Trainer<'a> {
                 (shape(dims, code_dims, levels), shape(parts.dims, parts.code_dims, parts.levels));
             return Err(TrainError::Parent(format!("it takes {theirs}, the new one {ours}")));
         }
-        let loops = parts.loops.iter().flat_map(|each| [&each.rebuild, &each.residual]);
-        if std::iter::once(&parts.first).chain(loops).any(|map| map.hidden.is_some()) {
-            let reason = "it has hidden layers, and only linear maps are gone on from";
-            return Err(TrainError::Parent(reason.to_owned()));
-        }
+        check_linear(parent)?;
         trainer.network.start_from(parent);
-        trainer.averaged = trainer.averaged.map(|_| trainer.network.clone());
         let mut network = trainer.network.clone();
         network.maps.iter_mut().for_each(|map| map.hidden = None);
-        trainer.parent = Some(Parental { id: parent.id(), network });
+        trainer.follow(Parental { id: parent.id(), network, across: None });
         Ok(trainer)
+    }
+
+    /// Goes on from where its network is put, beside the codes of an earlier version.
+    pub(crate) fn follow(&mut self, parent: Parental<'a>) {
+        self.averaged = self.averaged.take().map(|_| self.network.clone());
+        self.parent = Some(parent);
+    }
+
+    /// Returns what joins the encoder with that of the earlier version, where that is another one: `d' x d`, row
+    /// after row.
+    #[must_use]
+    pub fn translation(&self) -> Option<&[f32]> {
+        let across = self.parent.as_ref()?.across.as_ref()?;
+        Some(&across.to_former.values)
     }
 
     /// Returns the code space of the earlier version that the training is compatible with.
@@ -366,7 +389,7 @@ impl<'a> Trainer<'a> {
             }
         }
         let asked = self.examples.queries(&chosen);
-        let rows = self.examples.documents(&documents);
+        let rows = self.rows(&documents);
         let contrast = Contrast {
             temperature: self.config.temperature,
             hardest: match self.config.negatives {
@@ -376,7 +399,7 @@ impl<'a> Trainer<'a> {
             of_query: &of_query,
             documents: &documents,
         };
-        self.pass(&asked, &rows, |queries, documents| contrast.loss(queries, documents))
+        self.pass(&asked, rows, |queries, documents| contrast.loss(queries, documents))
     }
 
     /// One batch of documents with their shortlists.
@@ -394,24 +417,35 @@ impl<'a> Trainer<'a> {
             documents.extend_from_slice(list);
         }
         let asked = chosen.iter().map(|&query| row(self.asked[query] as usize));
-        let (asked, rows) = (Matrix::of_rows(dims, asked), self.examples.documents(&documents));
+        let (asked, rows) = (Matrix::of_rows(dims, asked), self.rows(&documents));
         let temperature = self.config.temperature;
-        self.pass(&asked, &rows, |queries, documents| {
+        self.pass(&asked, rows, |queries, documents| {
             distillation(queries, documents, &lists, &floats, temperature)
         })
+    }
+
+    /// Returns documents as the rows of matrices: for the network, and for that of the earlier version.
+    fn rows(&self, documents: &[u32]) -> [Matrix; 2] {
+        let own = self.examples.documents(documents);
+        let former = match &self.parent {
+            Some(Parental { across: Some(across), .. }) => across.former.rows(documents),
+            Some(_) => own.clone(),
+            None => Matrix::default(),
+        };
+        [own, former]
     }
 
     /// Forward, loss, backward.
     fn pass(
         &mut self,
         queries: &Matrix,
-        documents: &Matrix,
+        [documents, former]: [Matrix; 2],
         loss: impl Fn(&Matrix, &Matrix) -> Loss,
     ) -> (f64, Vec<MapGradient>) {
         let mut gradients: Vec<MapGradient> =
             self.network.maps.iter().map(MapGradient::zeros).collect();
-        let coded = self.network.forward(documents);
-        let old = self.parent.as_mut().map(|parent| parent.network.forward(documents).codes);
+        let coded = self.network.forward(&documents);
+        let old = self.parent.as_mut().map(|parent| parent.network.forward(&former).codes);
         // The old codes stay what they are: of their loss only the queries' side counts.
         let both = |asked: &Matrix| {
             let mut loss_of_both = loss(asked, &coded.codes);

@@ -36,9 +36,10 @@ impl Crossing {
     /// has declared that one its parent.
     #[must_use]
     pub fn declared(queries: &Recurrent, codes: &Recurrent) -> Option<Self> {
-        let parent = queries.parts().provenance.parent?;
+        let parent = queries.parts().provenance.parent.as_ref()?;
         let (new, old) = (parent.scoring, codes.parts().scoring);
-        let same_shape = queries.layout() == codes.layout() && queries.dims() == codes.dims();
+        let dims = parent.translation.as_ref().map_or(queries.dims(), |other| other.dims);
+        let same_shape = queries.layout() == codes.layout() && dims == codes.dims();
         (parent.space == codes.id() && same_shape).then(|| {
             // A query has the error of signs relative to the slope of their codes.
             let own = queries.parts().scoring.sign;

@@ -6,13 +6,14 @@
 //!  32     | m: u32 | units: u32 | steps: u32 | quantiles: u32 | training seed: u64 | parent: 16 B |
 //!  72     | slope, intercept, error: f32 each, of all levels, then of the signs   |
 //!  96     | queries: u32 | limit: u32 | rotation, learned, low, high: f32 each    |
-//!  120    | slope, intercept, error: as above, with codes of the parent; only in version 2 |
+//!  120    | slope, intercept, error: as above, with codes of the parent; in versions 2 and 3 |
+//!         | d': u32 | slope, intercept, error: of translated queries | map: d' x d f32; only in version 3 |
 //!         | share, full, sign: f32 each, for each quantile |
 //!         | signs of the rotation: u64 each |
 //!         | W | B_1 | R_1 | B_2 | ..            f32 each; absent tensors are zeros
 //!         | check: 16 B of the BLAKE3 hash of all before |
 //!
-//!  A binarizer with a parent has version 2, any other version 1.
+//!  A binarizer with a parent has version 2, with one of another encoder version 3, any other version 1.
 //!
 //!  a map: | delta: outputs x inputs | bias: outputs | into: units x inputs | bias: units | out: outputs x units |
 //! ```
@@ -21,7 +22,7 @@ use bigrain_types::{CodeSpaceId, Levels, MAX_DIMS, Metric};
 
 use super::{
     Champion, ErrorQuantile, Fit, MAX_HIDDEN, MAX_QUANTILES, Parent, Provenance, Recurrent,
-    RecurrentError, RecurrentLoop, RecurrentParts, ResidualMap, Scoring,
+    RecurrentError, RecurrentLoop, RecurrentParts, ResidualMap, Scoring, Translation,
 };
 use crate::binarizer::metric_code;
 use crate::file::{BinarizerFileError, CHECK, MAGIC, VERSION, check_of};
@@ -41,7 +42,11 @@ impl Recurrent {
         let RecurrentParts { scoring, provenance, .. } = self.parts();
         let mut bytes = Vec::new();
         bytes.extend_from_slice(&MAGIC);
-        let version = if provenance.parent.is_some() { WITH_PARENT } else { VERSION };
+        let version = match &provenance.parent {
+            Some(Parent { translation: Some(_), .. }) => WITH_TRANSLATION,
+            Some(_) => WITH_PARENT,
+            None => VERSION,
+        };
         bytes.extend_from_slice(&version.to_le_bytes());
         let metric = metric_code(Metric::Cosine).unwrap_or_default();
         bytes.extend_from_slice(&[KIND_RECURRENT, metric, levels.get(), 0]);
@@ -53,7 +58,8 @@ impl Recurrent {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.extend_from_slice(&provenance.training_seed.to_le_bytes());
-        let parent = provenance.parent.map_or(NO_PARENT, |parent| *parent.space.as_bytes());
+        let parent = provenance.parent.as_ref();
+        let parent = parent.map_or(NO_PARENT, |parent| *parent.space.as_bytes());
         bytes.extend_from_slice(&parent);
         push_scoring(&mut bytes, scoring);
         let Champion { queries, limit, rotation, learned, low, high } = provenance.champion;
@@ -62,6 +68,11 @@ impl Recurrent {
         push_floats(&mut bytes, &[rotation, learned, low, high]);
         if let Some(parent) = &provenance.parent {
             push_scoring(&mut bytes, &parent.scoring);
+            if let Some(Translation { dims, map, fit }) = &parent.translation {
+                bytes.extend_from_slice(&(*dims as u32).to_le_bytes());
+                push_fit(&mut bytes, fit);
+                push_floats(&mut bytes, map);
+            }
         }
         for ErrorQuantile { share, full, sign } in &provenance.quantiles {
             push_floats(&mut bytes, &[*share, *full, *sign]);
@@ -91,7 +102,7 @@ impl Recurrent {
         if reader.take::<8>() != Some(MAGIC) {
             return Err(BinarizerFileError::Magic);
         }
-        let shape = Shape::read(&mut reader, &too_short)?;
+        let shape = Shape::read(&mut reader, body, &too_short)?;
         let expected = shape.file_bytes();
         if expected != Some(bytes.len()) {
             let expected = expected.unwrap_or(usize::MAX);
@@ -137,6 +148,15 @@ pub(super) fn code_space_id(parts: &RecurrentParts, rotation: &Rotation) -> Code
 /// The version of files with a parent.
 const WITH_PARENT: u32 = 2;
 
+/// The version of files with a parent of another encoder.
+const WITH_TRANSLATION: u32 = 3;
+
+/// Where `d'` lies in a file of that version.
+const TRANSLATED_DIMS: usize = HEADER + SCORING;
+
+/// The bytes of what scores mean.
+const SCORING: usize = 24;
+
 /// Stands for no code space.
 const NO_PARENT: [u8; 16] = [0; 16];
 
@@ -166,20 +186,23 @@ struct Shape {
     steps: u32,
     quantiles: usize,
     has_parent: bool,
+    /// The components of the other encoder's embeddings, where the parent is of another one.
+    translated: Option<usize>,
 }
 
 impl Shape {
     fn read(
         reader: &mut Reader<'_>,
+        body: &[u8],
         too_short: &BinarizerFileError,
     ) -> Result<Self, BinarizerFileError> {
         let short = || too_short.clone();
         let version = reader.u32().ok_or_else(short)?;
-        if version != VERSION && version != WITH_PARENT {
-            let newest = WITH_PARENT;
+        if ![VERSION, WITH_PARENT, WITH_TRANSLATION].contains(&version) {
+            let newest = WITH_TRANSLATION;
             return Err(BinarizerFileError::NewerVersion { version, newest });
         }
-        let has_parent = version == WITH_PARENT;
+        let has_parent = version != VERSION;
         let unknown = |field, value: u64| BinarizerFileError::Unknown { field, value };
         let [kind, metric, levels, zero] = reader.take::<4>().ok_or_else(short)?;
         if kind != KIND_RECURRENT {
@@ -205,7 +228,13 @@ impl Shape {
         let code_dims = within("number of code dimensions", code_dims, 64, MAX_DIMS)?;
         let units = within("number of hidden units", units, 0, MAX_HIDDEN)?;
         let quantiles = within("number of quantiles", quantiles, 0, MAX_QUANTILES)?;
-        Ok(Self { dims, code_dims, levels, seed, units, steps, quantiles, has_parent })
+        let translated = (version == WITH_TRANSLATION).then(|| {
+            let at = body.get(TRANSLATED_DIMS..).ok_or_else(short)?;
+            let dims = Reader::new(at).u32().ok_or_else(short)?;
+            within("number of the parent's dimensions", dims.into(), 1, MAX_DIMS)
+        });
+        let translated = translated.transpose()?;
+        Ok(Self { dims, code_dims, levels, seed, units, steps, quantiles, has_parent, translated })
     }
 
     /// Returns how long a file of this shape is; nothing where that is beyond memory.
@@ -214,7 +243,12 @@ impl Shape {
         let map = |inputs, outputs| MapShape { inputs, outputs, units }.floats();
         let each = map(m, d)?.checked_add(map(d, m)?)?;
         let floats = each.checked_mul(self.levels.count() - 1)?.checked_add(map(d, m)?)?;
-        let parent = if self.has_parent { 24 } else { 0 };
+        let parent = if self.has_parent { SCORING } else { 0 };
+        let translation = match self.translated {
+            Some(dims) => dims.checked_mul(d)?.checked_add(4)?.checked_mul(4)?,
+            None => 0,
+        };
+        let parent = translation.checked_add(parent)?;
         let rest = HEADER + parent + 12 * self.quantiles + 8 * sign_words(d) + CHECK;
         floats.checked_mul(4)?.checked_add(rest)
     }
@@ -231,7 +265,14 @@ impl Shape {
         let high = f32::from_le_bytes(reader.take()?);
         let champion = Champion { queries, limit, rotation, learned, low, high };
         let parent = match self.has_parent {
-            true => Some(Parent { space, scoring: read_scoring(reader)? }),
+            true => {
+                let scoring = read_scoring(reader)?;
+                let translation = match self.translated {
+                    Some(dims) => Some(read_translation(reader, dims, self.dims)?),
+                    None => None,
+                };
+                Some(Parent { space, scoring, translation })
+            }
             false => None,
         };
         let mut quantiles = Vec::with_capacity(self.quantiles);
@@ -271,15 +312,26 @@ impl Shape {
 }
 
 fn push_scoring(bytes: &mut Vec<u8>, scoring: &Scoring) {
-    for Fit { slope, intercept, error } in [scoring.full, scoring.sign] {
-        push_floats(bytes, &[slope, intercept, error]);
-    }
+    push_fit(bytes, &scoring.full);
+    push_fit(bytes, &scoring.sign);
+}
+
+fn push_fit(bytes: &mut Vec<u8>, &Fit { slope, intercept, error }: &Fit) {
+    push_floats(bytes, &[slope, intercept, error]);
 }
 
 fn read_scoring(reader: &mut Reader<'_>) -> Option<Scoring> {
-    let mut fit = || {
-        let [slope, intercept, error] = reader.floats3()?;
-        Some(Fit { slope, intercept, error })
-    };
-    Some(Scoring { full: fit()?, sign: fit()? })
+    Some(Scoring { full: read_fit(reader)?, sign: read_fit(reader)? })
+}
+
+fn read_fit(reader: &mut Reader<'_>) -> Option<Fit> {
+    let [slope, intercept, error] = reader.floats3()?;
+    Some(Fit { slope, intercept, error })
+}
+
+/// Reads what joins two encoders; the number of the other one's dimensions comes first once more.
+fn read_translation(reader: &mut Reader<'_>, dims: usize, inputs: usize) -> Option<Translation> {
+    reader.u32()?;
+    let fit = read_fit(reader)?;
+    Some(Translation { dims, map: reader.floats(dims * inputs)?, fit })
 }

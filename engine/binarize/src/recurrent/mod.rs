@@ -40,7 +40,9 @@ use crate::rotation::Rotation;
 pub use crossing::{Crossed, Crossing};
 pub use error::RecurrentError;
 pub use map::{HiddenLayer, MAX_HIDDEN, ResidualMap};
-pub use provenance::{Champion, ErrorQuantile, Fit, MAX_QUANTILES, Parent, Provenance, Scoring};
+pub use provenance::{
+    Champion, ErrorQuantile, Fit, MAX_QUANTILES, Parent, Provenance, Scoring, Translation,
+};
 
 pub(crate) use file::KIND_RECURRENT;
 
@@ -125,7 +127,7 @@ impl Recurrent {
             each.residual.check("R", d, m)?;
         }
         parts.scoring.check()?;
-        parts.provenance.check()?;
+        parts.provenance.check(parts.dims)?;
         let id = file::code_space_id(&parts, &rotation);
         Ok(Self { parts, rotation, layout, id })
     }

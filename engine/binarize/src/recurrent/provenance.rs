@@ -1,6 +1,7 @@
 //! What scores of learned codes mean, where the binarizer comes from, and how good it is.
 
-use bigrain_types::CodeSpaceId;
+use bigrain_kernels::dot;
+use bigrain_types::{CodeSpaceId, MAX_DIMS, normalize};
 
 use super::error::RecurrentError;
 
@@ -55,12 +56,27 @@ pub struct Provenance {
 }
 
 /// The version before a binarizer, whose codes were the documents' side of its training.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Parent {
     /// The space of its codes.
     pub space: CodeSpaceId,
-    /// What scores of the new version's queries with its codes mean.
+    /// What scores of the new version's queries with its codes mean: the cosine of query and document, of
+    /// the translated query where the parent is of another encoder.
     pub scoring: Scoring,
+    /// What joins the embeddings of both, where the parent is of another encoder.
+    pub translation: Option<Translation>,
+}
+
+/// How queries of one encoder are compared with the embeddings of another: `cos(q, d) ~ i + s cos(M q, d')`, where
+/// `d'` is what the other encoder makes of the document that this one makes `d` of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Translation {
+    /// The components of the other encoder's embeddings, `d'`.
+    pub dims: usize,
+    /// `M`, `d' x d`, row after row.
+    pub map: Vec<f32>,
+    /// What the cosine of a translated query and an embedding of the other encoder means.
+    pub fit: Fit,
 }
 
 /// What the champion gate measured on held-out queries, at equal bits.
@@ -97,28 +113,70 @@ impl Default for Scoring {
 
 impl Scoring {
     pub(super) fn check(&self) -> Result<(), RecurrentError> {
-        for Fit { slope, intercept, error } in [self.full, self.sign] {
-            let above_zero = |value: f32| value.is_normal() && value > 0.0;
-            if !above_zero(slope) {
-                return Err(RecurrentError::Number("the slope of scores"));
-            }
-            if !above_zero(error) {
-                return Err(RecurrentError::Number("the error of scores"));
-            }
-            if !intercept.is_finite() {
-                return Err(RecurrentError::Number("the intercept of scores"));
-            }
+        self.full.check()?;
+        self.sign.check()
+    }
+}
+
+impl Fit {
+    fn check(&self) -> Result<(), RecurrentError> {
+        let above_zero = |value: f32| value.is_normal() && value > 0.0;
+        if !above_zero(self.slope) {
+            return Err(RecurrentError::Number("the slope of scores"));
+        }
+        if !above_zero(self.error) {
+            return Err(RecurrentError::Number("the error of scores"));
+        }
+        if !self.intercept.is_finite() {
+            return Err(RecurrentError::Number("the intercept of scores"));
         }
         Ok(())
     }
 }
 
+impl Translation {
+    /// Returns `M q`, of length one, for a query of as many components as the map takes; nothing where the map
+    /// leaves nothing of it.
+    #[must_use]
+    pub fn translate(&self, query: &[f32]) -> Option<Vec<f32>> {
+        let rows = self.map.chunks_exact(query.len().max(1));
+        let mut translated: Vec<f32> = rows.map(|row| dot(row, query)).collect();
+        let squared = dot(&translated, &translated);
+        (squared.is_normal()).then(|| {
+            normalize(&mut translated);
+            translated
+        })
+    }
+
+    /// Returns the similarity that a cosine of a translated query means.
+    #[must_use]
+    pub fn similarity(&self, cosine: f32) -> f32 {
+        self.fit.intercept + self.fit.slope * cosine
+    }
+
+    fn check(&self, inputs: usize) -> Result<(), RecurrentError> {
+        let (map, tensor) = ("the translation", "the matrix");
+        let (expected, actual) = (self.dims.saturating_mul(inputs), self.map.len());
+        if !(1..=MAX_DIMS).contains(&self.dims) || expected != actual {
+            return Err(RecurrentError::Shape { map, tensor, expected, actual });
+        }
+        if self.map.iter().any(|value| !value.is_finite()) {
+            return Err(RecurrentError::Number("a weight"));
+        }
+        self.fit.check()
+    }
+}
+
 impl Provenance {
-    pub(super) fn check(&self) -> Result<(), RecurrentError> {
+    /// Checks what is said of a binarizer of vectors of `dims` components.
+    pub(super) fn check(&self, dims: usize) -> Result<(), RecurrentError> {
         if self.quantiles.len() > MAX_QUANTILES {
             return Err(RecurrentError::Quantiles(self.quantiles.len()));
         }
-        self.parent.map_or(Ok(()), |parent| parent.scoring.check())?;
+        if let Some(Parent { scoring, translation, .. }) = &self.parent {
+            scoring.check()?;
+            translation.as_ref().map_or(Ok(()), |translation| translation.check(dims))?;
+        }
         let Champion { rotation, learned, low, high, .. } = self.champion;
         let figures = [rotation, learned, low, high].into_iter();
         let quantiles = self.quantiles.iter().flat_map(|q| [q.share, q.full, q.sign]);

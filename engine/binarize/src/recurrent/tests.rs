@@ -50,6 +50,7 @@ fn random_parts(dims: usize, code_dims: usize, levels: Levels, units: usize) -> 
         parent: Some(Parent {
             space: CodeSpaceId::from_bytes([3; 16]),
             scoring: Scoring { full: fit(0.7, 0.1, 0.03), sign: fit(0.6, 0.12, 0.05) },
+            translation: None,
         }),
         training_seed: 5,
         steps: 1500,
@@ -64,6 +65,11 @@ fn random_parts(dims: usize, code_dims: usize, levels: Levels, units: usize) -> 
         },
     };
     parts
+}
+
+fn translation(dims: usize, inputs: usize) -> Translation {
+    let map = Gaussian::new(17).row(dims * inputs);
+    Translation { dims, map, fit: Fit { slope: 0.9, intercept: 0.02, error: 0.03 } }
 }
 
 fn unit(dims: usize, gaussian: &mut Gaussian) -> Vec<f32> {
@@ -211,7 +217,7 @@ fn a_query_meets_codes_of_the_declared_parent_as_was_fitted_and_no_others() {
     let new = |space| {
         let mut parts = random_parts(96, 64, Levels::TWO, 0);
         parts.first.bias[3] += 0.5;
-        parts.provenance.parent = Some(Parent { space, scoring });
+        parts.provenance.parent = Some(Parent { space, scoring, translation: None });
         Arc::new(Recurrent::new(parts).unwrap())
     };
     let (declared, other) = (new(old.id()), new(CodeSpaceId::from_bytes([3; 16])));
@@ -242,6 +248,29 @@ fn a_query_meets_codes_of_the_declared_parent_as_was_fitted_and_no_others() {
 }
 
 #[test]
+fn codes_of_another_encoder_are_crossed_by_translated_queries_alone() {
+    let old = Arc::new(Recurrent::new(parts(90, 64, Levels::TWO)).unwrap());
+    let mut new = random_parts(70, 64, Levels::TWO, 0);
+    new.provenance.parent.as_mut().unwrap().space = old.id();
+    assert_eq!(Crossing::declared(&Recurrent::new(new.clone()).unwrap(), &old), None);
+    for (dims, crossed) in [(89, false), (90, true)] {
+        new.provenance.parent.as_mut().unwrap().translation = Some(translation(dims, 70));
+        let new = Recurrent::new(new.clone()).unwrap();
+        assert_eq!(Crossing::declared(&new, &old).is_some(), crossed);
+    }
+    let translation = translation(3, 2);
+    let translated = translation.translate(&[0.6, -0.8]).unwrap();
+    let row = |at: usize| 0.6 * translation.map[2 * at] - 0.8 * translation.map[2 * at + 1];
+    let length = length(&[row(0), row(1), row(2)]) as f32;
+    for (at, value) in translated.iter().enumerate() {
+        assert!((value - row(at) / length).abs() < 1e-6, "{translated:?}");
+    }
+    assert!((translation.similarity(0.5) - 0.47).abs() < 1e-6);
+    let nothing = Translation { map: vec![0.0; 6], ..translation };
+    assert_eq!(nothing.translate(&[0.6, -0.8]), None, "no direction is left");
+}
+
+#[test]
 fn bytes_give_the_binarizer_back() {
     for units in [0, 5] {
         for levels in Levels::ALL {
@@ -259,6 +288,12 @@ fn bytes_give_the_binarizer_back() {
     let parentless = Recurrent::new(parentless).unwrap();
     assert_eq!(parentless.to_bytes()[8], 1, "what is older reads it");
     assert_eq!(Recurrent::from_bytes(&parentless.to_bytes()).unwrap().parts(), parentless.parts());
+    let mut translated = random_parts(70, 64, Levels::TWO, 0);
+    translated.provenance.parent.as_mut().unwrap().translation = Some(translation(90, 70));
+    let translated = Recurrent::new(translated).unwrap();
+    let bytes = translated.to_bytes();
+    assert_eq!((bytes[8], bytes[144]), (3, 90), "what is older refuses it");
+    assert_eq!(Recurrent::from_bytes(&bytes).unwrap().parts(), translated.parts());
     let nothing_learned = Recurrent::new(parts(70, 128, Levels::TWO)).unwrap();
     let read = Recurrent::from_bytes(&nothing_learned.to_bytes()).unwrap();
     assert_eq!(read.id(), nothing_learned.id(), "absent tensors are zeros");
@@ -273,8 +308,10 @@ fn what_is_not_a_binarizer_is_named() {
         Recurrent::from_bytes(&bytes).unwrap_err()
     };
     assert_eq!(read(&|bytes| bytes[0] = 0), BinarizerFileError::Magic);
-    let newer = read(&|bytes| bytes[8] = 3).to_string();
-    assert_eq!(newer, "learned binarizer has version 3, this program reads versions up to 2");
+    let newer = read(&|bytes| bytes[8] = 4).to_string();
+    assert_eq!(newer, "learned binarizer has version 4, this program reads versions up to 3");
+    let other = read(&|bytes| bytes[8] = 3).to_string();
+    assert!(other.contains("number of the parent's dimensions"), "{other}");
     assert_eq!(read(&|bytes| bytes[200] ^= 1), BinarizerFileError::Check);
     assert!(matches!(read(&|bytes| bytes.push(0)), BinarizerFileError::Length { .. }));
     let huge = read(&|bytes| bytes[16..24].fill(0xff));
@@ -283,6 +320,12 @@ fn what_is_not_a_binarizer_is_named() {
     let mut parts = random_parts(70, 64, Levels::TWO, 3);
     parts.first.delta[5] = f32::NAN;
     assert_eq!(Recurrent::new(parts).unwrap_err(), RecurrentError::Number("a weight"));
+    let mut parts = random_parts(70, 64, Levels::TWO, 3);
+    let mut short = translation(90, 70);
+    short.map.pop();
+    parts.provenance.parent.as_mut().unwrap().translation = Some(short);
+    let error = Recurrent::new(parts).unwrap_err().to_string();
+    assert_eq!(error, "the translation: the matrix takes 6300 numbers, got 6299");
     let mut parts = random_parts(70, 64, Levels::TWO, 3);
     parts.loops[0].rebuild.bias.pop();
     let error = Recurrent::new(parts).unwrap_err().to_string();

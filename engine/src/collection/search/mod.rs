@@ -19,6 +19,9 @@
 //! a lock. Candidates of all sources compete in one list, so that rows are read in the order of their
 //! bounds whatever segment they lie in.
 //!
+//! While a field goes over to another encoder its search is two: that of the field [before](predecessor) joins
+//! the list.
+//!
 //! Payloads are read last, from the store as it is then. A result that was deleted or replaced
 //! meanwhile makes the whole search run [again](retry).
 
@@ -37,6 +40,7 @@ mod in_memory;
 mod multi_search;
 mod payloads;
 mod plan;
+mod predecessor;
 mod query_versions;
 mod recommend;
 mod retry;

@@ -25,6 +25,16 @@ impl QueryVersions {
         Ok(Self { space: field.binarizer.id(), own, former })
     }
 
+    /// Returns the same code for codes of the field before another one alone, of the version that the later
+    /// one's binarizer has followed; nothing where it has followed another.
+    pub fn of_predecessor(&self, field: &Field, before: &Field) -> Option<Self> {
+        let FormerVersion { space, crossing } = field.former?;
+        (space == before.binarizer.id()).then(|| {
+            let own = self.own.clone().crossed(crossing);
+            Self { space, own, former: None }
+        })
+    }
+
     /// Returns the code for codes of a space.
     ///
     /// # Errors

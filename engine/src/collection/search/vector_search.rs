@@ -8,12 +8,14 @@ use bigrain_types::{CodeSpaceId, SearchParams, SearchStats, SeqNo};
 
 use super::Hit;
 use super::adapted::adapted_params;
+use super::predecessor::refuse_during_succession;
 use super::query_versions::QueryVersions;
+use super::view::View;
 use crate::collection::Collection;
 use crate::collection::handle::Shared;
 use crate::field::Field;
 use crate::filtering::PreparedFilter;
-use crate::{Query, Result, ScoredPoint, SearchOutput};
+use crate::{Error, ErrorKind, Query, Result, ScoredPoint, SearchOutput};
 
 /// Candidates of one search at most, whatever the caller asks for: 12 bytes each, times two.
 const MAX_CANDIDATES: usize = 1 << 20;
@@ -55,7 +57,13 @@ pub(super) struct VectorSearch<'a> {
     pub code: QueryVersions,
     pub max_candidates: usize,
     /// The time it took to prepare it.
-    prepared: Duration,
+    pub prepared: Duration,
+}
+
+/// The best of one view, best first.
+pub(super) struct Found {
+    pub hits: Vec<Hit>,
+    pub view: View,
 }
 
 impl<'a> VectorSearch<'a> {
@@ -70,6 +78,10 @@ impl<'a> VectorSearch<'a> {
         let field = Arc::clone(fields.named(query.field.as_deref())?);
         let checked = field.check_query(&query.vector, query.space);
         checked.map_err(|error| fields.at(&field, error))?;
+        if fields.before(&field).is_some() {
+            let checked = refuse_during_succession(query, &params);
+            checked.map_err(|error| fields.at(&field, error))?;
+        }
         if let Some(adapter) = &query.adapter {
             let checked = adapter.check_field(&field.config);
             checked.map_err(|error| fields.at(&field, error))?;
@@ -100,6 +112,10 @@ impl<'a> VectorSearch<'a> {
     /// were being fetched.
     pub fn run(&self) -> Result<Option<SearchOutput>> {
         match self.shared.fields().get(self.field.id) {
+            Some(field) if field.is_followed && !self.field.is_followed => {
+                let reason = format!("field {:?} went over to another encoder", self.field.name);
+                Err(Error::new(ErrorKind::FailedPrecondition, reason))
+            }
             Some(field) if !self.is_of_version(field) => {
                 let code = QueryVersions::new(field, &self.vector)?;
                 let field = Arc::clone(field);
@@ -109,9 +125,10 @@ impl<'a> VectorSearch<'a> {
         }
     }
 
-    /// Whether the query was encoded as a version of its field does.
+    /// Whether the query was encoded as a version of its field does, and the field stands where it stood.
     pub fn is_of_version(&self, field: &Field) -> bool {
         field.binarizer.id() == self.field.binarizer.id()
+            && field.is_followed == self.field.is_followed
     }
 
     /// Returns the query's code for codes of a space.
@@ -122,30 +139,47 @@ impl<'a> VectorSearch<'a> {
     fn run_prepared(&self) -> Result<Option<SearchOutput>> {
         let mut stats = SearchStats::default();
         stats.times.prepare = self.prepared;
-        let Some(mut view) = self.view(&mut stats)? else { return Ok(None) };
-        stats.segments = view.segments.len() as u64;
-        let Some(filtered) = self.filtered(&view.segments, view.seq, &mut stats)? else {
+        // First: a point that goes over meanwhile is found by both, and never by neither.
+        let Some(before) = self.before(&mut stats)? else { return Ok(None) };
+        let Some(Found { hits, view }) = self.find(&mut stats)? else { return Ok(None) };
+        let (hits, seq, plan_before) = match before {
+            Some(before) => (self.joined(hits, before.hits), before.seq.min(view.seq), before.plan),
+            None => (hits, view.seq, None),
+        };
+        let Some(hits) = self.adapted(hits, seq, &mut stats)? else { return Ok(None) };
+        let started = Instant::now();
+        let hits = self.good_enough(hits);
+        let Some(hits) = self.diverse(hits, seq)? else { return Ok(None) };
+        let points = self.fetch(hits, seq)?;
+        stats.times.payload = started.elapsed();
+        let plan = self.params.explain().then(|| {
+            let mut plan = self.plan(&view);
+            plan.parts.extend(plan_before);
+            plan
+        });
+        Ok(points.map(|points| SearchOutput { points, stats, plan }))
+    }
+
+    /// Returns the best of one view, or nothing when the version of the codes changed meanwhile, or a point while
+    /// a filter asked for its payload.
+    pub fn find(&self, stats: &mut SearchStats) -> Result<Option<Found>> {
+        let Some(mut view) = self.view(stats)? else { return Ok(None) };
+        stats.segments += view.segments.len() as u64;
+        let Some(filtered) = self.filtered(&view.segments, view.seq, stats)? else {
             return Ok(None);
         };
         view.filtered = filtered;
         let mut in_memory = std::mem::take(&mut view.active);
         if let Some(frozen) = &view.frozen {
             let frozen = (&*frozen.table, &*frozen.dead);
-            in_memory.extend(self.memtable_hits(frozen, &in_memory, &mut stats)?);
+            in_memory.extend(self.memtable_hits(frozen, &in_memory, stats)?);
         }
         let hits = if self.params.exact() {
-            self.exact(&view.segments, &view.filtered, in_memory, &mut stats)?
+            self.exact(&view.segments, &view.filtered, in_memory, stats)?
         } else {
-            self.approximate(&view, &in_memory, &mut stats)?
+            self.approximate(&view, &in_memory, stats)?
         };
-        let Some(hits) = self.adapted(hits, view.seq, &mut stats)? else { return Ok(None) };
-        let started = Instant::now();
-        let hits = self.good_enough(hits);
-        let Some(hits) = self.diverse(hits, view.seq)? else { return Ok(None) };
-        let points = self.fetch(hits, view.seq)?;
-        stats.times.payload = started.elapsed();
-        let plan = self.params.explain().then(|| self.plan(&view));
-        Ok(points.map(|points| SearchOutput { points, stats, plan }))
+        Ok(Some(Found { hits, view }))
     }
 
     /// Leaves out what scores worse than the threshold.

@@ -162,7 +162,7 @@ fn queries_of_a_compatible_version_find_documents_by_old_codes_new_codes_and_bot
         }
         let child = fit_scores(&trainer.export().unwrap(), &held_out.documents, 1).unwrap();
         let child = fit_crossing(&child, &parent, &held_out.documents, 1).unwrap();
-        assert_eq!(child.parts().provenance.parent.unwrap().space, parent.id());
+        assert_eq!(child.parts().provenance.parent.as_ref().unwrap().space, parent.id());
         let other = TrainConfig { rotation_seed: 99, ..config(150, 2) };
         let stranger = Binarizer::new_recurrent(Arc::new(trained(other, toy.examples())));
         let [old, new] = [parent, child].map(|each| Binarizer::new_recurrent(Arc::new(each)));
