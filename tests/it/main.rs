@@ -15,6 +15,7 @@ mod check;
 mod corruption;
 mod crash;
 mod dense;
+mod encoder_upgrade;
 mod failing_disk;
 mod field_crash;
 mod fields;

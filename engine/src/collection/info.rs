@@ -71,6 +71,9 @@ pub struct FieldInfo {
     /// The upgrade to the present version of its learned binarizer, until it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade: Option<UpgradeInfo>,
+    /// The name of the field of the encoder before, where the upgrade is to another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former_field: Option<String>,
 }
 
 /// What one sparse vector field of a collection takes. Its inverted lists are read where they lie in
@@ -248,6 +251,7 @@ impl State {
             code_bytes: columns_of(Column::code_bytes) + files_of(FieldFiles::code_bytes),
             disk_bytes: files_of(FieldFiles::disk_bytes),
             upgrade: self.upgrade_of(field),
+            former_field: self.fields.before(field).map(|before| before.name.to_string()),
         }
     }
 

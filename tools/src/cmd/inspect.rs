@@ -164,6 +164,10 @@ fn describe_multi(config: &MultiFieldConfig, field: &MultiFieldInfo) -> String {
 /// Says how far a field's upgrade has come.
 fn describe_upgrade(field: &FieldInfo) -> Option<String> {
     let upgrade = field.upgrade?;
+    if let Some(former) = &field.former_field {
+        let left = human::counted(upgrade.vectors_left, "point has", "points have");
+        return Some(format!("{}: {left} a vector of the former encoder, in {former}", field.name));
+    }
     Some(format!(
         "{}: {} of {} have codes of version {}, the present one is {}{}",
         field.name,

@@ -37,7 +37,7 @@ use std::sync::Arc;
 use bigrain_engine::{MultiVector, PatchGrid, Payload, PointId, SparseVector};
 use serde_json::{Map, Value};
 
-use super::{At, Content, InputError, Place, Problem, Record};
+use super::{At, Content, InputError, Place, Problem, Record, joined_text};
 
 /// The longest line, in bytes.
 pub const MAX_LINE_BYTES: usize = 32 << 20;
@@ -205,10 +205,7 @@ fn take_content(object: &mut Map<String, Value>, fields: &Fields) -> Result<Cont
     let (vector, vectors) = (take(&fields.vector), take(&fields.vectors));
     let text = take_text(object, &fields.text, fields.keep_text)?;
     let title = take_text(object, &fields.title, fields.keep_text)?;
-    let text = match (title, text) {
-        (Some(title), Some(text)) => Some(format!("{title} {text}").trim().to_owned()),
-        (title, text) => title.or(text),
-    };
+    let text = joined_text(title.as_deref(), text.as_deref());
     match (vector, vectors, text) {
         (Some(_), Some(_), _) => {
             Err(Problem::BothVectors(fields.vector.clone(), fields.vectors.clone()))

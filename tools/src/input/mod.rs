@@ -37,7 +37,7 @@ pub use hdf5::{Hdf5, read_metric, read_neighbors};
 pub use jsonl::{Fields, Jsonl, MAX_LINE_BYTES};
 pub use npy::{MAX_NPY_HEADER_BYTES, Npy};
 pub use parquet::ParquetInput;
-pub use record::{At, Content, Place, Record};
+pub use record::{At, Content, Place, Record, joined_text};
 pub use shape::Shape;
 pub use texmex::{Component, Frames, Texmex};
 pub use vectors::{Role, VectorFile};

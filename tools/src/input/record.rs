@@ -38,6 +38,15 @@ impl Record {
     }
 }
 
+/// Returns the text that is encoded for a title and a text.
+#[must_use]
+pub fn joined_text(title: Option<&str>, text: Option<&str>) -> Option<String> {
+    match (title, text) {
+        (Some(title), Some(text)) => Some(format!("{title} {text}").trim().to_owned()),
+        (title, text) => title.or(text).map(str::to_owned),
+    }
+}
+
 /// What becomes a point's vectors.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {

@@ -18,6 +18,8 @@ const PAGE: usize = 1000;
 #[derive(Debug)]
 pub struct Documents {
     places: HashMap<PointId, u32>,
+    /// The id of each row.
+    ids: Vec<PointId>,
     /// The vectors, as they were found.
     pub vectors: Matrix,
 }
@@ -39,7 +41,8 @@ impl Documents {
             let (name, metric) = (&config.name, config.metric);
             bail!("field {name:?} is compared by {metric}: codes are learned for cosine");
         }
-        let mut documents = Self { places: HashMap::new(), vectors: Matrix::empty(config.dims) };
+        let mut documents =
+            Self { places: HashMap::new(), ids: Vec::new(), vectors: Matrix::empty(config.dims) };
         let mut progress = Progress::new("read vectors", collection.info().points);
         let (mut last, mut read) = (None, 0);
         loop {
@@ -67,7 +70,8 @@ impl Documents {
     /// that no model encodes.
     pub fn of_file(path: &Path, texts: &Texts<'_>, cancel: &Cancel) -> anyhow::Result<Self> {
         let input = Input::open(path, Format::of(path)?, Fields::default(), 0)?;
-        let mut documents = Self { places: HashMap::new(), vectors: Matrix::empty(0) };
+        let mut documents =
+            Self { places: HashMap::new(), ids: Vec::new(), vectors: Matrix::empty(0) };
         let mut read: Vec<(PointId, String)> = Vec::new();
         for record in input {
             cancel.check()?;
@@ -111,7 +115,13 @@ impl Documents {
         self.places.get(id).copied()
     }
 
+    /// Returns the id of each row.
+    pub fn ids(&self) -> impl Iterator<Item = &PointId> {
+        self.ids.iter()
+    }
+
     fn push(&mut self, id: PointId, vector: &[f32]) {
+        self.ids.push(id.clone());
         self.places.insert(id, self.vectors.len() as u32);
         self.vectors.push(vector);
     }

@@ -84,10 +84,26 @@ pub fn compare_with_parent(
     parent: &Recurrent,
     held_out: &HeldOut<'_>,
 ) -> Result<Compatibility, TrainError> {
+    compare_across(recurrent, parent, held_out, held_out)
+}
+
+/// As [`compare_with_parent`], where the parent is of another encoder, which makes `former` of what the later one makes
+/// `held_out` of.
+///
+/// # Errors
+///
+/// [`TrainError::Query`] for a query that cannot be one.
+pub fn compare_across(
+    recurrent: &Recurrent,
+    parent: &Recurrent,
+    held_out: &HeldOut<'_>,
+    former: &HeldOut<'_>,
+) -> Result<Compatibility, TrainError> {
     let [new, old] =
         [recurrent, parent].map(|each| Binarizer::new_recurrent(Arc::new(each.clone())));
-    let before = mean(&held_out.recalls(&old, &old)?);
-    Ok(Compatibility { before, crossed: mean(&held_out.recalls(&new, &old)?) })
+    let before = mean(&former.recalls(&old, &old)?);
+    let crossed = HeldOut { documents: former.documents, ..*held_out };
+    Ok(Compatibility { before, crossed: mean(&crossed.recalls(&new, &old)?) })
 }
 
 fn mean(recalls: &[f64]) -> f64 {

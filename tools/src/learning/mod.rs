@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `texts.rs` | texts that become vectors |
 //! | `documents.rs` | vectors by their ids, of a collection or a file |
+//! | `former.rs` | the same documents and queries by an earlier version's encoder |
 //! | `pair_lines.rs` | a file of queries and their documents |
 //! | `pairs.rs` | documents, queries and which belongs to which; what is held out |
 //! | `training.rs` | a training with progress, checkpoints and its losses |
@@ -13,6 +14,7 @@
 
 mod adapting;
 mod documents;
+mod former;
 mod gate;
 mod pair_lines;
 mod pairs;
@@ -22,11 +24,14 @@ mod wordnet;
 
 pub use adapting::{Adapted, AdaptedRanks, Adapting};
 pub use documents::Documents;
-pub use gate::{Compatibility, HeldOut, compare_with_parent, hits_at, judge, rotation_of};
+pub use former::Former;
+pub use gate::{
+    Compatibility, HeldOut, compare_across, compare_with_parent, hits_at, judge, rotation_of,
+};
 pub use pair_lines::read_pairs;
 pub use pairs::{Pairs, Part};
 pub use texts::Texts;
-pub use training::{Trained, read_binarizer, train, write_file};
+pub use training::{Ancestor, Trained, read_binarizer, train, write_file};
 pub use wordnet::WordNet;
 
 /// Returns a matrix of some rows.

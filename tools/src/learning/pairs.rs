@@ -70,17 +70,11 @@ impl Pairs {
         if let Some(missing) = right.iter().find(|&&right| right as usize >= documents.len()) {
             bail!("there is no document {missing}: there are {}", documents.len());
         }
-        for (name, matrix) in [("document", &mut documents), ("query", &mut queries)] {
-            let mut unit = Matrix::empty(dims);
-            for (row, vector) in matrix.rows().enumerate() {
-                validate_vector(vector, dims, Metric::Cosine)
-                    .with_context(|| format!("{name} {row}"))?;
-                let mut vector = vector.to_vec();
-                normalize(&mut vector);
-                unit.push(&vector);
-            }
-            *matrix = unit;
-        }
+        documents = unit_rows(&documents, "document")?;
+        queries = match queries.is_empty() {
+            true => Matrix::empty(dims),
+            false => unit_rows(&queries, "query")?,
+        };
         Ok(Self { documents, queries, right })
     }
 
@@ -135,6 +129,19 @@ impl Pairs {
         let (dims, documents) = (self.documents.dims(), self.documents.values());
         Examples { dims, documents, queries: queries.values(), right }
     }
+}
+
+/// Returns rows of length one; `name` says what each is.
+pub(super) fn unit_rows(rows: &Matrix, name: &str) -> anyhow::Result<Matrix> {
+    let mut unit = Matrix::empty(rows.dims());
+    for (row, vector) in rows.rows().enumerate() {
+        validate_vector(vector, rows.dims(), Metric::Cosine)
+            .with_context(|| format!("{name} {row}"))?;
+        let mut vector = vector.to_vec();
+        normalize(&mut vector);
+        unit.push(&vector);
+    }
+    Ok(unit)
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use bigrain_binarize::Recurrent;
 use bigrain_engine::Cancel;
-use bigrain_train::{Examples, TrainConfig, Trainer, fit_crossing, fit_scores};
+use bigrain_train::{Examples, TrainConfig, Trainer, fit_across, fit_crossing, fit_scores};
 
+use super::former::former_vectors;
 use crate::matrix::Matrix;
 use crate::progress::Progress;
 
@@ -25,6 +26,16 @@ pub struct Trained {
     pub took: Duration,
 }
 
+/// The version before, and what is learned of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Ancestor<'a> {
+    /// The version.
+    pub recurrent: &'a Recurrent,
+    /// Where it is of another encoder: what that one makes of the documents of the examples, and of the rows that
+    /// are not learned from.
+    pub former: Option<[&'a Matrix; 2]>,
+}
+
 /// Trains on the current thread pool, and fits scores on rows that are not learned from. With a parent the
 /// binarizer's queries are compatible with its codes, too. With a
 /// checkpoint a run that was stopped goes on where it was; the file is removed at the end.
@@ -35,14 +46,19 @@ pub struct Trained {
 pub fn train(
     config: TrainConfig,
     examples: Examples<'_>,
-    parent: Option<&Recurrent>,
+    parent: Option<Ancestor<'_>>,
     held_out: &Matrix,
     checkpoint: Option<&Path>,
     cancel: &Cancel,
 ) -> anyhow::Result<Trained> {
     let (started, steps, seed) = (Instant::now(), config.steps, config.seed);
     let mut trainer = match parent {
-        Some(parent) => Trainer::compatible(config, examples, parent)?,
+        Some(Ancestor { recurrent, former: Some([documents, _]) }) => {
+            Trainer::across(config, examples, recurrent, former_vectors(documents))?
+        }
+        Some(Ancestor { recurrent, former: None }) => {
+            Trainer::compatible(config, examples, recurrent)?
+        }
         None => Trainer::new(config, examples)?,
     };
     if let Some(path) = checkpoint.filter(|path| path.try_exists().unwrap_or(false)) {
@@ -63,8 +79,14 @@ pub fn train(
     }
     progress.finish();
     let mut fitted = fit_scores(&trainer.export()?, held_out.values(), seed)?;
-    if let Some(parent) = parent {
-        fitted = fit_crossing(&fitted, parent, held_out.values(), seed)?;
+    if let Some(Ancestor { recurrent, former }) = parent {
+        let rows = held_out.values();
+        fitted = match (former, trainer.translation()) {
+            (Some([_, held]), Some(map)) => {
+                fit_across(&fitted, recurrent, map, rows, former_vectors(held), seed)?
+            }
+            _ => fit_crossing(&fitted, recurrent, rows, seed)?,
+        };
     }
     let mut parts = fitted.parts().clone();
     (parts.provenance.training_seed, parts.provenance.steps) = (seed, steps);

@@ -57,6 +57,61 @@ fn a_binarizer_that_beats_the_rotation_is_written_and_collections_are_built_with
 }
 
 #[test]
+fn a_version_for_another_encoder_takes_a_collection_over_to_that() {
+    let desk = desk();
+    desk.succeed(&format!("{LEARN} --documents documents.npy --out old"));
+    desk.succeed("build documents.npy --collection points --binarizer old");
+    desk.succeed("export --collection points --out former.jsonl");
+    // The later encoder: the same meaning by other components, and more of them.
+    let mixing = noise::<DIMS>(DIMS + 16, 77);
+    let mixed = |name: &str| -> Vec<[f32; DIMS + 16]> {
+        let (rows, count) = (fs::read(desk.path(name)).unwrap(), 4 * DIMS * ROWS);
+        let (floats, _) = rows[rows.len() - count..].as_chunks::<4>();
+        let floats: Vec<f32> = floats.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+        let product =
+            |row: &[f32], with: &[f32; DIMS]| row.iter().zip(with).map(|(a, b)| a * b).sum::<f32>();
+        let mix = |row: &[f32]| std::array::from_fn(|at| product(row, &mixing[at]));
+        floats.chunks_exact(DIMS).map(mix).collect()
+    };
+    let (documents, queries) = (mixed("documents.npy"), mixed("queries.npy"));
+    desk.write("later.npy", npy(&documents)).write("later-queries.npy", npy(&queries));
+    desk.write("some.npy", npy(&documents[..500]));
+
+    let learn = "train binarizer --documents later.npy --queries later-queries.npy --pairs pairs.jsonl --steps 80 \
+                 --batch 64 --rate 0.003 --mine-every 40 --seed 2 --out new --parent old";
+    let error = desk.fail(&format!("{learn} --former-documents some.npy"), 1);
+    assert!(error.contains("of the former encoder"), "{error}");
+    let report = desk.json(&format!(
+        "{learn} --former-collection points --former-queries queries.npy --keep --json"
+    ));
+    let recall = |name: &str| report["parent"][name].as_f64().unwrap();
+    assert!(recall("crossed") > 0.8 * recall("recall"), "{report}");
+
+    let error = desk.fail("upgrade --source later.npy", 1);
+    assert!(error.contains("only taken for another encoder"), "{error}");
+    let begun = desk.json("upgrade --binarizer new --source some.npy --json");
+    assert_eq!((&begun["vectors"], &begun["left"]), (&500.into(), &(ROWS - 500).into()), "{begun}");
+    assert!(
+        desk.succeed("inspect").contains("1,500 points have a vector of the former encoder, in")
+    );
+    // A query of the later encoder finds a document that has gone over, and one that has not.
+    for at in [3, 700] {
+        desk.write("asked.jsonl", format!("{{\"vector\": {:?}, \"limit\": 1}}", documents[at]));
+        let found = desk.succeed("search --collection points --batch asked.jsonl");
+        assert!(found.contains(&format!("\"id\":{at}")), "{found}");
+    }
+    let error = desk.fail("upgrade --kept-texts", 1);
+    assert!(error.contains("names no model"), "{error}");
+    let upgraded = desk.json("upgrade --source later.npy --json");
+    assert_eq!((&upgraded["vectors"], &upgraded["left"]), (&1500.into(), &0.into()), "{upgraded}");
+    assert_eq!(upgraded["passed_over"], 500, "those that had gone over: {upgraded}");
+    assert!(upgraded["recall"].as_f64().unwrap() > 0.3, "{upgraded}");
+    let fields = &desk.json("inspect --json")["collections"][0]["config"]["fields"];
+    assert_eq!((fields.as_array().unwrap().len(), &fields[0]["dims"]), (1, &80.into()), "{fields}");
+    assert!(desk.fail("upgrade", 1).contains("no upgrade was begun"));
+}
+
+#[test]
 fn the_next_version_of_a_binarizer_upgrades_a_collection() {
     let desk = desk();
     let learn = format!("{LEARN} --documents documents.npy");

@@ -11,12 +11,13 @@ use rayon::ThreadPoolBuilder;
 use serde_json::json;
 
 use super::flags::TrainFlags;
-use super::source::SourceFlags;
+use super::former_flags::FormerFlags;
+use super::source::{Source, SourceFlags};
 use crate::cmd::flags::parse_levels;
 use crate::human;
 use crate::learning::{
-    Compatibility, HeldOut, Part, Trained, compare_with_parent, judge, read_binarizer, train,
-    write_file,
+    Ancestor, Compatibility, HeldOut, Part, Trained, compare_across, compare_with_parent, judge,
+    read_binarizer, train, write_file,
 };
 use crate::plot::LossPlot;
 use crate::session::Session;
@@ -36,6 +37,8 @@ pub struct BinarizerArgs {
     /// collections can be upgraded (`bigrain upgrade`)
     #[arg(long, value_name = "FILE")]
     parent: Option<PathBuf>,
+    #[command(flatten)]
+    former: FormerFlags,
     /// Where the binarizer is written, for `bigrain build --binarizer`
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -71,7 +74,7 @@ pub struct BinarizerArgs {
 /// When inputs or settings are refused, the caller stops it, or the rotation was not beaten.
 pub fn run(args: &BinarizerArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let parent = args.parent.as_deref().map(read_binarizer).transpose()?;
-    let pairs = args.source.read(session)?.pairs;
+    let Source { pairs, former, .. } = args.source.read_beside(Some(&args.former), session)?;
     let config = args.flags.config(args.levels, args.code_dims, args.seed);
     let (queries, right) = pairs.part(Part::Training);
     let (held_queries, held_right) = pairs.held_out();
@@ -95,14 +98,28 @@ pub fn run(args: &BinarizerArgs, session: &mut Session<'_>) -> anyhow::Result<()
         right: &held_right,
         limit: LIMIT,
     };
+    let former_held = former.as_ref().map(|former| former.documents_of(false));
+    let former_queries = former
+        .as_ref()
+        .and_then(|former| former.queries_of(&pairs.right, |part| part != Part::Training));
     let (cancel, checkpoint) = (&session.cancel, args.checkpoint.as_deref());
     let threads = ThreadPoolBuilder::new().num_threads(session.threads).build()?;
     let (trained, judged, compatibility) = threads.install(|| {
-        let parent = parent.as_ref();
-        let trained = train(config, examples, parent, &held_documents, checkpoint, cancel)?;
+        let ancestor = parent.as_ref().map(|recurrent| {
+            let documents = former.as_ref().map(|former| &former.documents);
+            Ancestor { recurrent, former: documents.zip(former_held.as_ref()).map(<[_; 2]>::from) }
+        });
+        let trained = train(config, examples, ancestor, &held_documents, checkpoint, cancel)?;
         let judged = judge(trained.recurrent.clone(), &held_out)?;
-        let compare = |parent| compare_with_parent(&judged, parent, &held_out);
-        let compatibility = parent.map(compare).transpose()?;
+        let compatibility = match (&parent, &former, &former_queries) {
+            (Some(parent), None, _) => Some(compare_with_parent(&judged, parent, &held_out)?),
+            (Some(parent), Some(former), Some(queries)) => {
+                let former = HeldOut { documents: &former.documents, queries, ..held_out };
+                Some(compare_across(&judged, parent, &held_out, &former)?)
+            }
+            // Nobody has queries of the former encoder.
+            (Some(_), Some(_), None) | (None, ..) => None,
+        };
         Ok::<_, anyhow::Error>((trained, judged, compatibility))
     })?;
     if let Some(path) = &args.plot {

@@ -14,9 +14,9 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::comparison::{CANDIDATES, Comparison, LIMITS, Ranks, Row};
 use super::flags::{AdapterFlags, TrainFlags};
-use super::{adapters, versions};
+use super::{adapters, encoders, versions};
 use crate::learning::{
-    HeldOut, Pairs, Part, Texts, WordNet, judge, rotation_of, train, write_file,
+    Ancestor, Former, HeldOut, Pairs, Part, Texts, WordNet, judge, rotation_of, train, write_file,
 };
 use crate::matrix::Matrix;
 use crate::model::Model;
@@ -52,6 +52,9 @@ pub struct DemoArgs {
     /// Compare adapters with floats among what learned codes find
     #[arg(long, conflicts_with_all = ["plot", "out", "versions"])]
     adapters: bool,
+    /// Compare encoders: codes of --model, the next version for the model in this folder, a collection of both
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["plot", "out", "versions", "adapters"])]
+    later_model: Option<PathBuf>,
     #[command(flatten)]
     adapter: AdapterFlags,
     /// Write the result as JSON
@@ -76,6 +79,16 @@ pub fn run(args: &DemoArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let right = wordnet.pairs.iter().map(|pair| pair.1).collect();
     let pairs = Pairs::new(documents, queries, right)?;
     let model = texts.model()?.name().to_owned();
+    if let Some(folder) = &args.later_model {
+        let later = Texts::new(|| Model::open(folder, threads), &cancel);
+        let documents = later.encode(&definitions, "encode definitions again")?;
+        let queries = later.encode(&examples, "encode examples again")?;
+        let later = Pairs::new(documents, queries, pairs.right.clone())?;
+        let former = Former::of_rows(&pairs.documents, Some(&pairs.queries))?;
+        let old = Demo::new(args, &pairs, &cancel, threads)?;
+        let new = Demo::new(args, &later, &cancel, threads)?;
+        return encoders::run(&old, &new, &former, args.json, session);
+    }
     let demo = Demo::new(args, &pairs, &cancel, threads)?;
     if args.versions {
         return versions::run(&demo, args.json, session);
@@ -204,7 +217,7 @@ impl<'a> Demo<'a> {
         levels: Levels,
         seed: u64,
         (queries, right): &(Matrix, Vec<u32>),
-        parent: Option<&Recurrent>,
+        parent: Option<Ancestor<'_>>,
     ) -> anyhow::Result<(Recurrent, Curve, Duration)> {
         let mut config = self.args.flags.config(levels, None, seed);
         // Rotations differ by seed, too.

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `flags.rs` | how to train |
 //! | `source.rs` | what is learned from |
+//! | `former_flags.rs` | the same by the encoder of an earlier version |
 //! | `binarizer.rs` | a binarizer of one's own vectors |
 //! | `adapt.rs` | an adapter of one's own queries |
 //! | `demo.rs` | learned codes beside the rotation and floats, on WordNet |
 //! | `comparison.rs` | the table of it |
 //! | `versions.rs` | an old version, the next one, and a collection of both |
+//! | `encoders.rs` | codes of one encoder, the next version for another, and a collection of both |
 //! | `adapters.rs` | adapters beside floats, among what codes find |
 
 mod adapt;
@@ -16,7 +18,9 @@ mod adapters;
 mod binarizer;
 mod comparison;
 mod demo;
+mod encoders;
 mod flags;
+mod former_flags;
 mod source;
 mod versions;
 

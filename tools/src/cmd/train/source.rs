@@ -6,8 +6,9 @@ use anyhow::bail;
 use bigrain_engine::{Engine, FieldConfig};
 use clap::{ArgGroup, Args};
 
+use super::former_flags::FormerFlags;
 use crate::input::{Role, VectorFile};
-use crate::learning::{Documents, Pairs, Texts, read_pairs};
+use crate::learning::{Documents, Former, Pairs, Texts, read_pairs};
 use crate::matrix::Matrix;
 use crate::model::Model;
 use crate::session::{Session, open_collection};
@@ -42,6 +43,8 @@ pub struct Source {
     pub pairs: Pairs,
     /// The field, where documents are those of a collection.
     pub field: Option<FieldConfig>,
+    /// What another encoder makes of the same, where that was asked for.
+    pub former: Option<Former>,
 }
 
 impl SourceFlags {
@@ -51,11 +54,25 @@ impl SourceFlags {
     ///
     /// When one cannot be read, or they do not fit together.
     pub fn read(&self, session: &Session<'_>) -> anyhow::Result<Source> {
-        let engine: Option<Engine> =
-            self.collection.as_ref().map(|_| session.open_existing()).transpose()?;
-        let collection = match &engine {
-            Some(engine) => Some(open_collection(engine, self.collection.as_deref())?),
-            None => None,
+        self.read_beside(None, session)
+    }
+
+    /// As [`read`](Self::read), and what another encoder makes of the same.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be read, or they do not fit together.
+    pub fn read_beside(
+        &self,
+        former: Option<&FormerFlags>,
+        session: &Session<'_>,
+    ) -> anyhow::Result<Source> {
+        let stored = self.collection.as_ref();
+        let stored = stored.or(former.and_then(FormerFlags::collection));
+        let engine: Option<Engine> = stored.map(|_| session.open_existing()).transpose()?;
+        let collection = match (&engine, self.collection.as_deref()) {
+            (Some(engine), Some(name)) => Some(open_collection(engine, Some(name))?),
+            _ => None,
         };
         let (folder, field) = (self.model.as_deref(), self.field.as_deref());
         let open = || match &collection {
@@ -78,6 +95,12 @@ impl SourceFlags {
             Some(collection) => Some(collection.config().field(field)?.clone()),
             None => None,
         };
-        Ok(Source { pairs: Pairs::new(documents.vectors, queries, right)?, field })
+        let former = match former {
+            Some(flags) => {
+                flags.read(engine.as_ref(), &documents, self.pairs.as_deref(), session)?
+            }
+            None => None,
+        };
+        Ok(Source { pairs: Pairs::new(documents.vectors, queries, right)?, field, former })
     }
 }

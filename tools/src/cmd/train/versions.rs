@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::comparison::{LIMITS, mean, over_seeds};
 use super::demo::Demo;
 use crate::fusing::{Interval, mean_difference};
-use crate::learning::hits_at;
+use crate::learning::{Ancestor, hits_at};
 use crate::matrix::Matrix;
 use crate::session::Session;
 use crate::{human, table};
@@ -52,7 +52,8 @@ pub(super) fn run(demo: &Demo<'_>, json: bool, session: &mut Session<'_>) -> any
     let mut hits: [Vec<Vec<f64>>; 4] = Default::default();
     for seed in demo.seeds() {
         let old = demo.train(Levels::TWO, seed, &half, None)?.0;
-        let new = demo.train(Levels::TWO, seed + 1000, all, Some(&old))?.0;
+        let parent = Ancestor { recurrent: &old, former: None };
+        let new = demo.train(Levels::TWO, seed + 1000, all, Some(parent))?.0;
         let ranks = demo.threads.install(|| ranks(demo, &old, &new))?;
         for (kind, ranks) in hits.iter_mut().zip(ranks) {
             kind.push(hits_at(&ranks, LIMITS[1]));

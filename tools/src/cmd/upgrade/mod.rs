@@ -1,14 +1,23 @@
-//! `bigrain upgrade`: a field goes over to the next version of its learned binarizer.
+//! `bigrain upgrade`: a field goes over to the next version of its learned binarizer, or to another encoder.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `mod.rs` | what is upgraded, and what it came to |
+//! | `encoder.rs` | points that get vectors of the later encoder |
 
+mod encoder;
+
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::bail;
 use bigrain_engine::{
-    Collection, FieldConfig, LearnedBinarizer, PointId, Query, SearchParams, UpgradeInfo,
+    Collection, FieldConfig, FieldInfo, LearnedBinarizer, PointId, Query, SearchParams, UpgradeInfo,
 };
 use clap::Args;
 use serde_json::json;
 
+use self::encoder::{GoingOver, Moved};
 use super::field_spec::read_binarizer;
 use crate::human;
 use crate::progress::Progress;
@@ -20,10 +29,12 @@ const QUERIES: usize = 50;
 /// Results of each.
 const LIMIT: usize = 10;
 
-/// Makes the codes of a collection anew with the next version of its learned binarizer.
+/// Makes the codes of a collection anew with the next version of its learned binarizer, or has it go over to another
+/// encoder.
 ///
 /// The collection answers all the while, by codes of both versions. A run that was stopped goes on where it
-/// was when it is called again, without --binarizer too.
+/// was when it is called again, without --binarizer too. A version for another encoder (`bigrain train binarizer
+/// --former-documents ..`) takes vectors of that encoder: from texts that points have kept, or from a file.
 #[derive(Args, Debug)]
 pub struct UpgradeArgs {
     /// The collection; may be left out when there is only one
@@ -39,6 +50,15 @@ pub struct UpgradeArgs {
     /// Leave segments of the former version as they are until it is called again, in a service too
     #[arg(long)]
     pause: bool,
+    /// To another encoder: its vectors by the ids of points (.npy, .fvecs, .., JSON lines), or texts for --model
+    #[arg(long, value_name = "FILE", conflicts_with = "pause")]
+    source: Option<PathBuf>,
+    /// To another encoder: encode the title and text that the payload of each point has kept
+    #[arg(long, conflicts_with_all = ["source", "pause"])]
+    kept_texts: bool,
+    /// To another encoder: the folder of its model, which the field names from then on [default: that which it names]
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
     /// Write the result as JSON
     #[arg(long)]
     json: bool,
@@ -52,8 +72,19 @@ pub struct UpgradeArgs {
 pub fn run(args: &UpgradeArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let engine = session.open_existing()?;
     let collection = open_collection(&engine, args.collection.as_deref())?;
-    let FieldConfig { name: field, binarizer: present, .. } =
-        dense_field(&collection, args.field.as_deref())?;
+    let present = dense_field(&collection, args.field.as_deref())?;
+    let other = args.binarizer.as_ref().and_then(LearnedBinarizer::parent_dims);
+    let going = describe(&collection, &present.name).and_then(|info| info.upgrade);
+    if other.is_some() || going.is_some_and(|going| going.of_other_encoder) {
+        return to_other_encoder(args, &collection, &present, session);
+    }
+    if args.source.is_some() || args.kept_texts || args.model.is_some() {
+        bail!(
+            "vectors are only taken for another encoder: --binarizer names no version for one, and codes of the same \
+             encoder's are made from the stored vectors"
+        );
+    }
+    let FieldConfig { name: field, binarizer: present, .. } = present;
     if let Some(binarizer) = &args.binarizer
         && present.as_ref() != Some(binarizer)
     {
@@ -99,6 +130,82 @@ pub fn run(args: &UpgradeArgs, session: &mut Session<'_>) -> anyhow::Result<()> 
     Ok(())
 }
 
+/// Has a field go over to another encoder, as far as there are vectors of that.
+fn to_other_encoder(
+    args: &UpgradeArgs,
+    collection: &Collection,
+    present: &FieldConfig,
+    session: &mut Session<'_>,
+) -> anyhow::Result<()> {
+    if args.pause {
+        bail!(
+            "--pause: vectors of another encoder go over while this command runs, and not without it"
+        );
+    }
+    let field = &present.name;
+    let started = Instant::now();
+    let (cancel, threads) = (session.cancel.clone(), session.threads);
+    let going = GoingOver::new(collection, field, args.model.as_deref(), (&cancel, threads));
+    if let Some(binarizer) = &args.binarizer
+        && present.binarizer.as_ref() != Some(binarizer)
+    {
+        going.begin(present, binarizer)?;
+    }
+    let Some(begun) = left(collection, field) else {
+        writeln!(session.out, "{}: all vectors are of the present encoder", collection.name())?;
+        return Ok(());
+    };
+    let moved = match (&args.source, args.kept_texts) {
+        (Some(path), _) => going.take_file(path, begun.vectors_left)?,
+        (None, true) => going.take_kept_texts(begun.vectors_left)?,
+        (None, false) => Moved::default(),
+    };
+    let left = left(collection, field).map_or(0, |info| info.vectors_left);
+    if left == 0 {
+        collection.finish_upgrade(Some(field))?;
+    }
+    let estimate = Estimate::new(collection, field)?;
+    let recall = match estimate.truth.is_empty() {
+        true => None,
+        false => Some(estimate.recall(collection)?),
+    };
+    let took = started.elapsed();
+    if args.json {
+        return session.write_json(&json!({
+            "from": begun.from.to_string(),
+            "to": begun.to.to_string(),
+            "vectors": moved.vectors,
+            "left": left,
+            "passed_over": moved.passed_over,
+            "seconds": took.as_secs_f64(),
+            "recall": recall,
+        }));
+    }
+    let passed_over = match moved.passed_over {
+        0 => String::new(),
+        count => format!(", {} passed over", human::counted(count, "row", "rows")),
+    };
+    let recall = recall.map_or(String::new(), |recall| {
+        let asked = estimate.truth.len();
+        format!("; recall@{LIMIT} of codes alone, asked with {asked} vectors: {recall:.3}")
+    });
+    writeln!(
+        session.out,
+        "{}: {} of the later encoder written, {} of the former one left{passed_over}{recall}; {}",
+        collection.name(),
+        human::counted(moved.vectors, "vector", "vectors"),
+        human::count(left),
+        human::duration(took),
+    )?;
+    if left > 0 {
+        writeln!(
+            session.out,
+            "these answer by their codes; go on with --source FILE, or --kept-texts"
+        )?;
+    }
+    Ok(())
+}
+
 /// Rewrites segment after segment.
 fn re_encode(
     collection: &Collection,
@@ -132,9 +239,14 @@ fn dense_field(collection: &Collection, name: Option<&str>) -> anyhow::Result<Fi
     }
 }
 
+/// Returns what a field holds.
+fn describe(collection: &Collection, field: &str) -> Option<FieldInfo> {
+    collection.info().fields.into_iter().find(|info| info.name == field)
+}
+
 /// Returns what is left of a field's upgrade.
 fn left(collection: &Collection, field: &str) -> Option<UpgradeInfo> {
-    collection.info().fields.iter().find(|info| info.name == field)?.upgrade
+    describe(collection, field)?.upgrade
 }
 
 /// Some stored vectors, and the points nearest to each of them.
