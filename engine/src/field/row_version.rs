@@ -82,7 +82,7 @@ mod tests {
         let error = read::<Row>(r#"{"version": 6, "unheard": "of"}"#).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::FailedPrecondition);
         let error = error.to_string();
-        assert!(error.contains("format version 5, this program reads version 4"), "{error}");
+        assert!(error.contains("format version 6, this program reads version 5"), "{error}");
     }
 
     #[test]

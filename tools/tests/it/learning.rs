@@ -61,7 +61,6 @@ fn a_version_for_another_encoder_takes_a_collection_over_to_that() {
     let desk = desk();
     desk.succeed(&format!("{LEARN} --documents documents.npy --out old"));
     desk.succeed("build documents.npy --collection points --binarizer old");
-    desk.succeed("export --collection points --out former.jsonl");
     // The later encoder: the same meaning by other components, and more of them.
     let mixing = noise::<DIMS>(DIMS + 16, 77);
     let mixed = |name: &str| -> Vec<[f32; DIMS + 16]> {

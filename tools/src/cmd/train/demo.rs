@@ -86,7 +86,9 @@ pub fn run(args: &DemoArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
         let later = Pairs::new(documents, queries, pairs.right.clone())?;
         let former = Former::of_rows(&pairs.documents, Some(&pairs.queries))?;
         let old = Demo::new(args, &pairs, &cancel, threads)?;
-        let new = Demo::new(args, &later, &cancel, threads)?;
+        // Codes of both have the same dimensions, also without a parent.
+        let code_dims = Some(pairs.documents.dims().next_multiple_of(64));
+        let new = Demo { code_dims, ..Demo::new(args, &later, &cancel, threads)? };
         return encoders::run(&old, &new, &former, args.json, session);
     }
     let demo = Demo::new(args, &pairs, &cancel, threads)?;
@@ -115,6 +117,8 @@ pub(super) struct Demo<'a> {
     /// The queries that are reported, and their right documents.
     pub asked: (Matrix, Vec<u32>),
     held_documents: Matrix,
+    /// Dimensions of the codes, where not as many as the vectors have.
+    code_dims: Option<usize>,
     pub cancel: &'a Cancel,
     pub threads: ThreadPool,
 }
@@ -134,6 +138,7 @@ impl<'a> Demo<'a> {
             asked: if args.validation { validation.clone() } else { pairs.part(Part::Test) },
             validation,
             held_documents: pairs.held_out_documents(),
+            code_dims: None,
             cancel,
             threads: ThreadPoolBuilder::new().num_threads(threads).build()?,
         })
@@ -219,7 +224,7 @@ impl<'a> Demo<'a> {
         (queries, right): &(Matrix, Vec<u32>),
         parent: Option<Ancestor<'_>>,
     ) -> anyhow::Result<(Recurrent, Curve, Duration)> {
-        let mut config = self.args.flags.config(levels, None, seed);
+        let mut config = self.args.flags.config(levels, self.code_dims, seed);
         // Rotations differ by seed, too.
         config.rotation_seed = config.rotation_seed.wrapping_add(seed - 1);
         let examples = self.pairs.examples(queries, right);
