@@ -53,7 +53,7 @@ impl Dialect {
 
     /// Refuses a request.
     pub(crate) fn refusal(self, refused: &Status) -> Response {
-        let code = status::http_code(refused.code());
+        let code = status::http_status(refused);
         let message = refused.message();
         let body = match self {
             Self::Grpc => return refused.clone().into_http(),

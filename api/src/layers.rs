@@ -175,7 +175,7 @@ fn read_value(text: &str) -> Value {
 mod tests {
     use super::*;
     use crate::access::KeySettings;
-    use crate::settings::TlsSettings;
+    use crate::settings::{TlsSettings, TraceSettings};
 
     fn with_file(text: &str, sources: Sources) -> Result<Settings, ReadSettingsError> {
         let folder = tempfile::tempdir().unwrap();
@@ -300,6 +300,8 @@ mod tests {
             body_timeout_seconds: Some(_),
             idle_timeout_seconds: Some(_),
             tls: Some(TlsSettings { certificate: Some(_), key: Some(_), client_ca: Some(_) }),
+            recall_sample: Some(_),
+            traces: Some(TraceSettings { endpoint: Some(_), sample: Some(_) }),
             shutdown_timeout_seconds: Some(_),
             verify_io: Some(_),
         } = settings.clone()

@@ -46,11 +46,14 @@ mod metrics;
 mod models;
 pub mod proto;
 mod qdrant;
+mod recall;
 mod request_scope;
+mod reranker;
 mod runtime;
 mod server;
 mod settings;
 mod status;
+mod traces;
 
 pub use access::{KeyAccess, KeySettings, Secret};
 pub use connections::{TlsError, TlsFiles};
@@ -59,5 +62,6 @@ pub use models::{ModelError, ModelRegistry};
 pub use server::{ServeError, Server};
 pub use settings::{
     Config, ConnectionLimits, DEFAULT_PORT, Limits, QDRANT_PORTS, Settings, SettingsError,
-    TlsSettings,
+    TlsSettings, TraceConfig, TraceSettings,
 };
+pub use traces::TraceError;

@@ -14,10 +14,13 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use crate::recall::{RecallCounts, RecallProbe};
 use crate::runtime::Runtime;
 
 /// What every name begins with.
 const PREFIX: &str = "bigrain";
+/// The stage in which texts and images become vectors.
+pub(crate) const ENCODE: &str = "encode";
 
 type Labels = Vec<(&'static str, String)>;
 type Times = Family<Labels, Histogram>;
@@ -36,6 +39,7 @@ pub(crate) struct Metrics {
     bytes_read: Counter,
     connections: Gauge,
     connections_refused: Counter,
+    trace_spans: Family<Labels, Counter>,
 }
 
 /// From 20 microseconds to 20 seconds, each bound twice the one before.
@@ -57,6 +61,7 @@ impl Metrics {
             bytes_read: Counter::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
+            trace_spans: Family::default(),
         };
         metrics.register();
         metrics
@@ -76,6 +81,8 @@ impl Metrics {
         to.register("connections", "Connections that are served", self.connections.clone());
         let help = "Connections beyond max_connections";
         to.register("connections_refused", help, self.connections_refused.clone());
+        let help = "Spans that went to the collector of traces, by whether it took them";
+        to.register("trace_spans", help, self.trace_spans.clone());
     }
 
     /// Counts a connection for as long as what is returned lives.
@@ -102,21 +109,20 @@ impl Metrics {
         self.codes_scanned.inc_by(stats.codes_scanned);
         self.rows_read.inc_by(stats.rows_read);
         self.bytes_read.inc_by(stats.bytes_read);
-        let times = &stats.times;
-        for (stage, took) in [
-            ("prepare", times.prepare),
-            ("filter", times.filter),
-            ("candidates", times.candidates),
-            ("verify", times.verify),
-            ("payload", times.payload),
-        ] {
+        for (stage, took) in stages(stats) {
             self.stage(stage, took);
         }
     }
 
     /// Times the encoding of texts.
     pub(crate) fn encoded(&self, took: Duration) {
-        self.stage("encode", took);
+        self.stage(ENCODE, took);
+    }
+
+    /// Counts spans that went to the collector.
+    pub(crate) fn spans_exported(&self, count: u64, are_taken: bool) {
+        let outcome = if are_taken { "taken" } else { "lost" };
+        self.trace_spans.get_or_create(&vec![("outcome", outcome.to_owned())]).inc_by(count);
     }
 
     fn stage(&self, stage: &str, took: Duration) {
@@ -133,11 +139,13 @@ impl Metrics {
         &self,
         engine: &Engine,
         runtime: &Runtime,
+        recall: &RecallProbe,
         shown: impl Fn(&str) -> bool,
     ) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
-        encode(&mut text, &held(engine, runtime, shown))?;
+        encode(&mut text, &held(engine, runtime, &shown))?;
+        encode(&mut text, &measured(recall, &shown))?;
         Ok(text)
     }
 }
@@ -150,6 +158,18 @@ impl Drop for Connected {
     fn drop(&mut self) {
         self.0.dec();
     }
+}
+
+/// Returns the stages of a search in their order, by the names that metrics and traces give, and their times.
+pub(crate) fn stages(stats: &SearchStats) -> [(&'static str, Duration); 5] {
+    let times = &stats.times;
+    [
+        ("prepare", times.prepare),
+        ("filter", times.filter),
+        ("candidates", times.candidates),
+        ("verify", times.verify),
+        ("payload", times.payload),
+    ]
 }
 
 /// Returns what memory is taken for, by the names that metrics and the HTTP API give.
@@ -165,7 +185,7 @@ pub(crate) fn owners(memory: &MemoryInfo) -> [(&'static str, u64); 5] {
 
 /// Measures what the engine holds and how much is at work. A registry of its own for every scrape: dropped
 /// collections go, and callers who are shown different collections do not meet.
-fn held(engine: &Engine, runtime: &Runtime, shown: impl Fn(&str) -> bool) -> Registry {
+fn held(engine: &Engine, runtime: &Runtime, shown: &impl Fn(&str) -> bool) -> Registry {
     let (memory_bytes, points, disk_bytes) = (Sizes::default(), Sizes::default(), Sizes::default());
     let memory = engine.memory();
     for (owner, bytes) in owners(&memory) {
@@ -197,6 +217,27 @@ fn held(engine: &Engine, runtime: &Runtime, shown: impl Fn(&str) -> bool) -> Reg
     let gauge = Gauge::<i64>::default();
     gauge.set(quarantined);
     registry.register("quarantined_collections", help, gauge);
+    registry
+}
+
+/// Says what was measured of recall, by collection. A registry of its own, as [`held`] is.
+fn measured(recall: &RecallProbe, shown: &impl Fn(&str) -> bool) -> Registry {
+    let counters = [(); 4].map(|()| Family::<Labels, Counter>::default());
+    for (name, counts) in recall.counts().into_iter().filter(|(name, _)| shown(name)) {
+        let RecallCounts { measured, skipped, expected, found } = counts;
+        for (counter, count) in counters.iter().zip([measured, skipped, expected, found]) {
+            counter.get_or_create(&vec![("collection", name.clone())]).inc_by(count);
+        }
+    }
+    let mut registry = Registry::with_prefix(PREFIX);
+    let [measured, skipped, expected, found] = counters;
+    let help = "Searches that were answered a second time, exactly";
+    registry.register("recall_samples", help, measured);
+    let help = "Searches of the sample that were passed over, since there was other work";
+    registry.register("recall_samples_skipped", help, skipped);
+    registry.register("recall_expected", "Points of the exact answers", expected);
+    let help = "Points of the exact answers that the first answers had";
+    registry.register("recall_found", help, found);
     registry
 }
 

@@ -1,4 +1,4 @@
-//! The encoders a server has loaded, by name: of texts, and of images with texts.
+//! The models a server has loaded, by name: encoders of texts, and of images with texts, and cross-encoders.
 //!
 //! A model's name is its folder's. A collection names its model by that name or by a path, whose
 //! last part is then the name; a wrong match does no harm, because the embedding spaces are
@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bigrain_encoders::{
-    DecodeOptions, Embeddings, EncodeError, EncodeOptions, EncoderService, ImageLimits, ImageModel,
-    Lane, MAX_TEXT_BYTES, OpenEncoderError, OpenOptions, Runtime, RuntimeError, SentenceEncoder,
+    CrossEncoder, CrossOptions, CrossScorer, DecodeOptions, Embeddings, EncodeError, EncodeOptions,
+    EncoderService, ImageLimits, ImageModel, Lane, MAX_TEXT_BYTES, ModelKind, ModelReport,
+    OpenEncoderError, OpenOptions, Runtime, RuntimeError, ScoreActivation, SentenceEncoder,
     ServiceConfig, StartServiceError, StaticEncoder, TextEncoder, TextKind, Token, TokenMatrix,
     decode_image, late_score,
 };
@@ -19,6 +20,7 @@ use bigrain_engine::{Cancel, EmbeddingSpaceId};
 use thiserror::Error;
 use tonic::Status;
 
+use crate::reranker::Reranker;
 use crate::status;
 
 /// Token matrices that one request holds at once.
@@ -26,9 +28,12 @@ const MATRICES: usize = 32;
 /// Pixels of an image that a caller sends: 32 million, which a camera hardly has.
 const MAX_PIXELS: u64 = 1 << 25;
 
-/// The encoders a server has loaded, by name.
+/// The models a server has loaded, by name.
 #[derive(Clone, Debug, Default)]
-pub struct ModelRegistry(BTreeMap<String, Arc<Model>>);
+pub struct ModelRegistry {
+    encoders: BTreeMap<String, Arc<Model>>,
+    rerankers: BTreeMap<String, Arc<Reranker>>,
+}
 
 /// A model folder that cannot be served.
 #[derive(Debug, Error)]
@@ -81,8 +86,8 @@ impl ModelRegistry {
         Ok(registry)
     }
 
-    /// Opens a model folder, whose name becomes the model's: a sentence encoder, static embeddings of tokens, or a
-    /// model for images and texts.
+    /// Opens a model folder, whose name becomes the model's: a sentence encoder, static embeddings of tokens, a model
+    /// for images and texts, or a cross-encoder.
     ///
     /// # Errors
     ///
@@ -93,6 +98,12 @@ impl ModelRegistry {
         if ImageModel::recognizes(folder) {
             let model = ImageModel::open(folder, runtime.clone()).map_err(failed)?;
             return self.add(name, model.text_encoder(), Some(model));
+        }
+        if is_cross_encoder(folder) {
+            let activation = Some(ScoreActivation::Raw);
+            let options = CrossOptions { activation, ..CrossOptions::default() };
+            let scorer = CrossEncoder::open(folder, &options, runtime.clone()).map_err(failed)?;
+            return self.add_reranker(name, Arc::new(scorer));
         }
         let encoder: Arc<dyn TextEncoder> = if StaticEncoder::recognizes(folder) {
             Arc::new(StaticEncoder::open(folder, runtime.clone()).map_err(failed)?)
@@ -118,50 +129,112 @@ impl ModelRegistry {
         Ok(self)
     }
 
+    /// Adds a cross-encoder; its scores are taken for raw numbers.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Duplicate`] if the name is taken.
+    pub fn with_reranker(
+        mut self,
+        name: impl Into<String>,
+        scorer: Arc<dyn CrossScorer>,
+    ) -> Result<Self, ModelError> {
+        self.add_reranker(name, scorer)?;
+        Ok(self)
+    }
+
+    fn add_reranker(
+        &mut self,
+        name: impl Into<String>,
+        scorer: Arc<dyn CrossScorer>,
+    ) -> Result<(), ModelError> {
+        let name = self.free(name.into())?;
+        self.rerankers.insert(name.clone(), Arc::new(Reranker::new(name, scorer)));
+        Ok(())
+    }
+
+    /// Returns a name that is not taken.
+    fn free(&self, name: String) -> Result<String, ModelError> {
+        if self.encoders.contains_key(&name) || self.rerankers.contains_key(&name) {
+            return Err(ModelError::Duplicate(name));
+        }
+        Ok(name)
+    }
+
     fn add(
         &mut self,
         name: impl Into<String>,
         encoder: Arc<dyn TextEncoder>,
         images: Option<ImageModel>,
     ) -> Result<(), ModelError> {
-        let name = name.into();
-        if self.0.contains_key(&name) {
-            return Err(ModelError::Duplicate(name));
-        }
+        let name = self.free(name.into())?;
         let service = EncoderService::start(encoder, ServiceConfig::default())?;
-        self.0.insert(name.clone(), Arc::new(Model { name, service, images }));
+        self.encoders.insert(name.clone(), Arc::new(Model { name, service, images }));
         Ok(())
     }
 
-    /// Returns the models, sorted by name.
+    /// Returns the encoders, sorted by name.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Model> {
-        self.0.values().map(Arc::as_ref)
+        self.encoders.values().map(Arc::as_ref)
     }
 
-    /// Returns a model by its name, or by a path that ends in its name.
+    /// Returns an encoder by its name, or by a path that ends in its name.
     pub(crate) fn get(&self, name: &str) -> Result<Arc<Model>, Status> {
-        let found = self.0.get(name).or_else(|| self.0.get(folder_name(Path::new(name))?));
-        found.cloned().ok_or_else(|| {
-            Status::not_found(format!("model {name:?} is not loaded: {}", self.loaded()))
-        })
+        if let Some(model) = named(&self.encoders, name) {
+            return Ok(model);
+        }
+        if self.reranker(name).is_some() {
+            return Err(Status::failed_precondition(format!(
+                "model {name:?} is a cross-encoder: it orders texts, and gives no vectors"
+            )));
+        }
+        Err(Status::not_found(format!("model {name:?} is not loaded: {}", loaded(&self.encoders))))
     }
 
-    /// Returns the model, if there is exactly one.
+    /// Returns the encoder, if there is exactly one.
     pub(crate) fn only(&self) -> Result<Arc<Model>, Status> {
-        let mut models = self.0.values();
-        match (models.next(), models.next()) {
-            (Some(model), None) => Ok(Arc::clone(model)),
-            _ => Err(Status::invalid_argument(format!("model is not named: {}", self.loaded()))),
-        }
+        let unclear = || format!("model is not named: {}", loaded(&self.encoders));
+        only(&self.encoders).ok_or_else(|| Status::invalid_argument(unclear()))
     }
 
-    fn loaded(&self) -> String {
-        if self.0.is_empty() {
-            return "the server has loaded none".to_owned();
-        }
-        let names: Vec<&str> = self.0.keys().map(String::as_str).collect();
-        format!("the server has loaded {}", names.join(", "))
+    /// Whether there are cross-encoders.
+    pub(crate) fn has_rerankers(&self) -> bool {
+        !self.rerankers.is_empty()
     }
+
+    /// Returns a cross-encoder by its name, or by a path that ends in its name.
+    pub(crate) fn reranker(&self, name: &str) -> Option<Arc<Reranker>> {
+        named(&self.rerankers, name)
+    }
+
+    /// Returns the cross-encoder, if there is exactly one.
+    pub(crate) fn only_reranker(&self) -> Result<Arc<Reranker>, Status> {
+        let unclear = || format!("cross-encoder is not named: {}", loaded(&self.rerankers));
+        only(&self.rerankers).ok_or_else(|| Status::invalid_argument(unclear()))
+    }
+}
+
+/// Whether a folder is of a cross-encoder; one that is none of what is known is said to be no sentence encoder.
+fn is_cross_encoder(folder: &Path) -> bool {
+    ModelReport::read(folder)
+        .is_ok_and(|report| report.kind == ModelKind::CrossEncoder && report.mismatch.is_none())
+}
+
+fn named<M>(models: &BTreeMap<String, Arc<M>>, name: &str) -> Option<Arc<M>> {
+    models.get(name).or_else(|| models.get(folder_name(Path::new(name))?)).cloned()
+}
+
+fn only<M>(models: &BTreeMap<String, Arc<M>>) -> Option<Arc<M>> {
+    let mut models = models.values();
+    models.next().filter(|_| models.next().is_none()).cloned()
+}
+
+fn loaded<M>(models: &BTreeMap<String, Arc<M>>) -> String {
+    if models.is_empty() {
+        return "the server has loaded none".to_owned();
+    }
+    let names: Vec<&str> = models.keys().map(String::as_str).collect();
+    format!("the server has loaded {}", names.join(", "))
 }
 
 /// Returns the last part of a path, which names the model in it.

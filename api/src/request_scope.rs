@@ -1,5 +1,5 @@
 //! What every request gets, whichever service it goes to: an id, an arrival time, a deadline, a
-//! span, and errors that a caller can act on.
+//! span, a trace if it is one that is sent, and errors that a caller can act on.
 //!
 //! ```text
 //!  x-request-id: abc ─┐                             ┌─ x-request-id: abc
@@ -26,8 +26,11 @@ use tonic::codegen::http::{HeaderMap, HeaderName, HeaderValue, Request, Response
 use tonic::{Code, Status};
 use tracing::Instrument;
 
+use crate::access;
 use crate::convert::micros;
 use crate::dialect::Dialect;
+use crate::status::is_failure;
+use crate::traces::{RequestTrace, Traces};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID_BYTES: usize = 128;
@@ -85,12 +88,13 @@ pub(crate) struct RequestScope<S> {
     inner: S,
     ids: Arc<RequestIds>,
     max_message_bytes: usize,
+    traces: Option<Traces>,
 }
 
 impl<S> RequestScope<S> {
     /// Wraps `inner`, whose services refuse messages above `max_message_bytes`.
-    pub(crate) fn new(inner: S, max_message_bytes: usize) -> Self {
-        Self { inner, ids: Arc::default(), max_message_bytes }
+    pub(crate) fn new(inner: S, max_message_bytes: usize, traces: Option<Traces>) -> Self {
+        Self { inner, ids: Arc::default(), max_message_bytes, traces }
     }
 }
 
@@ -114,6 +118,8 @@ where
         let ours = request.uri().path().starts_with(OUR_SERVICES);
         let limit = ours.then_some(self.max_message_bytes);
         let dialect = Dialect::of(&request);
+        let trace = self.traces.as_ref().and_then(|traces| traces.begin(request.headers(), &id));
+        let answered_trace = trace.clone();
         request.extensions_mut().insert(arrival);
         let answer = self.inner.call(request);
         let reply = async move {
@@ -126,10 +132,13 @@ where
                 name_message_limit(response.headers_mut(), limit);
             }
             response.headers_mut().insert(REQUEST_ID, id);
+            if let Some(trace) = answered_trace {
+                trace.answered(access::code(&response), is_failure(&response));
+            }
             tracing::debug!(micros = arrival.server_time_us(), "answered");
             Ok(response)
         };
-        Box::pin(reply.instrument(span))
+        Box::pin(RequestTrace::scope(trace, reply).instrument(span))
     }
 }
 
@@ -229,7 +238,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_deadline_that_passes_is_answered_with_its_id() {
-        let mut scope = RequestScope::new(Never, 1 << 20);
+        let mut scope = RequestScope::new(Never, 1 << 20, None);
         let mut request = Request::new(Body::empty());
         request.headers_mut().insert("grpc-timeout", HeaderValue::from_static("1m"));
         let grpc = HeaderValue::from_static("application/grpc");

@@ -12,7 +12,7 @@
 //! request that asked for it: work whose request went away still counts until it ends, and its
 //! [`Cancel`] is raised so that it ends soon.
 //!
-//! Work runs on behalf of the request's [`Caller`], which the lane takes along.
+//! Work runs on behalf of the request's [`Caller`], which the lane takes along, as it does its [`RequestTrace`].
 //!
 //! A shutdown has two steps, [`Phase`]: *draining* lets requests finish and streams stop between
 //! batches; *aborting* answers whatever is left.
@@ -26,6 +26,7 @@ use tonic::Status;
 
 use crate::access::Caller;
 use crate::settings::Limits;
+use crate::traces::RequestTrace;
 
 /// Concurrent writes share the sync of a commit, so they may outnumber the cores.
 const RUNNING_WRITES: usize = 64;
@@ -42,6 +43,7 @@ pub(crate) struct Runtime {
     pub writes: Lane,
     /// Text into vectors.
     pub encodes: Lane,
+    cores: usize,
     phase: watch::Sender<Phase>,
 }
 
@@ -72,6 +74,7 @@ impl Runtime {
             searches: lane("max_concurrent_searches", limits.max_concurrent_searches, 2 * cores),
             writes: lane("max_concurrent_writes", limits.max_concurrent_writes, RUNNING_WRITES),
             encodes: lane("max_concurrent_encodes", limits.max_concurrent_encodes, RUNNING_ENCODES),
+            cores,
             phase,
         }
     }
@@ -79,7 +82,13 @@ impl Runtime {
     /// Returns how many requests are at work or waiting, by kind.
     pub(crate) fn at_work(&self) -> [(&'static str, usize); 3] {
         [("search", &self.searches), ("write", &self.writes), ("encode", &self.encodes)]
-            .map(|(kind, lane)| (kind, lane.limit - lane.admitted.available_permits()))
+            .map(|(kind, lane)| (kind, lane.at_work()))
+    }
+
+    /// Whether there is work for every core, whoever asks included.
+    pub(crate) fn is_busy(&self) -> bool {
+        let at_work: usize = self.at_work().iter().map(|(_, count)| count).sum();
+        at_work > self.cores
     }
 
     /// Moves a shutdown on.
@@ -111,6 +120,15 @@ impl PhaseWatch {
     }
 }
 
+/// What becomes of work when its lane is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// It is refused.
+    IsRefused,
+    /// It waits: a stream's, whose caller is slowed down by the transport.
+    Waits,
+}
+
 /// A bounded way from async code to blocking threads.
 #[derive(Clone, Debug)]
 pub(crate) struct Lane {
@@ -122,6 +140,22 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
+    /// Runs `work` on a blocking thread, as patient as its caller is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lane::run`]; where the caller waits, no lane is full.
+    pub(crate) async fn run_for<T, W>(&self, patience: Patience, work: W) -> Result<T, Status>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Cancel) -> Result<T, Status> + Send + 'static,
+    {
+        match patience {
+            Patience::IsRefused => self.run(work).await,
+            Patience::Waits => self.run_when_free(work).await,
+        }
+    }
+
     /// Runs `work` on a blocking thread, or refuses at once if the lane is full.
     ///
     /// Dropping the returned future raises the work's [`Cancel`].
@@ -157,16 +191,17 @@ impl Lane {
     {
         let guard = CancelOnDrop(Cancel::new());
         let cancel = guard.0.clone();
-        let caller = Caller::current_if_known();
+        let (caller, trace) = (Caller::current_if_known(), RequestTrace::current());
         let done = async {
             let running = acquire(&self.running).await?;
             let span = tracing::Span::current();
             let task = tokio::task::spawn_blocking(move || {
                 let _permits = (admitted, running);
-                span.in_scope(|| match caller {
+                let work = || match caller {
                     Some(caller) => caller.run(|| work(&cancel)),
                     None => work(&cancel),
-                })
+                };
+                span.in_scope(|| RequestTrace::run(trace, work))
             });
             task.await.unwrap_or_else(|error| Err(died(&error)))
         };
@@ -176,6 +211,10 @@ impl Lane {
             result = done => result,
             status = phase.reached(Phase::Aborting) => Err(status),
         }
+    }
+
+    fn at_work(&self) -> usize {
+        self.limit - self.admitted.available_permits()
     }
 
     fn full(&self) -> Status {

@@ -38,6 +38,7 @@ use crate::proto::search_server::SearchServer;
 use crate::request_scope::RequestScope;
 use crate::runtime::Phase;
 use crate::settings::{Config, ConnectionLimits};
+use crate::traces::{TraceError, Traces};
 use crate::{http, proto, qdrant};
 
 /// Calls of the services that are not ours.
@@ -73,6 +74,7 @@ pub struct Server {
     tls: Option<Tls>,
     connections: ConnectionLimits,
     shutdown_timeout: Duration,
+    traces: Option<Traces>,
     context: Arc<Context>,
     policy: Arc<Policy>,
 }
@@ -98,6 +100,9 @@ pub enum ServeError {
     /// A file of TLS is refused.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Spans cannot be sent.
+    #[error(transparent)]
+    Traces(#[from] TraceError),
 }
 
 impl Server {
@@ -105,7 +110,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`ServeError::Bind`] when the port is taken or the address is not this machine's; [`ServeError::Tls`].
+    /// [`ServeError::Bind`] when the port is taken or the address is not this machine's; [`ServeError::Tls`];
+    /// [`ServeError::Traces`].
     #[expect(clippy::unused_async, reason = "binding needs a runtime, which async makes visible")]
     pub async fn bind(
         config: Config,
@@ -126,6 +132,8 @@ impl Server {
         let addresses = others.map(|(_, address)| *address).chain([address]);
         let is_local = { addresses }.all(|address| address.ip().to_canonical().is_loopback());
         let metrics = Arc::new(Metrics::new());
+        let open = |traces| Traces::open(traces, Arc::clone(&metrics));
+        let traces = config.traces.as_ref().map(open).transpose()?;
         let backups = config.backups.unwrap_or_else(|| engine.data_dir().join(BACKUPS));
         let backups = BackupFolder::new(backups);
         Ok(Self {
@@ -135,6 +143,7 @@ impl Server {
             tls,
             connections: config.connections,
             shutdown_timeout: config.shutdown_timeout,
+            traces,
             policy: policy(config.keys, is_local, &metrics)?,
             context: Arc::new(Context::new(Parts {
                 engine,
@@ -143,6 +152,7 @@ impl Server {
                 pictures: config.pictures,
                 limits: config.limits,
                 metrics,
+                recall_sample: config.recall_sample,
             })),
         })
     }
@@ -165,10 +175,20 @@ impl Server {
     ///
     /// [`ServeError`] for a broken build.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+        let traces = self.traces.clone();
+        let served = self.answer(shutdown).await;
+        if let Some(traces) = traces {
+            traces.close().await;
+        }
+        served
+    }
+
+    async fn answer(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
         let (mut health, health_service) = health().await;
         let routes = RequestScope::new(
             routes(&self.context, health_service, &self.policy)?,
             self.context.limits.max_message_bytes,
+            self.traces,
         );
         let metrics = Arc::clone(&self.context.metrics);
         let hub = Hub::new(routes, self.tls, &STREAMS, self.connections, metrics);
@@ -181,6 +201,7 @@ impl Server {
         report(&health, ServingStatus::NotServing).await;
         end_watches(&mut health).await;
         ports.close();
+        self.context.recall.stop();
         self.context.runtime.enter(Phase::Draining);
         if tokio::time::timeout(self.shutdown_timeout, ports.closed()).await.is_ok() {
             return Ok(());

@@ -12,6 +12,7 @@ use std::time::Duration;
 use bigrain_engine::{MAX_POINTS_PER_BATCH, VerifyIo};
 use serde::Deserialize;
 use thiserror::Error;
+use tonic::codegen::http::Uri;
 
 use crate::access::{KeySettings, Keys};
 use crate::connections::TlsFiles;
@@ -52,7 +53,7 @@ pub struct Settings {
     /// Whether these addresses may be reachable from other machines without keys; no. Who reaches a port may
     /// then read, write and drop everything.
     pub allow_remote: Option<bool>,
-    /// Model folders to load; none. A model's name is its folder's.
+    /// Model folders to load, encoders and cross-encoders; none. A model's name is its folder's.
     pub models: Option<Vec<PathBuf>>,
     /// The folder of backups; `backups` in the data folder.
     pub backups: Option<PathBuf>,
@@ -83,6 +84,11 @@ pub struct Settings {
     pub idle_timeout_seconds: Option<u64>,
     /// The files of TLS; none, all ports speak in clear.
     pub tls: Option<TlsSettings>,
+    /// The share of searches by vector, 0 to 1, that are answered a second time, exactly and in the background, to see
+    /// what share of the true neighbours was found; 0.
+    pub recall_sample: Option<f32>,
+    /// Where spans of requests are sent; none, nothing is sent.
+    pub traces: Option<TraceSettings>,
     /// How long a shutdown waits for requests, in seconds; 10.
     pub shutdown_timeout_seconds: Option<u64>,
     /// How vectors on disk reach verification: auto, map, uring or pread; auto.
@@ -99,6 +105,17 @@ pub struct TlsSettings {
     pub key: Option<PathBuf>,
     /// The authorities whose certificates clients must show; none, clients show none.
     pub client_ca: Option<PathBuf>,
+}
+
+/// Where spans of requests are sent, as a user wrote it.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TraceSettings {
+    /// Where a collector takes OTLP over gRPC, such as `http://127.0.0.1:4317`.
+    pub endpoint: Option<String>,
+    /// The share of requests whose spans are sent, 0 to 1, of those that come without a trace; 1. What comes with a
+    /// trace is sent if that says so.
+    pub sample: Option<f32>,
 }
 
 /// What the server runs with. Made by [`Settings::into_config`].
@@ -126,6 +143,10 @@ pub struct Config {
     pub connections: ConnectionLimits,
     /// The files of TLS; `None` is none.
     pub tls: Option<TlsFiles>,
+    /// The share of searches by vector that are answered a second time, exactly.
+    pub recall_sample: f32,
+    /// Where spans of requests are sent; `None`, nothing is sent.
+    pub traces: Option<TraceConfig>,
     /// How long a shutdown waits for requests.
     pub shutdown_timeout: Duration,
     /// How vectors on disk reach verification, for whoever opens the engine.
@@ -147,6 +168,15 @@ pub struct Limits {
     pub max_concurrent_writes: usize,
     /// Encode requests and text queries at work or waiting.
     pub max_concurrent_encodes: usize,
+}
+
+/// Where spans of requests are sent, and of which.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TraceConfig {
+    /// A collector of OTLP over gRPC, in clear.
+    pub endpoint: Uri,
+    /// The share of requests, of those that come without a trace, 0 to 1.
+    pub sample: f32,
 }
 
 /// How many connections there may be, and how long their steps may take.
@@ -188,6 +218,14 @@ pub enum SettingsError {
         /// What is.
         stated: &'static str,
     },
+    /// A value that is refused, and may hold a secret.
+    #[error("{name}: expected {expected}")]
+    Value {
+        /// The setting.
+        name: &'static str,
+        /// What it may be.
+        expected: &'static str,
+    },
     /// A number out of its range.
     #[error("{name} out of range: expected {min} to {max}, got {actual}")]
     Range {
@@ -215,6 +253,8 @@ impl Settings {
         let limits = self.limits()?;
         let connections = self.connections()?;
         let tls = self.tls.map(TlsSettings::into_files).transpose()?;
+        let traces = self.traces.map(TraceSettings::into_config).transpose()?;
+        let recall_sample = share("recall_sample", self.recall_sample, 0.0)?;
         let shows_certificates = tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
         let keys = Keys::new(self.keys.unwrap_or_default())?;
         let all = [Some(listen), self.qdrant_rest_listen, self.qdrant_grpc_listen];
@@ -239,6 +279,8 @@ impl Settings {
             limits,
             connections,
             tls,
+            recall_sample,
+            traces,
             shutdown_timeout,
             verify_io: self.verify_io.unwrap_or_default(),
         })
@@ -319,6 +361,31 @@ impl TlsSettings {
     }
 }
 
+impl TraceSettings {
+    fn into_config(self) -> Result<TraceConfig, SettingsError> {
+        let [name, stated] = ["traces.endpoint", "traces"];
+        let endpoint = self.endpoint.ok_or(SettingsError::Missing { missing: name, stated })?;
+        let is_address = |uri: &Uri| {
+            uri.scheme_str() == Some("http")
+                && uri.path_and_query().is_none_or(|path| path == "/")
+                && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+        };
+        let expected = "http://HOST:PORT of a collector that takes OTLP over gRPC in clear";
+        let endpoint = endpoint.parse().ok().filter(is_address);
+        let endpoint = endpoint.ok_or(SettingsError::Value { name, expected })?;
+        let sample = share("traces.sample", self.sample, 1.0)?;
+        Ok(TraceConfig { endpoint, sample })
+    }
+}
+
+fn share(name: &'static str, written: Option<f32>, default: f32) -> Result<f32, SettingsError> {
+    let share = written.unwrap_or(default);
+    if (0.0..=1.0).contains(&share) {
+        return Ok(share);
+    }
+    Err(SettingsError::Value { name, expected: "0 to 1" })
+}
+
 fn in_range(
     name: &'static str,
     written: Option<usize>,
@@ -374,12 +441,36 @@ mod tests {
     }
 
     #[test]
+    fn spans_are_sent_only_where_told_and_what_is_wrong_with_that_is_named() {
+        assert_eq!(parse("{}").unwrap().traces, None);
+        let traces = |traces: &str| parse(&format!(r#"{{"traces": {traces}}}"#));
+        let config = traces(r#"{"endpoint": "http://collector:4317"}"#).unwrap().traces.unwrap();
+        assert_eq!((config.endpoint.port_u16(), config.sample), (Some(4317), 1.0));
+        let error = traces(r#"{"sample": 0.5}"#).unwrap_err().to_string();
+        assert_eq!(error, "traces.endpoint is not set, which traces needs");
+        for endpoint in ["", "collector:4317", "https://a:1", "http://me:secret@a:1", "http://a/b"]
+        {
+            let error =
+                traces(&format!(r#"{{"endpoint": "{endpoint}"}}"#)).unwrap_err().to_string();
+            assert!(error.starts_with("traces.endpoint: expected http://"), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+        let error = traces(r#"{"endpoint": "http://a:1", "sample": 1.5}"#).unwrap_err();
+        assert_eq!(error.to_string(), "traces.sample: expected 0 to 1");
+        for share in ["-0.1", "1.1"] {
+            let error = parse(&format!(r#"{{"recall_sample": {share}}}"#)).unwrap_err();
+            assert_eq!(error.to_string(), "recall_sample: expected 0 to 1");
+        }
+    }
+
+    #[test]
     fn nothing_written_is_loopback_with_defaults() {
         let config = parse("{}").unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:7700");
         assert_eq!(config.limits.max_message_bytes, 32 << 20);
         assert_eq!(config.shutdown_timeout, Duration::from_secs(10));
         assert_eq!(config.verify_io, VerifyIo::Auto);
+        assert_eq!(config.recall_sample, 0.0);
     }
 
     #[test]

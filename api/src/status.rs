@@ -4,11 +4,13 @@
 //! not to the client.
 
 use std::error::Error as StdError;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bigrain_encoders::{EncodeError, ServiceError};
+use bigrain_encoders::{EncodeError, ScoreError, ServiceError};
 use bigrain_engine::{Error, ErrorKind};
-use tonic::codegen::http::StatusCode;
+use thiserror::Error;
+use tonic::codegen::http::{Response, StatusCode};
 use tonic::{Code, Status};
 
 /// The metadata that says after how many milliseconds the same request may succeed.
@@ -32,6 +34,38 @@ pub(crate) fn http_code(code: Code) -> StatusCode {
         Code::Cancelled | Code::Unknown | Code::Internal | Code::DataLoss => {
             StatusCode::INTERNAL_SERVER_ERROR
         }
+    }
+}
+
+/// A request whose body did not come in time, as the source of its status: not a deadline that the caller set.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("the body of the request is late")]
+pub(crate) struct LateBody;
+
+/// Returns the status of a body that did not come in time.
+pub(crate) fn late_body(message: String) -> Status {
+    let mut status = Status::deadline_exceeded(message);
+    status.set_source(Arc::new(LateBody));
+    status
+}
+
+/// Returns the status among the causes of a body that could not be read, such as [`late_body`].
+pub(crate) fn cause_of(error: &(dyn StdError + 'static)) -> Option<Status> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(status) = error.downcast_ref::<Status>() {
+            return Some(status.clone());
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// Returns the HTTP status of a refusal.
+pub(crate) fn http_status(refused: &Status) -> StatusCode {
+    match refused.source() {
+        Some(source) if source.is::<LateBody>() => StatusCode::REQUEST_TIMEOUT,
+        _ => http_code(refused.code()),
     }
 }
 
@@ -100,6 +134,19 @@ pub(crate) fn from_encoder(error: &EncodeError) -> Status {
     Status::new(code, text)
 }
 
+/// Turns a cross-encoder's error into a status that carries its text.
+pub(crate) fn from_scorer(error: &ScoreError) -> Status {
+    match error {
+        ScoreError::Query => Status::invalid_argument(error.to_string()),
+        ScoreError::Passage(error) => from_encoder(error),
+        ScoreError::Cancelled(_) => Status::cancelled(error.to_string()),
+        _ => {
+            tracing::error!(%error, "scoring failed");
+            Status::internal(error.to_string())
+        }
+    }
+}
+
 /// Turns an error of the queue before an encoder into a status that carries its text.
 pub(crate) fn from_encoder_service(error: &ServiceError) -> Status {
     match error {
@@ -156,6 +203,17 @@ pub(crate) fn concerns_one_batch(code: Code) -> bool {
             | Code::Aborted
             | Code::ResourceExhausted
     )
+}
+
+/// Whether an answer says that something failed here, and not that its request was refused.
+pub(crate) fn is_failure<B>(response: &Response<B>) -> bool {
+    match response.headers().get("grpc-status") {
+        Some(code) => {
+            let code = Code::from_bytes(code.as_bytes());
+            is_servers_fault(code) || matches!(code, Code::Unknown | Code::DeadlineExceeded)
+        }
+        None => response.status().is_server_error(),
+    }
 }
 
 /// Whether an operator, not the caller, has to act.

@@ -16,6 +16,7 @@ use super::{Caller, Calls, Key, KeyAccess, Keys, Need};
 use crate::dialect::{Dialect, is_grpc};
 use crate::metrics::Metrics;
 use crate::status::malformed;
+use crate::traces::RequestTrace;
 
 /// Why a name of this machine that others gave it is refused.
 const ANOTHER_NAME: &str = "a server without keys, for this machine only, answers to localhost and to addresses, not to other names";
@@ -45,13 +46,16 @@ async fn admit(State(policy): State<Arc<Policy>>, request: Request, next: Next) 
     let started = Instant::now();
     let call = policy.calls.find(request.method(), request.uri().path());
     let need = call.map_or(Need::Write, |call| call.need);
+    let name = call.map_or(UNLISTED, |call| &call.path);
+    if let Some(trace) = RequestTrace::current() {
+        trace.named(name);
+    }
     let mut response = match policy.caller(need, &request) {
         Ok(caller) => caller.scope(next.run(request)).await,
         Err(status) => Dialect::of(&request).refusal(&status),
     };
     blame_malformed(response.headers_mut());
-    let call = call.map_or(UNLISTED, |call| &call.path);
-    policy.metrics.answered(call, code(&response), started.elapsed());
+    policy.metrics.answered(name, code(&response), started.elapsed());
     response
 }
 
@@ -66,7 +70,7 @@ fn blame_malformed(headers: &mut HeaderMap) {
 }
 
 /// Returns the code of an answer: gRPC's, which is `Ok` for what begins well, or else HTTP's.
-fn code(response: &Response) -> String {
+pub(crate) fn code<B>(response: &http::Response<B>) -> String {
     let headers = response.headers();
     if let Some(code) = headers.get("grpc-status") {
         format!("{:?}", Code::from_bytes(code.as_bytes()))

@@ -18,9 +18,11 @@ mod calls;
 mod guard;
 mod keys;
 mod meter;
+mod reservations;
 
 pub(crate) use caller::Caller;
 pub(crate) use calls::{Calls, Need};
-pub(crate) use guard::{Policy, guard};
+pub(crate) use guard::{Policy, code, guard};
 pub(crate) use keys::{Key, Keys};
 pub use keys::{KeyAccess, KeySettings, Secret};
+pub(crate) use reservations::{Outcome, Reservation, Reservations, Room};

@@ -13,6 +13,8 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 use tonic::Status;
 
+use crate::status::late_body;
+
 /// How fast a body has to come, at least.
 const BYTES_PER_SECOND: u64 = 4096;
 
@@ -42,7 +44,7 @@ impl<B> TimedBody<B> {
             timer.as_mut().reset(deadline);
         }
         ready!(timer.as_mut().poll(context));
-        Poll::Ready(Status::deadline_exceeded(format!(
+        Poll::Ready(late_body(format!(
             "request body did not come within {:?} (body_timeout_seconds, and a second more for each {BYTES_PER_SECOND} \
              bytes): {} bytes came",
             deadline - self.begun,

@@ -30,13 +30,19 @@ fn point(
     first_space: Option<EmbeddingSpaceId>,
 ) -> Result<engine::Point, Status> {
     let id = point_id(message.id)?;
+    if message.source.is_some() {
+        return Err(not_encoded());
+    }
     let mut point = engine::Point::empty(id).with_payload(payload(&message.payload_json)?);
     // Without any vector the engine says what it expects of the first.
     if !message.vector.is_empty() || message.vectors.is_empty() {
         let (field, values, space) = (None, message.vector, first_space);
         point.vectors.push(engine::PointVector { field, values, space });
     }
-    for proto::NamedVector { field, values, space: of, sparse, multi } in message.vectors {
+    for proto::NamedVector { field, values, space: of, sparse, multi, source } in message.vectors {
+        if source.is_some() {
+            return Err(not_encoded());
+        }
         if let Some(multi) = multi {
             if !values.is_empty() || sparse.is_some() {
                 return Err(Status::invalid_argument(format!(
@@ -66,6 +72,11 @@ fn point(
         point.vectors.push(engine::PointVector { field, values, space });
     }
     Ok(point)
+}
+
+/// The refusal of a text or image that did not become a vector on the way here: our fault.
+fn not_encoded() -> Status {
+    Status::internal("a text or image of a point was not encoded")
 }
 
 /// Reads a sparse vector.
@@ -142,21 +153,24 @@ pub(crate) fn payload_update(
 /// Writes the answer to an update.
 pub(crate) fn update_reply(
     output: &engine::UpdateOutput,
+    truncated_texts: u64,
     server_time_us: u64,
 ) -> proto::UpdateReply {
     let engine::UpdateOutput { seq, updated, missing, .. } = *output;
-    proto::UpdateReply { seq: seq.0, updated, missing, server_time_us }
+    proto::UpdateReply { seq: seq.0, updated, missing, truncated_texts, server_time_us }
 }
 
 /// Writes the answer to a write.
 pub(crate) fn upsert_reply(
     output: &engine::UpsertOutput,
+    truncated_texts: u64,
     server_time_us: u64,
 ) -> proto::UpsertReply {
     proto::UpsertReply {
         seq: output.seq.0,
         inserted: output.inserted,
         updated: output.updated,
+        truncated_texts,
         server_time_us,
     }
 }

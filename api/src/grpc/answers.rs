@@ -60,13 +60,15 @@ impl Context {
                 convert::with_payload(&options)
             }));
         }
-        let mut found = collection.search_batch(&searches).into_iter();
+        let mut found = searches.iter().zip(collection.search_batch(&searches));
         let mut reply = SearchBatchReply::default();
         for outcome in outcomes {
             let outcome = outcome.and_then(|with_payload| {
-                let found =
+                let ((query, params), found) =
                     found.next().ok_or_else(|| Status::internal("a search has no answer"))?;
-                convert::search_reply(self.found(found)?, with_payload)
+                let output = self.found(found)?;
+                self.check_recall(&collection, (query, params), &output);
+                convert::search_reply(output, with_payload)
             });
             reply.outcomes.push(convert::search_outcome(outcome));
         }

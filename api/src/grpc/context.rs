@@ -2,23 +2,26 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bigrain_encoders::{Embeddings, TextKind, Token};
 use bigrain_engine::{
     AliasChange, BackupContents, Cancel, Collection, CollectionConfig, CollectionStatus, Engine,
-    MemoryInfo, Point, PointId, SearchOutput, Watch,
+    MemoryInfo, Point, PointId, SearchOutput, SearchParams, SearchStats, VectorQuery, Watch,
 };
 use prost::Message;
 use tonic::Status;
 
-use crate::access::Caller;
+use crate::access::{Caller, Outcome, Reservation, Reservations, Room};
 use crate::backups::{BackupFile, BackupFolder};
-use crate::metrics::Metrics;
+use crate::metrics::{ENCODE, Metrics};
 use crate::models::{Model, ModelRegistry};
+use crate::recall::RecallProbe;
+use crate::reranker::{Reranker, ScoreRange};
 use crate::runtime::Runtime;
 use crate::settings::Limits;
 use crate::status;
+use crate::traces::RequestTrace;
 
 /// Bytes of a token in a reply, about, beside its text.
 const TOKEN_BYTES: usize = 64;
@@ -40,6 +43,10 @@ pub(crate) struct Context {
     pub runtime: Runtime,
     /// What is counted and timed.
     pub metrics: Arc<Metrics>,
+    /// What checks a sample of searches.
+    pub recall: Arc<RecallProbe>,
+    /// What batches that are being written may add.
+    reservations: Reservations,
 }
 
 /// What a [`Context`] is made of.
@@ -50,13 +57,22 @@ pub(crate) struct Parts {
     pub pictures: Option<PathBuf>,
     pub limits: Limits,
     pub metrics: Arc<Metrics>,
+    pub recall_sample: f32,
+}
+
+/// A field that names a model, and that model.
+pub(crate) struct FieldModel {
+    pub field: String,
+    pub model: Arc<Model>,
 }
 
 impl Context {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { engine, models, backups, pictures, limits, metrics } = parts;
+        let Parts { engine, models, backups, pictures, limits, metrics, recall_sample } = parts;
         let runtime = Runtime::new(&limits);
-        Self { engine, models, backups, pictures, limits, runtime, metrics }
+        let recall = Arc::new(RecallProbe::new(recall_sample));
+        let reservations = Reservations::default();
+        Self { engine, models, backups, pictures, limits, runtime, metrics, recall, reservations }
     }
 
     /// Creates a collection.
@@ -72,7 +88,9 @@ impl Context {
     /// Drops a collection.
     pub(crate) fn drop_collection(&self, name: &str) -> Result<(), Status> {
         Caller::current()?.check(name)?;
-        self.engine.drop_collection(name).map_err(status::from_engine)
+        self.engine.drop_collection(name).map_err(status::from_engine)?;
+        self.recall.forget(name);
+        Ok(())
     }
 
     /// Returns the collections that the caller's key is for.
@@ -99,7 +117,7 @@ impl Context {
         &self,
         shown: impl Fn(&str) -> bool,
     ) -> Result<String, std::fmt::Error> {
-        self.metrics.text(&self.engine, &self.runtime, shown)
+        self.metrics.text(&self.engine, &self.runtime, &self.recall, shown)
     }
 
     /// Counts what a search did.
@@ -108,8 +126,68 @@ impl Context {
         output: bigrain_engine::Result<SearchOutput>,
     ) -> Result<SearchOutput, Status> {
         let output = output.map_err(status::from_engine)?;
-        self.metrics.searched(&output.stats);
+        self.searched(&output.stats);
         Ok(output)
+    }
+
+    /// Searches by a vector; now and then the answer is checked afterwards.
+    pub(crate) fn search_by_vector(
+        &self,
+        collection: &Collection,
+        query: &VectorQuery,
+        params: &SearchParams,
+    ) -> Result<SearchOutput, Status> {
+        let output = self.found(collection.search_by_vector(query, params))?;
+        self.check_recall(collection, (query, params), &output);
+        Ok(output)
+    }
+
+    /// Has the answer to a search by a vector checked, if it is in the sample.
+    pub(crate) fn check_recall(
+        &self,
+        collection: &Collection,
+        search: (&VectorQuery, &SearchParams),
+        answer: &SearchOutput,
+    ) {
+        self.recall.look_at(collection, search, answer, || self.runtime.is_busy());
+    }
+
+    /// Counts and times a search, for metrics and for the trace of its request.
+    pub(crate) fn searched(&self, stats: &SearchStats) {
+        self.metrics.searched(stats);
+        if let Some(trace) = RequestTrace::current() {
+            trace.searched(stats);
+        }
+    }
+
+    /// Times the encoding of texts and images, for metrics and for the trace of their request.
+    pub(crate) fn encoded(&self, took: Duration) {
+        self.metrics.encoded(took);
+        if let Some(trace) = RequestTrace::current() {
+            trace.stage(ENCODE, took);
+        }
+    }
+
+    /// Returns the model of a field, the first without a name, having checked that both mean the same space;
+    /// `instead` says what to do where the field has none.
+    pub(crate) fn field_model(
+        &self,
+        collection: &Collection,
+        field: Option<&str>,
+        instead: &str,
+    ) -> Result<FieldModel, Status> {
+        let config = collection.config();
+        let config = config.field(field).map_err(status::from_engine)?;
+        let name = config.model.as_deref().ok_or_else(|| {
+            Status::failed_precondition(format!(
+                "field {:?} of collection {:?} has no model to encode with: {instead}",
+                config.name,
+                collection.name()
+            ))
+        })?;
+        let model = self.models.get(name)?;
+        model.check_space(config.space)?;
+        Ok(FieldModel { field: config.name.clone(), model })
     }
 
     /// Encodes the texts of one request, at most `max_texts_per_encode`.
@@ -125,7 +203,7 @@ impl Context {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             let started = Instant::now();
             let encoded = model.encode(&texts, kind, cancel)?;
-            context.metrics.encoded(started.elapsed());
+            context.encoded(started.elapsed());
             Ok(encoded)
         };
         self.runtime.encodes.run(work).await
@@ -144,6 +222,23 @@ impl Context {
             model.late_scores(&query, &texts, cancel)
         };
         // It computes where it runs, as a search does; other encodes wait for the queue of their model.
+        self.runtime.searches.run(work).await
+    }
+
+    /// Scores the texts of one request by a cross-encoder.
+    pub(crate) async fn cross_scores(
+        &self,
+        reranker: Arc<Reranker>,
+        query: String,
+        texts: Vec<String>,
+        range: ScoreRange,
+    ) -> Result<Vec<f32>, Status> {
+        self.check_texts(texts.len())?;
+        let work = move |cancel: &Cancel| {
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            reranker.scores(&query, &texts, range, cancel)
+        };
+        // It has no queue of its own: a search's lane bounds how many compute at once.
         self.runtime.searches.run(work).await
     }
 
@@ -175,7 +270,8 @@ impl Context {
         self.runtime.searches.run(work).await
     }
 
-    fn check_texts(&self, count: usize) -> Result<(), Status> {
+    /// Refuses a request without texts, or with more than `max_texts_per_encode`.
+    pub(super) fn check_texts(&self, count: usize) -> Result<(), Status> {
         let limit = self.limits.max_texts_per_encode;
         if count == 0 {
             return Err(Status::invalid_argument("no texts: expected at least one"));
@@ -258,26 +354,40 @@ impl Context {
     }
 
     /// Lets a batch of points in that may be new, by the rate and the quota of the caller's key. Points that are
-    /// there already take no room. Of batches that are written at once, each is compared with what was there before.
+    /// there already take no room. What is returned is to be held until the batch is written: so long other batches
+    /// reckon with it.
     pub(crate) fn admit_points(
         &self,
         collection: &Collection,
         points: &[Point],
-    ) -> Result<(), Status> {
+    ) -> Result<Option<Reservation<'_>>, Status> {
         let caller = Caller::current()?;
         caller.spend_points(points.len())?;
-        let Some(quota) = caller.quota() else { return Ok(()) };
-        let held = self.engine.count_points(|name| caller.covers(name));
-        if held + points.len() as u64 <= quota {
-            return Ok(());
+        let Some(quota) = caller.quota() else { return Ok(None) };
+        let room = Room {
+            quota,
+            held: &|| self.engine.count_points(|name| caller.covers(name)),
+            covers: &|name| caller.covers(name),
+        };
+        if let Some(reserved) =
+            self.reservations.try_reserve(collection.name(), points.len(), &room)
+        {
+            return Ok(Some(reserved));
         }
         let ids: Vec<PointId> = points.iter().map(|point| point.id.clone()).collect();
-        let stored = collection.get_payloads(&ids).map_err(status::from_engine)?;
-        let new = stored.iter().filter(|point| point.is_none()).count();
-        if new == 0 || held + new as u64 <= quota {
-            return Ok(());
+        let new = || {
+            let stored = collection.get_payloads(&ids).map_err(status::from_engine)?;
+            Ok::<_, Status>(stored.iter().filter(|point| point.is_none()).count())
+        };
+        loop {
+            // Counted anew each time: what another batch wrote meanwhile may be the same points.
+            let new = new()?;
+            match self.reservations.reserve(collection.name(), new, &room) {
+                Outcome::Reserved(reserved) => return Ok(Some(reserved)),
+                Outcome::Full { held } => return Err(caller.over_quota(held, new)),
+                Outcome::Waited => {}
+            }
         }
-        Err(caller.over_quota(held, new))
     }
 
     /// Refuses a batch of more than `max_points_per_batch` points or ids.

@@ -103,7 +103,7 @@ impl Grouped {
             }
         };
         let output = output.map_err(status::from_engine)?;
-        context.metrics.searched(&output.stats);
+        context.searched(&output.stats);
         Ok(output)
     }
 }

@@ -9,6 +9,7 @@ mod collections;
 mod context;
 mod download;
 mod encode;
+mod encoded_points;
 mod groups;
 mod hybrid;
 mod maintenance;

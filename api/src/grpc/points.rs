@@ -9,6 +9,7 @@ use prost::Message;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::encoded_points::Encodable;
 use super::{Context, upsert_stream};
 use crate::convert::Parts;
 use crate::proto::points_server::Points;
@@ -18,6 +19,7 @@ use crate::proto::{
     UpdateVectorsRequest, UpsertReply, UpsertRequest, UpsertStreamReply, UpsertStreamRequest,
 };
 use crate::request_scope::Arrival;
+use crate::runtime::Patience;
 use crate::{convert, status};
 
 /// Points of a page when a caller names no limit.
@@ -36,10 +38,12 @@ impl Points for PointsService {
         request: Request<UpsertRequest>,
     ) -> Result<Response<UpsertReply>, Status> {
         let arrival = Arrival::of(&request);
-        let request = request.into_inner();
+        let mut request = request.into_inner();
+        let truncated = self.0.encode_points(Encodable::of(&mut request), Patience::IsRefused);
+        let truncated = truncated.await?;
         let context = Arc::clone(&self.0);
         let output = self.0.runtime.writes.run(move |_| upsert(&context, request)).await?;
-        Ok(Response::new(convert::upsert_reply(&output, arrival.server_time_us())))
+        Ok(Response::new(convert::upsert_reply(&output, truncated, arrival.server_time_us())))
     }
 
     async fn upsert_stream(
@@ -74,7 +78,7 @@ impl Points for PointsService {
         let request = request.into_inner();
         let context = Arc::clone(&self.0);
         let output = self.0.runtime.writes.run(move |_| update_payload(&context, request)).await?;
-        Ok(Response::new(convert::update_reply(&output, arrival.server_time_us())))
+        Ok(Response::new(convert::update_reply(&output, 0, arrival.server_time_us())))
     }
 
     async fn update_vectors(
@@ -82,10 +86,12 @@ impl Points for PointsService {
         request: Request<UpdateVectorsRequest>,
     ) -> Result<Response<UpdateReply>, Status> {
         let arrival = Arrival::of(&request);
-        let request = request.into_inner();
+        let mut request = request.into_inner();
+        let truncated =
+            self.0.encode_points(Encodable::of_update(&mut request), Patience::IsRefused).await?;
         let context = Arc::clone(&self.0);
         let output = self.0.runtime.writes.run(move |_| update_vectors(&context, request)).await?;
-        Ok(Response::new(convert::update_reply(&output, arrival.server_time_us())))
+        Ok(Response::new(convert::update_reply(&output, truncated, arrival.server_time_us())))
     }
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetReply>, Status> {
@@ -151,7 +157,7 @@ pub(super) fn upsert(
     let points = convert::points(request.points, space)?;
     let conditions = convert::conditions(request.conditions)?;
     let collection = context.collection(&request.collection)?;
-    context.admit_points(&collection, &points)?;
+    let _reserved = context.admit_points(&collection, &points)?;
     collection.upsert_if(points, conditions).map_err(status::from_engine)
 }
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bigrain_encoders::TextKind;
-use bigrain_engine::{Cancel, Collection, EmbeddingSpaceId, Filter, VectorQuery};
+use bigrain_engine::{Cancel, EmbeddingSpaceId, Filter, VectorQuery};
 use tonic::{Request, Response, Status};
 
 use super::Context;
 use super::hybrid::Encoding;
+use crate::convert;
 use crate::models::Model;
 use crate::proto::search_server::Search;
 use crate::proto::{
@@ -18,7 +19,9 @@ use crate::proto::{
 };
 use crate::request_scope::Arrival;
 use crate::runtime::Lane;
-use crate::{convert, status};
+
+/// What to do where a field has no model.
+const WITHOUT_MODEL: &str = "search with a vector";
 
 /// Finds the points nearest to a query.
 #[derive(Clone, Debug)]
@@ -132,7 +135,7 @@ impl SearchService {
         let search = move |cancel: &Cancel| {
             let collection = context.collection(&collection)?;
             let query = query.into_query(cancel);
-            let output = context.found(collection.search_by_vector(&query, &params))?;
+            let output = context.search_by_vector(&collection, &query, &params)?;
             let reply = convert::search_reply(output, convert::with_payload(&options))?;
             context.check_reply(reply)
         };
@@ -197,36 +200,15 @@ impl SearchService {
         let context = Arc::clone(&self.0);
         let encode = move |cancel: &Cancel| {
             let collection = context.collection(&collection)?;
-            let model = query_model(&context, &collection, field.as_deref())?;
+            let model = context.field_model(&collection, field.as_deref(), WITHOUT_MODEL)?.model;
             let started = std::time::Instant::now();
             let (vector, truncated) = encode(&model, cancel)?;
             let took = started.elapsed();
-            context.metrics.encoded(took);
+            context.encoded(took);
             Ok(EncodedQuery { truncated, vector, space: model.space(), took })
         };
         lane.run(encode).await
     }
-}
-
-/// Returns the model of a field, the first without a name, having checked that both mean the same
-/// space.
-fn query_model(
-    context: &Context,
-    collection: &Collection,
-    field: Option<&str>,
-) -> Result<Arc<Model>, Status> {
-    let config = collection.config();
-    let config = config.field(field).map_err(status::from_engine)?;
-    let name = config.model.as_deref().ok_or_else(|| {
-        Status::failed_precondition(format!(
-            "field {:?} of collection {:?} has no model to encode text with: search with a vector",
-            config.name,
-            collection.name()
-        ))
-    })?;
-    let model = context.models.get(name)?;
-    model.check_space(config.space)?;
-    Ok(model)
 }
 
 /// A query by a vector and its filter, before it is known who may give it up.

@@ -11,17 +11,19 @@
 
 use std::sync::Arc;
 
+use bigrain_engine::UpsertOutput;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use tracing::Instrument;
 
+use super::encoded_points::Encodable;
 use super::{Context, points};
 use crate::access::Caller;
 use crate::proto::upsert_stream_reply::Outcome;
-use crate::proto::{UpsertStreamReply, UpsertStreamRequest};
+use crate::proto::{UpsertRequest, UpsertStreamReply, UpsertStreamRequest};
 use crate::request_scope::{Arrival, is_message_too_large, message_too_large};
-use crate::runtime::Phase;
+use crate::runtime::{Patience, Phase};
 use crate::{convert, status};
 
 /// Answers written but not yet read by the client.
@@ -83,16 +85,27 @@ async fn answer(
 ) -> Result<UpsertStreamReply, Status> {
     let started = Arrival::now();
     let upsert = request.upsert.unwrap_or_default();
-    let shared = Arc::clone(context);
-    let work = move |_: &_| points::upsert(&shared, upsert);
-    let outcome = match context.runtime.writes.run_when_free(work).await {
-        Ok(output) => Outcome::Stored(convert::upsert_reply(&output, started.server_time_us())),
+    let outcome = match store(context, upsert).await {
+        Ok((output, truncated)) => {
+            Outcome::Stored(convert::upsert_reply(&output, truncated, started.server_time_us()))
+        }
         Err(status) if status::concerns_one_batch(status.code()) => {
             Outcome::Refused(convert::batch_error(&status))
         }
         Err(status) => return Err(status),
     };
     Ok(UpsertStreamReply { batch: request.batch, outcome: Some(outcome) })
+}
+
+/// Encodes and stores a batch; returns also how many of its texts were cut.
+async fn store(
+    context: &Arc<Context>,
+    mut upsert: UpsertRequest,
+) -> Result<(UpsertOutput, u64), Status> {
+    let truncated = context.encode_points(Encodable::of(&mut upsert), Patience::Waits).await?;
+    let shared = Arc::clone(context);
+    let work = move |_: &_| points::upsert(&shared, upsert);
+    Ok((context.runtime.writes.run_when_free(work).await?, truncated))
 }
 
 fn name_limit(context: &Context, status: Status) -> Status {

@@ -12,6 +12,7 @@ use tonic::Status;
 
 use crate::grpc::Context;
 use crate::request_scope::message_too_large;
+use crate::status::cause_of;
 
 /// A body as it came, or why it was not read.
 pub(super) struct Body(Result<Bytes, Status>);
@@ -34,9 +35,12 @@ impl FromRequest<Arc<Context>> for Body {
             return Ok(Self(Err(too_large(limit))));
         }
         let body = Bytes::from_request(request, context).await;
-        Ok(Self(body.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => too_large(limit),
-            _ => Status::invalid_argument(rejection.body_text()),
+        Ok(Self(body.map_err(|rejection| {
+            match rejection.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => too_large(limit),
+                _ => cause_of(&rejection)
+                    .unwrap_or_else(|| Status::invalid_argument(rejection.body_text())),
+            }
         })))
     }
 }

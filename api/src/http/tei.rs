@@ -14,6 +14,7 @@ use super::json_body::Body;
 use crate::dialect::Dialect;
 use crate::grpc::Context;
 use crate::models::Model;
+use crate::reranker::{Reranker, ScoreRange};
 
 #[derive(Deserialize)]
 struct EmbedRequest {
@@ -103,25 +104,26 @@ struct RerankRequest {
     texts: Vec<String>,
     /// Which model, where several are loaded; not of text-embeddings-inference.
     model: Option<String>,
-    /// What is compared; not of text-embeddings-inference.
-    #[serde(default)]
-    method: Method,
-    /// Cut long texts; without it they are refused, except by `tokens`, which cuts.
+    /// How texts are scored; not of text-embeddings-inference.
+    method: Option<Method>,
+    /// Cut long texts; without it they are refused, except by `cross` and `tokens`, which cut.
     #[serde(default)]
     truncate: bool,
-    /// Similarities as they are, -1 to 1; without it they are moved to 0 to 1.
+    /// A cross-encoder's numbers as they are, without it through a sigmoid; similarities as they are, -1 to 1, without
+    /// it moved to 0 to 1.
     #[serde(default)]
     raw_scores: bool,
     #[serde(default)]
     return_text: bool,
 }
 
-/// What of a query and a text is compared.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+/// How texts are scored.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Method {
+    /// By a cross-encoder, which reads query and text together.
+    Cross,
     /// The embeddings, by their cosine.
-    #[default]
     Embeddings,
     /// The embeddings of tokens, by MaxSim.
     Tokens,
@@ -134,13 +136,52 @@ pub(super) async fn rerank(State(context): State<Arc<Context>>, body: Body) -> R
     }
 }
 
-/// Orders texts by how near they are to a query. The model encodes each by itself: it is no cross-encoder.
+/// What scores texts.
+enum Ranker {
+    /// A model that reads query and text together.
+    Cross(Arc<Reranker>),
+    /// A model that encodes each by itself, whose embeddings are compared.
+    Embeddings(Arc<Model>),
+    /// The same, of tokens.
+    Tokens(Arc<Model>),
+}
+
+/// Returns what a request is answered by: where it says little, by the only cross-encoder if there are any.
+fn ranker(context: &Context, name: Option<&str>, method: Option<Method>) -> Result<Ranker, Status> {
+    let models = &context.models;
+    let reranker = match name {
+        Some(name) => models.reranker(name),
+        None if models.has_rerankers() || method == Some(Method::Cross) => match method {
+            Some(Method::Cross) | None => Some(models.only_reranker()?),
+            Some(Method::Embeddings | Method::Tokens) => None,
+        },
+        None => None,
+    };
+    match (reranker, method) {
+        (Some(reranker), None | Some(Method::Cross)) => Ok(Ranker::Cross(reranker)),
+        (_, None | Some(Method::Embeddings)) => Ok(Ranker::Embeddings(model(context, name)?)),
+        (_, Some(Method::Tokens)) => Ok(Ranker::Tokens(model(context, name)?)),
+        (None, Some(Method::Cross)) => Err(Status::failed_precondition(format!(
+            "model {:?} is no cross-encoder: expected method embeddings or tokens",
+            model(context, name)?.name()
+        ))),
+    }
+}
+
+/// Orders texts by how well they answer a query.
 async fn ranked(context: &Arc<Context>, body: Body) -> Result<Vec<Value>, Status> {
     let RerankRequest { query, texts, model: name, method, truncate, raw_scores, return_text } =
         body.read()?;
-    let model = model(context, name.as_deref())?;
-    let scores = match method {
-        Method::Embeddings => {
+    let moved = |scores: Vec<f32>| -> Vec<f32> {
+        let one = |score| if raw_scores { score } else { f32::midpoint(1.0, score) };
+        scores.into_iter().map(one).collect()
+    };
+    let scores = match ranker(context, name.as_deref(), method)? {
+        Ranker::Cross(reranker) => {
+            let range = if raw_scores { ScoreRange::Raw } else { ScoreRange::Unit };
+            context.cross_scores(reranker, query, texts.clone(), range).await?
+        }
+        Ranker::Embeddings(model) => {
             let max_tokens = model.max_tokens();
             let encoded = context.encode(Arc::clone(&model), texts.clone(), TextKind::Document);
             let encoded = encoded.await?;
@@ -148,18 +189,15 @@ async fn ranked(context: &Arc<Context>, body: Body) -> Result<Vec<Value>, Status
             let query = context.encode(model, vec![query], TextKind::Query).await?;
             check_length("query", &query, max_tokens, truncate)?;
             let query = query.into_data();
-            encoded.iter().map(|row| cosine(&query, row)).collect()
+            moved(encoded.iter().map(|row| cosine(&query, row)).collect())
         }
-        Method::Tokens => context.late_scores(model, query, texts.clone()).await?,
+        Ranker::Tokens(model) => moved(context.late_scores(model, query, texts.clone()).await?),
     };
     let mut order: Vec<(usize, f32)> = scores.into_iter().enumerate().collect();
     order.sort_by(|(_, one), (_, other)| other.total_cmp(one));
-    let rank = |(index, score): (usize, f32)| {
-        let score = if raw_scores { score } else { f32::midpoint(1.0, score) };
-        match texts.get(index).filter(|_| return_text) {
-            Some(text) => json!({"index": index, "score": score, "text": text}),
-            None => json!({"index": index, "score": score}),
-        }
+    let rank = |(index, score): (usize, f32)| match texts.get(index).filter(|_| return_text) {
+        Some(text) => json!({"index": index, "score": score, "text": text}),
+        None => json!({"index": index, "score": score}),
     };
     Ok(order.into_iter().map(rank).collect())
 }
@@ -211,23 +249,50 @@ async fn tokens(context: &Arc<Context>, body: Body) -> Result<Vec<Vec<ShownToken
 }
 
 pub(super) async fn info(State(context): State<Arc<Context>>) -> Response {
-    match context.models.only() {
-        Ok(model) => Json(about(&context, &model)).into_response(),
-        Err(status) => Dialect::Tei.refusal(&status),
+    let reranker = context.models.only_reranker().ok();
+    match (context.models.only(), reranker) {
+        (Ok(model), reranker) => Json(about(&context, &model, reranker.as_deref())).into_response(),
+        (Err(_), Some(reranker)) => Json(about_reranker(&context, &reranker)).into_response(),
+        (Err(status), None) => Dialect::Tei.refusal(&status),
     }
 }
 
-fn about(context: &Context, model: &Model) -> Value {
+fn about(context: &Context, model: &Model, reranker: Option<&Reranker>) -> Value {
+    let methods = [("cross", context.models.has_rerankers()), ("embeddings", true)];
+    let methods = methods.into_iter().chain([("tokens", model.has_tokens())]);
+    let methods: Vec<&str> =
+        methods.filter_map(|(method, is_there)| is_there.then_some(method)).collect();
     json!({
         "model_id": model.name(),
         "model_sha": null,
         "model_dtype": "float32",
         "model_type": {"embedding": {"dimensions": model.dims()}},
-        "rerank_methods": if model.has_tokens() { &["embeddings", "tokens"][..] } else { &["embeddings"] },
+        "rerank_methods": methods,
+        "reranker": reranker.map(|reranker| json!({
+            "model_id": reranker.name(),
+            "max_input_length": reranker.max_tokens(),
+        })),
         "max_concurrent_requests": context.limits.max_concurrent_encodes,
         "max_input_length": model.max_tokens(),
         "max_client_batch_size": context.limits.max_texts_per_encode,
         "auto_truncate": false,
+        "version": env!("CARGO_PKG_VERSION"),
+    })
+}
+
+/// Describes a server of one cross-encoder, as text-embeddings-inference describes itself then.
+fn about_reranker(context: &Context, reranker: &Reranker) -> Value {
+    json!({
+        "model_id": reranker.name(),
+        "model_sha": null,
+        "model_dtype": "float32",
+        "model_type": {"reranker": {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}},
+        "rerank_methods": ["cross"],
+        "reranker": {"model_id": reranker.name(), "max_input_length": reranker.max_tokens()},
+        "max_concurrent_requests": context.limits.max_concurrent_searches,
+        "max_input_length": reranker.max_tokens(),
+        "max_client_batch_size": context.limits.max_texts_per_encode,
+        "auto_truncate": true,
         "version": env!("CARGO_PKG_VERSION"),
     })
 }

@@ -62,12 +62,17 @@ async fn a_client_that_begins_and_does_not_go_on_is_closed() {
 #[tokio::test]
 async fn a_body_that_does_not_come_is_refused_and_its_connection_closed() {
     let server = impatient().await;
-    for path in ["/embed", "/v1/embeddings", "/collections/docs/points/query"] {
+    for path in [
+        "/embed",
+        "/v1/embeddings",
+        "/api/v1/collections/docs/search",
+        "/collections/docs/points/query",
+    ] {
         let request = format!(
             "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{{"
         );
         let reply = until_closed(&server, request.as_bytes()).await;
-        assert!(reply.starts_with("HTTP/1.1 4"), "{path}: {reply}");
+        assert!(reply.starts_with("HTTP/1.1 408 "), "{path}: {reply}");
         assert!(reply.contains("body_timeout_seconds"), "{path}: {reply}");
     }
     server.at_rest().await;

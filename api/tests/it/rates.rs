@@ -1,12 +1,15 @@
 //! How much a key may do: requests and points a second, and points in all.
 
+use std::sync::Arc;
+
 use bigrain_api::proto::points_client::PointsClient;
-use bigrain_api::proto::{DeleteRequest, Metric, Point};
+use bigrain_api::proto::{CountRequest, DeleteRequest, Metric, Point};
 use bigrain_api::{KeyAccess, KeySettings, Secret, Settings};
+use tokio::sync::Barrier;
 use tonic::{Code, Status};
 
 use crate::access::shown;
-use crate::support::{TestServer, assert_status, config, num, point, toy_models, upsert};
+use crate::support::{TestServer, assert_status, config, connect, num, point, toy_models, upsert};
 
 const SECRET: &str = "secret-of-the-measured";
 const OTHER: &str = "secret-of-the-others";
@@ -102,4 +105,56 @@ async fn points_beyond_the_quota_of_a_key_are_refused_and_those_that_are_there_m
     store(&server, SECRET, 7..8).await.unwrap();
     // The quota is one key's.
     store(&server, OTHER, 100..110).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_of_one_moment_do_not_pass_the_quota_together() {
+    let server = server(|key| {
+        key.max_points = Some(10);
+        key.collections = Some(vec!["docs".to_owned()]);
+    })
+    .await;
+    for _ in 0..100 {
+        let begun = Arc::new(Barrier::new(2));
+        let send = |ids: std::ops::Range<u64>| {
+            let (begun, channel) = (Arc::clone(&begun), connect(server.address));
+            async move {
+                let mut client = PointsClient::new(channel.await);
+                let points: Vec<Point> = ids.map(|id| point(num(id), &[1.0, 0.0])).collect();
+                let request = shown(SECRET, upsert("docs", points));
+                begun.wait().await;
+                client.upsert(request).await.map(|_| ())
+            }
+        };
+        // Either fits, both do not.
+        let (one, other) = (tokio::spawn(send(0..7)), tokio::spawn(send(7..14)));
+        let outcomes = [one.await.unwrap(), other.await.unwrap()];
+        let refused: Vec<&Status> =
+            outcomes.iter().filter_map(|sent| sent.as_ref().err()).collect();
+        let [refused] = refused[..] else { panic!("{outcomes:?}") };
+        assert_status(refused, Code::ResourceExhausted, &["may have 10 points", "max_points"]);
+        assert_eq!(held(&server).await, 7);
+
+        // Both fit, as neither is refused for what the other has reserved.
+        clear(&server).await;
+        let (one, other) = (tokio::spawn(send(0..5)), tokio::spawn(send(5..10)));
+        one.await.unwrap().unwrap();
+        other.await.unwrap().unwrap();
+        // The same points twice are so many, not twice as many.
+        let (one, other) = (tokio::spawn(send(0..10)), tokio::spawn(send(0..10)));
+        one.await.unwrap().unwrap();
+        other.await.unwrap().unwrap();
+        clear(&server).await;
+    }
+}
+
+async fn held(server: &TestServer) -> u64 {
+    let request = CountRequest { collection: "docs".to_owned(), ..CountRequest::default() };
+    server.points().count(shown(SECRET, request)).await.unwrap().into_inner().count
+}
+
+async fn clear(server: &TestServer) {
+    let ids = (0..14).map(num).collect();
+    let request = DeleteRequest { collection: "docs".to_owned(), ids, ..Default::default() };
+    server.points().delete(shown(SECRET, request)).await.unwrap();
 }

@@ -50,8 +50,9 @@ impl ScoreActivation {
         }
     }
 
-    /// The score of a model's number.
-    pub(super) fn apply(self, raw: f32) -> f32 {
+    /// Returns the score of a model's number.
+    #[must_use]
+    pub fn apply(self, raw: f32) -> f32 {
         match self {
             Self::Raw => raw,
             Self::Sigmoid => 1.0 / (1.0 + (-raw).exp()),

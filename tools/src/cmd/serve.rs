@@ -32,7 +32,8 @@ pub struct ServeArgs {
     /// Let other machines in without keys: whoever reaches a port may do everything
     #[arg(long)]
     allow_remote: bool,
-    /// A model folder to load; may be given more than once [default: those the collections name]
+    /// A model folder to load, an encoder or a cross-encoder; may be given more than once [default: those the
+    /// collections name]
     #[arg(long, value_name = "DIR")]
     model: Vec<PathBuf>,
     /// A folder of pictures that payloads name, which the console shows

@@ -32,7 +32,7 @@ pub(in crate::qdrant) fn upsert(
     context.check_batch("points", request.points.len())?;
     let collection = context.collection(&request.collection_name)?;
     let points = last_of_each(request.points)?;
-    context.admit_points(&collection, &points)?;
+    let _reserved = context.admit_points(&collection, &points)?;
     let filter = convert::optional_filter(request.update_filter)?;
     let mode = q::UpdateMode::try_from(request.update_mode.unwrap_or_default()).map_err(wrong)?;
     let seq = if mode == q::UpdateMode::Upsert && filter.is_none() {

@@ -15,7 +15,7 @@ use super::members::{Members, Read, object};
 use crate::grpc::Context;
 use crate::qdrant::error::{http_code, shaped, wrong};
 use crate::qdrant::service::{Call, Service};
-use crate::status::retry_hint;
+use crate::status::{cause_of, retry_hint};
 
 /// What may stand behind a path. What concerns replicas is passed over.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -103,7 +103,7 @@ fn parsed(body: Result<Bytes, BytesRejection>) -> Read<Value> {
                 "the body is larger than the limit (max_message_bytes): split it into smaller batches",
             );
         }
-        wrong(rejection.body_text())
+        cause_of(&rejection).unwrap_or_else(|| wrong(rejection.body_text()))
     })?;
     if body.is_empty() {
         return Ok(Value::Null);

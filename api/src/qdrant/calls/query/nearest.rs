@@ -95,8 +95,7 @@ impl Scope<'_> {
         let threshold = level.score_threshold.map(|threshold| threshold / tokens);
         let params = convert::search_params(params, level.limit, threshold)?;
         let query = self.vector_query(level, vector)?;
-        let found = self.collection.search_by_vector(&query, &params);
-        let points = self.context.found(found)?.points;
+        let points = self.context.search_by_vector(self.collection, &query, &params)?.points;
         Ok(points.into_iter().map(|point| (point.id, point.score * tokens)).collect())
     }
 
