@@ -19,6 +19,20 @@ use std::ops::AddAssign;
 
 use serde::Serialize;
 
+/// What is measured of a query with one right document.
+pub const MEASURES: [&str; 3] = ["MRR", "R@1", "R@10"];
+
+/// Returns the [`MEASURES`] of each rank, which counts from 0: one over it counted from 1, whether it is the
+/// first, whether it is among the first ten.
+#[must_use]
+pub fn measured(ranks: &[u32]) -> [Vec<f64>; 3] {
+    let reciprocal = ranks.iter().map(|&rank| 1.0 / (f64::from(rank) + 1.0)).collect();
+    let below = |limit: u32| {
+        ranks.iter().map(|&rank| f64::from(u8::from(rank < limit))).collect::<Vec<f64>>()
+    };
+    [reciprocal, below(1), below(10)]
+}
+
 /// What people said about the documents of one query: a grade by document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgements<D: Eq + Hash>(HashMap<D, u32>);
@@ -143,6 +157,14 @@ mod tests {
         assert!((quality.ndcg_10 - 0.705_89).abs() < 1e-5, "{}", quality.ndcg_10);
         assert_close(quality.recall_10, 1.0);
         assert_close(quality.mrr_10, 1.0);
+    }
+
+    #[test]
+    fn ranks_are_measured_by_what_they_are_over_and_below() {
+        let [reciprocal, first, ten] = measured(&[0, 9, 10, u32::MAX]);
+        assert_eq!(reciprocal[..3], [1.0, 0.1, 1.0 / 11.0]);
+        assert!(reciprocal[3] < 1e-9, "{reciprocal:?}");
+        assert_eq!((first, ten), (vec![1.0, 0.0, 0.0, 0.0], vec![1.0, 1.0, 0.0, 0.0]));
     }
 
     #[test]

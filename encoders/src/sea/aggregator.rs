@@ -1,9 +1,13 @@
 //! Many block vectors become one vector.
 
-use bigrain_types::normalize;
+use std::path::{Path, PathBuf};
+
+use bigrain_types::{EmbeddingSpaceId, normalize};
+use safetensors::SafeTensorError;
 use thiserror::Error;
 
 use super::attention::Attention;
+use crate::encoder::TextEncoder;
 use crate::weights::WeightsError;
 
 /// How the vectors of a snippet's blocks, each of length one, become one vector of length one.
@@ -64,6 +68,31 @@ pub enum AggregatorError {
         /// What the encoder gives.
         encoder: usize,
     },
+    /// It was trained on vectors of another space.
+    #[error(
+        "embedding space mismatch: attention was trained on {attention}, encoder has {encoder}"
+    )]
+    Space {
+        /// That of the blocks it was trained on.
+        attention: EmbeddingSpaceId,
+        /// That of the encoder.
+        encoder: EmbeddingSpaceId,
+    },
+    /// Its numbers are refused.
+    #[error("attention: {0}")]
+    Parts(String),
+    /// Its file says something else of itself than is written into such files.
+    #[error("{path}: what it says of where it comes from: {source}")]
+    Origin {
+        /// The file.
+        path: PathBuf,
+        /// Why it is refused.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// No file can be made of it.
+    #[error("make a file of an attention: {0}")]
+    Write(#[from] SafeTensorError),
 }
 
 impl Aggregator {
@@ -74,17 +103,39 @@ impl Aggregator {
     pub const MAX_MEAN: Self =
         Self { local: Local::Max, global: Some(Global::Mean), reference_sum: false };
 
-    /// Checks that it takes vectors of `dims` values.
+    /// Opens a trained attention's file, for vectors of `dims` values. Where it says how much a global vector
+    /// counts, that is the mean.
+    ///
+    /// # Errors
+    ///
+    /// As [`Attention::open`].
+    pub fn open(path: &Path, dims: usize) -> Result<Self, AggregatorError> {
+        Ok(Self::of(Attention::open(path, dims)?))
+    }
+
+    /// Aggregates by a trained attention, with the mean beside it if it was trained with that.
+    #[must_use]
+    pub fn of(attention: Attention) -> Self {
+        let global = attention.has_gain().then_some(Global::Mean);
+        Self { local: Local::Attention(attention), global, reference_sum: false }
+    }
+
+    /// Checks that it takes an encoder's vectors.
     ///
     /// # Errors
     ///
     /// When it was trained on others.
-    pub fn check(&self, dims: usize) -> Result<(), AggregatorError> {
-        match &self.local {
-            Local::Attention(attention) if attention.dims() != dims => {
-                Err(AggregatorError::Dims { attention: attention.dims(), encoder: dims })
+    pub fn check(&self, encoder: &dyn TextEncoder) -> Result<(), AggregatorError> {
+        let Local::Attention(attention) = &self.local else { return Ok(()) };
+        let (dims, space) = (encoder.dims(), encoder.space());
+        if attention.dims() != dims {
+            return Err(AggregatorError::Dims { attention: attention.dims(), encoder: dims });
+        }
+        match attention.origin() {
+            Some(origin) if origin.space != space => {
+                Err(AggregatorError::Space { attention: origin.space, encoder: space })
             }
-            Local::Attention(_) | Local::Mean | Local::Max => Ok(()),
+            Some(_) | None => Ok(()),
         }
     }
 

@@ -88,9 +88,9 @@ impl CodeEncoder {
     ///
     /// # Errors
     ///
-    /// When the aggregator was trained on vectors of other dimensions.
+    /// When the aggregator was trained on vectors of other dimensions, or of another space.
     pub fn with_aggregator(mut self, aggregator: Aggregator) -> Result<Self, AggregatorError> {
-        aggregator.check(self.encoder.dims())?;
+        aggregator.check(self.encoder.as_ref())?;
         self.aggregator = aggregator;
         Ok(self)
     }
@@ -199,8 +199,10 @@ fn readable(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use bigrain_types::EmbeddingSpaceId;
     use proptest::prelude::*;
 
+    use super::super::attention::{Attention, AttentionOrigin, AttentionParts};
     use super::super::block::PieceKind;
     use super::super::language::Language;
     use super::*;
@@ -261,9 +263,34 @@ mod tests {
     }
 
     #[test]
-    fn an_aggregator_of_other_dimensions_is_refused() {
-        let wrong = Aggregator::default();
-        assert!(encoder(limited(4)).with_aggregator(wrong).is_ok());
+    fn an_aggregator_of_other_dimensions_or_another_space_is_refused() {
+        let encoder = || encoder(limited(4));
+        assert!(encoder().with_aggregator(Aggregator::default()).is_ok());
+        let own = encoder().encoder().space();
+        let trained = |dims: usize, space: EmbeddingSpaceId| {
+            let (first, first_bias) = (vec![0.5; dims], vec![0.0]);
+            let parts = AttentionParts { dims, first, first_bias, ..AttentionParts::default() };
+            let origin = AttentionOrigin {
+                space,
+                training_seed: 1,
+                steps: 1,
+                queries: 0,
+                mean: 0.0,
+                learned: 0.0,
+                low: 0.0,
+                high: 0.0,
+            };
+            Aggregator::of(Attention::new(parts, origin).unwrap())
+        };
+        let refusal =
+            |aggregator: Aggregator| encoder().with_aggregator(aggregator).unwrap_err().to_string();
+        assert!(encoder().with_aggregator(trained(DIMS, own)).is_ok());
+        assert_eq!(
+            refusal(trained(3, own)),
+            format!("dimension mismatch: attention has 3, encoder has {DIMS}")
+        );
+        let other = EmbeddingSpaceId::from_bytes([9; 16]);
+        assert!(refusal(trained(DIMS, other)).starts_with("embedding space mismatch"));
     }
 
     fn any_kind() -> impl Strategy<Value = PieceKind> {

@@ -47,7 +47,7 @@ mod syntax;
 mod window;
 
 pub use aggregator::{Aggregator, AggregatorError, Global, Local};
-pub use attention::Attention;
+pub use attention::{Attention, AttentionOrigin, AttentionParts};
 pub use block::{Block, PieceKind, SplitOptions, SplitOptionsError};
 pub use code_encoder::{CodeBlocks, CodeEncoder};
 pub use comments::comment_text;

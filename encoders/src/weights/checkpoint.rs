@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use safetensors::SafeTensors;
+
 use super::error::WeightsError;
 use super::map::MappedFile;
 use super::tensors::Tensors;
@@ -24,6 +26,13 @@ impl Checkpoint {
     /// Size of the files together, in bytes.
     pub(crate) fn len_bytes(&self) -> u64 {
         self.0.iter().map(|(_, map)| map.len() as u64).sum()
+    }
+
+    /// What the first file says of itself under a name, if it is a safetensors file that does.
+    pub(crate) fn remark(&self, name: &str) -> Option<String> {
+        let (_, map) = self.0.first()?;
+        let (_, metadata) = SafeTensors::read_metadata(map).ok()?;
+        metadata.metadata().as_ref()?.get(name).cloned()
     }
 
     /// Reads what tensors there are.

@@ -130,8 +130,13 @@ impl<'a> AdapterTrainer<'a> {
         let negatives = drawn.iter().filter_map(|one| one.1);
         let documents: Vec<u32> = of_query.iter().copied().chain(negatives).collect();
         let rows = self.examples.documents(&documents);
-        let contrast =
-            Contrast { temperature, hardest: None, of_query: &of_query, documents: &documents };
+        let contrast = Contrast {
+            temperature,
+            hardest: None,
+            of_query: &of_query,
+            documents: &documents,
+            learned: 0,
+        };
         let (value, gradient) = self.pass(self.examples.queries(&chosen), &rows, &contrast);
         self.step += 1;
         if !value.is_finite() {
@@ -192,8 +197,13 @@ mod tests {
         };
         let (queries, documents) = (unit(5, 1), unit(8, 2));
         let (of_query, all) = ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4, 9, 8, 1]);
-        let contrast =
-            Contrast { temperature: 0.5, hardest: None, of_query: &of_query, documents: &all };
+        let contrast = Contrast {
+            temperature: 0.5,
+            hardest: None,
+            of_query: &of_query,
+            documents: &all,
+            learned: 0,
+        };
         let binarizer = crate::support::rotation(6);
         let codes = DocumentCodes::new(&binarizer, &documents.values);
         let right = [0, 1, 2, 3, 4];

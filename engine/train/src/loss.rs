@@ -16,7 +16,7 @@ pub(crate) struct Loss {
     pub value: f64,
     /// Of the codes of queries.
     pub queries: Matrix,
-    /// Of the codes of documents.
+    /// Of the codes of documents that learn.
     pub documents: Matrix,
 }
 
@@ -29,8 +29,11 @@ pub(crate) struct Contrast<'a> {
     pub hardest: Option<usize>,
     /// The document of each query; query `i`'s is row `i` of the documents.
     pub of_query: &'a [u32],
-    /// Which document each row is: those of the queries, then hard negatives.
+    /// Which document each row is: those of the queries, then hard negatives, then those whose codes are
+    /// given. There may be fewer rows.
     pub documents: &'a [u32],
+    /// How many rows, the first ones, learn: the others have no gradient.
+    pub learned: usize,
 }
 
 impl Contrast<'_> {
@@ -58,7 +61,7 @@ impl Contrast<'_> {
             value += softmax.finish(weight);
             softmax.add_to(|row| row * scores.cols + col, &mut gradient.values);
         }
-        spread(value, &gradient, queries, documents, self.temperature)
+        spread(value, &gradient, (queries, documents), self.learned, self.temperature)
     }
 }
 
@@ -130,7 +133,7 @@ pub(crate) fn distillation(
             gradient.row_mut(row)[col] += weight * (own[place] - target[place]);
         }
     }
-    spread(value, &gradient, queries, documents, temperature)
+    spread(value, &gradient, (queries, documents), documents.rows, temperature)
 }
 
 /// Returns the softmax and its logarithm.
@@ -141,19 +144,26 @@ fn softmax(scores: &[f32]) -> (Vec<f32>, Vec<f32>) {
     (log.iter().map(|log| log.exp()).collect(), log)
 }
 
-/// Takes a gradient of scores to the codes they are products of.
+/// Takes a gradient of scores to the codes they are products of; of documents to the first `learned`.
 fn spread(
     value: f64,
     scores: &Matrix,
-    queries: &Matrix,
-    documents: &Matrix,
+    (queries, documents): (&Matrix, &Matrix),
+    learned: usize,
     temperature: f32,
 ) -> Loss {
     let factor = 1.0 / temperature;
+    let first_columns;
+    let of_learned = if learned < scores.cols {
+        first_columns = scores.first_columns(learned);
+        &first_columns
+    } else {
+        scores
+    };
     Loss {
         value,
         queries: Matrix::product(scores, As::Is, documents, As::Is, factor),
-        documents: Matrix::product(scores, As::Transposed, queries, As::Is, factor),
+        documents: Matrix::product(of_learned, As::Transposed, queries, As::Is, factor),
     }
 }
 
@@ -171,25 +181,75 @@ mod tests {
         let (queries, documents) = (random(4, 5, 1), random(7, 5, 2));
         // The second and third pair share a document, and a hard negative is the first one's.
         let (of_query, rows) = ([3, 8, 8, 1], [3, 8, 8, 1, 3, 20, 21]);
-        for hardest in [None, Some(2)] {
-            let contrast =
-                Contrast { temperature: 0.5, hardest, of_query: &of_query, documents: &rows };
+        // All rows learn, or the last two are given: one of these is the first query's right document.
+        for (hardest, learned) in [(None, 7), (Some(2), 7), (None, 5), (Some(3), 4), (None, 0)] {
+            let rows = if learned < 6 { [3, 8, 8, 1, 20, 3, 21] } else { rows };
+            let contrast = Contrast {
+                temperature: 0.5,
+                hardest,
+                of_query: &of_query,
+                documents: &rows,
+                learned,
+            };
             let Loss { queries: q, documents: d, .. } = contrast.loss(&queries, &documents);
+            assert_eq!(d.rows, learned);
             check_gradient(&queries.values, &q.values, |values| {
                 contrast.loss(&moved(&queries, values), &documents).value
             });
-            check_gradient(&documents.values, &d.values, |values| {
-                contrast.loss(&queries, &moved(&documents, values)).value
+            let (first, given) = documents.values.split_at(5 * learned);
+            check_gradient(first, &d.values, |values| {
+                let documents = moved(&documents, &[values, given].concat());
+                contrast.loss(&queries, &documents).value
             });
         }
+    }
+
+    #[test]
+    fn a_given_row_is_a_wrong_one_of_queries_but_of_those_it_is_right_for() {
+        let queries = random(2, 3, 1);
+        let documents = random(4, 3, 2);
+        let loss = |rows: usize, ids: &[u32]| {
+            let contrast = Contrast {
+                temperature: 0.5,
+                hardest: None,
+                of_query: &[5, 6],
+                documents: ids,
+                learned: 2,
+            };
+            let values = documents.values[..3 * rows].to_vec();
+            contrast.loss(&queries, &Matrix { rows, cols: 3, values })
+        };
+        let batch = loss(2, &[5, 6]);
+        let of_both = loss(4, &[5, 6, 5, 6]);
+        let of_neither = loss(4, &[5, 6, 7, 8]);
+        assert!(batch.value < of_both.value && of_both.value < of_neither.value);
+        // Whose ids are there and whose rows are not are no wrong ones, as with old codes.
+        assert_eq!(loss(2, &[5, 6, 7, 8]).value, batch.value);
+        // The right one of both queries, given once more: as if it were not there.
+        let contrast = |documents: &'static [u32], learned| Contrast {
+            temperature: 0.5,
+            hardest: None,
+            of_query: &[5, 5],
+            documents,
+            learned,
+        };
+        let first = Matrix { rows: 2, cols: 3, values: documents.values[..6].to_vec() };
+        let alone = contrast(&[5, 5], 2).loss(&queries, &first);
+        let again = contrast(&[5, 5, 5, 5], 2).loss(&queries, &documents);
+        assert_eq!((alone.value, alone.queries), (again.value, again.queries));
     }
 
     #[test]
     fn the_same_document_is_never_a_wrong_one() {
         let queries = random(2, 3, 1);
         let documents = Matrix { rows: 2, cols: 3, values: vec![0.5; 6] };
-        let contrast =
-            Contrast { temperature: 0.05, hardest: None, of_query: &[9, 9], documents: &[9, 9] };
+        let contrast = Contrast {
+            temperature: 0.05,
+            hardest: None,
+            of_query: &[9, 9],
+            documents: &[9, 9],
+            learned: 2,
+        };
         let loss = contrast.loss(&queries, &documents);
         assert_eq!(loss.value, 0.0);
         assert!(loss.queries.values.iter().all(|&g| g == 0.0));

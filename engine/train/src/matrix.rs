@@ -44,6 +44,12 @@ impl Matrix {
         self.values.chunks_exact(self.cols.max(1))
     }
 
+    /// Returns the first `count` numbers of each row.
+    pub fn first_columns(&self, count: usize) -> Self {
+        let values = self.iter_rows().flat_map(|row| &row[..count]).copied().collect();
+        Self { rows: self.rows, cols: count, values }
+    }
+
     fn view(&self, side: As) -> MatRef<'_, f32> {
         let view = MatRef::from_row_major_slice(&self.values, self.rows, self.cols);
         if side == As::Transposed { view.transpose() } else { view }

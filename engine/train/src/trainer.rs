@@ -13,6 +13,7 @@ use crate::map::MapGradient;
 use crate::matrix::Matrix;
 use crate::mining::{self, Shape};
 use crate::network::Network;
+use crate::queue::Queue;
 use crate::random::{below, draw_some, normal};
 
 /// How large the maps are.
@@ -91,7 +92,14 @@ pub struct TrainConfig {
     /// Decay of the exponential mean of the weights, which is exported in their place; 0 keeps none.
     /// Default 0.
     pub averaging: f32,
+    /// Documents of earlier batches that queries are told apart from beside those of their own, by what the
+    /// averaged weights made of them (BEBR's momentum queue); takes averaging and pairs. At most
+    /// 131,072; 0 has none. Default 0.
+    pub queue: usize,
 }
+
+/// Rows of a queue at most: a batch has a score of each in memory.
+const MAX_QUEUE: usize = 1 << 17;
 
 impl Default for TrainConfig {
     fn default() -> Self {
@@ -110,6 +118,7 @@ impl Default for TrainConfig {
             mined: 5,
             mine_every: 500,
             averaging: 0.0,
+            queue: 0,
         }
     }
 }
@@ -122,6 +131,13 @@ impl TrainConfig {
         }
         if !(0.0..1.0).contains(&self.averaging) {
             return Err(TrainError::setting("averaging", "0 to 1, without 1", &self.averaging));
+        }
+        if self.queue > MAX_QUEUE {
+            return Err(TrainError::setting("queue", "0 to 131072", &self.queue));
+        }
+        if self.queue > 0 && self.averaging == 0.0 {
+            let expected = "0 without averaging, whose weights make its codes";
+            return Err(TrainError::setting("queue", expected, &self.queue));
         }
         if self.negatives == Negatives::Hardest(0) {
             return Err(TrainError::setting("negatives", "1 or more", &0));
@@ -196,6 +212,7 @@ pub struct Trainer<'a> {
     pub(crate) network: Network,
     parent: Option<Parental<'a>>,
     pub(crate) averaged: Option<Network>,
+    pub(crate) queue: Option<Queue>,
     pub(crate) adam: Adam,
     pub(crate) step: u32,
     /// The nearest wrong documents of each query; without pairs, of each of the documents below.
@@ -222,6 +239,10 @@ impl<'a> Trainer<'a> {
     pub fn new(config: TrainConfig, examples: Examples<'a>) -> Result<Self, TrainError> {
         config.validate()?;
         examples.check(config.mined)?;
+        if config.queue > 0 && examples.queries.is_empty() {
+            let reason = "a queue holds wrong documents of queries, and there are no pairs";
+            return Err(TrainError::Input(reason.to_owned()));
+        }
         let rotation = Rotation::new(examples.dims, config.rotation_seed)
             .map_err(|error| TrainError::Binarizer(error.into()))?;
         let code_dims = config.code_dims.unwrap_or(rotation.rotated_dims());
@@ -241,8 +262,21 @@ impl<'a> Trainer<'a> {
         let tensors = network.maps.iter().flat_map(|map| map.tensors());
         let adam = Adam::new(tensors.map(<[f32]>::len));
         let averaged = (config.averaging > 0.0).then(|| network.clone());
+        let queue = (config.queue > 0).then(|| Queue::new(config.queue, code_dims));
         let (mined, asked, parent) = (Vec::new(), Vec::new(), None);
-        Ok(Self { config, examples, shape, network, parent, averaged, adam, step: 0, mined, asked })
+        Ok(Self {
+            config,
+            examples,
+            shape,
+            network,
+            parent,
+            averaged,
+            queue,
+            adam,
+            step: 0,
+            mined,
+            asked,
+        })
     }
 
     /// Begins at the codes of an earlier version, and learns queries that find documents by the codes of both
@@ -390,6 +424,8 @@ impl<'a> Trainer<'a> {
         }
         let asked = self.examples.queries(&chosen);
         let rows = self.rows(&documents);
+        let learned = documents.len();
+        documents.extend(self.queue.iter().flat_map(Queue::documents));
         let contrast = Contrast {
             temperature: self.config.temperature,
             hardest: match self.config.negatives {
@@ -398,8 +434,15 @@ impl<'a> Trainer<'a> {
             },
             of_query: &of_query,
             documents: &documents,
+            learned,
         };
-        self.pass(&asked, rows, |queries, documents| contrast.loss(queries, documents))
+        let passed =
+            self.pass(&asked, &rows, |queries, documents| contrast.loss(queries, documents));
+        if let (Some(queue), Some(averaged)) = (&mut self.queue, &mut self.averaged) {
+            // The running statistics that this changes are replaced when the weights descend.
+            queue.push(&documents[..learned], &averaged.forward(&rows[0]).codes);
+        }
+        passed
     }
 
     /// One batch of documents with their shortlists.
@@ -419,7 +462,7 @@ impl<'a> Trainer<'a> {
         let asked = chosen.iter().map(|&query| row(self.asked[query] as usize));
         let (asked, rows) = (Matrix::of_rows(dims, asked), self.rows(&documents));
         let temperature = self.config.temperature;
-        self.pass(&asked, rows, |queries, documents| {
+        self.pass(&asked, &rows, |queries, documents| {
             distillation(queries, documents, &lists, &floats, temperature)
         })
     }
@@ -439,16 +482,19 @@ impl<'a> Trainer<'a> {
     fn pass(
         &mut self,
         queries: &Matrix,
-        [documents, former]: [Matrix; 2],
+        [documents, former]: &[Matrix; 2],
         loss: impl Fn(&Matrix, &Matrix) -> Loss,
     ) -> (f64, Vec<MapGradient>) {
         let mut gradients: Vec<MapGradient> =
             self.network.maps.iter().map(MapGradient::zeros).collect();
-        let coded = self.network.forward(&documents);
-        let old = self.parent.as_mut().map(|parent| parent.network.forward(&former).codes);
+        let coded = self.network.forward(documents);
+        // Old codes have no queue: what is in it are new ones.
+        let queued = self.queue.as_ref().map(|queue| queue.behind(&coded.codes));
+        let among = queued.as_ref().unwrap_or(&coded.codes);
+        let old = self.parent.as_mut().map(|parent| parent.network.forward(former).codes);
         // The old codes stay what they are: of their loss only the queries' side counts.
         let both = |asked: &Matrix| {
-            let mut loss_of_both = loss(asked, &coded.codes);
+            let mut loss_of_both = loss(asked, among);
             if let Some(old) = &old {
                 let crossed = loss(asked, old);
                 loss_of_both.value += crossed.value;

@@ -40,6 +40,7 @@ pub mod restore;
 pub mod scroll;
 pub mod search;
 pub mod serve;
+pub mod split_flags;
 pub mod train;
 pub mod tune;
 pub mod update;

@@ -75,25 +75,53 @@ pub fn code_pairs(
 ) -> anyhow::Result<Vec<CodePair>> {
     let mut pairs = Vec::new();
     for folder in folders {
-        let mut found = Vec::new();
-        for file in CodeFiles::list(folder, cancel)?.files {
-            cancel.check()?;
-            let outside = |name: &str| OUTSIDE.contains(&name);
-            if Path::new(&file.name).iter().any(|name| name.to_str().is_some_and(outside)) {
-                continue;
-            }
-            let Ok(text) = read_code(&file) else { continue };
-            let source = SourceFile::new(&text, Some(file.language));
-            for snippet in source.snippets() {
-                let place = format!("{}/{} {}", folder.display(), file.name, snippet.name);
-                found.extend(pair(&source, &snippet, options.deep_tokens, encoder, place));
-            }
-        }
-        let wanted = options.per_folder.min(found.len());
-        let chosen: Vec<usize> = (0..wanted).map(|index| index * found.len() / wanted).collect();
-        pairs.extend(chosen.into_iter().map(|index| found[index].clone()));
+        let found = functions_of(folder, cancel, |source, snippet, file| {
+            let place = format!("{file} {}", snippet.name);
+            pair(source, snippet, options.deep_tokens, encoder, place)
+        })?;
+        pairs.extend(at_even_distances(found, options.per_folder));
     }
     Ok(pairs)
+}
+
+/// Returns what `make` makes of the functions of a folder, in the order of its files: it is given each with its
+/// source file and the path of that, the folder before it.
+pub(super) fn functions_of<T>(
+    folder: &Path,
+    cancel: &Cancel,
+    mut make: impl FnMut(&SourceFile<'_>, &Snippet, &str) -> Option<T>,
+) -> anyhow::Result<Vec<T>> {
+    let mut found = Vec::new();
+    for file in CodeFiles::list(folder, cancel)?.files {
+        cancel.check()?;
+        let outside = |name: &str| OUTSIDE.contains(&name);
+        if Path::new(&file.name).iter().any(|name| name.to_str().is_some_and(outside)) {
+            continue;
+        }
+        let Ok(text) = read_code(&file) else { continue };
+        let source = SourceFile::new(&text, Some(file.language));
+        let path = format!("{}/{}", folder.display(), file.name);
+        for snippet in source.snippets() {
+            if matches!(snippet.kind, SnippetKind::Function | SnippetKind::Method) {
+                found.extend(make(&source, &snippet, &path));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Returns up to so many of some things, at even distances.
+pub(super) fn at_even_distances<T>(found: Vec<T>, limit: usize) -> Vec<T> {
+    let (count, wanted) = (found.len(), limit.min(found.len()));
+    let mut chosen = (0..wanted).map(|index| index * count / wanted).peekable();
+    let is_chosen = |(index, thing)| chosen.next_if_eq(&index).map(|_| thing);
+    found.into_iter().enumerate().filter_map(is_chosen).collect()
+}
+
+/// Returns the first paragraph of a function's documentation on one line, if that says anything.
+pub(super) fn first_paragraph(doc: &str) -> Option<String> {
+    let paragraph = one_line(doc.split("\n\n").next().unwrap_or_default());
+    (paragraph.split(' ').count() >= 4).then_some(paragraph)
 }
 
 /// Makes the pair of a function, if it has a deep comment.
@@ -105,8 +133,7 @@ fn pair(
     place: String,
 ) -> Option<CodePair> {
     let bytes = &snippet.span.bytes;
-    let is_function = matches!(snippet.kind, SnippetKind::Function | SnippetKind::Method);
-    if !is_function || bytes.len() < MIN_BYTES {
+    if bytes.len() < MIN_BYTES {
         return None;
     }
     let document = source.without_comments(bytes);
@@ -124,8 +151,7 @@ fn pair(
     // Stable: of two equally long ones the first is asked.
     comments.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
     let (comment, _) = comments.into_iter().find(|&(_, start)| is_deep(start))?;
-    let docstring = one_line(snippet.doc.split("\n\n").next().unwrap_or_default());
-    let docstring = (docstring.split(' ').count() >= 4).then_some(docstring);
+    let docstring = first_paragraph(&snippet.doc);
     let language = source.language()?;
     Some(CodePair { place, language, document, comment, docstring })
 }

@@ -1,4 +1,4 @@
-//! Learning binarizers and adapters: what is learned from, how it goes, and whether it was worth it.
+//! Learning binarizers, adapters and aggregators: what is learned from, how it goes, and whether it was worth it.
 //!
 //! | file | holds |
 //! |---|---|
@@ -9,12 +9,16 @@
 //! | `pairs.rs` | documents, queries and which belongs to which; what is held out |
 //! | `training.rs` | a training with progress, checkpoints and its losses |
 //! | `adapting.rs` | a training of an adapter, the weight of codes, and whether it was worth it |
+//! | `functions.rs` | functions as encoded blocks, and what they are documented as |
+//! | `aggregating.rs` | a training of an aggregator, and whether it was worth it |
 //! | `gate.rs` | the champion gate: learned codes beside those of the rotation |
 //! | `wordnet.rs` | pairs of usage examples and definitions |
 
 mod adapting;
+mod aggregating;
 mod documents;
 mod former;
+mod functions;
 mod gate;
 mod pair_lines;
 mod pairs;
@@ -23,15 +27,17 @@ mod training;
 mod wordnet;
 
 pub use adapting::{Adapted, AdaptedRanks, Adapting};
+pub use aggregating::{Aggregating, TrainedAggregator, beats_the_mean};
 pub use documents::Documents;
 pub use former::Former;
+pub use functions::{FunctionBlocks, parts_of};
 pub use gate::{
     Compatibility, HeldOut, compare_across, compare_with_parent, hits_at, judge, rotation_of,
 };
 pub use pair_lines::read_pairs;
 pub use pairs::{Pairs, Part};
 pub use texts::Texts;
-pub use training::{Ancestor, Trained, read_binarizer, train, write_file};
+pub use training::{Ancestor, Steps, Trained, read_binarizer, train, write_file};
 pub use wordnet::WordNet;
 
 /// Returns a matrix of some rows.

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use bigrain_binarize::Recurrent;
 use bigrain_engine::Cancel;
-use bigrain_train::{Examples, TrainConfig, Trainer, fit_across, fit_crossing, fit_scores};
+use bigrain_train::{
+    Examples, TrainConfig, Trainer, Training, fit_across, fit_crossing, fit_scores,
+};
 
 use super::former::former_vectors;
 use crate::matrix::Matrix;
@@ -61,6 +63,46 @@ pub fn train(
         }
         None => Trainer::new(config, examples)?,
     };
+    let Steps { losses, resumed_at } = take_steps(&mut trainer, steps, checkpoint, cancel)?;
+    let mut fitted = fit_scores(&trainer.export()?, held_out.values(), seed)?;
+    if let Some(Ancestor { recurrent, former }) = parent {
+        let rows = held_out.values();
+        fitted = match (former, trainer.translation()) {
+            (Some([_, held]), Some(map)) => {
+                fit_across(&fitted, recurrent, map, rows, former_vectors(held), seed)?
+            }
+            _ => fit_crossing(&fitted, recurrent, rows, seed)?,
+        };
+    }
+    let mut parts = fitted.parts().clone();
+    (parts.provenance.training_seed, parts.provenance.steps) = (seed, steps);
+    let recurrent = Recurrent::new(parts)?;
+    forget_checkpoint(checkpoint)?;
+    Ok(Trained { recurrent, losses, resumed_at, took: started.elapsed() })
+}
+
+/// The steps that a run took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Steps {
+    /// The loss of each.
+    pub losses: Vec<f64>,
+    /// Steps that an earlier run took.
+    pub resumed_at: u32,
+}
+
+/// Takes the steps of a training that are left, of `steps`, on the current thread pool. With a checkpoint it goes
+/// on where a run was stopped, and keeps what is needed for that.
+///
+/// # Errors
+///
+/// When the checkpoint is another training's or cannot be kept, the training diverges, or the caller
+/// stops it.
+pub(super) fn take_steps(
+    trainer: &mut impl Training,
+    steps: u32,
+    checkpoint: Option<&Path>,
+    cancel: &Cancel,
+) -> anyhow::Result<Steps> {
     if let Some(path) = checkpoint.filter(|path| path.try_exists().unwrap_or(false)) {
         let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
         trainer.resume(&bytes).with_context(|| format!("go on from {}", path.display()))?;
@@ -78,23 +120,21 @@ pub fn train(
         }
     }
     progress.finish();
-    let mut fitted = fit_scores(&trainer.export()?, held_out.values(), seed)?;
-    if let Some(Ancestor { recurrent, former }) = parent {
-        let rows = held_out.values();
-        fitted = match (former, trainer.translation()) {
-            (Some([_, held]), Some(map)) => {
-                fit_across(&fitted, recurrent, map, rows, former_vectors(held), seed)?
-            }
-            _ => fit_crossing(&fitted, recurrent, rows, seed)?,
-        };
+    Ok(Steps { losses, resumed_at })
+}
+
+/// Removes the checkpoint of a training that is done.
+///
+/// # Errors
+///
+/// When the disk refuses.
+pub(super) fn forget_checkpoint(checkpoint: Option<&Path>) -> anyhow::Result<()> {
+    match checkpoint.filter(|path| path.try_exists().unwrap_or(false)) {
+        Some(path) => {
+            std::fs::remove_file(path).with_context(|| format!("remove {}", path.display()))
+        }
+        None => Ok(()),
     }
-    let mut parts = fitted.parts().clone();
-    (parts.provenance.training_seed, parts.provenance.steps) = (seed, steps);
-    let recurrent = Recurrent::new(parts)?;
-    if let Some(path) = checkpoint.filter(|path| path.try_exists().unwrap_or(false)) {
-        std::fs::remove_file(path).with_context(|| format!("remove {}", path.display()))?;
-    }
-    Ok(Trained { recurrent, losses, resumed_at, took: started.elapsed() })
 }
 
 /// Reads a learned binarizer's file.

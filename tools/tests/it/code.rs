@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::desk::{Desk, model_folder};
+use crate::models::model;
 
 /// A function whose end does something else than its beginning.
 fn long_function() -> String {
@@ -110,4 +111,63 @@ fn comments_measure_how_well_code_is_found() {
     assert!((row("best block") - 1.0).abs() < 1e-9, "{evaluation}");
     let error = desk.fail(&format!("{line} --step 33"), 2);
     assert!(error.contains("step out of range: expected 1 to 32, got 33"), "{error}");
+}
+
+#[test]
+fn an_aggregator_is_trained_on_docstrings_and_scores_functions_by_one_vector() {
+    let desk = Desk::new();
+    model(&desk, "bert-tiny");
+    fs::create_dir(desk.path("code")).unwrap();
+    let letters = |at: usize| -> String {
+        let letter = |place: u32| char::from(b'a' + (at / 5_usize.pow(place) % 5) as u8);
+        (0..3).map(letter).collect()
+    };
+    for at in 0..60 {
+        let word = letters(at);
+        let noise = |line: usize| format!("    {} = {}\n", letters(at + line), letters(9 * line));
+        let body: String = (0..at % 6 * 5).map(noise).collect();
+        let code = format!(
+            "def {word}(x):\n    \"\"\"{word} x {word} z.\"\"\"\n    y = {word} + {word}\n{body}    return y\n"
+        );
+        desk.write(&format!("code/f{at:02}.py"), code);
+    }
+    let line = "train aggregator --code code --model bert-tiny --min-bytes 20 --block-tokens 24 --steps 120 \
+                --batch 16 --blocks blocks --plot loss.svg --keep --json";
+    let report = desk.json(&format!("{line} --out a"));
+    assert_eq!((&report["written"], &report["steps"]), (&"a".into(), &120.into()), "{report}");
+    let scores = &report["scores"];
+    assert_eq!(scores["functions"], 60, "{report}");
+    assert!(scores["blocks"].as_u64() > Some(100), "{report}");
+    let rows = scores["all"]["rows"].as_array().unwrap();
+    let mrr = |at: usize| rows[at]["figures"][0].as_f64().unwrap();
+    assert!((mrr(0) - report["mean"].as_f64().unwrap()).abs() < 1e-9, "{report}");
+    assert!((mrr(2) - report["learned"].as_f64().unwrap()).abs() < 1e-9, "{report}");
+    assert!(fs::read_to_string(desk.path("loss.svg")).unwrap().starts_with("<svg"));
+    // Blocks that are kept, and a training that goes on, give the same file.
+    let again = desk.json(&format!("{line} --out b --checkpoint state"));
+    assert_eq!(again["learned"], report["learned"]);
+    assert_eq!(fs::read(desk.path("a")).unwrap(), fs::read(desk.path("b")).unwrap());
+    assert!(!desk.path("state").try_exists().unwrap());
+    let two = desk.json(&format!("{line} --out c --seeds 2 --hidden 4 --with-mean --validation"));
+    assert_eq!(two["scores"]["seeds"], 2, "{two}");
+
+    desk.write(
+        "code/long.py",
+        long_function().replace(
+            "    with smtplib",
+            "    # Tell the customer by mail what is to pay.\n    with smtplib",
+        ),
+    );
+    let eval = "eval --code code --json --model bert-tiny --deep-tokens 100 --aggregator";
+    let rows = &desk.json(&format!("{eval} a"))["rows"];
+    let methods = rows.as_array().unwrap().iter().map(|row| row["method"].as_str().unwrap());
+    assert_eq!(rows[4]["over_mean"]["deep"].as_array().unwrap().len(), 3, "{rows}");
+    assert!(methods.eq(["beginning", "mean", "max", "max + mean", "attention", "best block"]));
+    let error = desk.fail(&format!("{eval} loss.svg"), 1);
+    assert!(error.contains("loss.svg: --aggregator"), "{error}");
+    let error =
+        desk.fail("train aggregator --code code --model bert-tiny --min-bytes 99999 --out d", 1);
+    assert!(error.contains("too few documented functions: 0 were found"), "{error}");
+    let error = desk.fail(&format!("{line} --out e --steps 0"), 1);
+    assert!(error.contains("steps out of range: expected 1 or more, got 0"), "{error}");
 }

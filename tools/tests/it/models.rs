@@ -9,7 +9,7 @@ use bigrain_engine::Cancel;
 use crate::desk::Desk;
 
 /// Copies a golden model of the encoders' tests, with a vocabulary of letters.
-fn model(desk: &Desk, golden: &str) {
+pub fn model(desk: &Desk, golden: &str) {
     let from = Path::new("../encoders/tests/data").join(golden);
     fs::create_dir(desk.path(golden)).unwrap();
     for name in ["config.json", "model.safetensors"] {

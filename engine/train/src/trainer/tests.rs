@@ -149,6 +149,29 @@ fn training_on_pairs_finds_more_of_held_out_pairs_than_the_rotation() {
 }
 
 #[test]
+fn a_training_with_a_queue_finds_more_of_held_out_pairs_than_the_rotation() {
+    let (toy, held_out) = (Toy::new(600, 1), Toy::new(400, 77));
+    for queries in [QueryForm::Projected, QueryForm::Coded] {
+        let config = TrainConfig { queries, mined: 0, averaging: 0.9, queue: 256, ..config(120) };
+        let metric = bigrain_types::Metric::Cosine;
+        let rotation =
+            Binarizer::new_rotation(DIMS, config.levels, metric, config.rotation_seed).unwrap();
+        let mut trainer = Trainer::new(config, toy.examples()).unwrap();
+        let mut losses = Vec::new();
+        while !trainer.is_done() {
+            losses.push(trainer.advance().unwrap().loss);
+        }
+        // Four batches fill it, and each makes it harder.
+        assert!(losses[3] > losses[0] + 0.2, "{:?}", &losses[..5]);
+        assert_eq!(trainer.queue.as_ref().map(|queue| queue.documents().len()), Some(256));
+        let fitted = fit_scores(&trainer.export().unwrap(), &held_out.documents, 1).unwrap();
+        let learned = Binarizer::new_recurrent(Arc::new(fitted));
+        let (before, after) = (hits(&rotation, &held_out), hits(&learned, &held_out));
+        assert!(after > before + 20, "{queries:?}: {before} before, {after} after");
+    }
+}
+
+#[test]
 fn queries_of_a_compatible_version_find_documents_by_old_codes_new_codes_and_both() {
     let (toy, held_out) = (Toy::new(600, 1), Toy::new(400, 77));
     for queries in [QueryForm::Projected, QueryForm::Coded] {
@@ -198,7 +221,8 @@ fn a_training_without_pairs_comes_nearer_to_the_order_of_floats() {
 #[test]
 fn the_same_seed_gives_the_same_weights_and_a_resumed_training_too() {
     let toy = Toy::new(200, 1);
-    let config = TrainConfig { averaging: 0.9, size: Size::Thin, ..config(45) };
+    // After 20 steps of 128 rows the queue has gone round, and is in the middle.
+    let config = TrainConfig { averaging: 0.9, queue: 300, size: Size::Thin, ..config(45) };
     let expected = trained(config.clone(), toy.examples());
     let mut first = Trainer::new(config.clone(), toy.examples()).unwrap();
     let mut kept = Vec::new();
@@ -220,6 +244,9 @@ fn the_same_seed_gives_the_same_weights_and_a_resumed_training_too() {
     let mut third = Trainer::new(other, toy.examples()).unwrap();
     let error = third.resume(&kept).unwrap_err().to_string();
     assert_eq!(error, "checkpoint: of another training: settings or examples differ");
+    let without = TrainConfig { queue: 0, seed: 1, ..third.config.clone() };
+    assert_ne!(trained(without.clone(), toy.examples()).id(), expected.id());
+    assert!(Trainer::new(without, toy.examples()).unwrap().resume(&kept).is_err());
     kept[40] ^= 1;
     assert!(second.resume(&kept).unwrap_err().to_string().contains("hash"));
     assert!(second.resume(&kept[..30]).is_err());
@@ -231,6 +258,20 @@ fn what_cannot_be_trained_is_named() {
     let error = |config, examples| Trainer::new(config, examples).unwrap_err().to_string();
     let batch = TrainConfig { batch: 1, ..config(1) };
     assert_eq!(error(batch, toy.examples()), "batch out of range: expected 2 or more, got 1");
+    let queue = |queue, averaging| TrainConfig { queue, averaging, ..config(1) };
+    assert_eq!(
+        error(queue(9, 0.0), toy.examples()),
+        "queue out of range: expected 0 without averaging, whose weights make its codes, got 9"
+    );
+    assert_eq!(
+        error(queue(131_073, 0.9), toy.examples()),
+        "queue out of range: expected 0 to 131072, got 131073"
+    );
+    let documents = Examples { queries: &[], right: &[], ..toy.examples() };
+    assert_eq!(
+        error(queue(9, 0.9), documents),
+        "a queue holds wrong documents of queries, and there are no pairs"
+    );
     let wide = TrainConfig { code_dims: Some(128), ..config(1) };
     assert!(error(wide, toy.examples()).starts_with("code_dims out of range"));
     let parent = trained(config(1), toy.examples());

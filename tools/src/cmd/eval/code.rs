@@ -7,31 +7,29 @@
 //! |---|---|
 //! | beginning | that of what the encoder reads of the whole: no splitting |
 //! | mean, max, max + mean | that of one vector, aggregated of all blocks |
+//! | attention | that of one vector, by weights of blocks that were learned (`--aggregator`) |
 //! | best block | the largest over blocks, the whole among them: what `bigrain search --code` does |
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use bigrain_encoders::sea::{
-    Aggregator, CodeBlocks, CodeEncoder, PieceKind, SourceFile, SplitOptions,
-};
-use bigrain_encoders::{EncodeOptions, TextEncoder};
+use bigrain_encoders::TextEncoder;
+use bigrain_encoders::sea::{Aggregator, CodeBlocks, CodeEncoder, Language};
 use bigrain_engine::Cancel;
 use bigrain_kernels::dot;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 
-use crate::code::{CodePair, PairOptions, QueryKind, code_pairs};
+use crate::cmd::split_flags::SplitFlags;
+use crate::code::{CodePair, PairOptions, QueryKind, code_pairs, encode_functions};
 use crate::failure::Usage;
+use crate::fusing::{Interval, mean_difference};
 use crate::model::Model;
-use crate::progress::Progress;
 use crate::queries::encode_queries;
+use crate::ranking::{MEASURES, measured};
 use crate::session::Session;
 use crate::{human, table};
-
-/// Functions that are encoded together.
-const FUNCTIONS_AT_ONCE: usize = 32;
 
 /// Code whose comments are questions, and how it is split.
 #[derive(Args, Debug)]
@@ -47,30 +45,11 @@ pub struct CodeArgs {
     /// Tokens of a function before a comment that is a question
     #[arg(long, value_name = "N", default_value_t = 300, requires = "code")]
     deep_tokens: usize,
-    /// What blocks are made of: statement, subtree (the paper's), token, word or line
-    #[arg(long, value_enum, default_value_t = Pieces::Subtree, requires = "code")]
-    pieces: Pieces,
-    /// Pieces in a block
-    #[arg(long, value_name = "N", default_value_t = 32, requires = "code")]
-    window: usize,
-    /// Pieces from the start of a block to that of the next
-    #[arg(long, value_name = "N", default_value_t = 16, requires = "code")]
-    step: usize,
-    /// Tokens in a block, at most
-    #[arg(long, value_name = "N", default_value_t = 126, requires = "code")]
-    block_tokens: usize,
-    /// Split as the code published with the paper does
-    #[arg(long, requires = "code")]
-    reference: bool,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Pieces {
-    Statement,
-    Subtree,
-    Token,
-    Word,
-    Line,
+    #[command(flatten)]
+    split: SplitFlags,
+    /// A trained attention's file (`bigrain train aggregator`): one more way to make one vector of all blocks
+    #[arg(long, value_name = "FILE", requires = "code")]
+    aggregator: Option<PathBuf>,
 }
 
 /// What an evaluation found.
@@ -99,6 +78,18 @@ pub struct CodeRow {
     pub deep: RankQuality,
     /// How well docstrings do.
     pub docstring: RankQuality,
+    /// What was learned, against the mean of blocks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub over_mean: Option<OverMean>,
+}
+
+/// Differences of [`MEASURES`] over the same queries.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OverMean {
+    /// Of deep comments.
+    pub deep: Vec<Interval>,
+    /// Of docstrings.
+    pub docstring: Vec<Interval>,
 }
 
 /// How well queries find the one document of each.
@@ -117,23 +108,6 @@ impl CodeArgs {
     pub(super) fn is_asked(&self) -> bool {
         !self.code.is_empty()
     }
-
-    fn split(&self) -> SplitOptions {
-        let pieces = match self.pieces {
-            Pieces::Statement => PieceKind::Syntax { max_depth: 64, min_line: 0 },
-            Pieces::Subtree => PieceKind::PAPER,
-            Pieces::Token => PieceKind::Token,
-            Pieces::Word => PieceKind::Word,
-            Pieces::Line => PieceKind::Line,
-        };
-        SplitOptions {
-            pieces,
-            window: self.window,
-            step: self.step,
-            max_tokens: self.block_tokens,
-            reference_compat: self.reference,
-        }
-    }
 }
 
 /// Measures.
@@ -148,31 +122,52 @@ pub(super) fn run(
     session: &mut Session<'_>,
 ) -> anyhow::Result<()> {
     let encoder = CodeEncoder::new(model.shared_encoder())
-        .with_split(args.split())
+        .with_split(args.split.options())
         .map_err(|error| Usage::new(error.to_string()))?;
+    let attention = args.aggregator.as_deref();
+    let attention = attention.map(|path| trained(&encoder, path)).transpose()?;
     let options = PairOptions { per_folder: args.per_folder, deep_tokens: args.deep_tokens };
     let pairs = code_pairs(&args.code, options, model.encoder(), &session.cancel)?;
     if pairs.is_empty() {
         bail!("no function under {} has a deep comment", args.code[0].display());
     }
     let started = Instant::now();
-    let functions = encode_functions(&encoder, &pairs, &session.cancel)?;
+    let texts: Vec<(&str, Language)> =
+        pairs.iter().map(|pair| (pair.document.as_str(), pair.language)).collect();
+    let functions = encode_functions(&encoder, &texts, &session.cancel)?;
     let encode = started.elapsed();
     let queries = [QueryKind::DeepComment, QueryKind::Docstring]
         .map(|kind| Queries::encode(&pairs, kind, model.encoder(), &session.cancel));
     let [deep, docstring] = queries;
     let (deep, docstring) = (deep?, docstring?);
-    let rows = METHODS.iter().map(|(method, vectors)| {
+    let measures = |vectors: &dyn Fn(&CodeBlocks) -> Vec<f32>| {
         let vectors: Vec<Vec<f32>> = functions.iter().map(vectors).collect();
-        CodeRow { method, deep: deep.rank(&vectors), docstring: docstring.rank(&vectors) }
-    });
+        [&deep, &docstring].map(|queries| measured(&queries.ranks(&vectors)))
+    };
+    let row = |method: &'static str, [deep, docstring]: &[[Vec<f64>; 3]; 2]| {
+        let (deep, docstring) = (RankQuality::of(deep), RankQuality::of(docstring));
+        CodeRow { method, deep, docstring, over_mean: None }
+    };
+    let mut rows: Vec<CodeRow> =
+        METHODS.iter().map(|(method, vectors)| row(method, &measures(vectors))).collect();
+    if let Some(trained) = &attention {
+        let learned = measures(&|blocks| trained.aggregate(blocks));
+        let of_mean = measures(&mean);
+        let over = |kind: usize| {
+            let pairs = learned[kind].iter().zip(&of_mean[kind]);
+            pairs.filter_map(|(a, b)| mean_difference(a, b)).collect()
+        };
+        let over_mean = Some(OverMean { deep: over(0), docstring: over(1) });
+        let at = rows.len() - 1;
+        rows.insert(at, CodeRow { over_mean, ..row("attention", &learned) });
+    }
     let evaluation = CodeEvaluation {
         model: model.name().to_owned(),
         functions: pairs.len(),
         blocks: functions.iter().map(|blocks| blocks.spans().len()).sum(),
         encode,
         queries: [deep.own.len(), docstring.own.len()],
-        rows: rows.collect(),
+        rows,
     };
     if json {
         return session.write_json(&evaluation);
@@ -185,36 +180,26 @@ type Vectors = fn(&CodeBlocks) -> Vec<f32>;
 
 const METHODS: [(&str, Vectors); 5] = [
     ("beginning", |blocks| blocks.vectors().next().unwrap_or_default().to_vec()),
-    ("mean", |blocks| aggregate(&Aggregator::default(), blocks)),
+    ("mean", mean),
     ("max", |blocks| aggregate(&Aggregator::MAX, blocks)),
     ("max + mean", |blocks| aggregate(&Aggregator::MAX_MEAN, blocks)),
     ("best block", |blocks| blocks.as_slice().to_vec()),
 ];
+
+fn mean(blocks: &CodeBlocks) -> Vec<f32> {
+    aggregate(&Aggregator::default(), blocks)
+}
 
 fn aggregate(aggregator: &Aggregator, blocks: &CodeBlocks) -> Vec<f32> {
     let dims = blocks.as_slice().len() / blocks.spans().len().max(1);
     aggregator.aggregate(blocks.as_slice(), dims)
 }
 
-fn encode_functions(
-    encoder: &CodeEncoder,
-    pairs: &[CodePair],
-    cancel: &Cancel,
-) -> anyhow::Result<Vec<CodeBlocks>> {
-    let mut progress = Progress::counting("encode", "functions", pairs.len() as u64);
-    let options = EncodeOptions { cancel: cancel.clone(), ..EncodeOptions::default() };
-    let mut functions = Vec::with_capacity(pairs.len());
-    for pairs in pairs.chunks(FUNCTIONS_AT_ONCE) {
-        let files: Vec<SourceFile<'_>> =
-            pairs.iter().map(|pair| SourceFile::new(&pair.document, Some(pair.language))).collect();
-        let blocks = files.iter().map(|file| encoder.blocks(file, &(0..file.text().len())));
-        let (encoded, _) =
-            encoder.encode_cut(blocks.collect(), &options).context("encode functions")?;
-        functions.extend(encoded);
-        progress.advance(pairs.len() as u64, functions.len() as u64);
-    }
-    progress.finish();
-    Ok(functions)
+/// Returns an encoder that aggregates as was learned.
+fn trained(encoder: &CodeEncoder, path: &Path) -> anyhow::Result<CodeEncoder> {
+    let context = || format!("{}: --aggregator", path.display());
+    let aggregator = Aggregator::open(path, encoder.encoder().dims()).with_context(context)?;
+    encoder.clone().with_aggregator(aggregator).with_context(context)
 }
 
 /// Encoded queries of a kind, and which function each was taken from.
@@ -247,26 +232,26 @@ impl Queries {
         Ok(Self { vectors: encoded.iter().map(<[f32]>::to_vec).collect(), own })
     }
 
-    /// Ranks functions by the best of their vectors; one that scores as well as the own is behind it.
-    fn rank(&self, functions: &[Vec<f32>]) -> RankQuality {
-        let mut quality = RankQuality::default();
-        for (query, &own) in self.vectors.iter().zip(&self.own) {
+    /// Returns how many functions score better than the own one of each query by the best of their vectors.
+    fn ranks(&self, functions: &[Vec<f32>]) -> Vec<u32> {
+        let rank = |(query, &own): (&Vec<f32>, &usize)| {
             let score = |vectors: &Vec<f32>| {
                 let dots = vectors.chunks_exact(query.len()).map(|vector| dot(vector, query));
                 dots.fold(f32::NEG_INFINITY, f32::max)
             };
             let scores: Vec<f32> = functions.iter().map(score).collect();
-            let better = scores.iter().filter(|&&score| score > scores[own]).count();
-            quality.mrr += 1.0 / (better + 1) as f64;
-            quality.recall_1 += f64::from(u8::from(better < 1));
-            quality.recall_10 += f64::from(u8::from(better < 10));
-        }
-        let count = self.own.len().max(1) as f64;
-        RankQuality {
-            mrr: quality.mrr / count,
-            recall_1: quality.recall_1 / count,
-            recall_10: quality.recall_10 / count,
-        }
+            scores.iter().filter(|&&score| score > scores[own]).count() as u32
+        };
+        self.vectors.iter().zip(&self.own).map(rank).collect()
+    }
+}
+
+impl RankQuality {
+    /// Takes the means of [`MEASURES`]; zeros without queries.
+    fn of(measures: &[Vec<f64>; 3]) -> Self {
+        let mean = |values: &Vec<f64>| values.iter().sum::<f64>() / values.len().max(1) as f64;
+        let [mrr, recall_1, recall_10] = measures.each_ref().map(mean);
+        Self { mrr, recall_1, recall_10 }
     }
 }
 
@@ -293,6 +278,21 @@ fn write_table(session: &mut Session<'_>, evaluation: &CodeEvaluation) -> anyhow
     }
     table::align_right(&mut table, &[1, 2, 3, 4, 5, 6]);
     writeln!(session.out, "{}", table.trim_fmt())?;
+    for OverMean { deep, docstring } in
+        evaluation.rows.iter().filter_map(|row| row.over_mean.as_ref())
+    {
+        for (kind, intervals) in [("deep comments", deep), ("docstrings", docstring)] {
+            let of = |(interval, measure): (&Interval, &str)| {
+                format!("{measure} {}", interval.in_points())
+            };
+            let intervals: Vec<String> = intervals.iter().zip(MEASURES).map(of).collect();
+            writeln!(
+                session.out,
+                "\nattention over the mean, {kind}, points: {}",
+                intervals.join(", ")
+            )?;
+        }
+    }
     Ok(())
 }
 
@@ -301,16 +301,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rank_is_one_more_than_the_functions_that_score_better() {
+    fn the_rank_is_how_many_functions_score_better() {
         let queries = Queries { vectors: vec![vec![1.0, 0.0], vec![0.0, 1.0]], own: vec![0, 2] };
         // The first query scores .9, .5, .8 by best blocks; the second .1, .9, .7.
         let functions = vec![vec![0.1, 0.1, 0.9, 0.0], vec![0.5, 0.9], vec![0.8, 0.2, 0.3, 0.7]];
-        let quality = queries.rank(&functions);
+        assert_eq!(queries.ranks(&functions), [0, 1]);
+        let quality = RankQuality::of(&measured(&queries.ranks(&functions)));
         assert!((quality.mrr - (1.0 + 0.5) / 2.0).abs() < 1e-12, "{quality:?}");
         assert!((quality.recall_1 - 0.5).abs() < 1e-12 && (quality.recall_10 - 1.0).abs() < 1e-12);
-        assert_eq!(
-            Queries { vectors: Vec::new(), own: Vec::new() }.rank(&[]),
-            RankQuality::default()
-        );
+        let none = Queries { vectors: Vec::new(), own: Vec::new() };
+        assert_eq!(RankQuality::of(&measured(&none.ranks(&[]))), RankQuality::default());
     }
 }

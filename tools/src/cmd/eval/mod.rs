@@ -35,7 +35,7 @@ mod test_set;
 mod vectors;
 
 pub use args::{EvalArgs, run};
-pub use code::{CodeEvaluation, CodeRow, RankQuality};
+pub use code::{CodeEvaluation, CodeRow, OverMean, RankQuality};
 pub use compare::{CompareArgs, ComparedRow, Comparison, Figures};
 pub use corpus::{CorpusArgs, Evaluation, EvaluationRow};
 pub use filters::{FilterEvaluation, FilterPoint};

@@ -1,7 +1,9 @@
 //! How to train.
 
 use bigrain_engine::Levels;
-use bigrain_train::{AdapterConfig, Batches, Negatives, QueryForm, Size, TrainConfig};
+use bigrain_train::{
+    AdapterConfig, AggregatorConfig, Batches, Negatives, QueryForm, Size, TrainConfig,
+};
 use clap::{Args, ValueEnum};
 
 /// How to train.
@@ -37,6 +39,10 @@ pub struct TrainFlags {
     /// Decay of a running mean of the weights, which is kept in their place; 0 for none
     #[arg(long, value_name = "X", default_value_t = 0.0)]
     averaging: f32,
+    /// Documents of earlier batches that queries are told apart from too, by codes of the running mean
+    /// (BEBR's momentum queue; takes --averaging and pairs); 0 for none
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    queue: usize,
 }
 
 /// How large the maps are.
@@ -97,6 +103,44 @@ enum BatchesFlag {
     Snowball,
 }
 
+/// How to train an aggregator.
+#[derive(Args, Clone, Debug)]
+pub struct AggregatorFlags {
+    /// Units between two layers of the attention; 0 for one layer
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    hidden: usize,
+    /// Count the mean of blocks beside the attention, by a gain that is learned
+    #[arg(long)]
+    with_mean: bool,
+    /// Batches
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    steps: u32,
+    /// Docstrings of a batch
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    batch: usize,
+    /// The learning rate (Adam), which falls to a tenth
+    #[arg(long, value_name = "X", default_value_t = 0.01)]
+    rate: f32,
+    /// What cosines are divided by
+    #[arg(long, value_name = "X", default_value_t = 0.05)]
+    temperature: f32,
+}
+
+impl AggregatorFlags {
+    /// Returns the configuration, of a seed.
+    pub fn config(&self, seed: u64) -> AggregatorConfig {
+        AggregatorConfig {
+            hidden: self.hidden,
+            with_mean: self.with_mean,
+            seed,
+            steps: self.steps,
+            batch: self.batch,
+            rate: self.rate,
+            temperature: self.temperature,
+        }
+    }
+}
+
 impl AdapterFlags {
     /// Returns the configuration, of a seed.
     pub fn config(&self, seed: u64) -> AdapterConfig {
@@ -134,6 +178,7 @@ impl TrainFlags {
             mined: self.mined,
             mine_every: self.mine_every,
             averaging: self.averaging,
+            queue: self.queue,
             ..TrainConfig::default()
         }
     }

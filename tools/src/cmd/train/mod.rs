@@ -7,6 +7,8 @@
 //! | `former_flags.rs` | the same by the encoder of an earlier version |
 //! | `binarizer.rs` | a binarizer of one's own vectors |
 //! | `adapt.rs` | an adapter of one's own queries |
+//! | `aggregator.rs` | attention over the blocks of functions |
+//! | `block_scores.rs` | the table of it |
 //! | `demo.rs` | learned codes beside the rotation and floats, on WordNet |
 //! | `comparison.rs` | the table of it |
 //! | `versions.rs` | an old version, the next one, and a collection of both |
@@ -15,7 +17,9 @@
 
 mod adapt;
 mod adapters;
+mod aggregator;
 mod binarizer;
+mod block_scores;
 mod comparison;
 mod demo;
 mod encoders;
@@ -28,7 +32,8 @@ use clap::{Args, Subcommand};
 
 use crate::session::Session;
 
-/// Learns binarizers, whose codes find more, and adapters, which order better what codes find.
+/// Learns binarizers, whose codes find more, adapters, which order better what codes find, and aggregators,
+/// which make one vector of the blocks of a function.
 #[derive(Args, Debug)]
 pub struct TrainArgs {
     #[command(subcommand)]
@@ -41,6 +46,8 @@ enum TrainCommand {
     Binarizer(binarizer::BinarizerArgs),
     /// Trains an adapter of queries, and keeps it if it finds more than floats among what codes find
     Adapt(adapt::AdaptArgs),
+    /// Trains attention over the blocks of functions, and keeps it if it finds more than their mean
+    Aggregator(aggregator::AggregatorArgs),
     /// Trains on WordNet, examples to find their definitions, and compares
     Demo(demo::DemoArgs),
 }
@@ -54,6 +61,7 @@ pub fn run(args: &TrainArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     match &args.command {
         TrainCommand::Binarizer(args) => binarizer::run(args, session),
         TrainCommand::Adapt(args) => adapt::run(args, session),
+        TrainCommand::Aggregator(args) => aggregator::run(args, session),
         TrainCommand::Demo(args) => demo::run(args, session),
     }
 }
