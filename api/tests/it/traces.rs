@@ -228,9 +228,9 @@ async fn what_fails_here_is_marked_and_what_is_refused_is_not() {
     let codes: BTreeSet<(String, i32)> = collector
         .spans()
         .iter()
-        .filter_map(|span| match attribute(span, "bigrain.code")? {
-            Value::StringValue(code) => Some((code, span.status.as_ref().map_or(0, |s| s.code))),
-            _ => None,
+        .filter_map(|span| {
+            let Value::StringValue(code) = attribute(span, "bigrain.code")? else { return None };
+            Some((code, span.status.as_ref().map_or(0, |s| s.code)))
         })
         .collect();
     // 2 is an error.
