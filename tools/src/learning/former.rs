@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use bigrain_train::FormerVectors;
 
-use super::pairs::unit_rows;
+use super::pairs::{documents_of, unit_rows};
 use super::{Documents, Part};
 use crate::matrix::Matrix;
 
@@ -49,16 +49,10 @@ impl Former {
         Ok(Self { documents, queries: queries.transpose()? })
     }
 
-    /// Returns those of the documents that are learned from, or those that are held out.
+    /// Returns the documents that are held out.
     #[must_use]
-    pub fn documents_of(&self, training: bool) -> Matrix {
-        let mut rows = Matrix::empty(self.documents.dims());
-        for (at, row) in self.documents.rows().enumerate() {
-            if (Part::of(at as u32) == Part::Training) == training {
-                rows.push(row);
-            }
-        }
-        rows
+    pub fn held_out_documents(&self) -> Matrix {
+        documents_of(&self.documents, false)
     }
 
     /// Returns the queries of parts, by the right document of each.

@@ -104,23 +104,13 @@ impl Pairs {
     /// Returns documents that are not learned from: those held out.
     #[must_use]
     pub fn held_out_documents(&self) -> Matrix {
-        self.documents_of(false)
+        documents_of(&self.documents, false)
     }
 
     /// Returns the documents that may be learned from.
     #[must_use]
     pub fn training_documents(&self) -> Matrix {
-        self.documents_of(true)
-    }
-
-    fn documents_of(&self, training: bool) -> Matrix {
-        let mut rows = Matrix::empty(self.documents.dims());
-        for (at, row) in self.documents.rows().enumerate() {
-            if (Part::of(at as u32) == Part::Training) == training {
-                rows.push(row);
-            }
-        }
-        rows
+        documents_of(&self.documents, true)
     }
 
     /// Returns what is learned from, of queries of the training part.
@@ -129,6 +119,17 @@ impl Pairs {
         let (dims, documents) = (self.documents.dims(), self.documents.values());
         Examples { dims, documents, queries: queries.values(), right }
     }
+}
+
+/// Returns those of the documents that are learned from, or those that are held out.
+pub(super) fn documents_of(documents: &Matrix, training: bool) -> Matrix {
+    let mut rows = Matrix::empty(documents.dims());
+    for (at, row) in documents.rows().enumerate() {
+        if (Part::of(at as u32) == Part::Training) == training {
+            rows.push(row);
+        }
+    }
+    rows
 }
 
 /// Returns rows of length one; `name` says what each is.

@@ -98,7 +98,7 @@ pub fn run(args: &BinarizerArgs, session: &mut Session<'_>) -> anyhow::Result<()
         right: &held_right,
         limit: LIMIT,
     };
-    let former_held = former.as_ref().map(|former| former.documents_of(false));
+    let former_held = former.as_ref().map(|former| former.held_out_documents());
     let former_queries = former
         .as_ref()
         .and_then(|former| former.queries_of(&pairs.right, |part| part != Part::Training));

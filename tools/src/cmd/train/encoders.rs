@@ -55,7 +55,7 @@ pub(super) fn run(
     json: bool,
     session: &mut Session<'_>,
 ) -> anyhow::Result<()> {
-    let held = former.documents_of(false);
+    let held = former.held_out_documents();
     let mut found: [Vec<[Vec<f64>; 2]>; 5] = Default::default();
     for seed in old.seeds() {
         let parent = old.train(Levels::TWO, seed, &old.training, None)?.0;
