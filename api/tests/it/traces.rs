@@ -22,6 +22,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
+use crate::gated_encoder::gated_server;
 use crate::support::{TOY, TOY_DIMS, TestServer, config, point, text, toy_models, upsert};
 
 /// Longer than anything here takes.
@@ -217,12 +218,16 @@ async fn a_collector_that_is_gone_or_silent_fails_no_request_and_no_stop() {
 #[tokio::test]
 async fn what_fails_here_is_marked_and_what_is_refused_is_not() {
     let (collector, address) = Collector::start().await;
-    let server = server(address, 1.0).await;
+    let traces = Some(TraceSettings { endpoint: Some(address), sample: None });
+    let settings = Settings { traces, ..Settings::default() };
+    // Its encoder answers nobody.
+    let (server, _gate) = gated_server(settings).await;
     let absent = SearchRequest { collection: "absent".to_owned(), ..SearchRequest::default() };
     in_time(server.search().search(absent)).await.unwrap_err();
-    let mut late = Request::new(text_search());
-    late.metadata_mut().insert("grpc-timeout", "1n".parse().unwrap());
-    in_time(server.search().search_text(late)).await.unwrap_err();
+    let headers = [("content-type", "application/json"), ("grpc-timeout", "50m")];
+    let late = in_time(server.http("POST", "/embed", &headers, r#"{"inputs": "a"}"#)).await;
+    assert_eq!(late.status, 504);
+    assert_eq!(in_time(server.http("GET", "/healthz", &[], "")).await.status, 200);
     stop(server).await;
 
     let codes: BTreeSet<(String, i32)> = collector
@@ -234,7 +239,7 @@ async fn what_fails_here_is_marked_and_what_is_refused_is_not() {
         })
         .collect();
     // 2 is an error.
-    for expected in [("Ok", 0), ("NotFound", 0), ("DeadlineExceeded", 2)] {
+    for expected in [("200", 0), ("NotFound", 0), ("504", 2)] {
         let expected = (expected.0.to_owned(), expected.1);
         assert!(codes.contains(&expected), "{expected:?} is not in {codes:?}");
     }
