@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use bigrain_engine::{Cancel, VerifyIo};
 use bigrain_tools::cmd::{
-    backup, bprop, build, check, compact, delete, demo, encode, eval, export, facet, health,
+    backup, bprop, build, check, compact, delete, demo, encode, eval, export, facet, gpu, health,
     import, inspect, model, pictures, quantize, recommend, restore, scroll, search, serve, train,
     tune, update, upgrade, verify,
 };
@@ -49,6 +49,7 @@ enum Command {
     Compact(compact::CompactArgs),
     Upgrade(upgrade::UpgradeArgs),
     Serve(serve::ServeArgs),
+    Gpu(gpu::GpuArgs),
     Health(health::HealthArgs),
     Encode(encode::EncodeArgs),
     Quantize(quantize::QuantizeArgs),
@@ -92,6 +93,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Compact(args) => compact::run(args, &mut session),
         Command::Upgrade(args) => upgrade::run(args, &mut session),
         Command::Serve(args) => serve::run(args, &mut session),
+        Command::Gpu(args) => gpu::run(args, &mut session),
         Command::Health(args) => health::run(args, &mut session),
         Command::Encode(args) => encode::run(args, &mut session),
         Command::Quantize(args) => quantize::run(args, &mut session),

@@ -25,6 +25,7 @@ pub mod export;
 pub mod facet;
 pub mod field_spec;
 pub mod flags;
+pub mod gpu;
 pub mod health;
 pub mod hybrid_flags;
 pub mod import;

@@ -421,3 +421,19 @@ fn texts_find_texts_token_by_token() {
     assert_eq!(found["points"][0]["id"], "tea");
     assert_eq!(desk.json("search hot-tea --collection both --json")["points"][0]["id"], "tea");
 }
+
+#[test]
+fn gpus_are_listed_or_what_is_missing_is_named() {
+    let desk = Desk::new();
+    let (text, report) = (desk.succeed("gpu info"), desk.json("gpu info --json"));
+    let devices = report["devices"].as_array().unwrap();
+    match report["missing"].as_str() {
+        Some(missing) => assert!(devices.is_empty() && text.contains(missing), "{report}: {text}"),
+        None => {
+            assert!(!devices.is_empty(), "{report}");
+            for device in devices {
+                assert!(text.contains(device["device"].as_str().unwrap()), "{report}: {text}");
+            }
+        }
+    }
+}
