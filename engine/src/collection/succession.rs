@@ -29,20 +29,12 @@ impl Collection {
     /// failed.
     pub fn upgrade_encoder(&self, field: Option<&str>, later: FieldConfig) -> Result<()> {
         let shared = &*self.0;
-        shared.run("upgrade a field of", || {
-            let id = shared.fields().named(field)?.id;
-            // Memtables then have no vectors of before but of writes that are on their way.
-            let _flush = shared.flush.lock();
-            let _merge = shared.merge.lock();
-            shared.flush_all_locked()?;
-            shared.state.read().check_upgraded(id)?;
+        shared.upgrade_field(field, |id| {
             shared.alter(|schema, _| {
                 let (former, later) = schema.succeed(id, later)?;
                 let (former, later) = (Arc::new(Field::new(former)?), Arc::new(Field::new(later)?));
                 Ok(move |state: &mut State| state.succeed_field(&former, &later))
-            })?;
-            shared.note_change();
-            Ok(())
+            })
         })
     }
 

@@ -59,17 +59,7 @@ impl Collection {
         binarizer: LearnedBinarizer,
     ) -> Result<()> {
         let shared = &*self.0;
-        shared.run("upgrade a field of", || {
-            let id = shared.fields().named(field)?.id;
-            // What is being built would be of a version that the next one but one cannot meet.
-            let _flush = shared.flush.lock();
-            let _merge = shared.merge.lock();
-            shared.flush_all_locked()?;
-            shared.state.read().check_upgraded(id)?;
-            shared.replace(|schema| schema.upgrade(id, binarizer))?;
-            shared.note_change();
-            Ok(())
-        })
+        shared.upgrade_field(field, |id| shared.replace(|schema| schema.upgrade(id, binarizer)))
     }
 
     /// Stops re-encoding segments of the former version of a field, or goes on with it; on disk when this
@@ -110,12 +100,26 @@ fn next_stale(segments: &[SegmentSize], _max_rows: u64) -> Option<Vec<SegmentId>
 }
 
 impl Shared {
-    /// Flushes what is in memory, for who holds the lock of flushes.
-    pub(super) fn flush_all_locked(&self) -> Result<()> {
-        while self.state.read().frozen.is_some() {
+    /// Changes a dense field (the first one without a name) to what comes after it, when no upgrade of it goes on.
+    pub(super) fn upgrade_field(
+        &self,
+        field: Option<&str>,
+        change: impl FnOnce(FieldId) -> Result<()>,
+    ) -> Result<()> {
+        self.run("upgrade a field of", || {
+            let id = self.fields().named(field)?.id;
+            // What is being built would be of a version that the next one but one cannot meet.
+            let _flush = self.flush.lock();
+            let _merge = self.merge.lock();
+            while self.state.read().frozen.is_some() {
+                self.flush_locked()?;
+            }
             self.flush_locked()?;
-        }
-        self.flush_locked()
+            self.state.read().check_upgraded(id)?;
+            change(id)?;
+            self.note_change();
+            Ok(())
+        })
     }
 
     /// Changes a dense field in the store and then in the state.
@@ -146,7 +150,7 @@ impl State {
         })
     }
 
-    pub(super) fn check_upgraded(&self, id: FieldId) -> Result<()> {
+    fn check_upgraded(&self, id: FieldId) -> Result<()> {
         let field = self.fields.get(id);
         let Some(left) = field.and_then(|field| self.upgrade_of(field)) else { return Ok(()) };
         let reason = format!(

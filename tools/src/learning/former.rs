@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use bigrain_train::FormerVectors;
 
-use super::pairs::{documents_of, unit_rows};
+use super::pairs::{documents_of, queries_of, unit_rows};
 use super::{Documents, Part};
 use crate::matrix::Matrix;
 
@@ -59,13 +59,7 @@ impl Former {
     #[must_use]
     pub fn queries_of(&self, right: &[u32], wanted: impl Fn(Part) -> bool) -> Option<Matrix> {
         let queries = self.queries.as_ref()?;
-        let mut rows = Matrix::empty(queries.dims());
-        for (query, &document) in queries.rows().zip(right) {
-            if wanted(Part::of(document)) {
-                rows.push(query);
-            }
-        }
-        Some(rows)
+        Some(queries_of(queries, right, wanted).0)
     }
 }
 

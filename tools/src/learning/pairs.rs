@@ -81,24 +81,13 @@ impl Pairs {
     /// Returns the queries of a part with their right documents.
     #[must_use]
     pub fn part(&self, part: Part) -> (Matrix, Vec<u32>) {
-        self.queries_of(|found| found == part)
+        queries_of(&self.queries, &self.right, |found| found == part)
     }
 
     /// Returns the queries that are not learned from with their right documents.
     #[must_use]
     pub fn held_out(&self) -> (Matrix, Vec<u32>) {
-        self.queries_of(|part| part != Part::Training)
-    }
-
-    fn queries_of(&self, wanted: impl Fn(Part) -> bool) -> (Matrix, Vec<u32>) {
-        let (mut queries, mut right) = (Matrix::empty(self.queries.dims()), Vec::new());
-        for (query, &document) in self.queries.rows().zip(&self.right) {
-            if wanted(Part::of(document)) {
-                queries.push(query);
-                right.push(document);
-            }
-        }
-        (queries, right)
+        queries_of(&self.queries, &self.right, |part| part != Part::Training)
     }
 
     /// Returns documents that are not learned from: those held out.
@@ -119,6 +108,22 @@ impl Pairs {
         let (dims, documents) = (self.documents.dims(), self.documents.values());
         Examples { dims, documents, queries: queries.values(), right }
     }
+}
+
+/// Returns the queries of some parts, by the right document of each, with these.
+pub(super) fn queries_of(
+    queries: &Matrix,
+    right: &[u32],
+    wanted: impl Fn(Part) -> bool,
+) -> (Matrix, Vec<u32>) {
+    let (mut rows, mut documents) = (Matrix::empty(queries.dims()), Vec::new());
+    for (query, &document) in queries.rows().zip(right) {
+        if wanted(Part::of(document)) {
+            rows.push(query);
+            documents.push(document);
+        }
+    }
+    (rows, documents)
 }
 
 /// Returns those of the documents that are learned from, or those that are held out.

@@ -13,6 +13,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bigrain_binarize::Translation;
 use bigrain_types::{PointId, SearchParams, SearchStats, SeqNo};
 
 use super::hit::keep_best;
@@ -35,10 +36,14 @@ impl VectorSearch<'_> {
     /// Searches the field that the query's field has followed; no `Before` where there is none, and nothing at all
     /// when it changed meanwhile.
     pub fn before(&self, stats: &mut SearchStats) -> Result<Option<Option<Before>>> {
+        // Asked first: most fields follow none, and the fields of the moment cost a lock.
+        if self.field.predecessor.is_none() {
+            return Ok(Some(None));
+        }
         let fields = self.shared.fields();
         let Some(before) = fields.before(&self.field) else { return Ok(Some(None)) };
         let started = Instant::now();
-        let search = self.of_predecessor(before)?;
+        let (search, translation) = self.of_predecessor(before)?;
         stats.times.prepare += started.elapsed();
         let found = match search.find(stats) {
             // Dropped since it was looked up: then there is nothing in it.
@@ -47,7 +52,7 @@ impl VectorSearch<'_> {
         };
         let Some(Found { mut hits, view }) = found else { return Ok(None) };
         for hit in &mut hits {
-            hit.similarity = self.translated(hit.similarity);
+            hit.similarity = translation.similarity(hit.similarity);
         }
         let plan = self.params.explain().then(|| {
             let mut plan = search.plan(&view);
@@ -67,8 +72,8 @@ impl VectorSearch<'_> {
         hits
     }
 
-    /// Returns the same search in the field before.
-    fn of_predecessor(&self, before: &Arc<Field>) -> Result<VectorSearch<'_>> {
+    /// Returns the same search in the field before, and what its similarities mean.
+    fn of_predecessor(&self, before: &Arc<Field>) -> Result<(VectorSearch<'_>, &Translation)> {
         let learned = self.field.config.binarizer.as_ref();
         let code = self.code.of_predecessor(&self.field, before);
         let (Some(translation), Some(code)) = (learned.and_then(|l| l.translation()), code) else {
@@ -81,14 +86,8 @@ impl VectorSearch<'_> {
             return Err(Error::invalid(reason));
         };
         let field = Arc::clone(before);
-        Ok(VectorSearch { field, vector, code, prepared: Duration::ZERO, ..self.clone() })
-    }
-
-    /// Returns the similarity that the cosine of the translated query means.
-    fn translated(&self, cosine: f32) -> f32 {
-        let learned = self.field.config.binarizer.as_ref();
-        let translation = learned.and_then(|learned| learned.translation());
-        translation.map_or(cosine, |translation| translation.similarity(cosine))
+        let search = VectorSearch { field, vector, code, prepared: Duration::ZERO, ..self.clone() };
+        Ok((search, translation))
     }
 }
 
