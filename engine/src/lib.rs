@@ -78,8 +78,8 @@ pub use background::BackgroundPause;
 pub use backup::{BackupContents, BackupFormat, SavedCollection, restore, verify};
 pub use check::{CheckReport, CollectionCheck, Finding, FindingKind, MAX_FINDINGS, check_folder};
 pub use collection::{
-    Collection, CollectionInfo, CollectionState, CollectionStatus, FieldInfo, FlushInfo, MergeInfo,
-    MultiFieldInfo, SegmentInfo, SparseFieldInfo, UpgradeInfo,
+    Collection, CollectionInfo, CollectionState, CollectionStatus, FieldInfo, FlushInfo,
+    FormerField, MergeInfo, MultiFieldInfo, SegmentInfo, SparseFieldInfo, UpgradeInfo,
 };
 pub use condition::{Condition, Conditions};
 pub use config::{EngineConfig, MAX_COLLECTION_NAME_BYTES, MAX_POINTS_PER_BATCH};

@@ -131,6 +131,7 @@ impl Point {
 #[derive(Clone, Debug)]
 pub struct Query {
     pub(crate) vector: Vec<f32>,
+    pub(crate) former: Option<Vec<f32>>,
     pub(crate) field: Option<String>,
     pub(crate) filter: Option<Filter>,
     pub(crate) space: Option<EmbeddingSpaceId>,
@@ -143,7 +144,17 @@ impl Query {
     #[must_use]
     pub fn new(vector: Vec<f32>) -> Self {
         let cancel = Cancel::new();
-        Self { vector, field: None, filter: None, space: None, adapter: None, cancel }
+        let (former, field, filter, space, adapter) = (None, None, None, None, None);
+        Self { vector, former, field, filter, space, adapter, cancel }
+    }
+
+    /// Gives what the encoder before makes of the same query, for a field that goes over from one to another
+    /// ([`Collection::upgrade_encoder`](crate::Collection::upgrade_encoder)): points that have not gone over are
+    /// found by it. Once all have, it is not looked at.
+    #[must_use]
+    pub fn with_former_vector(mut self, vector: Vec<f32>) -> Self {
+        self.former = Some(vector);
+        self
     }
 
     /// States which embedding space made the vector; a field of another space refuses it, one

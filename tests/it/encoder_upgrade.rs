@@ -228,7 +228,8 @@ fn what_does_not_go_with_two_encoders_is_refused_and_changes_nothing() {
         assert!(error.to_string().contains(reason), "{error}");
     };
     refused(collection.finish_upgrade(None), "follows no other one");
-    refused(collection.upgrade_encoder(None, field(&old)), "was not trained to follow");
+    let other = next_version(&recurrent(Levels::ONE));
+    refused(collection.upgrade_encoder(None, field(&other)), "was trained to follow another");
     refused(collection.upgrade_binarizer(None, new.clone().into()), "vectors of another encoder");
     collection.upgrade_encoder(None, field(&new)).unwrap();
     refused(collection.upgrade_encoder(None, field(&new)), "has not ended");
@@ -306,4 +307,103 @@ fn searches_and_writes_go_on_while_points_go_over() {
         readers.into_iter().for_each(|reader| reader.join().unwrap());
     });
     assert_eq!((upgrade(&db), db.collection().info().points), (None, 700));
+}
+
+/// What an encoder makes of the same whose similarities are of another size: every vector has something in common
+/// with every other.
+fn narrow(vector: &[f32]) -> Vec<f32> {
+    let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+    vector.iter().map(|value| value / length).chain([2.0]).collect()
+}
+
+/// As [`filled`], with codes that nobody has trained.
+fn filled_by_rotation() -> Db {
+    let db = Db::temp(CollectionConfig::of(FieldConfig::new("v", FORMER, Metric::Cosine)), 10_000);
+    upsert(&db, 0..300);
+    db.collection().flush().unwrap();
+    upsert(&db, 300..700);
+    db
+}
+
+fn narrowed(id: u64) -> Point {
+    Point::new(id, narrow(&Random::new(1000 + id).vector(FORMER)))
+}
+
+/// A query as both encoders have it.
+fn of_both(seed: u64) -> Query {
+    let vector = Random::new(seed).vector(FORMER);
+    Query::new(narrow(&vector)).with_former_vector(vector)
+}
+
+#[test]
+fn encoders_that_nothing_was_learned_of_are_asked_with_a_vector_each() {
+    let params = SearchParams::new(10).unwrap();
+    let mut db = filled_by_rotation();
+    let exact = answers(&db, params.with_exact(true), <[f32]>::to_vec);
+    let later = FieldConfig::new("v", FORMER + 1, Metric::Cosine);
+    db.collection().upgrade_encoder(None, later).unwrap();
+    for step in 0..=7 {
+        assert_eq!(upgrade(&db).unwrap().vectors_left, 700 - 100 * step);
+        for (params, least) in
+            [(params.with_exact(true), 205), (params, 200), (params.with_verify(false), 75)]
+        {
+            let found: Vec<Vec<PointId>> = (0..25)
+                .map(|seed| {
+                    let points = db.collection().search(&of_both(seed), &params).unwrap().points;
+                    points.into_iter().map(|point| point.id).collect()
+                })
+                .collect();
+            assert!(found.iter().all(|ids| ids.len() == 10), "step {step}");
+            let both = both(&found, &exact);
+            assert!(both >= least, "{both} of 250, step {step}, {params:?}");
+        }
+        // What a query is about comes first, whichever encoder it is of.
+        for id in (0..700).step_by(50) {
+            let found = db.collection().search(&of_both(1000 + id), &params).unwrap().points;
+            assert_eq!(found[0].id, PointId::from(id), "step {step}");
+        }
+        if step < 7 {
+            let moved: Vec<Point> = (0..100).map(|at| narrowed(step + 7 * at)).collect();
+            assert_eq!(db.collection().update_vectors(&moved).unwrap().missing, 0);
+        }
+        match step % 3 {
+            0 => db.reopen(),
+            1 => db.collection().flush().unwrap(),
+            _ => db.collection().compact().unwrap(),
+        }
+    }
+    db.collection().finish_upgrade(None).unwrap();
+    // From now on the former vector is not looked at, nor is one missed.
+    let one = Query::new(narrow(&Random::new(3).vector(FORMER)));
+    let search = |query: &Query| db.collection().search(query, &params).unwrap().points;
+    assert_eq!(search(&one), search(&one.clone().with_former_vector(vec![1.0])));
+}
+
+#[test]
+fn a_query_of_one_encoder_is_refused_while_points_are_of_two() {
+    let db = filled_by_rotation();
+    let collection = db.collection();
+    collection.upgrade_encoder(None, FieldConfig::new("v", FORMER + 1, Metric::Cosine)).unwrap();
+    collection.update_vectors(&[narrowed(3), narrowed(4)]).unwrap();
+    let params = SearchParams::new(3).unwrap().with_explain(true);
+    let refused = |query: &Query, kind, reason: &str| {
+        let error = collection.search(query, &params).unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains(reason), "{error}");
+    };
+    let later = || Query::new(narrow(&Random::new(3).vector(FORMER)));
+    refused(&later(), ErrorKind::FailedPrecondition, "\"v-former\"");
+    let wrong = later().with_former_vector(vec![1.0; FORMER + 1]);
+    refused(&wrong, ErrorKind::FailedPrecondition, "dimension");
+    let wrong = later().with_former_vector(vec![f32::NAN; FORMER]);
+    refused(&wrong, ErrorKind::InvalidArgument, "");
+    // By a filter: so few that no line can be laid through them, and of which one is of the former encoder.
+    let update = PayloadUpdate::Merge(Payload::new().with("kind", "b"));
+    collection.update_payload(&[4.into(), 9.into()], &update).unwrap();
+    let filter = Filter::from_value(&json!({"field": "kind", "eq": "b"})).unwrap();
+    let output = collection.search(&of_both(1004).with_filter(filter), &params).unwrap();
+    let found: Vec<PointId> = output.points.iter().map(|point| point.id.clone()).collect();
+    assert_eq!(found, [PointId::from(4), PointId::from(9)]);
+    let plan = output.plan.unwrap();
+    assert!(plan.parts[0].method.contains("the query's own of that"), "{plan}");
 }

@@ -50,13 +50,17 @@ pub(crate) fn with_payload(options: &proto::SearchOptions) -> bool {
     options.with_payload.unwrap_or(true)
 }
 
-/// Reads a query vector.
+/// Reads a query vector; that of an encoder before, if there is any.
 pub(crate) fn query(
     vector: Vec<f32>,
+    former: Option<Vec<f32>>,
     field: Option<String>,
     space: Option<EmbeddingSpaceId>,
 ) -> Query {
     let mut query = Query::new(vector);
+    if let Some(former) = former.filter(|former| !former.is_empty()) {
+        query = query.with_former_vector(former);
+    }
     if let Some(field) = field {
         query = query.in_field(field);
     }

@@ -190,6 +190,18 @@ impl Context {
         Ok(FieldModel { field: config.name.clone(), model })
     }
 
+    /// Returns the model of the field before a field, while its points go over from one encoder to another and queries
+    /// take both; none where it is not here, which is for the search to judge.
+    pub(crate) fn former_model(
+        &self,
+        collection: &Collection,
+        field: Option<&str>,
+    ) -> Result<Option<Arc<Model>>, Status> {
+        let former = collection.former_field(field).map_err(status::from_engine)?;
+        let Some(former) = former.filter(|former| !former.is_learned) else { return Ok(None) };
+        Ok(self.field_model(collection, Some(&former.name), "").ok().map(|field| field.model))
+    }
+
     /// Encodes the texts of one request, at most `max_texts_per_encode`.
     pub(crate) async fn encode(
         self: &Arc<Self>,

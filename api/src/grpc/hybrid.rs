@@ -153,15 +153,15 @@ impl SearchService {
         encoding: &mut Encoding,
     ) -> Result<Part, Status> {
         match part.search {
-            Some(Search::Vector(HybridVector { vector, field, space })) => {
+            Some(Search::Vector(HybridVector { vector, field, space, former_vector })) => {
                 let space = convert::space(space.as_deref())?;
-                Ok(Part::Vector(convert::query(vector, field, space)))
+                Ok(Part::Vector(convert::query(vector, Some(former_vector), field, space)))
             }
             Some(Search::Text(HybridText { text, field })) => {
                 let encoded = self.encode(collection.to_owned(), field.clone(), text).await?;
                 encoding.truncated |= encoded.truncated;
                 encoding.took += encoded.took;
-                Ok(Part::Vector(convert::query(encoded.vector, field, Some(encoded.space))))
+                Ok(Part::Vector(encoded.into_query(field)))
             }
             Some(Search::Sparse(HybridSparse { vector, field })) => {
                 Ok(Part::Sparse(convert::sparse_query(vector.unwrap_or_default(), field)?))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bigrain_encoders::TextKind;
-use bigrain_engine::{Cancel, EmbeddingSpaceId, Filter, VectorQuery};
+use bigrain_engine::{Cancel, EmbeddingSpaceId, Filter, Query, VectorQuery};
 use tonic::{Request, Response, Status};
 
 use super::Context;
@@ -149,9 +149,9 @@ impl SearchService {
     ) -> Result<(QueryVector, Encoding), Status> {
         let filter = convert::filter(request.filter_json.as_deref())?;
         let encoded = self.encode(request.collection, request.field.clone(), request.text).await?;
-        let query = convert::query(encoded.vector, request.field, Some(encoded.space)).into();
-        let query = QueryVector { query, filter };
-        Ok((query, Encoding { truncated: encoded.truncated, took: encoded.took }))
+        let (truncated, took) = (encoded.truncated, encoded.took);
+        let query = QueryVector { query: encoded.into_query(request.field).into(), filter };
+        Ok((query, Encoding { truncated, took }))
     }
 
     async fn image(&self, request: SearchImageRequest) -> Result<SearchReply, Status> {
@@ -165,11 +165,11 @@ impl SearchService {
         // It computes where it runs, as a search does; a text waits for the queue of its model.
         let lane = &self.0.runtime.searches;
         let encoded = self.encode_with(lane, collection.clone(), field.clone(), with).await?;
-        let query = convert::query(encoded.vector, field, Some(encoded.space)).into();
-        let query = QueryVector { query, filter };
+        let took = encoded.took;
+        let query = QueryVector { query: encoded.into_query(field).into(), filter };
         let mut reply = self.search_vector(collection, query, options).await?;
         if let Some(stats) = &mut reply.stats {
-            stats.encode_us = convert::micros(encoded.took);
+            stats.encode_us = convert::micros(took);
         }
         Ok(reply)
     }
@@ -189,13 +189,14 @@ impl SearchService {
         self.encode_with(&self.0.runtime.encodes, collection, field, with).await
     }
 
-    /// Encodes with the model of a field: a vector, and whether what it is of was cut.
+    /// Encodes with the model of a field: a vector, and whether what it is of was cut. While the field's points go
+    /// over from another encoder, with the model of that too, if it is here.
     async fn encode_with(
         &self,
         lane: &Lane,
         collection: String,
         field: Option<String>,
-        encode: impl FnOnce(&Model, &Cancel) -> Result<(Vec<f32>, bool), Status> + Send + 'static,
+        encode: impl Fn(&Model, &Cancel) -> Result<(Vec<f32>, bool), Status> + Send + 'static,
     ) -> Result<EncodedQuery, Status> {
         let context = Arc::clone(&self.0);
         let encode = move |cancel: &Cancel| {
@@ -203,9 +204,12 @@ impl SearchService {
             let model = context.field_model(&collection, field.as_deref(), WITHOUT_MODEL)?.model;
             let started = std::time::Instant::now();
             let (vector, truncated) = encode(&model, cancel)?;
+            let before = context.former_model(&collection, field.as_deref())?;
+            let former = before.map(|model| encode(&model, cancel)).transpose()?;
+            let former = former.map(|(vector, _)| vector);
             let took = started.elapsed();
             context.encoded(took);
-            Ok(EncodedQuery { truncated, vector, space: model.space(), took })
+            Ok(EncodedQuery { truncated, vector, former, space: model.space(), took })
         };
         lane.run(encode).await
     }
@@ -222,7 +226,10 @@ impl QueryVector {
         let filter = convert::filter(request.filter_json.as_deref())?;
         let (field, space) = (request.field.clone(), convert::space(request.space.as_deref())?);
         let query = match (&request.sparse, &request.multi) {
-            (None, None) => convert::query(request.vector.clone(), field, space).into(),
+            (None, None) => {
+                let former = Some(request.former_vector.clone());
+                convert::query(request.vector.clone(), former, field, space).into()
+            }
             (Some(_), Some(_)) => {
                 let reason = "expected a sparse vector or a multi-vector: found both";
                 return Err(Status::invalid_argument(reason));
@@ -252,8 +259,16 @@ impl QueryVector {
 
 /// A query text as a vector.
 pub(super) struct EncodedQuery {
-    pub vector: Vec<f32>,
-    pub space: EmbeddingSpaceId,
+    vector: Vec<f32>,
+    /// By the encoder before, while points go over from one to another.
+    former: Option<Vec<f32>>,
+    space: EmbeddingSpaceId,
     pub truncated: bool,
     pub took: Duration,
+}
+
+impl EncodedQuery {
+    pub fn into_query(self, field: Option<String>) -> Query {
+        convert::query(self.vector, self.former, field, Some(self.space))
+    }
 }

@@ -136,6 +136,35 @@ async fn text_finds_the_text_that_was_encoded() {
 }
 
 #[tokio::test]
+async fn points_of_two_encoders_are_found_by_a_text_and_by_two_vectors() {
+    let server = TestServer::start().await;
+    let model = CollectionConfig { model: Some(TOY.to_owned()), ..config(0, Metric::Cosine) };
+    server.create("docs", model).await.unwrap();
+    let texts = ["flow over a wing", "heat in a slab", "a shock wave in air"];
+    let request =
+        EncodeRequest { texts: texts.map(str::to_owned).to_vec(), ..EncodeRequest::default() };
+    let encoded = server.encoder().encode(request).await.unwrap().into_inner();
+    let rows: Vec<Vec<f32>> = encoded.embeddings.into_iter().map(|row| row.values).collect();
+    let points = (0_u64..).zip(&rows).map(|(id, row)| point(num(id), row));
+    server.upsert(points.collect()).await.unwrap();
+    // The later encoder is the same one under the same name, which is nothing to the engine.
+    let collection = server.engine.collection("docs").unwrap();
+    let later = collection.config().first().unwrap().clone();
+    collection.upgrade_encoder(None, later).unwrap();
+    server.upsert(vec![point(num(2), &rows[2])]).await.unwrap();
+    assert_eq!(collection.info().fields[0].upgrade.unwrap().vectors_left, 2);
+
+    let reply = server.search().search_text(heat()).await.unwrap().into_inner();
+    assert_eq!((reply.points.len(), &reply.points[0].id), (3, &Some(num(1))));
+    let one = search(&rows[0], SearchOptions::default());
+    let both = SearchRequest { former_vector: rows[0].clone(), ..one.clone() };
+    let reply = server.search().search(both).await.unwrap().into_inner();
+    assert_eq!((reply.points.len(), &reply.points[0].id), (3, &Some(num(0))));
+    let status = server.search().search(one).await.unwrap_err();
+    assert_status(&status, Code::FailedPrecondition, &["former_vector", "-former\""]);
+}
+
+#[tokio::test]
 async fn text_needs_a_model() {
     let server = three_points().await;
     let status = server.search().search_text(heat()).await.unwrap_err();

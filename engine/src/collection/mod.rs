@@ -47,4 +47,5 @@ pub use info::{
     CollectionInfo, CollectionState, CollectionStatus, FieldInfo, FlushInfo, MergeInfo,
     MultiFieldInfo, SegmentInfo, SparseFieldInfo,
 };
+pub use succession::FormerField;
 pub use upgrade::UpgradeInfo;

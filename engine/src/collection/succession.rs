@@ -7,24 +7,41 @@
 
 use std::sync::Arc;
 
+use bigrain_types::FieldId;
+
 use super::Collection;
 use super::state::State;
 use super::upgrade::UpgradeInfo;
 use crate::field::Field;
 use crate::{Error, ErrorKind, FieldConfig, Result};
 
+/// A field whose points go over to one of a later encoder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FormerField {
+    /// What it is called now.
+    pub name: String,
+    /// Whether the later binarizer has learned to find its points: else a query takes what the former encoder makes
+    /// of it, too ([`Query::with_former_vector`](crate::Query::with_former_vector)).
+    pub is_learned: bool,
+}
+
 impl Collection {
     /// Puts a field of a later encoder in the place of a dense field (the first one without a name), and keeps
     /// the vectors that points have as those of a field with the same name and `-former` behind it. When this
     /// returns, queries and vectors are of the later encoder, and a query finds points that have a vector of
-    /// either: those of the former encoder by their codes, and by what the later binarizer has
-    /// learned of how vectors of both compare. A point goes over when a vector is written into the field.
+    /// either. A point goes over when a vector is written into the field.
+    ///
+    /// What has not gone over is found by the query's vector by the encoder before
+    /// ([`Query::with_former_vector`](crate::Query::with_former_vector)). Where the later binarizer was trained with
+    /// the field's own as the parent, one vector of the later encoder is enough: its code is compared with
+    /// codes of both.
     ///
     /// # Errors
     ///
-    /// `NotFound` for a field that is not there; `FailedPrecondition` where `later` has another name, or
-    /// no learned binarizer whose parent is the field's own, of another encoder, and where an earlier
-    /// upgrade has not ended; `AlreadyExists` where a field with the former one's new name is there;
+    /// `NotFound` for a field that is not there; `FailedPrecondition` where `later` has another name or metric, or
+    /// a binarizer that was trained to follow another than the field's own, and where an earlier upgrade has not
+    /// ended; `AlreadyExists` where a field with the former one's new name is there;
     /// `InvalidArgument` for a value out of range; `Io` when the disk refuses; `Poisoned` after an earlier write
     /// failed.
     pub fn upgrade_encoder(&self, field: Option<&str>, later: FieldConfig) -> Result<()> {
@@ -36,6 +53,22 @@ impl Collection {
                 Ok(move |state: &mut State| state.succeed_field(&former, &later))
             })
         })
+    }
+
+    /// Returns the field that a dense field (the first one without a name) has followed, while points may have
+    /// vectors in it.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for a field that is not there.
+    pub fn former_field(&self, field: Option<&str>) -> Result<Option<FormerField>> {
+        let fields = self.0.fields();
+        let field = fields.named(field)?;
+        let former = |before: &Arc<Field>| FormerField {
+            name: before.name.to_string(),
+            is_learned: field.former.is_some(),
+        };
+        Ok(fields.before(field).map(former))
     }
 
     /// Drops the field of the former encoder, when no point has a vector in it any more.
@@ -68,20 +101,23 @@ impl State {
     pub(super) fn succession_of(&self, field: &Field, before: &Field) -> UpgradeInfo {
         let segments = self.segments_with(before.id);
         let in_segments: u64 = segments.map(|view| view.files.rows() - view.deleted_rows()).sum();
-        let frozen = self.frozen.iter().map(|frozen| (&*frozen.table, &*frozen.dead));
-        let tables = frozen.chain([(&self.active, self.active.dead())]);
-        let in_memory: u64 = tables
-            .filter_map(|(table, dead)| {
-                let column = table.column(before.id)?;
-                Some(column.len() as u64 - column.count_in(dead))
-            })
-            .sum();
         UpgradeInfo {
             from: before.binarizer.id(),
             to: field.binarizer.id(),
-            vectors_left: in_segments + in_memory,
+            vectors_left: in_segments + self.rows_in_memory(before.id),
             paused: false,
             of_other_encoder: true,
         }
+    }
+
+    /// Returns how many points of memtables have a vector in a field.
+    pub(super) fn rows_in_memory(&self, field: FieldId) -> u64 {
+        let frozen = self.frozen.iter().map(|frozen| (&*frozen.table, &*frozen.dead));
+        let tables = frozen.chain([(&self.active, self.active.dead())]);
+        let rows = tables.filter_map(|(table, dead)| {
+            let column = table.column(field)?;
+            Some(column.len() as u64 - column.count_in(dead))
+        });
+        rows.sum()
     }
 }

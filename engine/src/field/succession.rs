@@ -23,9 +23,9 @@ impl Schema {
     ///
     /// # Errors
     ///
-    /// `FailedPrecondition` where the learned binarizer of the later one does not declare that of the former one
-    /// its parent, of another encoder, or the former one has a predecessor itself; `AlreadyExists` where a
-    /// field has the name that the former one would get.
+    /// `FailedPrecondition` where the later one has another metric, or a binarizer that was trained to follow another
+    /// than the former one's, or the former one has a predecessor itself; `AlreadyExists` where a field has the name
+    /// that the former one would get.
     pub fn succeed(
         &mut self,
         id: FieldId,
@@ -34,7 +34,7 @@ impl Schema {
         later.validate()?;
         let field = self.dense_mut(id)?;
         let name = field.config.name.clone();
-        check_follows(field, &later)?;
+        let learned = check_follows(field, &later)?;
         let former_name = format!("{name}{FORMER}");
         let renamed = FieldConfig { name: former_name.clone(), ..field.config.clone() };
         renamed.validate()?;
@@ -47,7 +47,7 @@ impl Schema {
         let (later_id, file_stem) = self.give_id(&name)?;
         let field = self.dense_mut(id)?;
         field.successor = Some(later_id);
-        let former = field.config.binarizer.clone();
+        let former = field.config.binarizer.clone().filter(|_| learned);
         self.fields.push(SchemaField {
             former,
             predecessor: Some(id),
@@ -105,8 +105,9 @@ impl Schema {
     }
 }
 
-/// Refuses a field that cannot take the place of another.
-fn check_follows(field: &SchemaField, later: &FieldConfig) -> Result<()> {
+/// Refuses a field that cannot take the place of another; says whether its binarizer has learned how vectors of both
+/// compare.
+fn check_follows(field: &SchemaField, later: &FieldConfig) -> Result<bool> {
     let refuse = |reason: String| Err(Error::new(ErrorKind::FailedPrecondition, reason));
     let name = &field.config.name;
     if later.name != *name {
@@ -115,19 +116,24 @@ fn check_follows(field: &SchemaField, later: &FieldConfig) -> Result<()> {
     if field.predecessor.is_some() || field.successor.is_some() {
         return refuse(format!("field {name:?} is going over to another encoder already"));
     }
-    let Some(present) = &field.config.binarizer else {
+    if later.metric != field.config.metric {
+        let (metric, present) = (later.metric, field.config.metric);
         return refuse(format!(
-            "field {name:?} has no learned binarizer: only a version of one can follow it"
-        ));
-    };
-    let next = later.binarizer.as_ref();
-    if next.is_none_or(|next| next.translation().is_none() || next.crossing(present).is_none()) {
-        return refuse(format!(
-            "the binarizer of the later encoder was not trained to follow {}, which field {name:?} has",
-            present.id()
+            "a field by {metric} cannot take the place of field {name:?}, which is by {present}: similarities of both \
+             come in one list"
         ));
     }
-    Ok(())
+    let Some(next) = later.binarizer.as_ref().filter(|next| next.translation().is_some()) else {
+        return Ok(false);
+    };
+    let present = field.config.binarizer.as_ref();
+    if present.is_none_or(|present| next.crossing(present).is_none()) {
+        let present = present.map_or("none".to_owned(), |present| present.id().to_string());
+        return refuse(format!(
+            "the binarizer of the later encoder was trained to follow another than that of field {name:?}: {present}"
+        ));
+    }
+    Ok(true)
 }
 
 #[cfg(test)]

@@ -82,10 +82,10 @@ fn what_cannot_follow_is_refused_and_changes_nothing() {
     let kept = schema.clone();
     for (id, later, reason) in [
         (FieldId(0), field("c", 70, Some((&first, 64))), "cannot take the place of field \"a\""),
-        (FieldId(0), field("a", 70, Some((&other, 64))), "was not trained to follow"),
-        (FieldId(0), field("a", 70, Some((&first, 65))), "was not trained to follow"),
-        (FieldId(0), field("a", 70, None), "was not trained to follow"),
-        (FieldId(1), field("b", 70, Some((&first, 64))), "has no learned binarizer"),
+        (FieldId(0), field("a", 70, Some((&other, 64))), "was trained to follow another"),
+        (FieldId(0), field("a", 70, Some((&first, 65))), "was trained to follow another"),
+        (FieldId(0), FieldConfig::new("a", 70, Metric::L2), "a field by l2"),
+        (FieldId(1), field("b", 70, None), "which is by dot"),
     ] {
         let error = schema.succeed(id, later).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::FailedPrecondition);
@@ -100,6 +100,19 @@ fn what_cannot_follow_is_refused_and_changes_nothing() {
     let next = field("a", 70, Some((&first, 64))).binarizer.unwrap();
     let error = schema.upgrade(FieldId(0), next).unwrap_err().to_string();
     assert!(error.contains("vectors of another encoder"), "{error}");
+}
+
+#[test]
+fn a_field_without_anything_learned_follows_any() {
+    for later in [field("a", 70, None), FieldConfig::new("a", 70, Metric::Cosine)] {
+        let (mut schema, _) = two();
+        let (_, later) = schema.succeed(FieldId(0), later).unwrap();
+        assert_eq!((later.predecessor, &later.former), (Some(FieldId(0)), &None));
+        assert_eq!(read_back(&schema), schema);
+    }
+    let (mut schema, _) = two();
+    let (former, _) = schema.succeed(FieldId(1), FieldConfig::new("b", 9, Metric::Dot)).unwrap();
+    assert_eq!((former.id, &*former.config.name), (FieldId(1), "b-former"));
 }
 
 #[test]

@@ -26,6 +26,24 @@ fn desk() -> Desk {
     desk
 }
 
+/// Returns the rows of a file.
+fn rows_of(desk: &Desk, name: &str) -> Vec<[f32; DIMS]> {
+    let (bytes, count) = (fs::read(desk.path(name)).unwrap(), 4 * DIMS * ROWS);
+    let (floats, _) = bytes[bytes.len() - count..].as_chunks::<4>();
+    let floats: Vec<f32> = floats.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    floats.as_chunks().0.to_vec()
+}
+
+/// Returns what another encoder makes of the rows of a file: the same meaning by other components, and more of them.
+fn mixed(desk: &Desk, name: &str) -> Vec<[f32; DIMS + 16]> {
+    let mixing = noise::<DIMS>(DIMS + 16, 77);
+    let product = |row: &[f32; DIMS], with: &[f32; DIMS]| -> f32 {
+        row.iter().zip(with).map(|(a, b)| a * b).sum()
+    };
+    let mix = |row: &[f32; DIMS]| std::array::from_fn(|at| product(row, &mixing[at]));
+    rows_of(desk, name).iter().map(mix).collect()
+}
+
 const LEARN: &str = "train binarizer --queries queries.npy --pairs pairs.jsonl --steps 80 --batch 64 \
                      --rate 0.003 --mine-every 40";
 
@@ -61,18 +79,7 @@ fn a_version_for_another_encoder_takes_a_collection_over_to_that() {
     let desk = desk();
     desk.succeed(&format!("{LEARN} --documents documents.npy --out old"));
     desk.succeed("build documents.npy --collection points --binarizer old");
-    // The later encoder: the same meaning by other components, and more of them.
-    let mixing = noise::<DIMS>(DIMS + 16, 77);
-    let mixed = |name: &str| -> Vec<[f32; DIMS + 16]> {
-        let (rows, count) = (fs::read(desk.path(name)).unwrap(), 4 * DIMS * ROWS);
-        let (floats, _) = rows[rows.len() - count..].as_chunks::<4>();
-        let floats: Vec<f32> = floats.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
-        let product =
-            |row: &[f32], with: &[f32; DIMS]| row.iter().zip(with).map(|(a, b)| a * b).sum::<f32>();
-        let mix = |row: &[f32]| std::array::from_fn(|at| product(row, &mixing[at]));
-        floats.chunks_exact(DIMS).map(mix).collect()
-    };
-    let (documents, queries) = (mixed("documents.npy"), mixed("queries.npy"));
+    let (documents, queries) = (mixed(&desk, "documents.npy"), mixed(&desk, "queries.npy"));
     desk.write("later.npy", npy(&documents)).write("later-queries.npy", npy(&queries));
     desk.write("some.npy", npy(&documents[..500]));
 
@@ -112,6 +119,40 @@ fn a_version_for_another_encoder_takes_a_collection_over_to_that() {
     let fields = &desk.json("inspect --json")["collections"][0]["config"]["fields"];
     assert_eq!((fields.as_array().unwrap().len(), &fields[0]["dims"]), (1, &80.into()), "{fields}");
     assert!(desk.fail("upgrade", 1).contains("no upgrade was begun"));
+}
+
+#[test]
+fn a_collection_goes_over_to_an_encoder_that_nothing_was_learned_of() {
+    let desk = desk();
+    desk.succeed("build documents.npy --collection points --levels 1");
+    let (former, later) = (rows_of(&desk, "documents.npy"), mixed(&desk, "documents.npy"));
+    desk.write("later.npy", npy(&later)).write("some.npy", npy(&later[..500]));
+    let error = desk.fail("upgrade --new-encoder", 1);
+    assert!(error.contains("expected --model DIR, or --source"), "{error}");
+    let begun = desk.json("upgrade --new-encoder --source some.npy --json");
+    assert_eq!((&begun["vectors"], &begun["left"]), (&500.into(), &(ROWS - 500).into()), "{begun}");
+    assert!(begun["recall"].is_null(), "stored vectors are of one encoder: {begun}");
+    let config = &desk.json("inspect --json")["collections"][0]["config"]["fields"];
+    assert_eq!((&config[0]["dims"], &config[0]["levels"]), (&80.into(), &1.into()), "{config}");
+    // Points of either encoder are found by a vector of each, and not by that of one.
+    let ask = |at: usize| {
+        let both = format!("\"vector\": {:?}, \"former_vector\": {:?}", later[at], former[at]);
+        format!("{{{both}, \"limit\": 3}}\n")
+    };
+    for at in [3, 700] {
+        desk.write("asked.jsonl", ask(at));
+        let found = desk.json("search --collection points --batch asked.jsonl");
+        assert_eq!(found["points"][0]["id"], at, "{found}");
+    }
+    desk.write("asked.jsonl", format!("{{\"vector\": {:?}}}", later[3]));
+    let error = texts(&desk.run("search --collection points --batch asked.jsonl")).0;
+    assert!(error.contains("former_vector"), "{error}");
+    // The same command goes on, and ends it.
+    let upgraded = desk.json("upgrade --new-encoder --source later.npy --json");
+    assert_eq!((&upgraded["vectors"], &upgraded["left"]), (&1500.into(), &0.into()), "{upgraded}");
+    assert!(upgraded["recall"].as_f64().unwrap() > 0.3, "{upgraded}");
+    let found = texts(&desk.run("search --collection points --batch asked.jsonl")).0;
+    assert!(found.contains("\"id\":3"), "{found}");
 }
 
 #[test]

@@ -47,6 +47,7 @@ mod retry;
 mod sought;
 mod sparse_search;
 mod stored_vectors;
+mod tail;
 mod text_search;
 mod vector_search;
 mod view;

@@ -8,7 +8,7 @@ use bigrain_types::{CodeSpaceId, SearchParams, SearchStats, SeqNo};
 
 use super::Hit;
 use super::adapted::adapted_params;
-use super::predecessor::refuse_during_succession;
+use super::predecessor::during_succession;
 use super::query_versions::QueryVersions;
 use super::view::View;
 use crate::collection::Collection;
@@ -43,7 +43,8 @@ impl Collection {
 #[derive(Clone)]
 pub(super) struct VectorSearch<'a> {
     pub shared: &'a Shared,
-    /// Their limit is that of the candidates where results are to be diverse, or an adapter scores them.
+    /// Their limit is that of the candidates where results are to be diverse, an adapter scores them, or they are
+    /// compared with those of an encoder before.
     pub params: SearchParams,
     /// How many of the best count once all are scored; diverse ones are picked from these.
     pub ranked: usize,
@@ -78,9 +79,9 @@ impl<'a> VectorSearch<'a> {
         let field = Arc::clone(fields.named(query.field.as_deref())?);
         let checked = field.check_query(&query.vector, query.space);
         checked.map_err(|error| fields.at(&field, error))?;
-        if fields.before(&field).is_some() {
-            let checked = refuse_during_succession(query, &params);
-            checked.map_err(|error| fields.at(&field, error))?;
+        if let Some(before) = fields.before(&field) {
+            let params_of_both = during_succession(query, params, &field, before);
+            params = params_of_both.map_err(|error| fields.at(&field, error))?;
         }
         if let Some(adapter) = &query.adapter {
             let checked = adapter.check_field(&field.config);
@@ -141,13 +142,17 @@ impl<'a> VectorSearch<'a> {
         stats.times.prepare = self.prepared;
         // First: a point that goes over meanwhile is found by both, and never by neither.
         let Some(before) = self.before(&mut stats)? else { return Ok(None) };
-        let Some(Found { hits, view }) = self.find(&mut stats)? else { return Ok(None) };
-        let (hits, seq, plan_before) = match before {
-            Some(before) => (self.joined(hits, before.hits), before.seq.min(view.seq), before.plan),
-            None => (hits, view.seq, None),
-        };
-        let Some(hits) = self.adapted(hits, seq, &mut stats)? else { return Ok(None) };
+        let Some(mut found) = self.find(&mut stats)? else { return Ok(None) };
+        let (mut seq, mut plan_before) = (found.view.seq, None);
+        if let Some(mut before) = before {
+            seq = seq.min(before.found.view.seq);
+            plan_before = before.plan.take();
+            self.join(&mut found, before);
+        }
+        let Found { hits, view } = found;
+        let Some(mut hits) = self.adapted(hits, seq, &mut stats)? else { return Ok(None) };
         let started = Instant::now();
+        hits.truncate(self.ranked);
         let hits = self.good_enough(hits);
         let Some(hits) = self.diverse(hits, seq)? else { return Ok(None) };
         let points = self.fetch(hits, seq)?;

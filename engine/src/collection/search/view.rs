@@ -17,6 +17,8 @@ pub(super) struct View {
     /// The memtable's best, already scored exactly: it may change once the lock is released.
     pub active: Vec<Hit>,
     pub active_plan: Option<SourcePlan>,
+    /// Rows of the memtables.
+    pub in_memory_rows: u64,
     /// The last write that the view shows.
     pub seq: SeqNo,
 }
@@ -40,9 +42,23 @@ impl VectorSearch<'_> {
             frozen: state.frozen.clone(),
             active: self.memtable_hits((active, dead), &[], stats)?,
             active_plan: self.params.explain().then(|| self.memtable_plan(active, dead)),
+            in_memory_rows: state.rows_in_memory(self.field.id),
             seq: state.seq,
         };
         self.query.cancel.check()?;
         Ok(Some(view))
+    }
+}
+
+impl View {
+    /// Returns how many rows match the filter; of memtables, as large a part as of segments.
+    pub fn rows(&self) -> u64 {
+        let of_segment = |view: &FieldView| view.files.rows() - view.deleted_rows();
+        let in_segments: u64 = self.segments.iter().map(of_segment).sum();
+        if self.filtered.is_empty() || in_segments == 0 {
+            return in_segments + self.in_memory_rows;
+        }
+        let matching: u64 = self.filtered.iter().map(|filtered| filtered.mask.len()).sum();
+        matching + self.in_memory_rows * matching / in_segments
     }
 }

@@ -80,6 +80,10 @@ pub struct SearchArgs {
     /// The folder of the model that encodes the text [default: the field's]
     #[arg(long, value_name = "DIR")]
     pub(super) model: Option<PathBuf>,
+    /// While the collection goes over to another encoder, the folder of the model before [default: that which the
+    /// former field names]
+    #[arg(long, value_name = "DIR")]
+    pub(super) former_model: Option<PathBuf>,
     /// How many results
     #[arg(long, short = 'n', value_name = "N", default_value_t = bigrain_engine::DEFAULT_LIMIT)]
     limit: usize,

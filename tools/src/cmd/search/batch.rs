@@ -4,6 +4,7 @@
 //! {"id": "q1", "text": "how do I wait for a child process"}
 //! {"sparse": {"indices": [7, 1996], "values": [0.5, 1.2]}}
 //! {"multi": [[0.1, ..], [0.3, ..]]}
+//! {"vector": [0.1, ..], "former_vector": [0.2, ..]}
 //! {"vector": [0.1, ..], "filter": {"field": "crate", "eq": "tokio"}, "limit": 3}
 //! ```
 //!
@@ -45,6 +46,9 @@ struct Line {
     text: Option<String>,
     #[serde(default)]
     vector: Option<Vec<f32>>,
+    /// By the encoder before, while points go over from one to another.
+    #[serde(default)]
+    former_vector: Option<Vec<f32>>,
     #[serde(default)]
     sparse: Option<SparseVector>,
     #[serde(default)]
@@ -202,7 +206,7 @@ impl Line {
         args: &SearchArgs,
         params: &SearchParams,
     ) -> anyhow::Result<(Question, SearchParams)> {
-        let Self { text, vector, sparse, multi, filter, limit, .. } = self;
+        let Self { text, vector, former_vector: former, sparse, multi, filter, limit, .. } = self;
         let anything = text.is_some() || vector.is_some() || sparse.is_some() || multi.is_some();
         ensure!(anything, "no text and no vector");
         let empty = text.as_ref().is_some_and(|text| text.trim().is_empty());
@@ -218,6 +222,6 @@ impl Line {
             None => *params,
         };
         let sparse = sparse.map(SparseQuery::new);
-        Ok((Question { text, vector, multi, space: None, sparse, filter }, params))
+        Ok((Question { text, vector, former, multi, space: None, sparse, filter }, params))
     }
 }

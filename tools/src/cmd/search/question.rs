@@ -21,6 +21,8 @@ pub(super) struct Question {
     pub text: Option<String>,
     /// In place of that of the text.
     pub vector: Option<Vec<f32>>,
+    /// By the encoder before, while points go over from one to another.
+    pub former: Option<Vec<f32>>,
     /// In place of those of the text's tokens.
     pub multi: Option<MultiVector>,
     /// Which space either is of, where that is known.
@@ -55,6 +57,8 @@ pub(super) struct Asker<'a> {
     cancel: Cancel,
     /// Opened when the first text is to be encoded.
     model: Option<Model>,
+    /// That of the encoder before, while points go over from one to another.
+    former: Option<Model>,
 }
 
 impl<'a> Asker<'a> {
@@ -66,7 +70,7 @@ impl<'a> Asker<'a> {
     ) -> Self {
         let (threads, cancel) = (session.threads, session.cancel.clone());
         let multi = tokens::field_of(&collection.config(), args.field.as_deref());
-        Self { args, way, collection, multi, threads, cancel, model: None }
+        Self { args, way, collection, multi, threads, cancel, model: None, former: None }
     }
 
     /// Encodes the texts of those questions that need a vector and have none, all together, and
@@ -112,19 +116,30 @@ impl<'a> Asker<'a> {
             question.vector = Some(vector.to_vec());
             question.space = Some(space);
         }
+        self.open_former()?;
+        if let Some(former) = &self.former {
+            let encoded = former.encoder().encode(&texts, &options).context(what)?;
+            let with_text = waiting.iter_mut().filter(|question| question.text.is_some());
+            for (question, vector) in with_text.zip(encoded.iter()) {
+                question.former = Some(vector.to_vec());
+            }
+        }
         Ok(started.elapsed())
     }
 
     /// Makes a query of a question whose text is encoded.
     pub fn query(&self, question: Question) -> anyhow::Result<Asked> {
-        let Question { text, vector, multi, space, sparse, filter } = question;
+        let Question { text, vector, former, multi, space, sparse, filter } = question;
         if let Some(multi) = multi {
             if *self.way != Way::Vectors {
                 bail!("a multi-vector is searched by itself: without words and other vectors");
             }
             return Ok(Asked::Vector(self.multi_query(multi, space, filter).into()));
         }
-        let vector = vector.map(|vector| self.vector_query(vector, space, filter.as_ref()));
+        let vector = vector.map(|vector| {
+            let query = self.vector_query(vector, space, filter.as_ref());
+            former.into_iter().fold(query, Query::with_former_vector)
+        });
         let sparse = sparse.map(|query| self.sparse_query(query, filter.as_ref()));
         let words = text.as_deref().map(|text| self.text_query(text, filter.as_ref()));
         match (self.way, vector, sparse, words) {
@@ -210,6 +225,18 @@ impl<'a> Asker<'a> {
             self.model = Some(opened);
         }
         self.model.as_ref().context("the model is gone")
+    }
+
+    /// Opens the model of the field before, while points go over from one encoder to another, unless the field's
+    /// binarizer has learned to do without.
+    fn open_former(&mut self) -> anyhow::Result<()> {
+        let former = self.collection.former_field(self.args.field.as_deref())?;
+        if let Some(former) = former.filter(|former| self.former.is_none() && !former.is_learned) {
+            let (folder, field) = (self.args.former_model.as_deref(), Some(&*former.name));
+            let model = Model::open_for(self.collection, field, folder, self.threads);
+            self.former = Some(model.context("the encoder before (--former-model DIR)")?);
+        }
+        Ok(())
     }
 }
 

@@ -54,20 +54,58 @@ impl<'a> GoingOver<'a> {
         Self { collection, field, folder, texts: Texts::new(open, cancel), cancel }
     }
 
-    /// Puts a field for the later encoder in the place of the present one.
-    pub fn begin(&self, present: &FieldConfig, binarizer: &LearnedBinarizer) -> anyhow::Result<()> {
-        let mut later = FieldConfig::new(self.field, binarizer.dims(), present.metric)
-            .with_binarizer(binarizer.clone())
-            .with_dense(present.dense);
+    /// Puts a field for the later encoder in the place of the present one, with a binarizer that has learned to follow.
+    pub fn begin_learned(
+        &self,
+        present: &FieldConfig,
+        binarizer: &LearnedBinarizer,
+    ) -> anyhow::Result<()> {
+        let dims = binarizer.dims();
+        if self.folder.is_some() {
+            let model = self.texts.model()?;
+            let (name, has) = (model.name(), model.encoder().dims());
+            if has != dims {
+                bail!("the binarizer takes {dims} dimensions, model {name} has {has}");
+            }
+        }
+        let later = FieldConfig::new(self.field, dims, present.metric);
+        self.succeed(present, later.with_binarizer(binarizer.clone()))
+    }
+
+    /// Puts a field for the later encoder in the place of the present one, with codes of the rotation: for the model,
+    /// or for vectors as the file has them.
+    pub fn begin(&self, present: &FieldConfig, source: Option<&Path>) -> anyhow::Result<()> {
+        let dims = match (self.folder, source) {
+            (Some(_), _) => {
+                let model = self.texts.model()?;
+                if present.space == Some(model.encoder().space()) {
+                    bail!("field {:?} has vectors of model {} already", self.field, model.name());
+                }
+                model.encoder().dims()
+            }
+            (None, Some(path)) => {
+                let mut input = Input::open(path, Format::of(path)?, Fields::default(), 0)?;
+                let first = input.next().transpose()?;
+                let first = first.with_context(|| format!("{} is empty", path.display()))?;
+                match first.content {
+                    Content::Vector(vector) => vector.len(),
+                    Content::Text(_) | Content::Named { .. } => {
+                        bail!("{}: expected one vector, or a --model for the text", first.place)
+                    }
+                }
+            }
+            (None, None) => bail!("--new-encoder: expected --model DIR, or --source with vectors"),
+        };
+        let later = FieldConfig::new(self.field, dims, present.metric);
+        self.succeed(present, later.with_levels(present.levels))
+    }
+
+    fn succeed(&self, present: &FieldConfig, later: FieldConfig) -> anyhow::Result<()> {
+        let mut later = later.with_dense(present.dense);
         later.lists = present.lists;
         if self.folder.is_some() {
             let model = self.texts.model()?;
-            let (dims, encoder) = (binarizer.dims(), model.encoder());
-            if encoder.dims() != dims {
-                let (name, has) = (model.name(), encoder.dims());
-                bail!("the binarizer takes {dims} dimensions, model {name} has {has}");
-            }
-            later = later.with_space(encoder.space()).with_model(model.name());
+            later = later.with_space(model.encoder().space()).with_model(model.name());
         }
         Ok(self.collection.upgrade_encoder(Some(self.field), later)?)
     }

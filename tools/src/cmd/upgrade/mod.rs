@@ -33,8 +33,11 @@ const LIMIT: usize = 10;
 /// encoder.
 ///
 /// The collection answers all the while, by codes of both versions. A run that was stopped goes on where it
-/// was when it is called again, without --binarizer too. A version for another encoder (`bigrain train binarizer
-/// --former-documents ..`) takes vectors of that encoder: from texts that points have kept, or from a file.
+/// was when it is called again, without --binarizer too.
+///
+/// Another encoder's vectors come from texts that points have kept, or from a file. With --new-encoder nothing has to
+/// be learned: until all points have gone over, a query is encoded by both encoders. A version for another encoder
+/// (--binarizer, of `bigrain train binarizer --former-documents ..`) does with the later one alone.
 #[derive(Args, Debug)]
 pub struct UpgradeArgs {
     /// The collection; may be left out when there is only one
@@ -47,6 +50,10 @@ pub struct UpgradeArgs {
     /// with the upgrade that was begun
     #[arg(long, value_name = "FILE", value_parser = read_binarizer)]
     binarizer: Option<LearnedBinarizer>,
+    /// To another encoder, that of --model or of the vectors in --source, whatever both have in common; codes are
+    /// the rotation's, of as many levels as now
+    #[arg(long, conflicts_with_all = ["binarizer", "pause"])]
+    new_encoder: bool,
     /// Leave segments of the former version as they are until it is called again, in a service too
     #[arg(long)]
     pause: bool,
@@ -75,12 +82,12 @@ pub fn run(args: &UpgradeArgs, session: &mut Session<'_>) -> anyhow::Result<()> 
     let present = dense_field(&collection, args.field.as_deref())?;
     let other = args.binarizer.as_ref().and_then(LearnedBinarizer::parent_dims);
     let going = describe(&collection, &present.name).and_then(|info| info.upgrade);
-    if other.is_some() || going.is_some_and(|going| going.of_other_encoder) {
+    if args.new_encoder || other.is_some() || going.is_some_and(|going| going.of_other_encoder) {
         return to_other_encoder(args, &collection, &present, session);
     }
     if args.source.is_some() || args.kept_texts || args.model.is_some() {
         bail!(
-            "vectors are only taken for another encoder: --binarizer names no version for one, and codes of the same \
+            "vectors are only taken for another encoder, with --new-encoder or a --binarizer for one: codes of the same \
              encoder's are made from the stored vectors"
         );
     }
@@ -146,10 +153,14 @@ fn to_other_encoder(
     let started = Instant::now();
     let (cancel, threads) = (session.cancel.clone(), session.threads);
     let going = GoingOver::new(collection, field, args.model.as_deref(), (&cancel, threads));
-    if let Some(binarizer) = &args.binarizer
-        && present.binarizer.as_ref() != Some(binarizer)
-    {
-        going.begin(present, binarizer)?;
+    match &args.binarizer {
+        Some(binarizer) if present.binarizer.as_ref() != Some(binarizer) => {
+            going.begin_learned(present, binarizer)?;
+        }
+        None if args.new_encoder && left(collection, field).is_none() => {
+            going.begin(present, args.source.as_deref())?;
+        }
+        Some(_) | None => {}
     }
     let Some(begun) = left(collection, field) else {
         writeln!(session.out, "{}: all vectors are of the present encoder", collection.name())?;
@@ -164,11 +175,11 @@ fn to_other_encoder(
     if left == 0 {
         collection.finish_upgrade(Some(field))?;
     }
-    let estimate = Estimate::new(collection, field)?;
-    let recall = match estimate.truth.is_empty() {
-        true => None,
-        false => Some(estimate.recall(collection)?),
-    };
+    // Stored vectors are of one encoder: as queries they do only where that is enough.
+    let takes_both = collection.former_field(Some(field))?.is_some_and(|former| !former.is_learned);
+    let estimate = (!takes_both).then(|| Estimate::new(collection, field)).transpose()?;
+    let estimate = estimate.filter(|estimate| !estimate.truth.is_empty());
+    let recall = estimate.as_ref().map(|estimate| estimate.recall(collection)).transpose()?;
     let took = started.elapsed();
     if args.json {
         return session.write_json(&json!({
@@ -186,7 +197,7 @@ fn to_other_encoder(
         count => format!(", {} passed over", human::counted(count, "row", "rows")),
     };
     let recall = recall.map_or(String::new(), |recall| {
-        let asked = estimate.truth.len();
+        let asked = estimate.as_ref().map_or(0, |estimate| estimate.truth.len());
         format!("; recall@{LIMIT} of codes alone, asked with {asked} vectors: {recall:.3}")
     });
     writeln!(
@@ -200,7 +211,11 @@ fn to_other_encoder(
     if left > 0 {
         writeln!(
             session.out,
-            "these answer by their codes; go on with --source FILE, or --kept-texts"
+            "{}; go on with --source FILE, or --kept-texts",
+            match takes_both {
+                true => "until these have gone over, queries are encoded by both encoders",
+                false => "these answer by their codes",
+            }
         )?;
     }
     Ok(())
