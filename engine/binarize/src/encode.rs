@@ -8,8 +8,8 @@ use crate::factors::{Factors, round_to_half_precision};
 use crate::recurrent::{Fit, Recurrent, RecurrentScratch};
 
 /// Vectors shorter than this are treated as if every estimate for them were zero, with their length
-/// as the error: their scale would not be a normal `f32`.
-pub(crate) const SHORTEST: f64 = 1e-30;
+/// as the error: their square would hardly be a normal `f32`.
+pub(crate) const SHORTEST: f64 = 1e-18;
 
 /// What rounding in `f32` may add to the error, relative to the vector's length.
 const ROUNDING: f64 = 1.0 / (1 << 20) as f64;
@@ -167,7 +167,7 @@ impl Binarizer {
             return Factors { add: towards - seen, rescale, error };
         }
         // -||x - q||^2 = -||r||^2 - ||q - c||^2 + 2 <r, q - c>; the query adds its own square.
-        let add = -(norm * norm) as f32 - 2.0 * seen;
+        let add = -squared(norm) - 2.0 * seen;
         Factors { add, rescale: 2.0 * rescale, error: 2.0 * error }
     }
 
@@ -282,6 +282,12 @@ impl Deviation {
         let rescale = norm * norm / f64::from(dot);
         Self { rescale: round_to_half_precision(rescale as f32), error: 0.0 }
     }
+}
+
+/// Returns the square of a length; 0 where that is no normal `f32`, and would be more rounding than square.
+pub(crate) fn squared(length: f64) -> f32 {
+    let squared = (length * length) as f32;
+    if squared < f32::MIN_POSITIVE { 0.0 } else { squared }
 }
 
 /// Returns a vector's length, also where its square leaves the range of `f32`.

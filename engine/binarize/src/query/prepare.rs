@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::code::{DEFAULT_EPSILON, QueryCode};
 use super::width::QueryWidth;
 use crate::binarizer::{Binarizer, Model};
-use crate::encode::{EncodeScratch, SHORTEST, length};
+use crate::encode::{EncodeScratch, SHORTEST, length, squared};
 use crate::recurrent::Recurrent;
 use crate::scale::ScaleSearch;
 
@@ -106,7 +106,7 @@ impl Binarizer {
             planes: rounded.planes,
             metric: self.metric(),
             delta: rounded.delta as f32,
-            norm_squared: (norm * norm) as f32,
+            norm_squared: squared(norm),
             lost: (rounded.loss * norm * norm) as f32,
             code_loss: TYPICAL_LOSS[levels.count() - 1],
             sign_loss: TYPICAL_LOSS[0],

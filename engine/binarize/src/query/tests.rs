@@ -343,6 +343,23 @@ fn queries_that_do_not_fit_are_refused() {
     }
 }
 
+#[test]
+fn lengths_whose_squares_are_no_normal_numbers_leave_the_bounds_whole() {
+    // Squares from below the least number above zero to the least normal one, and beyond.
+    for exponent in 16..=24 {
+        for (count, width) in [(1, 1), (2, 3), (4, 8)] {
+            let vector = [3.124_764_9 * 10_f32.powi(-exponent)];
+            let binarizer = binarizer(1, count, Metric::L2);
+            let mut code = vec![0; binarizer.layout().words()];
+            let factors = binarizer.encode(&vector, &mut EncodeScratch::default(), &mut code);
+            let query = binarizer.prepare_query(&vector, QueryWidth::Bits(width)).unwrap();
+            let planes: Vec<&[u64]> = binarizer.layout().levels_of(&code).collect();
+            let estimate = query.estimate(score_one(&planes, query.planes()), factors);
+            assert!(estimate.upper() >= 0.0, "{estimate:?} at 1e-{exponent}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn any_finite_vector_gives_finite_factors_and_estimates(
