@@ -68,7 +68,7 @@ fn open_scanner(choice: DeviceChoice) -> anyhow::Result<Option<ScanDevice>> {
         .map_or(KernelCache::none(), |folder| KernelCache::in_folder(folder.join(KERNELS)));
     let Some(device) = open(choice, cache)? else {
         let missing = devices().err().map(|error| error.to_string()).unwrap_or_default();
-        tracing::info!(device = %choice, missing, "the CPU scans codes");
+        tracing::warn!(device = %choice, missing, "there is no GPU, the CPU scans codes");
         return Ok(None);
     };
     let device = ScanDevice::new(Arc::new(GpuScanner::new(device)));
