@@ -57,7 +57,7 @@ export function plan(of) {
   if (!of) return null;
   const head = ["source", "how", "rows", "deleted", "filter", "vectors from"];
   const rows = of.sources.map((source) => h("tr", null,
-    [source.source, source.index, count(source.rows), count(source.deleted), source.filter ?? "", source.reads ?? "memory"]
+    [source.source, source.scanned_by ? `${source.index}, scanned by ${source.scanned_by}` : source.index, count(source.rows), count(source.deleted), source.filter ?? "", source.reads ?? "memory"]
       .map((cell, at) => h("td", { "data-head": head[at], class: at === 2 || at === 3 ? "number" : null }, cell))));
   const levels = of.levels ? `, ${of.levels} levels, query of ${of.query_bits} bits, at most ${count(of.max_candidates)} candidates` : "";
   return h("div", { class: "plan" },

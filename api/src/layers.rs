@@ -304,6 +304,7 @@ mod tests {
             traces: Some(TraceSettings { endpoint: Some(_), sample: Some(_) }),
             shutdown_timeout_seconds: Some(_),
             verify_io: Some(_),
+            device: Some(_),
         } = settings.clone()
         else {
             panic!("a setting is missing: {settings:?}");

@@ -146,6 +146,7 @@ impl Metrics {
         encode(&mut text, &self.registry)?;
         encode(&mut text, &held(engine, runtime, &shown))?;
         encode(&mut text, &measured(recall, &shown))?;
+        encode(&mut text, &scanned(engine, &shown))?;
         Ok(text)
     }
 }
@@ -220,6 +221,42 @@ fn held(engine: &Engine, runtime: &Runtime, shown: &impl Fn(&str) -> bool) -> Re
     registry
 }
 
+/// Says what a device scanned and what the CPU did in its place, by collection; nothing without a device.
+fn scanned(engine: &Engine, shown: &impl Fn(&str) -> bool) -> Registry {
+    let mut registry = Registry::with_prefix(PREFIX);
+    let (bytes, failed) = (Sizes::default(), Sizes::default());
+    let (scans, codes) =
+        (Family::<Labels, Counter>::default(), Family::<Labels, Counter>::default());
+    let mut is_there = false;
+    for status in engine.collections() {
+        let CollectionState::Ready(info) = status.state else { continue };
+        let Some(device) = info.device.filter(|_| shown(&info.name)) else { continue };
+        is_there = true;
+        let collection = || ("collection", info.name.clone());
+        set(&bytes, ("collection", &info.name), device.bytes);
+        set(&failed, ("device", &device.device), u64::from(device.failure.is_some()));
+        codes.get_or_create(&vec![collection()]).inc_by(device.device_codes);
+        let by = |by: &str| scans.get_or_create(&vec![collection(), ("by", by.to_owned())]).clone();
+        by("device").inc_by(device.device_scans);
+        for (why, count) in device.host_scans {
+            by(&format!("cpu_{why}")).inc_by(count);
+        }
+    }
+    if !is_there {
+        return registry;
+    }
+    registry.register("device_bytes", "Bytes of codes on the device, by collection", bytes);
+    registry.register(
+        "device_failed",
+        "Whether the device has failed and is not asked any more",
+        failed,
+    );
+    registry.register("device_codes", "Codes that the device scanned", codes);
+    let help = "Searches of a segment, by what scanned it: the device, or the CPU and why";
+    registry.register("segment_scans", help, scans);
+    registry
+}
+
 /// Says what was measured of recall, by collection. A registry of its own, as [`held`] is.
 fn measured(recall: &RecallProbe, shown: &impl Fn(&str) -> bool) -> Registry {
     let counters = [(); 4].map(|()| Family::<Labels, Counter>::default());
@@ -244,4 +281,62 @@ fn measured(recall: &RecallProbe, shown: &impl Fn(&str) -> bool) -> Registry {
 fn set(sizes: &Sizes, (name, value): (&'static str, &str), size: u64) {
     let size = i64::try_from(size).unwrap_or(i64::MAX);
     sizes.get_or_create(&vec![(name, value.to_owned())]).set(size);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bigrain_engine::{
+        CodeBlocks, CodeScanner, CollectionConfig, EngineConfig, LoadedCodes, Metric, Point, Query,
+        ScanDevice, ScannerError, SearchParams,
+    };
+
+    use super::*;
+
+    /// A device that was there and is not any more.
+    #[derive(Debug)]
+    struct Gone;
+
+    impl CodeScanner for Gone {
+        fn device(&self) -> String {
+            "gone".to_owned()
+        }
+
+        fn load(&self, _: &CodeBlocks<'_>) -> Result<Box<dyn LoadedCodes>, ScannerError> {
+            Err(ScannerError::Failed("it is gone".into()))
+        }
+    }
+
+    /// Returns what is said of scans after one search of a segment.
+    fn text_with(device: Option<ScanDevice>) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let config = EngineConfig { background_threads: 0, ..EngineConfig::default() };
+        let engine = match device {
+            Some(device) => Engine::open_with_device(folder.path(), config, device).unwrap(),
+            None => Engine::open(folder.path(), config).unwrap(),
+        };
+        let docs = engine.create_collection("docs", CollectionConfig::new(2, Metric::Dot)).unwrap();
+        docs.upsert((0..5).map(|id| Point::new(id, vec![1.0, id as f32])).collect()).unwrap();
+        docs.flush().unwrap();
+        docs.search(&Query::new(vec![1.0, 0.0]), &SearchParams::new(1).unwrap()).unwrap();
+        let mut text = String::new();
+        encode(&mut text, &scanned(&engine, &|_| true)).unwrap();
+        text
+    }
+
+    #[test]
+    fn a_device_that_failed_and_what_the_cpu_did_are_counted() {
+        let device = ScanDevice::new(Arc::new(Gone)).with_least_codes(1);
+        let text = text_with(Some(device));
+        for line in [
+            "bigrain_segment_scans_total{collection=\"docs\",by=\"cpu_failed\"} 1",
+            "bigrain_segment_scans_total{collection=\"docs\",by=\"device\"} 0",
+            "bigrain_device_failed{device=\"gone\"} 1",
+            "bigrain_device_bytes{collection=\"docs\"} 0",
+        ] {
+            assert!(text.contains(line), "{line} is missing from\n{text}");
+        }
+        assert!(!text_with(None).contains("bigrain_device"));
+    }
 }

@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bigrain_engine::{MAX_POINTS_PER_BATCH, VerifyIo};
+use bigrain_engine::{DeviceChoice, MAX_POINTS_PER_BATCH, VerifyIo};
 use serde::Deserialize;
 use thiserror::Error;
 use tonic::codegen::http::Uri;
@@ -93,6 +93,8 @@ pub struct Settings {
     pub shutdown_timeout_seconds: Option<u64>,
     /// How vectors on disk reach verification: auto, map, uring or pread; auto.
     pub verify_io: Option<VerifyIo>,
+    /// What scans codes: cpu, auto (the first GPU if there is one) or cuda:N; cpu.
+    pub device: Option<DeviceChoice>,
 }
 
 /// The files of TLS as a user wrote them, in PEM.
@@ -151,6 +153,8 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// How vectors on disk reach verification, for whoever opens the engine.
     pub verify_io: VerifyIo,
+    /// What scans codes, for whoever opens the engine.
+    pub device: DeviceChoice,
 }
 
 /// What requests may ask for, and how many at once.
@@ -283,6 +287,7 @@ impl Settings {
             traces,
             shutdown_timeout,
             verify_io: self.verify_io.unwrap_or_default(),
+            device: self.device.unwrap_or_default(),
         })
     }
 

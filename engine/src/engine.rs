@@ -18,6 +18,7 @@ use crate::collection::{
     remove_collection_folder,
 };
 use crate::config::{EngineConfig, check_collection_name};
+use crate::device::ScanDevice;
 use crate::error::Doing;
 use crate::field::{CollectionConfig, Schema};
 use crate::resources::Resources;
@@ -62,13 +63,38 @@ impl Engine {
     /// is damaged; `Io`.
     pub fn open(data_dir: impl AsRef<Path>, config: EngineConfig) -> Result<Self> {
         let data_dir = data_dir.as_ref();
-        Self::open_folder(data_dir, config).doing(|| format!("open {}", data_dir.display()))
+        Self::open_on(data_dir, config, None)
     }
 
-    fn open_folder(data_dir: &Path, config: EngineConfig) -> Result<Self> {
+    /// As [`open`](Self::open), and has a device scan the codes of segments where it can; what it cannot, the CPU scans.
+    ///
+    /// # Errors
+    ///
+    /// As there. A device that fails later costs time and no search: [`CollectionInfo::device`] and the plans of
+    /// searches say so.
+    ///
+    /// [`CollectionInfo::device`]: crate::CollectionInfo::device
+    pub fn open_with_device(
+        data_dir: impl AsRef<Path>,
+        config: EngineConfig,
+        device: ScanDevice,
+    ) -> Result<Self> {
+        Self::open_on(data_dir.as_ref(), config, Some(device))
+    }
+
+    fn open_on(data_dir: &Path, config: EngineConfig, device: Option<ScanDevice>) -> Result<Self> {
+        let doing = || format!("open {}", data_dir.display());
+        Self::open_folder(data_dir, config, device).doing(doing)
+    }
+
+    fn open_folder(
+        data_dir: &Path,
+        config: EngineConfig,
+        device: Option<ScanDevice>,
+    ) -> Result<Self> {
         config.validate()?;
         std::fs::create_dir_all(data_dir)?;
-        let (resources, background) = Resources::open(data_dir, config)?;
+        let (resources, background) = Resources::open(data_dir, config, device)?;
         fs::create_folder(&*resources.directory, collections_folder())?;
         let engine = Self(Arc::new(Inner {
             data_dir: data_dir.to_owned(),

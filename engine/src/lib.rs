@@ -30,6 +30,7 @@ mod column;
 mod condition;
 mod config;
 mod cursor;
+mod device;
 mod diversity;
 mod encoded_points;
 mod engine;
@@ -69,7 +70,10 @@ mod vector_query;
 mod watch;
 mod word_cache;
 
-pub use bigrain_binarize::Champion;
+pub use bigrain_binarize::{
+    Champion, CodeBlocks, CodeScanner, LoadedCodes, ScanRequest, ScannedList, ScannerError,
+    ScoredCode,
+};
 pub use bigrain_index::verify::similarity;
 pub use bigrain_storage::{STORE_VERSION, raise_descriptor_limit};
 pub use bigrain_types::*;
@@ -84,6 +88,7 @@ pub use collection::{
 pub use condition::{Condition, Conditions};
 pub use config::{EngineConfig, MAX_COLLECTION_NAME_BYTES, MAX_POINTS_PER_BATCH};
 pub use cursor::Cursor;
+pub use device::{DeviceUse, ScanDevice};
 pub use diversity::diversify;
 pub use engine::{AliasChange, Engine};
 pub use error::{Error, ErrorKind, Result};

@@ -39,6 +39,10 @@ pub struct SourcePlan {
     /// none where they lie in memory, or none are verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reads: Option<String>,
+    /// What scanned its codes, where the engine has a device: that, or the CPU and why. None without a device, or where
+    /// no codes were scanned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scanned_by: Option<String>,
     /// Which of its vectors match the filter and what is done with them, if there is one.
     pub filter: Option<String>,
     /// The code space of its codes, where the field has a learned binarizer: the version that made them.
@@ -85,6 +89,9 @@ impl fmt::Display for SearchPlan {
             )?;
             if let Some(reads) = &source.reads {
                 write!(f, ", vectors from {reads}")?;
+            }
+            if let Some(scanned_by) = &source.scanned_by {
+                write!(f, ", scanned by {scanned_by}")?;
             }
             if let Some(version) = &source.version {
                 write!(f, ", codes of version {version}")?;

@@ -9,6 +9,7 @@ use bigrain_storage::{Directory, MmapDirectory, Store, StoreConfig, heap};
 use crate::Result;
 use crate::background::{Appointments, Background};
 use crate::config::EngineConfig;
+use crate::device::{self, Device, ScanDevice};
 use crate::filtering::FilterCache;
 use crate::kept_memory::KeptMemory;
 use crate::memory::{Charge, Memory, Purpose};
@@ -30,6 +31,8 @@ pub(crate) struct Resources {
     /// wait for a merge.
     pub flushers: Threads,
     pub row_io: RowIo,
+    /// What scans codes in place of this CPU, if the caller opened something.
+    pub device: Option<Arc<Device>>,
     /// Rows of segments that matched a filter.
     pub filters: FilterCache,
     /// What is known of words that many rows of a segment have.
@@ -46,7 +49,11 @@ pub(crate) struct Resources {
 impl Resources {
     /// Opens the store of a data folder and starts threads, those of the background included: they
     /// end when it is dropped.
-    pub fn open(data_dir: &Path, limits: EngineConfig) -> Result<(Self, Background)> {
+    pub fn open(
+        data_dir: &Path,
+        limits: EngineConfig,
+        device: Option<ScanDevice>,
+    ) -> Result<(Self, Background)> {
         if let Some(budget) = limits.memory_budget_bytes {
             heap::keep_little(budget);
         }
@@ -74,6 +81,7 @@ impl Resources {
             builders,
             flushers,
             row_io,
+            device: device.map(|device| Arc::new(Device::new(device))),
             filters: FilterCache::new(limits.filter_cache_bytes, &memory),
             words: WordCache::new(limits.filter_cache_bytes / WORDS_PART, &memory),
             _store: memory.charge(Purpose::Caches, limits.store_bytes()),
@@ -83,6 +91,11 @@ impl Resources {
             limits,
         };
         Ok((resources, background))
+    }
+
+    /// Says, for people, that the CPU scans something that no device scans; nothing where there is none.
+    pub fn scanned_here(&self, why: &str) -> Option<String> {
+        self.device.as_ref().map(|_| device::host(&why))
     }
 
     /// Has the caches give way to something of so many bytes, as far as there is no room for it.

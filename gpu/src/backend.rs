@@ -32,6 +32,13 @@ pub trait Backend: Debug + Send + Sync {
     /// Names the device, for people.
     fn name(&self) -> String;
 
+    /// Returns how many bytes of memory it has, free or not.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::Device`].
+    fn total_bytes(&self) -> Result<u64, GpuError>;
+
     /// Returns how many bytes of its memory are free.
     ///
     /// # Errors

@@ -45,7 +45,8 @@ impl GpuCodes {
     ///
     /// # Errors
     ///
-    /// [`GpuError::OutOfMemory`] unless they fit and a sixteenth of what is free stays free for searches;
+    /// [`GpuError::OutOfMemory`] unless they fit and a sixteenth of all memory stays free for searches, however many
+    /// codes are loaded;
     /// [`GpuError::Shape`] for slices that are no such codes; [`GpuError::Device`].
     pub fn load(backend: Arc<dyn Backend>, codes: &CodeBlocks<'_>) -> Result<Self, GpuError> {
         let CodeBlocks { layout, rows, ref planes, factors } = *codes;
@@ -63,8 +64,9 @@ impl GpuCodes {
             )));
         }
         let bytes = (planes.len() * plane_bytes + rows * 8) as u64;
+        let kept = backend.total_bytes()? / KEPT_FREE;
         let free = backend.free_bytes()?;
-        if bytes > free - free / KEPT_FREE {
+        if bytes > free.saturating_sub(kept) {
             return Err(GpuError::OutOfMemory { what: "codes", needed: bytes, free });
         }
         let on_device = backend.allocate("codes", (planes.len() * plane_bytes).max(1))?;

@@ -78,6 +78,10 @@ impl Backend for Cuda {
         format!("cuda:{} ({})", self.info.number, self.info.name)
     }
 
+    fn total_bytes(&self) -> Result<u64, GpuError> {
+        Ok(self.info.memory_bytes)
+    }
+
     fn free_bytes(&self) -> Result<u64, GpuError> {
         let info = self.context.mem_get_info();
         let (free, _) = info.map_err(|error| refused("ask for free memory", error))?;

@@ -21,7 +21,6 @@ mod backend;
 mod batch;
 mod buffer;
 mod cache;
-mod choice;
 mod codes;
 mod compile;
 mod cuda;
@@ -33,12 +32,13 @@ mod scan;
 mod scanner;
 mod verify;
 
+pub use bigrain_types::{DeviceChoice, UnknownDevice};
+
 pub use args::Arg;
 pub use backend::{Backend, Launch};
 pub use batch::{BatchQuery, BatchScan, MAX_BATCH_WIDTH};
 pub use buffer::DeviceBuffer;
 pub use cache::KernelCache;
-pub use choice::{DeviceChoice, UnknownDevice};
 pub use codes::GpuCodes;
 pub use compile::{Architecture, compile};
 pub use cuda::Cuda;

@@ -96,7 +96,7 @@ fn a_segment_written_before_is_read() {
     let (space, codes, resident) =
         (codes.space(), codes.resident().unwrap(), lists.resident().unwrap());
     let centroids = lists.centroids(&resident, Nearness::Distance).unwrap();
-    let ivf = Ivf { codes: &codes, layout: &resident.layout, centroids };
+    let ivf = Ivf { codes: &codes, layout: &resident.layout, centroids, device: None };
     // The codes still mean what they meant: the nearest code to each row is its own.
     let binarizer = Binarizer::new_rotation(DIMS, Levels::TWO, Metric::L2, 0x6269_6772_6169_6e31);
     let binarizer = binarizer.unwrap();

@@ -185,7 +185,7 @@ fn use_all(directory: &RamDirectory) -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     let centroids = lists.centroids(&resident_lists, Nearness::Distance)?;
-    let ivf = Ivf { codes: &resident, layout: &resident_lists.layout, centroids };
+    let ivf = Ivf { codes: &resident, layout: &resident_lists.layout, centroids, device: None };
     let query = binarizer.prepare_query(&[0.5; DIMS], QueryWidth::DEFAULT).unwrap();
     let reach = Reach { probes: 2, epsilon: Epsilon { sign: 1.9, full: 1.9 } };
     let mut candidates = Candidates::new(5, 10);

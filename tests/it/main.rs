@@ -15,6 +15,7 @@ mod check;
 mod corruption;
 mod crash;
 mod dense;
+mod device;
 mod encoder_upgrade;
 mod failing_disk;
 mod field_crash;

@@ -6,7 +6,7 @@
 //! | [`input`] | files of rows become records |
 //! | [`ingest`] | records become points: read, encode, write, side by side |
 //! | [`exchange`] | points become files that others read |
-//! | [`model`], [`session`] | what a command works with |
+//! | [`model`], [`session`], [`device`] | what a command works with |
 //! | [`curve`], [`truth`] | recall against speed, and what decides it |
 //! | [`matrix`], [`machine`], [`plot`] | vectors in memory, what figures were measured on, pictures of them |
 //! | [`beir`], [`ranking`] | retrieval test collections, and how a ranked list is measured |
@@ -28,6 +28,7 @@ pub mod cmd;
 pub mod code;
 pub mod curation;
 pub mod curve;
+pub mod device;
 pub mod encode_bench;
 pub mod exchange;
 pub mod failure;

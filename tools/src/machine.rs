@@ -7,6 +7,8 @@ use std::thread;
 
 use serde::Serialize;
 
+use crate::device::Device;
+
 /// What figures were measured on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Machine {
@@ -14,6 +16,9 @@ pub struct Machine {
     pub cpu: Option<String>,
     /// Threads that can run at a time.
     pub cores: usize,
+    /// What scanned codes, if that was a device and not the CPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// The version of this program.
     pub version: &'static str,
 }
@@ -23,7 +28,24 @@ impl Machine {
     #[must_use]
     pub fn here() -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Self { cpu: cpu_name(), cores, version: env!("CARGO_PKG_VERSION") }
+        Self { cpu: cpu_name(), cores, device: None, version: env!("CARGO_PKG_VERSION") }
+    }
+
+    /// Names the device that was opened to scan codes, if one was.
+    #[must_use]
+    pub fn with_device(mut self, device: &Device) -> Self {
+        self.device = device.name();
+        self
+    }
+
+    /// Names what searches ran on, for people.
+    #[must_use]
+    pub fn searched_on(&self) -> String {
+        let cpu = self.cpu.as_deref().unwrap_or("an unknown CPU");
+        match &self.device {
+            Some(device) => format!("{cpu}, codes of large scans on {device}"),
+            None => cpu.to_owned(),
+        }
     }
 }
 

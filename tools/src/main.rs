@@ -4,12 +4,13 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bigrain_engine::{Cancel, VerifyIo};
+use bigrain_engine::{Cancel, DeviceChoice, VerifyIo};
 use bigrain_tools::cmd::{
     backup, bprop, build, check, compact, delete, demo, encode, eval, export, facet, gpu, health,
     import, inspect, model, pictures, quantize, recommend, restore, scroll, search, serve, train,
     tune, update, upgrade, verify,
 };
+use bigrain_tools::device::Device;
 use bigrain_tools::session::Session;
 use bigrain_tools::{failure, interrupt};
 use clap::{Parser, Subcommand};
@@ -29,6 +30,10 @@ struct Cli {
     /// its settings say]
     #[arg(long, value_name = "HOW", env = "BIGRAIN_VERIFY_IO", global = true)]
     verify_io: Option<VerifyIo>,
+    /// What scans the codes of large segments: cpu, auto (the first GPU if there is one) or cuda:N [default: cpu; serve:
+    /// what its settings say]
+    #[arg(long, value_name = "DEVICE", env = "BIGRAIN_DEVICE", global = true)]
+    device: Option<DeviceChoice>,
     #[command(subcommand)]
     command: Command,
 }
@@ -76,8 +81,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     // A server drains its requests at a signal, which the service sees to itself.
     let cancel = if serves { Cancel::new() } else { interrupt::install()? };
     let mut out = io::BufWriter::new(io::stdout().lock());
-    let Cli { data, threads, verify_io, .. } = cli;
-    let mut session = Session { data, threads, verify_io, cancel, out: &mut out };
+    let Cli { data, threads, verify_io, device, .. } = cli;
+    let device = Device::new(device);
+    let mut session = Session { data, threads, verify_io, device, cancel, out: &mut out };
     let result = match &cli.command {
         Command::Build(args) => build::run(args, &mut session),
         Command::Bprop(args) => bprop::run(args, &mut session),
@@ -199,6 +205,7 @@ mod tests {
             "health --listen nowhere",
             "demo --cap -1",
             "search q --verify-io mmap",
+            "search q --device gpu",
             "train",
             "train binarizer --documents a",
             "train binarizer --documents a --out b --queries c",

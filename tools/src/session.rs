@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 use std::{env, fmt, thread};
 
 use anyhow::{Context, anyhow};
-use bigrain_engine::{Cancel, Collection, Engine, EngineConfig, Error, ErrorKind, VerifyIo};
+use bigrain_engine::{
+    Cancel, Collection, DeviceChoice, Engine, EngineConfig, Error, ErrorKind, VerifyIo,
+};
 use serde::Serialize;
 
+use crate::device::Device;
 use crate::failure::Usage;
 
 /// The data folder of commands that were told none.
@@ -22,6 +25,8 @@ pub struct Session<'a> {
     pub threads: usize,
     /// How vectors on disk reach verification, if the caller says so.
     pub verify_io: Option<VerifyIo>,
+    /// What scans codes, if the caller says so.
+    pub device: Device,
     /// Raised when the caller wants to stop.
     pub cancel: Cancel,
     /// Where results go.
@@ -51,7 +56,16 @@ impl Session<'_> {
     /// When the engine refuses the folder.
     pub fn create_or_open(&self, folder: &Path) -> anyhow::Result<Engine> {
         let config = EngineConfig { background_threads: 0, ..self.engine_config() };
-        Ok(Engine::open(folder, config)?)
+        self.open_engine(folder, config)
+    }
+
+    /// Opens a data folder, and creates it if it is not there, with what scans codes if the caller says so.
+    ///
+    /// # Errors
+    ///
+    /// When a GPU is missing that the caller named, or the engine refuses the folder.
+    pub fn open_engine(&self, folder: &Path, config: EngineConfig) -> anyhow::Result<Engine> {
+        self.device.open_engine(DeviceChoice::Cpu, folder, config)
     }
 
     /// Returns what the caller said of the engine.
@@ -62,18 +76,19 @@ impl Session<'_> {
     }
 
     /// Opens the data folder to serve it, and creates it if it is not there: flushes and merges run
-    /// in the background.
+    /// in the background. What scans codes is `device`, unless the caller says something else.
     ///
     /// # Errors
     ///
-    /// When the engine refuses the folder.
+    /// As [`open_engine`](Self::open_engine).
     pub fn create_or_open_to_serve(
         &self,
         folder: &Path,
         verify_io: VerifyIo,
+        device: DeviceChoice,
     ) -> anyhow::Result<Engine> {
         let config = EngineConfig { verify_io, ..self.engine_config() };
-        Ok(Engine::open(folder, config)?)
+        self.device.open_engine(device, folder, config)
     }
 
     /// Tells a person something that is not a result.

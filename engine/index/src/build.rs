@@ -146,7 +146,8 @@ pub fn build(
             trained.without_penalties(&binarizer.for_centroids(Metric::Dot)?, nearness)
         }
     };
-    let ivf = Ivf { codes: &codes, layout: &layout, centroids: centroids.as_centroids() };
+    let ivf =
+        Ivf { codes: &codes, layout: &layout, centroids: centroids.as_centroids(), device: None };
     let together = params.together();
     let measured = Measured { ivf, rows, order: &order, binarizer, trained_on: &sample, together };
     let calibration = measured.calibrate(params.seed.wrapping_add(1))?;

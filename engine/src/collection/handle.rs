@@ -13,6 +13,7 @@ use super::chores::ChoreState;
 use super::state::{SegmentView, State};
 use super::writer::{CommitState, Request};
 use crate::background::Background;
+use crate::device::ScanCounts;
 use crate::encoded_points::EncodedPoints;
 use crate::error::Doing;
 use crate::field::{CollectionConfig, FieldKind, Fields, Schema};
@@ -45,6 +46,8 @@ pub(super) struct Shared {
     pub flush: Mutex<()>,
     pub merge: Mutex<()>,
     pub chores: ChoreState,
+    /// What a device has scanned, and what the CPU has in its place.
+    pub scans: ScanCounts,
     quarantined: OnceLock<String>,
     /// Somebody wants to drop the collection: what takes long should end.
     dropping: AtomicBool,
@@ -113,6 +116,7 @@ impl Opening<'_> {
             commit: Mutex::new(CommitState::new(counts, self.schema)),
             flush: Mutex::new(()),
             merge: Mutex::new(()),
+            scans: ScanCounts::default(),
             dropping: AtomicBool::new(false),
             quarantined: OnceLock::new(),
             dropped: AtomicBool::new(false),

@@ -12,7 +12,7 @@ use crate::column::Column;
 use crate::field::{Field, MultiField, SparseField};
 use crate::memtable::Memtable;
 use crate::segment::FieldFiles;
-use crate::{CollectionConfig, HybridFit};
+use crate::{CollectionConfig, DeviceUse, HybridFit};
 
 /// What a collection holds and what it takes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,9 @@ pub struct CollectionInfo {
     /// Its multi-vector fields, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub multi: Vec<MultiFieldInfo>,
+    /// What it has of the device that the engine was opened with; none without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceUse>,
     /// The fusion that was fitted, if one was.
     pub hybrid_fit: Option<HybridFit>,
     /// Those that were fitted under names.
@@ -209,6 +212,11 @@ impl Collection {
             fields,
             sparse: state.fields.sparse().map(|field| state.describe_sparse(field)).collect(),
             multi,
+            device: self.0.resources.device.as_ref().map(|device| {
+                let fields = state.segments.iter().flat_map(|view| view.segment.fields());
+                let bytes = fields.filter_map(|files| files.on_device.bytes());
+                self.0.scans.info(device, bytes)
+            }),
             hybrid_fit: state.fields.hybrid(None).cloned(),
             named_hybrid_fits: state.fields.named_fits().clone(),
         }

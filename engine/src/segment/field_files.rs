@@ -13,6 +13,7 @@ use bigrain_storage::{BlockFile, Directory, FileKind};
 use bigrain_types::{FieldId, Offset};
 use roaring::RoaringBitmap;
 
+use crate::device::OnDevice;
 use crate::field::Field;
 
 /// The open files of one field of a segment: its vectors and their codes, by *position*.
@@ -25,6 +26,8 @@ pub(crate) struct FieldFiles {
     pub codes: CodesReader,
     pub lists: ListsReader,
     pub dense: DenseReader,
+    /// The codes where a device scans them; gone from there with these files.
+    pub on_device: OnDevice,
     /// None where positions are offsets.
     order: Option<OrderReader>,
 }
@@ -57,7 +60,8 @@ impl FieldFiles {
             Placement::Leading => None,
             Placement::Ordered => Some(OrderReader::open(directory, &path(FileKind::Order))?),
         };
-        let files = Self { field: Arc::clone(field), codes, lists, dense, order };
+        let on_device = OnDevice::default();
+        let files = Self { field: Arc::clone(field), codes, lists, dense, on_device, order };
         files.check_space()?;
         files.check_rows(points)?;
         Ok(files)
@@ -123,6 +127,20 @@ impl FieldFiles {
             DenseRow::F32(row) => Cow::Borrowed(row),
             row @ (DenseRow::F16(_) | DenseRow::I8 { .. } | _) => Cow::Owned(row.to_vec()),
         }))
+    }
+
+    /// Returns the positions whose points are not deleted, as a mask that is kept for the next search.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError`] when the order cannot be read.
+    pub fn live_mask(&self, deleted: &Arc<RoaringBitmap>) -> Result<Arc<RowMask>, IndexError> {
+        self.on_device.live(deleted, || {
+            let gone = self.by_position(deleted)?;
+            let mut mask = RowMask::all(self.rows() as usize);
+            mask.remove((0..self.rows() as u32).filter(|&position| gone.contains(position)));
+            Ok(mask)
+        })
     }
 
     /// Returns a set of offsets as a mask of positions.

@@ -5,6 +5,7 @@
 
 mod cancel;
 mod dense_format;
+mod device_choice;
 mod diversity;
 pub mod filter;
 mod half_tokens;
@@ -24,6 +25,7 @@ mod verify_io;
 
 pub use cancel::{Cancel, Cancelled};
 pub use dense_format::DenseFormat;
+pub use device_choice::{DeviceChoice, UnknownDevice};
 pub use diversity::{Diversity, MAX_DIVERSITY_DEPTH};
 pub use filter::{Filter, FilterError};
 pub use half_tokens::{HalfTokens, TokensHeader, TokensView};

@@ -96,6 +96,10 @@ impl Backend for Emulated {
         "emulated".to_owned()
     }
 
+    fn total_bytes(&self) -> Result<u64, GpuError> {
+        Ok(self.memory.bytes as u64)
+    }
+
     fn free_bytes(&self) -> Result<u64, GpuError> {
         Ok(self.memory.bytes.saturating_sub(self.memory.used.load(Ordering::Relaxed)) as u64)
     }

@@ -104,3 +104,29 @@ fn codes_that_do_not_fit_are_refused_with_the_numbers() {
     assert!(matches!(error, GpuError::OutOfMemory { needed: 96_128, free: 65_536, .. }), "{error}");
     assert_eq!(device.free_bytes().unwrap(), 1 << 16);
 }
+
+#[test]
+fn however_many_codes_are_loaded_a_sixteenth_of_all_memory_stays_free() {
+    let device: Arc<dyn Backend> = Arc::new(Emulated::open().unwrap().with_memory(1 << 20));
+    let codes = Codes::new(64, 1, 1000, usize::MAX, 1);
+    let load = || {
+        let blocks = vec![0; 1024 * 8];
+        let (layout, rows) = (codes.layout, codes.rows);
+        let blocks = CodeBlocks { layout, rows, planes: vec![&blocks], factors: codes.factors() };
+        GpuCodes::load(Arc::clone(&device), &blocks)
+    };
+    let mut loaded = Vec::new();
+    let refused = loop {
+        match load() {
+            Ok(codes) => loaded.push(codes),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, GpuError::OutOfMemory { what: "codes", .. }), "{refused}");
+    let free = device.free_bytes().unwrap();
+    let bytes = loaded[0].memory_bytes();
+    assert!((1 << 16..(1 << 16) + bytes).contains(&free), "{free} are free, each takes {bytes}");
+    // There is room when another has gone.
+    loaded.pop();
+    load().unwrap();
+}

@@ -55,7 +55,8 @@ pub struct ServeArgs {
 pub fn run(args: &ServeArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let config = args.settings(session)?.into_config().map_err(name_the_flag)?;
     make_room_for(config.connections.max_connections);
-    let engine = session.create_or_open_to_serve(&session.data_dir(), config.verify_io)?;
+    let engine =
+        session.create_or_open_to_serve(&session.data_dir(), config.verify_io, config.device)?;
     let models = open_models(&config, &engine)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -4,6 +4,7 @@ use bigrain_binarize::QueryCode;
 use roaring::RoaringBitmap;
 
 use super::Offers;
+use super::device_scan::{DeviceScan, ListRows};
 use super::list_scan::{Epsilon, ListScan, ListTerms};
 use crate::codes::ResidentCodes;
 use crate::lists::{Centroids, ListLayout, Probe};
@@ -18,6 +19,8 @@ pub struct Ivf<'a> {
     pub layout: &'a ListLayout,
     /// The centroids, by which lists are found.
     pub centroids: Centroids<'a>,
+    /// The codes on a device, which scans lists then.
+    pub device: Option<&'a DeviceScan<'a>>,
 }
 
 /// How hard to look in one segment.
@@ -139,19 +142,28 @@ impl Ivf<'_> {
             let is_pointless = |list| done.contains(list) || (near.is_rarer && inside(list) == 0);
             let eligible = |list| !is_pointless(list);
             let fresh = self.centroids.nearest_among(query, scan, more, eligible);
-            for (at, probe) in fresh.iter().enumerate() {
-                if let Some(next) = fresh.get(at + 1) {
-                    ListScan::fetch_ahead(self.codes, &self.layout.rows(next.list));
-                }
+            let mut lists = Vec::with_capacity(fresh.len());
+            let mut codes = 0;
+            for probe in &fresh {
                 let (rows, inside) = (self.layout.rows(probe.list), inside(probe.list));
                 seen += rows.len() as u64;
-                passed += inside;
+                codes += inside;
                 if inside > 0 {
-                    let terms = self.terms_of(query, probe, needed.epsilon);
-                    scanned += Scanned { lists: 1, codes: inside };
-                    scan.scan_masked(self.codes, &terms, rows, mask, candidates);
+                    lists.push((rows, self.terms_of(query, probe, needed.epsilon)));
                 }
             }
+            passed += codes;
+            scanned += Scanned { lists: lists.len() as u64, codes };
+            let offers = &mut Offers::new(candidates, |_| false);
+            if !self.scanned_on_device(query, Some(mask), (&lists, codes), offers) {
+                for (at, (rows, terms)) in lists.iter().enumerate() {
+                    if let Some((next, _)) = lists.get(at + 1) {
+                        ListScan::fetch_ahead(self.codes, next);
+                    }
+                    scan.scan_masked(self.codes, terms, rows.clone(), mask, candidates);
+                }
+            }
+            candidates.settle();
             // Once the whole mask was scanned, lists without any of it are left.
             if fresh.is_empty() || passed == mask.len() {
                 return scanned;
@@ -179,17 +191,36 @@ impl Ivf<'_> {
         probes: &[Probe],
         offers: &mut Offers<'_, impl Fn(u32) -> bool>,
     ) -> Scanned {
-        let mut scanned = Scanned::default();
+        let rows = |probe: &Probe| self.layout.rows(probe.list);
+        let codes = probes.iter().map(|probe| rows(probe).len() as u64).sum();
+        let scanned = Scanned { lists: probes.len() as u64, codes };
+        if self.device.is_some() {
+            let list = |probe: &Probe| (rows(probe), self.terms_of(query, probe, epsilon));
+            let lists: Vec<ListRows> = probes.iter().map(list).collect();
+            if self.scanned_on_device(query, None, (&lists, codes), offers) {
+                return scanned;
+            }
+        }
         for (at, probe) in probes.iter().enumerate() {
             if let Some(next) = probes.get(at + 1) {
-                ListScan::fetch_ahead(self.codes, &self.layout.rows(next.list));
+                ListScan::fetch_ahead(self.codes, &rows(next));
             }
-            let rows = self.layout.rows(probe.list);
             let terms = self.terms_of(query, probe, epsilon);
-            scanned += Scanned { lists: 1, codes: rows.len() as u64 };
-            scan.scan(self.codes, &terms, rows, offers);
+            scan.scan(self.codes, &terms, rows(probe), offers);
         }
         scanned
+    }
+
+    /// Has the device scan lists of so many codes, if there is one and it does.
+    fn scanned_on_device(
+        &self,
+        query: &QueryCode,
+        mask: Option<&RowMask>,
+        lists: (&[ListRows], u64),
+        offers: &mut Offers<'_, impl Fn(u32) -> bool>,
+    ) -> bool {
+        let scan = |device: &DeviceScan<'_>| device.scan((self.codes, query), mask, lists, offers);
+        self.device.is_some_and(scan)
     }
 
     fn terms_of(&self, query: &QueryCode, probe: &Probe, epsilon: Epsilon) -> ListTerms {

@@ -24,6 +24,16 @@ impl RowMask {
         Self { words, rows, len }
     }
 
+    /// Takes all of `rows` rows.
+    #[must_use]
+    pub fn all(rows: usize) -> Self {
+        let mut words = vec![u32::MAX; rows.div_ceil(BLOCK_ROWS)];
+        if let Some(last) = words.last_mut() {
+            *last = lanes_of((rows - 1) / BLOCK_ROWS, &(0..rows as u32));
+        }
+        Self { words, rows, len: rows as u64 }
+    }
+
     /// Takes rows out of the set; those that are not in it are left out.
     pub fn remove(&mut self, named: impl IntoIterator<Item = u32>) {
         for row in named.into_iter().map(|row| row as usize).filter(|&row| row < self.rows) {
@@ -56,6 +66,11 @@ impl RowMask {
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// Returns the words of all blocks.
+    pub(super) fn words(&self) -> &[u32] {
+        &self.words
     }
 
     /// Returns the rows of one block that are in the set.
@@ -114,6 +129,13 @@ mod tests {
         assert_eq!(lanes_of(1, &(3..33)), 1);
         assert_eq!(lanes_of(1, &(40..41)), 1 << 8);
         assert_eq!(lanes_of(0, &(7..7)), 0);
+    }
+
+    #[test]
+    fn all_rows_are_those_that_are_named_one_by_one() {
+        for rows in [0, 1, 31, 32, 33, 96, 100] {
+            assert_eq!(RowMask::all(rows), RowMask::new(rows, 0..rows as u32), "{rows}");
+        }
     }
 
     proptest! {

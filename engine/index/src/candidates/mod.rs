@@ -1,5 +1,6 @@
 //! The in-memory stage: offsets worth verifying, by the best they could be.
 
+pub mod device_scan;
 pub mod ivf;
 pub mod list_scan;
 mod mask;
@@ -105,6 +106,20 @@ impl Candidates {
         self.is_rich || self.pessimistic.len() >= self.pessimistic.limit()
     }
 
+    /// Returns how many results are wanted.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.pessimistic.limit()
+    }
+
+    /// Gives up now what there is no room for, so that the threshold does not depend on the order in which all that
+    /// was offered came.
+    pub fn settle(&mut self) {
+        if self.entries.len() >= self.capacity {
+            self.shrink();
+        }
+    }
+
     /// Adds what another scan of the same search has kept.
     pub fn merge(&mut self, other: Self) {
         self.floor = self.floor.max(other.floor);
@@ -132,10 +147,10 @@ impl Candidates {
     fn shrink(&mut self) {
         let threshold = self.threshold();
         self.entries.retain(|candidate| candidate.optimistic >= threshold);
-        if self.entries.len() > self.capacity {
+        if self.entries.len() >= self.capacity && self.capacity > 0 {
             let (_, worst_kept, _) =
                 self.entries.select_nth_unstable_by(self.capacity - 1, Candidate::rank);
-            self.floor = worst_kept.optimistic;
+            self.floor = self.floor.max(worst_kept.optimistic);
             self.entries.truncate(self.capacity);
         }
     }
@@ -159,6 +174,12 @@ impl<'a, F: Fn(u32) -> bool> Offers<'a, F> {
     #[must_use]
     pub fn threshold(&self) -> f32 {
         self.candidates.threshold()
+    }
+
+    /// Returns how many results are wanted.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.candidates.limit()
     }
 
     /// Whether there are as many results as are wanted, here or elsewhere.

@@ -82,6 +82,22 @@ impl ResidentCodes {
         }
     }
 
+    /// Calls `take` with the blocks of each level and the factors of whole codes in columns. Where the signs are
+    /// scanned first, these are made for the call.
+    pub(crate) fn with_whole_factors<T>(
+        &self,
+        take: impl FnOnce(Vec<&[u8]>, RowFactors<'_>) -> T,
+    ) -> T {
+        let planes = self.planes.iter().map(|plane| &**plane).collect();
+        if !self.signs_first {
+            return take(planes, self.scan_factors(0..self.rows.div_ceil(BLOCK_ROWS)));
+        }
+        let add: Vec<f32> = (0..self.rows).map(|row| self.rest_factors(row).add).collect();
+        let rescale: Vec<u16> = self.rest.iter().map(|&[_, rescale, _]| rescale).collect();
+        let error: Vec<u16> = self.rest.iter().map(|&[_, _, error]| error).collect();
+        take(planes, RowFactors { add: &add, rescale: &rescale, error: &error })
+    }
+
     /// Returns the factors of a whole code, where the signs are scanned first.
     #[must_use]
     pub fn rest_factors(&self, row: usize) -> Factors {

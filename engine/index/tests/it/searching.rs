@@ -51,7 +51,7 @@ impl Searched {
         let width = QueryWidth::DEFAULT;
         let code = self.binarizer.prepare_query(query, width).unwrap();
         let BuiltIndex { codes, layout, centroids, order, .. } = &self.built;
-        let ivf = Ivf { codes, layout, centroids: centroids.as_centroids() };
+        let ivf = Ivf { codes, layout, centroids: centroids.as_centroids(), device: None };
         let mut candidates = Candidates::new(limit, 10_000);
         let reach = Reach { probes, epsilon: Epsilon { sign: epsilon, full: epsilon } };
         let mut scan = ListScan::new(&code);

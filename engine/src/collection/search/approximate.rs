@@ -22,7 +22,7 @@ impl VectorSearch<'_> {
     ) -> Result<Vec<Hit>> {
         let started = Instant::now();
         let segments = &view.segments[..];
-        let mut candidates = self.segment_candidates(segments, &view.filtered, in_memory, stats)?;
+        let mut candidates = self.segment_candidates(view, in_memory, stats)?;
         for (source, filtered) in (0..).zip(&view.filtered) {
             candidates.extend(filtered.certain(source));
         }

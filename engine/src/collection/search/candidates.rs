@@ -1,16 +1,22 @@
 //! Candidates of segments: the codes of the nearest lists, with as many lists as the target recall
 //! takes.
 
+use std::sync::Arc;
+
+use bigrain_index::candidates::device_scan::DeviceScan;
 use bigrain_index::candidates::ivf::{Ivf, Needed, Reach, Scanned, Seen};
 use bigrain_index::candidates::list_scan::{Epsilon, ListScan};
+use bigrain_index::codes::ResidentCodes;
 use bigrain_index::lists::{Effort, Nearness, ResidentLists, TargetEfforts};
 use bigrain_index::{Candidate, Candidates};
 use bigrain_types::SearchStats;
 use rayon::prelude::*;
 
 use super::filtered::Filtered;
+use super::view::View;
 use super::{Hit, VectorSearch};
 use crate::collection::state::FieldView;
+use crate::device::{Device, Loaded, ScannedBy, WhyHost};
 use crate::filtering::FilterMethod;
 use crate::{Error, Result};
 
@@ -37,21 +43,19 @@ impl VectorSearch<'_> {
     /// better than what is already scored.
     pub fn segment_candidates(
         &self,
-        segments: &[FieldView],
-        filtered: &[Filtered],
+        view: &View,
         scored: &[Hit],
         stats: &mut SearchStats,
     ) -> Result<Vec<Candidate>> {
+        let (segments, filtered) = (&view.segments, &view.filtered);
         let empty = || self.no_candidates(scored);
         let codes = |(source, view)| self.expected_codes(view, filtered.get(source));
         let codes: u64 = segments.iter().enumerate().map(codes).sum::<Result<_>>()?;
         let (scanned, candidates) = if segments.len() > 1 && codes > PARALLEL_CODES {
-            let search_one = |(source, view): (usize, &FieldView)| {
+            let search_one = |source: usize| {
                 let mut candidates = empty();
                 let scan = &mut ListScan::new(self.code.own());
-                candidates.begin_source(source as u32);
-                let filtered = filtered.get(source);
-                let scanned = self.search_segment(view, filtered, scan, &mut candidates)?;
+                let scanned = self.search_segment(view, source, scan, &mut candidates)?;
                 Ok::<_, Error>((scanned, candidates))
             };
             let merge = |mut a: (Scanned, Candidates), b: (Scanned, Candidates)| {
@@ -60,17 +64,15 @@ impl VectorSearch<'_> {
                 Ok(a)
             };
             let search_all = || {
-                let segments = segments.par_iter().enumerate().map(search_one);
+                let segments = (0..segments.len()).into_par_iter().map(search_one);
                 segments.try_reduce(|| (Scanned::default(), empty()), merge)
             };
             self.shared.resources.threads.run(search_all)?
         } else {
             let (mut scanned, mut candidates) = (Scanned::default(), empty());
             let mut scan = ListScan::new(self.code.own());
-            for (source, view) in segments.iter().enumerate() {
-                candidates.begin_source(source as u32);
-                let filtered = filtered.get(source);
-                scanned += self.search_segment(view, filtered, &mut scan, &mut candidates)?;
+            for source in 0..segments.len() {
+                scanned += self.search_segment(view, source, &mut scan, &mut candidates)?;
             }
             (scanned, candidates)
         };
@@ -81,22 +83,79 @@ impl VectorSearch<'_> {
 
     fn search_segment(
         &self,
-        view: &FieldView,
-        filtered: Option<&Filtered>,
+        searched: &View,
+        source: usize,
         scan: &mut ListScan,
         candidates: &mut Candidates,
     ) -> Result<Scanned> {
         self.query.cancel.check()?;
+        candidates.begin_source(source as u32);
+        let (view, filtered) = (&searched.segments[source], searched.filtered.get(source));
         if filtered.is_some_and(|filtered| filtered.method == FilterMethod::ScoreRows) {
             return Ok(Scanned::default());
         }
         let files = &view.files;
-        let query = self.code_for(files.codes.space())?;
         let codes = files.codes.resident()?;
         let lists = files.lists.resident()?;
         let nearness = Nearness::of(self.field.config.metric);
         let centroids = files.lists.centroids(&lists, nearness)?;
-        let ivf = Ivf { codes: &codes, layout: &lists.layout, centroids };
+        let on_device = match &self.shared.resources.device {
+            Some(device) => Some((device, self.on_device(device, (view, filtered), &codes)?)),
+            None => None,
+        };
+        let loaded = on_device.as_ref().and_then(|(_, loaded)| loaded.as_ref().ok());
+        let live = match loaded {
+            Some(_) if filtered.is_none() && !view.deleted.is_empty() => {
+                Some(files.live_mask(&view.deleted)?)
+            }
+            Some(_) | None => None,
+        };
+        let device_scan = match (&on_device, loaded) {
+            (Some((device, _)), Some(loaded)) => {
+                Some(DeviceScan::new(&loaded.codes, live.as_deref(), device.least_codes))
+            }
+            _ => None,
+        };
+        let device = device_scan.as_ref();
+        let ivf = Ivf { codes: &codes, layout: &lists.layout, centroids, device };
+        let scanned = self.scan_segment(&ivf, (view, filtered), &lists, scan, candidates)?;
+        if let Some((device, loaded)) = &on_device {
+            let device_codes = device_scan.as_ref().map_or(0, DeviceScan::codes_scanned);
+            let by = match (loaded, device_scan.and_then(DeviceScan::into_failure)) {
+                (Err(why), _) => ScannedBy::Host(why.clone()),
+                (Ok(_), Some(error)) => ScannedBy::Host(device.refused(&error)),
+                (Ok(_), None) if device_codes == 0 => ScannedBy::Host(WhyHost::Few),
+                (Ok(_), None) => ScannedBy::Device,
+            };
+            self.shared.scans.add(&by, device_codes);
+            // A view is searched once.
+            let _ = searched.scanned_by[source].set(by);
+        }
+        Ok(scanned)
+    }
+
+    /// Returns the codes of a segment on a device, or why they are not there.
+    fn on_device(
+        &self,
+        device: &Arc<Device>,
+        (view, filtered): (&FieldView, Option<&Filtered>),
+        codes: &ResidentCodes,
+    ) -> Result<std::result::Result<Arc<Loaded>, WhyHost>> {
+        if self.expected_codes(view, filtered)? < device.least_codes {
+            return Ok(Err(WhyHost::Few));
+        }
+        Ok(view.files.on_device.get(device, codes))
+    }
+
+    fn scan_segment(
+        &self,
+        ivf: &Ivf<'_>,
+        (view, filtered): (&FieldView, Option<&Filtered>),
+        lists: &ResidentLists,
+        scan: &mut ListScan,
+        candidates: &mut Candidates,
+    ) -> Result<Scanned> {
+        let query = self.code_for(view.files.codes.space())?;
         if let Some(filtered) = filtered {
             let count = lists.layout.len();
             let efforts = [false, true]
@@ -110,8 +169,8 @@ impl VectorSearch<'_> {
             let needed = Needed { lists: &needed, epsilon };
             return Ok(ivf.search_masked(query, scan, &filtered.mask, &needed, candidates));
         }
-        let reach = self.reach(&lists);
-        let deleted = files.by_position(&view.deleted)?;
+        let reach = self.reach(lists);
+        let deleted = view.files.by_position(&view.deleted)?;
         Ok(if deleted.is_empty() {
             ivf.search(query, scan, reach, |_| false, candidates)
         } else {

@@ -256,6 +256,7 @@ impl<'a> MultiVectorSearch<'a> {
             reads: None,
             filter: matching.map(|slots| format!("{} match, by their payloads", slots.len())),
             version: None,
+            scanned_by: None,
             rows: rows.len() as u64,
             deleted: if self.params.explain() {
                 rows.iter().filter(|(slot, _)| dead.contains(*slot)).count() as u64
@@ -411,6 +412,8 @@ impl<'a> MultiVectorSearch<'a> {
 
     fn plan(&self, sources: &[Source], found: Vec<Found>, memtables: Vec<InMemory>) -> SearchPlan {
         let verify = self.params.verify() || self.params.exact();
+        let why = "sketches of multi-vectors are not on the device";
+        let scanned_by = self.shared.resources.scanned_here(why);
         let segment = |(source, found): (&Source, Found)| SourcePlan {
             source: format!("segment {}", source.view.segment.id),
             index: found.index,
@@ -419,6 +422,7 @@ impl<'a> MultiVectorSearch<'a> {
             }),
             filter: source.matching.as_ref().map(|rows| format!("{} match", rows.len())),
             version: None,
+            scanned_by: if self.params.exact() { None } else { scanned_by.clone() },
             rows: source.files.tokens.vectors(),
             deleted: source.view.deleted.len(),
         };

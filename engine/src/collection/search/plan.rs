@@ -39,6 +39,8 @@ impl VectorSearch<'_> {
     /// Says how the search went about it.
     pub fn plan(&self, view: &View) -> SearchPlan {
         let (exact, filtered) = (self.params.exact(), &view.filtered);
+        let device = self.shared.resources.device.as_ref();
+        let scanned_by = |source: usize| Some(view.scanned_by[source].get()?.describe(device?));
         let mut sources: Vec<SourcePlan> = view
             .segments
             .iter()
@@ -49,6 +51,7 @@ impl VectorSearch<'_> {
                 reads: self.reads(exact, view).map(str::to_owned),
                 filter: filtered.get(source).map(|filtered| filtered.explain(exact)),
                 version: self.version(view.files.codes.space()),
+                scanned_by: scanned_by(source),
                 rows: view.files.rows(),
                 deleted: view.deleted_rows(),
             })
@@ -85,6 +88,11 @@ impl VectorSearch<'_> {
             reads: None,
             filter: matching.map(|count| format!("{count} match, by their payloads")),
             version: column.and_then(|column| self.version(column.field().binarizer.id())),
+            scanned_by: if self.params.exact() {
+                None
+            } else {
+                self.shared.resources.scanned_here("codes of recent writes are not on the device")
+            },
             rows: column.map_or(0, |column| column.len() as u64),
             deleted: column.map_or(0, |column| column.count_in(dead)),
         }

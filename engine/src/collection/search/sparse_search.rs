@@ -245,6 +245,7 @@ impl<'a> SparseVectorSearch<'a> {
             reads: None,
             filter: matching.map(|slots| format!("{} match, by their payloads", slots.len())),
             version: None,
+            scanned_by: None,
             rows: rows.len() as u64,
             deleted: if self.params.explain() {
                 rows.iter().filter(|slot| dead.contains(**slot)).count() as u64
@@ -302,6 +303,7 @@ impl<'a> SparseVectorSearch<'a> {
             reads: None,
             filter: source.matching.as_ref().map(|rows| format!("{} match", rows.len())),
             version: None,
+            scanned_by: None,
             rows: source.files.reader.vectors(),
             deleted: source.view.deleted.len(),
         };

@@ -193,6 +193,7 @@ impl<'a> TextSearch<'a> {
             reads: None,
             filter: matching.map(|matching| format!("{} match, by their payloads", matching.len())),
             version: None,
+            scanned_by: None,
             rows: table.len() as u64,
             deleted: dead.len(),
         });
@@ -251,6 +252,7 @@ impl<'a> TextSearch<'a> {
             reads: None,
             filter: indexed.matching.as_ref().map(|rows| format!("{} match", rows.len())),
             version: None,
+            scanned_by: None,
             rows: indexed.view.segment.rows(),
             deleted: indexed.view.deleted.len(),
         };

@@ -1,10 +1,13 @@
 //! What a search by vector looks at.
 
+use std::sync::OnceLock;
+
 use bigrain_types::{SearchStats, SeqNo};
 
 use super::filtered::Filtered;
 use super::{Hit, VectorSearch};
 use crate::collection::state::{FieldView, Frozen, State};
+use crate::device::ScannedBy;
 use crate::plan::SourcePlan;
 use crate::{Error, ErrorKind, Result};
 
@@ -13,6 +16,8 @@ pub(super) struct View {
     pub segments: Vec<FieldView>,
     /// What matches the filter in each segment, if there is one.
     pub filtered: Vec<Filtered>,
+    /// What scanned the codes of each segment, where there is a device; set while they are.
+    pub scanned_by: Vec<OnceLock<ScannedBy>>,
     pub frozen: Option<Frozen>,
     /// The memtable's best, already scored exactly: it may change once the lock is released.
     pub active: Vec<Hit>,
@@ -36,8 +41,10 @@ impl VectorSearch<'_> {
             return Ok(None);
         }
         let (active, dead) = (&state.active, state.active.dead());
+        let segments: Vec<FieldView> = state.segments_with(self.field.id).collect();
         let view = View {
-            segments: state.segments_with(self.field.id).collect(),
+            scanned_by: segments.iter().map(|_| OnceLock::new()).collect(),
+            segments,
             filtered: Vec::new(),
             frozen: state.frozen.clone(),
             active: self.memtable_hits((active, dead), &[], stats)?,

@@ -89,7 +89,7 @@ impl<'a> IndexPlace<'a> {
     /// Opens the collection, with so many threads for the engine.
     pub fn open(&self, threads: usize, session: &Session<'_>) -> anyhow::Result<Collection> {
         let config = EngineConfig { threads, background_threads: 0, ..session.engine_config() };
-        Ok(Engine::open(self.folder(), config)?.collection(&self.name)?)
+        Ok(session.open_engine(self.folder(), config)?.collection(&self.name)?)
     }
 
     /// Builds the collection, unless it is there with the same shape and content.

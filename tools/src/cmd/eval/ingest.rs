@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use bigrain_engine::{
-    Collection, CollectionConfig, Engine, ErrorKind, Point, PointId, Query, SearchParams,
+    Collection, CollectionConfig, DeviceChoice, Engine, ErrorKind, Point, PointId, Query,
+    SearchParams,
 };
 use comfy_table::Cell;
 use rand_chacha::ChaCha8Rng;
@@ -107,8 +108,9 @@ impl IngestRun<'_> {
     /// Builds a collection in a temporary folder, and measures.
     pub fn run(&self, session: &Session<'_>) -> anyhow::Result<IngestEvaluation> {
         let folder = tempfile::tempdir().context("create a temporary folder")?;
+        let verify_io = session.engine_config().verify_io;
         let engine =
-            session.create_or_open_to_serve(folder.path(), session.engine_config().verify_io)?;
+            session.create_or_open_to_serve(folder.path(), verify_io, DeviceChoice::Cpu)?;
         let collection = engine.create_collection("vectors", self.config.clone())?;
         let base = self.set.base.to_matrix()?;
         let query = |row: &[f32]| Query::new(row.to_vec()).with_cancel(session.cancel.clone());
@@ -127,7 +129,7 @@ impl IngestRun<'_> {
         let after = self.phase("after", &collection, &queries, &AtomicBool::new(false))?;
         let ratio = |quiet: &Phase| during.p99_us / quiet.p99_us.max(f64::MIN_POSITIVE);
         Ok(IngestEvaluation {
-            machine: Machine::here(),
+            machine: Machine::here().with_device(&session.device),
             load,
             base: self.set.base.path().display().to_string(),
             dims: base.dims(),

@@ -104,7 +104,7 @@ impl VectorEvaluation {
             "\nrecall counts a result that is as near as the last true neighbour; times are medians \
              over {} on {}",
             human::counted(self.rounds.into(), "round", "rounds"),
-            self.machine.cpu.as_deref().unwrap_or("an unknown CPU"),
+            self.machine.searched_on(),
         )?;
         Ok(())
     }

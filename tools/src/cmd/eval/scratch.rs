@@ -17,7 +17,7 @@ impl Scratch {
     pub(super) fn open(session: &Session<'_>) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("create a temporary folder")?;
         let config = EngineConfig { background_threads: 0, ..session.engine_config() };
-        let engine = Engine::open(folder.path(), config)?;
+        let engine = session.open_engine(folder.path(), config)?;
         Ok(Self { engine, _folder: folder })
     }
 }

@@ -16,7 +16,9 @@ use bigrain_api::proto::points_client::PointsClient;
 use bigrain_api::proto::search_client::SearchClient;
 use bigrain_api::proto::{self, point_id};
 use bigrain_api::{ModelRegistry, Server, Settings};
-use bigrain_engine::{Cancel, Collection, CollectionConfig, Point, PointId, Query, SearchParams};
+use bigrain_engine::{
+    Cancel, Collection, CollectionConfig, DeviceChoice, Point, PointId, Query, SearchParams,
+};
 use comfy_table::Cell;
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -112,7 +114,8 @@ impl ServiceRun<'_> {
     async fn measure(&self, session: &Session<'_>) -> anyhow::Result<ServiceEvaluation> {
         let folder = tempfile::tempdir().context("create a temporary folder")?;
         let verify_io = session.engine_config().verify_io;
-        let engine = session.create_or_open_to_serve(folder.path(), verify_io)?;
+        let engine =
+            session.create_or_open_to_serve(folder.path(), verify_io, DeviceChoice::Cpu)?;
         for name in COLLECTIONS {
             engine.create_collection(name, self.config.clone())?;
         }
@@ -163,7 +166,7 @@ impl ServiceRun<'_> {
         serving.await.context("the server panicked")??;
         let (requests, calls) = (Way::new(by_requests, &requests), Way::new(by_calls, &calls));
         Ok(ServiceEvaluation {
-            machine: Machine::here(),
+            machine: Machine::here().with_device(&session.device),
             load: LoadAverage::now(),
             base: self.set.base.path().display().to_string(),
             rows: base.len(),

@@ -139,7 +139,7 @@ pub(super) fn run(
     let judged = Judged { set: &set, truth: &truth, vectors: &vectors, limit: params.limit() };
     let first = config.field(None)?;
     let evaluation = VectorEvaluation {
-        machine: Machine::here(),
+        machine: Machine::here().with_device(&session.device),
         base: set.base.path().display().to_string(),
         queries: set.queries.path().display().to_string(),
         query_count: vectors.len(),
@@ -235,7 +235,7 @@ impl VectorArgs {
         }
         .run(&cases)?;
         let evaluation = FilterEvaluation {
-            machine: Machine::here(),
+            machine: Machine::here().with_device(&session.device),
             base: set.base.path().display().to_string(),
             rows: collection.count(),
             query_count: queries.len(),

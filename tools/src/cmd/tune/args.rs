@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bigrain_engine::{
-    Cancel, Collection, DEFAULT_LIMIT, Engine, EngineConfig, SearchParams, SearchParamsError,
+    Cancel, Collection, DEFAULT_LIMIT, EngineConfig, SearchParams, SearchParamsError,
 };
 use clap::Args;
 
@@ -91,7 +91,7 @@ pub fn run(args: &TuneArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
 
     // One thread of the engine too, so that no search uses a second one.
     let config = EngineConfig { threads: 1, background_threads: 0, ..session.engine_config() };
-    let collection = Engine::open(session.data_dir(), config)?.collection(&info.name)?;
+    let collection = session.open_engine(&session.data_dir(), config)?.collection(&info.name)?;
     warm_up(&collection, asked.queries(), searched, &sweep)?;
     let measured = measure(&collection, asked.queries(), searched, &sweep, args.rounds.into())?;
     let points = measured.iter().map(|measured| {
@@ -100,7 +100,7 @@ pub fn run(args: &TuneArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     });
     let points: Vec<CurvePoint> = points.collect();
     let tuning = Tuning {
-        machine: Machine::here(),
+        machine: Machine::here().with_device(&session.device),
         collection: info.name,
         rows: info.points,
         dims: info.config.field(None)?.dims,

@@ -3,18 +3,20 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Where codes are scanned: `auto`, `cpu` or `cuda:N`.
 ///
 /// ```
-/// use bigrain_gpu::DeviceChoice;
+/// use bigrain_types::DeviceChoice;
 ///
 /// assert_eq!("cuda:1".parse(), Ok(DeviceChoice::Cuda(1)));
 /// assert_eq!(DeviceChoice::default().to_string(), "cpu");
 /// assert!("gpu".parse::<DeviceChoice>().is_err());
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum DeviceChoice {
     /// The first GPU if there is one, and else the CPU.
     Auto,
@@ -50,6 +52,20 @@ impl FromStr for DeviceChoice {
     }
 }
 
+impl TryFrom<String> for DeviceChoice {
+    type Error = UnknownDevice;
+
+    fn try_from(text: String) -> Result<Self, UnknownDevice> {
+        text.parse()
+    }
+}
+
+impl From<DeviceChoice> for String {
+    fn from(choice: DeviceChoice) -> Self {
+        choice.to_string()
+    }
+}
+
 impl fmt::Display for DeviceChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -67,7 +83,10 @@ mod tests {
     #[test]
     fn names_round_trip_and_others_are_refused() {
         for name in ["auto", "cpu", "cuda:0", "cuda:12"] {
-            assert_eq!(name.parse::<DeviceChoice>().unwrap().to_string(), name);
+            let choice = name.parse::<DeviceChoice>().unwrap();
+            assert_eq!(choice.to_string(), name);
+            let json = serde_json::to_string(&choice).unwrap();
+            assert_eq!(serde_json::from_str::<DeviceChoice>(&json).unwrap(), choice);
         }
         for name in ["", "cuda", "cuda:", "cuda:-1", "cuda:+1", "cuda:x", "CPU", "gpu"] {
             let error = name.parse::<DeviceChoice>().unwrap_err();
