@@ -102,6 +102,7 @@ async fn refusals_say_what_was_expected() {
         (json!({"like": 1.5}), 400, "expected the id of a point"),
         (json!({"like": 77}), 404, "77"),
         (json!({"vector": [1.0]}), 400, "dimension"),
+        (json!({"text": "a", "former_vector": [1.0]}), 400, "expected a vector beside it"),
         (json!({"text": "a", "filter": {"field": 7}}), 400, "filter"),
         (json!({"text": "a", "target_recall": 2}), 400, "target recall out of range"),
         (json!({"image": "%"}), 400, "image: base64"),

@@ -37,6 +37,8 @@ pub(super) struct SearchBody {
     text: Option<String>,
     words: Option<String>,
     vector: Option<Vec<f32>>,
+    /// Beside `vector`, by the encoder before.
+    former_vector: Option<Vec<f32>>,
     sparse: Option<SparseBody>,
     like: Option<Id>,
     /// The bytes of a file in base64.
@@ -93,6 +95,9 @@ impl SearchBody {
         if given > 1 {
             return Err(Status::invalid_argument(format!("{WAYS}: found {given}")));
         }
+        if self.former_vector.is_some() && self.vector.is_none() {
+            return Err(Status::invalid_argument("former_vector: expected a vector beside it"));
+        }
         if let Some(text) = self.text {
             let request = SearchTextRequest { collection, text, options, field, filter_json };
             return Ok(Query::Text(request));
@@ -127,7 +132,8 @@ impl SearchBody {
             return Ok(Query::Vector(SearchRequest { sparse, ..request }));
         }
         let vector = self.vector.ok_or_else(|| Status::invalid_argument(WAYS))?;
-        Ok(Query::Vector(SearchRequest { vector, ..request }))
+        let former_vector = self.former_vector.unwrap_or_default();
+        Ok(Query::Vector(SearchRequest { vector, former_vector, ..request }))
     }
 
     fn options(&self) -> SearchOptions {
