@@ -348,7 +348,7 @@ fn lengths_whose_squares_are_no_normal_numbers_leave_the_bounds_whole() {
     // Squares from below the least number above zero to the least normal one, and beyond.
     for exponent in 16..=24 {
         for (count, width) in [(1, 1), (2, 3), (4, 8)] {
-            let vector = [3.124_764_9 * 10_f32.powi(-exponent)];
+            let vector = [3.124_765 * 10_f32.powi(-exponent)];
             let binarizer = binarizer(1, count, Metric::L2);
             let mut code = vec![0; binarizer.layout().words()];
             let factors = binarizer.encode(&vector, &mut EncodeScratch::default(), &mut code);
