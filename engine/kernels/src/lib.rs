@@ -43,6 +43,7 @@ pub mod reference;
 mod rows;
 mod signed_sum;
 mod topk;
+mod upper;
 
 pub use blocks::{
     BLOCK_ROWS, BlockTable, Bounded, Bounds, RowFactors, block_bytes, bound_blocks,
@@ -68,3 +69,4 @@ pub use rows::{
 };
 pub use signed_sum::{signed_sum, signed_sum_with};
 pub use topk::{Scored, TopK};
+pub use upper::clear_upper_registers;

@@ -1,5 +1,6 @@
 //! Matrices and the one product.
 
+use bigrain_kernels::clear_upper_registers;
 use faer::linalg::matmul::matmul;
 use faer::linalg::solvers::Solve;
 use faer::{Accum, MatMut, MatRef, Par, Side};
@@ -62,6 +63,7 @@ impl Matrix {
         let (rows, cols) = (product.rows, product.cols);
         let to = MatMut::from_row_major_slice_mut(&mut product.values, rows, cols);
         matmul(to, Accum::Replace, a_view, b_view, factor, Par::rayon(0));
+        clear_upper_registers();
         product
     }
 
@@ -96,6 +98,7 @@ impl Matrix {
         let (rows, cols) = (self.rows, self.cols);
         let to = MatMut::from_row_major_slice_mut(&mut self.values, rows, cols);
         matmul(to, Accum::Add, a.view(a_as), b.view(b_as), 1.0, Par::rayon(0));
+        clear_upper_registers();
     }
 
     /// Adds a row to each row.
