@@ -40,6 +40,23 @@ async fn three_points() -> TestServer {
     server
 }
 
+/// A server that has encoded three texts, and their vectors.
+async fn three_texts() -> (TestServer, Vec<Vec<f32>>) {
+    let server = TestServer::start().await;
+    let model = CollectionConfig { model: Some(TOY.to_owned()), ..config(0, Metric::Cosine) };
+    server.create("docs", model).await.unwrap();
+    let texts = ["flow over a wing", "heat in a slab", "a shock wave in air"];
+    let request =
+        EncodeRequest { texts: texts.map(str::to_owned).to_vec(), ..EncodeRequest::default() };
+    let encoded = server.encoder().encode(request).await.unwrap().into_inner();
+    let rows: Vec<Vec<f32>> = encoded.embeddings.into_iter().map(|row| row.values).collect();
+    let points = (0_u64..).zip(&rows).map(|(id, row)| point(num(id), row));
+    let space = Some(encoded.space);
+    let request = UpsertRequest { space, ..upsert("docs", points.collect()) };
+    server.points().upsert(request).await.unwrap();
+    (server, rows)
+}
+
 #[tokio::test]
 async fn a_search_returns_the_nearest_with_scores_payloads_and_statistics() {
     let server = three_points().await;
@@ -114,17 +131,7 @@ async fn a_zero_query_under_cosine_is_refused() {
 
 #[tokio::test]
 async fn text_finds_the_text_that_was_encoded() {
-    let server = TestServer::start().await;
-    let model = CollectionConfig { model: Some(TOY.to_owned()), ..config(0, Metric::Cosine) };
-    server.create("docs", model).await.unwrap();
-    let texts = ["flow over a wing", "heat in a slab", "a shock wave in air"];
-    let request =
-        EncodeRequest { texts: texts.map(str::to_owned).to_vec(), ..EncodeRequest::default() };
-    let encoded = server.encoder().encode(request).await.unwrap().into_inner();
-    let points = (0_u64..).zip(encoded.embeddings).map(|(id, row)| point(num(id), &row.values));
-    let space = Some(encoded.space);
-    let request = UpsertRequest { space, ..upsert("docs", points.collect()) };
-    server.points().upsert(request).await.unwrap();
+    let (server, _) = three_texts().await;
 
     let reply = server.search().search_text(heat()).await.unwrap().into_inner();
     assert_eq!(reply.points[0].id, Some(num(1)));
@@ -137,16 +144,7 @@ async fn text_finds_the_text_that_was_encoded() {
 
 #[tokio::test]
 async fn points_of_two_encoders_are_found_by_a_text_and_by_two_vectors() {
-    let server = TestServer::start().await;
-    let model = CollectionConfig { model: Some(TOY.to_owned()), ..config(0, Metric::Cosine) };
-    server.create("docs", model).await.unwrap();
-    let texts = ["flow over a wing", "heat in a slab", "a shock wave in air"];
-    let request =
-        EncodeRequest { texts: texts.map(str::to_owned).to_vec(), ..EncodeRequest::default() };
-    let encoded = server.encoder().encode(request).await.unwrap().into_inner();
-    let rows: Vec<Vec<f32>> = encoded.embeddings.into_iter().map(|row| row.values).collect();
-    let points = (0_u64..).zip(&rows).map(|(id, row)| point(num(id), row));
-    server.upsert(points.collect()).await.unwrap();
+    let (server, rows) = three_texts().await;
     // The later encoder is the same one under the same name, which is nothing to the engine.
     let collection = server.engine.collection("docs").unwrap();
     let later = collection.config().first().unwrap().clone();

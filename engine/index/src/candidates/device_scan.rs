@@ -19,9 +19,9 @@ use bigrain_binarize::{
     CodeBlocks, CodeScanner, Estimate, LoadedCodes, QueryCode, ScanRequest, ScannedList,
     ScannerError, ScoredCode,
 };
-use bigrain_kernels::{BLOCK_ROWS, Bounded, Bounds, RowFactors, bound_blocks};
+use bigrain_kernels::{BLOCK_ROWS, Bounded, RowFactors, bound_blocks};
 
-use super::list_scan::ListTerms;
+use super::list_scan::{ListTerms, bounds_of};
 use super::{Offers, RowMask};
 use crate::codes::ResidentCodes;
 
@@ -122,7 +122,7 @@ pub fn load(
 
 /// Says what a list's codes have in common, as devices take it.
 fn scanned_list(codes: &ResidentCodes, rows: Range<u32>, terms: &ListTerms) -> ScannedList {
-    let mut bounds = bounds_of(codes, terms);
+    let mut bounds = bounds_of(codes, &terms.full);
     if !codes.signs_first() {
         return ScannedList { rows, bounds, rounding: 0.0 };
     }
@@ -130,17 +130,6 @@ fn scanned_list(codes: &ResidentCodes, rows: Range<u32>, terms: &ListTerms) -> S
     bounds.error *= 1.0 + ROUNDING;
     bounds.bias *= 1.0 + ROUNDING;
     ScannedList { rows, bounds, rounding: ROUNDING }
-}
-
-/// Returns the terms of whole codes, for halves as they are stored.
-fn bounds_of(codes: &ResidentCodes, terms: &ListTerms) -> Bounds {
-    let (terms, unit) = (&terms.full, codes.unit());
-    Bounds {
-        constant: terms.constant,
-        scale: terms.scale * unit,
-        error: terms.error * unit,
-        bias: terms.bias,
-    }
 }
 
 /// Offers rows with the estimates that a scan of their lists here gives them. Nothing is offered if a row is in none.
@@ -209,7 +198,7 @@ fn offer_some(
     };
     let factors =
         RowFactors { add: &add[..count], rescale: &rescale[..count], error: &error[..count] };
-    let bounds = bounds_of(codes, terms);
+    let bounds = bounds_of(codes, &terms.full);
     bound_blocks(&scores[..count], factors, bounds, f32::NEG_INFINITY, &mut out);
     for (at, scored) in found.iter().enumerate() {
         let similarity = similarities[at];

@@ -262,9 +262,7 @@ impl ListScan {
         if !codes.signs_first() {
             self.add_rest(codes, 0..len, blocks.clone());
         }
-        let Terms { constant, scale, error, bias } = *terms;
-        let unit = codes.unit();
-        let bounds = Bounds { constant, scale: scale * unit, error: error * unit, bias };
+        let bounds = bounds_of(codes, terms);
         let mut bounded = Bounded {
             similarities: &mut self.similarities[..rows],
             uppers: &mut self.uppers[..rows],
@@ -273,4 +271,11 @@ impl ListScan {
         let factors = codes.scan_factors(blocks);
         bound_blocks(&self.scores[..rows], factors, bounds, threshold, &mut bounded);
     }
+}
+
+/// Returns terms for factors in halves, as they are stored.
+pub(super) fn bounds_of(codes: &ResidentCodes, terms: &Terms) -> Bounds {
+    let Terms { constant, scale, error, bias } = *terms;
+    let unit = codes.unit();
+    Bounds { constant, scale: scale * unit, error: error * unit, bias }
 }

@@ -76,22 +76,26 @@ impl VectorSearch<'_> {
     /// Puts what both fields found into one list, best first. A point that went over meanwhile counts once, as the
     /// later field has it.
     pub fn join(&self, found: &mut Found, before: Before<'_>) {
-        let tails = || {
-            let tail = |of: &Found| Tail::fit(&of.hits, of.view.rows());
-            Some((tail(found)?, tail(&before.found)?))
-        };
-        let similarity: Box<dyn Fn(f32) -> f32> = match before.compared {
-            Compared::Learned(translation) => Box::new(|of| translation.similarity(of)),
-            Compared::ByTails => match tails() {
-                Some((later, former)) => Box::new(move |of| later.as_far_out(&former, of)),
-                // Of a field with a handful of rows nothing can be said but what its similarities are.
-                None => Box::new(|of| of),
-            },
-        };
-        let known: HashSet<PointId> = found.hits.iter().map(|hit| hit.id.clone()).collect();
         let mut others = before.found.hits;
+        match before.compared {
+            Compared::Learned(translation) => {
+                others.iter_mut().for_each(|hit| {
+                    hit.similarity = translation.similarity(hit.similarity);
+                });
+            }
+            Compared::ByTails => {
+                let later = Tail::fit(&found.hits, found.view.rows());
+                let former = Tail::fit(&others, before.found.view.rows());
+                // Of a field with a handful of rows nothing can be said but what its similarities are.
+                if let (Some(later), Some(former)) = (later, former) {
+                    others.iter_mut().for_each(|hit| {
+                        hit.similarity = later.as_far_out(&former, hit.similarity);
+                    });
+                }
+            }
+        }
+        let known: HashSet<PointId> = found.hits.iter().map(|hit| hit.id.clone()).collect();
         others.retain(|hit| !known.contains(&hit.id));
-        others.iter_mut().for_each(|hit| hit.similarity = similarity(hit.similarity));
         found.hits.append(&mut others);
         keep_best(&mut found.hits, self.params.limit());
     }

@@ -22,7 +22,7 @@ pub(super) struct View {
     /// The memtable's best, already scored exactly: it may change once the lock is released.
     pub active: Vec<Hit>,
     pub active_plan: Option<SourcePlan>,
-    /// Rows of the memtables.
+    /// Rows of the memtables, while points go over to or from the field; else nobody asks, and counting takes long.
     pub in_memory_rows: u64,
     /// The last write that the view shows.
     pub seq: SeqNo,
@@ -49,7 +49,10 @@ impl VectorSearch<'_> {
             frozen: state.frozen.clone(),
             active: self.memtable_hits((active, dead), &[], stats)?,
             active_plan: self.params.explain().then(|| self.memtable_plan(active, dead)),
-            in_memory_rows: state.rows_in_memory(self.field.id),
+            in_memory_rows: match self.field.predecessor.is_some() || self.field.is_followed {
+                true => state.rows_in_memory(self.field.id),
+                false => 0,
+            },
             seq: state.seq,
         };
         self.query.cancel.check()?;
@@ -58,7 +61,7 @@ impl VectorSearch<'_> {
 }
 
 impl View {
-    /// Returns how many rows match the filter; of memtables, as large a part as of segments.
+    /// Returns how many rows match the filter, while points go over; of memtables, as large a part as of segments.
     pub fn rows(&self) -> u64 {
         let of_segment = |view: &FieldView| view.files.rows() - view.deleted_rows();
         let in_segments: u64 = self.segments.iter().map(of_segment).sum();
