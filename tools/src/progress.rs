@@ -160,8 +160,9 @@ fn bar(label: &str, end: u64) -> ProgressBar {
     bar
 }
 
+/// Says how long the rest takes, if it goes on as it went; of the first steps, which take what sets up work too, nothing follows.
 fn time_left(elapsed: Duration, position: u64, end: u64) -> String {
-    if position == 0 {
+    if position <= end / 1000 {
         return "some time".to_owned();
     }
     let left = end.saturating_sub(position) as f64 / position as f64;
@@ -177,6 +178,7 @@ mod tests {
         let elapsed = Duration::from_secs(30);
         assert_eq!(time_left(elapsed, 75, 100), "10.0 s");
         assert_eq!(time_left(elapsed, 0, 100), "some time");
+        assert_eq!(time_left(elapsed, 1, 1500), "some time");
         assert_eq!(time_left(elapsed, 120, 100), "0 µs");
     }
 
