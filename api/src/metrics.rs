@@ -225,8 +225,7 @@ fn held(engine: &Engine, runtime: &Runtime, shown: &impl Fn(&str) -> bool) -> Re
 fn scanned(engine: &Engine, shown: &impl Fn(&str) -> bool) -> Registry {
     let mut registry = Registry::with_prefix(PREFIX);
     let (bytes, failed) = (Sizes::default(), Sizes::default());
-    let (scans, codes) =
-        (Family::<Labels, Counter>::default(), Family::<Labels, Counter>::default());
+    let [scans, codes, builds, rows] = [(); 4].map(|()| Family::<Labels, Counter>::default());
     let mut is_there = false;
     for status in engine.collections() {
         let CollectionState::Ready(info) = status.state else { continue };
@@ -236,10 +235,17 @@ fn scanned(engine: &Engine, shown: &impl Fn(&str) -> bool) -> Registry {
         set(&bytes, ("collection", &info.name), device.bytes);
         set(&failed, ("device", &device.device), u64::from(device.failure.is_some()));
         codes.get_or_create(&vec![collection()]).inc_by(device.device_codes);
-        let by = |by: &str| scans.get_or_create(&vec![collection(), ("by", by.to_owned())]).clone();
-        by("device").inc_by(device.device_scans);
+        rows.get_or_create(&vec![collection()]).inc_by(device.device_rows);
+        let add = |to: &Family<Labels, Counter>, by: &str, count: u64| {
+            to.get_or_create(&vec![collection(), ("by", by.to_owned())]).inc_by(count);
+        };
+        add(&scans, "device", device.device_scans);
         for (why, count) in device.host_scans {
-            by(&format!("cpu_{why}")).inc_by(count);
+            add(&scans, &format!("cpu_{why}"), count);
+        }
+        add(&builds, "device", device.device_builds);
+        for (why, count) in device.host_builds {
+            add(&builds, &format!("cpu_{why}"), count);
         }
     }
     if !is_there {
@@ -254,6 +260,9 @@ fn scanned(engine: &Engine, shown: &impl Fn(&str) -> bool) -> Registry {
     registry.register("device_codes", "Codes that the device scanned", codes);
     let help = "Searches of a segment, by what scanned it: the device, or the CPU and why";
     registry.register("segment_scans", help, scans);
+    registry.register("device_rows", "Rows of which the device found the list, in builds", rows);
+    let help = "Fields of segments that were built, by what found the lists of their rows: the device, or the CPU and why";
+    registry.register("segment_builds", help, builds);
     registry
 }
 
@@ -334,6 +343,9 @@ mod tests {
             "bigrain_segment_scans_total{collection=\"docs\",by=\"device\"} 0",
             "bigrain_device_failed{device=\"gone\"} 1",
             "bigrain_device_bytes{collection=\"docs\"} 0",
+            "bigrain_segment_builds_total{collection=\"docs\",by=\"cpu_unsupported\"} 1",
+            "bigrain_segment_builds_total{collection=\"docs\",by=\"device\"} 0",
+            "bigrain_device_rows_total{collection=\"docs\"} 0",
         ] {
             assert!(text.contains(line), "{line} is missing from\n{text}");
         }

@@ -46,6 +46,11 @@ pub trait Backend: Debug + Send + Sync {
     /// [`GpuError::Device`].
     fn free_bytes(&self) -> Result<u64, GpuError>;
 
+    /// Returns how many bytes a second its memory gives at most, where that is known.
+    fn memory_bandwidth(&self) -> Option<u64> {
+        None
+    }
+
     /// Reserves memory, all zeros.
     ///
     /// # Errors

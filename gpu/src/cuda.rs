@@ -88,6 +88,10 @@ impl Backend for Cuda {
         Ok(free as u64)
     }
 
+    fn memory_bandwidth(&self) -> Option<u64> {
+        self.info.memory_bandwidth
+    }
+
     fn allocate(&self, what: &'static str, bytes: usize) -> Result<DeviceBuffer, GpuError> {
         let stream = self.stream();
         let memory: CudaSlice<u8> = match stream.alloc_zeros(bytes) {

@@ -6,7 +6,7 @@ use bigrain_types::Levels;
 
 use crate::backend::{download, upload};
 use crate::codes::{THREADS, shared_bytes};
-use crate::{Arg, Backend, CodeShape, GpuError, Kernel, Launch};
+use crate::{Arg, Backend, CodeShape, DeviceBuffer, GpuError, Kernel, Launch};
 
 /// Rotates rows of [`Rotation::dims`] numbers into rows of [`Rotation::rotated_dims`]; bit for bit as
 /// [`Rotation::rotate`] does.
@@ -20,30 +20,59 @@ pub fn rotate_rows(
     rotation: &Rotation,
     rows: &[f32],
 ) -> Result<Vec<f32>, GpuError> {
-    let (dims, padded) = (rotation.dims(), rotation.rotated_dims());
-    let count = whole_rows(rows.len(), dims)?;
+    let count = whole_rows(rows.len(), rotation.dims())?;
     if count == 0 {
         return Ok(Vec::new());
     }
-    let rows = upload(backend, "rows", rows)?;
-    let multipliers = upload(backend, "signs of the rotation", rotation.multipliers())?;
-    let rotated = backend.allocate("rotated rows", 4 * count * padded)?;
-    let launch = Launch {
-        kernel: Kernel::RotateRows,
-        shape: CodeShape::ANY,
-        grid: [count as u32, 1],
-        threads: THREADS,
-        shared_bytes: shared_bytes(4 * padded)?,
-        args: &[
-            Arg::Buffer(&rows),
-            Arg::Buffer(&multipliers),
-            Arg::I32(dims as i32),
-            Arg::I32(padded as i32),
-            Arg::Buffer(&rotated),
-        ],
-    };
-    run(backend, &launch)?;
-    download(backend, &rotated, count * padded)
+    let rotated = LoadedRotation::load(backend, rotation)?.rotate(backend, rows)?;
+    download(backend, &rotated, count * rotation.rotated_dims())
+}
+
+/// A rotation in the memory of a device.
+#[derive(Debug)]
+pub(crate) struct LoadedRotation {
+    multipliers: DeviceBuffer,
+    dims: usize,
+    padded: usize,
+}
+
+impl LoadedRotation {
+    pub fn load(backend: &dyn Backend, rotation: &Rotation) -> Result<Self, GpuError> {
+        let (dims, padded) = (rotation.dims(), rotation.rotated_dims());
+        // Asked here too, so that a rotation that is there can be used.
+        shared_bytes(4 * padded)?;
+        let multipliers = upload(backend, "signs of the rotation", rotation.multipliers())?;
+        Ok(Self { multipliers, dims, padded })
+    }
+
+    /// Returns the dimensions of rows before they are rotated.
+    pub fn dims(&self) -> usize {
+        self.dims
+    }
+
+    /// Rotates rows, one at least; they stay on the device.
+    pub fn rotate(&self, backend: &dyn Backend, rows: &[f32]) -> Result<DeviceBuffer, GpuError> {
+        let Self { multipliers, dims, padded } = self;
+        let count = whole_rows(rows.len(), *dims)?;
+        let rows = upload(backend, "rows", rows)?;
+        let rotated = backend.allocate("rotated rows", 4 * count * padded)?;
+        let launch = Launch {
+            kernel: Kernel::RotateRows,
+            shape: CodeShape::ANY,
+            grid: [count as u32, 1],
+            threads: THREADS,
+            shared_bytes: shared_bytes(4 * padded)?,
+            args: &[
+                Arg::Buffer(&rows),
+                Arg::Buffer(multipliers),
+                Arg::I32(*dims as i32),
+                Arg::I32(*padded as i32),
+                Arg::Buffer(&rotated),
+            ],
+        };
+        run(backend, &launch)?;
+        Ok(rotated)
+    }
 }
 
 /// What rounding gave.
@@ -110,7 +139,7 @@ pub(crate) fn whole_rows(numbers: usize, dims: usize) -> Result<usize, GpuError>
     Ok(numbers / dims)
 }
 
-/// Starts a kernel of this file or of `verify.rs`.
+/// Starts a kernel of this file, of `verify.rs` or of `lists.rs`.
 #[expect(unsafe_code, reason = "kernels take pointers")]
 pub(crate) fn run(backend: &dyn Backend, launch: &Launch<'_>) -> Result<(), GpuError> {
     // SAFETY: the callers pass what the kernels declare, and reserve buffers by the numbers that they pass beside them.

@@ -8,6 +8,7 @@ pub const SOURCE: &str = concat!(
     include_str!("../kernels/batch.cu"),
     include_str!("../kernels/encode.cu"),
     include_str!("../kernels/verify.cu"),
+    include_str!("../kernels/lists.cu"),
 );
 
 /// A kernel, by what it does; its parameters are those in `kernels/`.
@@ -36,11 +37,13 @@ pub enum Kernel {
     VerifyRows,
     /// MaxSim of multi-vectors.
     MaxSim,
+    /// The nearest centroid of each row.
+    NearestLists,
 }
 
 impl Kernel {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::MergeBest,
         Self::SelectRows,
         Self::ScoreCodes,
@@ -52,6 +55,7 @@ impl Kernel {
         Self::QuantizeRows,
         Self::VerifyRows,
         Self::MaxSim,
+        Self::NearestLists,
     ];
 
     /// Returns its name in the source.
@@ -69,6 +73,7 @@ impl Kernel {
             Self::QuantizeRows => "quantize_rows",
             Self::VerifyRows => "verify_rows",
             Self::MaxSim => "max_sim",
+            Self::NearestLists => "nearest_lists",
         }
     }
 }

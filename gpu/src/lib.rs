@@ -3,7 +3,8 @@
 //! ```text
 //!  DeviceChoice ──> probe ──> Cuda ─────┐
 //!                                       ├─ Backend ──> GpuScanner ──> LoadedCodes ──> rows with their integer scores
-//!  (in tests)            Emulated ──────┘         └──> BatchScan, rotate_rows, quantize_rows, verify_rows, max_sim
+//!  (in tests)            Emulated ──────┘         ├──> GpuCentroids ──> the nearest list of each row
+//!                                                 └──> BatchScan, rotate_rows, quantize_rows, verify_rows, max_sim
 //! ```
 //!
 //! The crate builds and loads where there is no CUDA: the driver and NVRTC are looked for when a device is opened, and
@@ -27,6 +28,7 @@ mod cuda;
 mod encode;
 mod error;
 mod kernel;
+mod lists;
 mod probe;
 mod scan;
 mod scanner;
@@ -45,6 +47,7 @@ pub use cuda::Cuda;
 pub use encode::{Quantized, quantize_rows, rotate_rows};
 pub use error::GpuError;
 pub use kernel::{CodeShape, Kernel, SOURCE};
+pub use lists::GpuCentroids;
 pub use probe::{DeviceInfo, devices, open};
 pub use scanner::GpuScanner;
 pub use verify::{DenseRows, Shortlists, max_sim, verify_rows};

@@ -23,6 +23,8 @@ pub struct DeviceInfo {
     pub memory_bytes: u64,
     /// Bytes of memory that nobody uses.
     pub free_bytes: u64,
+    /// Bytes a second that its memory gives at most, where the driver tells its clock and width.
+    pub memory_bandwidth: Option<u64>,
 }
 
 /// Returns the GPUs of this machine, at least one.
@@ -96,7 +98,19 @@ fn info(number: usize, context: &CudaContext) -> Result<DeviceInfo, GpuError> {
         capability: (major as u32, minor as u32),
         memory_bytes: total as u64,
         free_bytes: free as u64,
+        memory_bandwidth: memory_bandwidth(context),
     })
+}
+
+/// Returns twice the clock of the memory, which moves data at both of its edges, times the width of its bus.
+fn memory_bandwidth(context: &CudaContext) -> Option<u64> {
+    use sys::CUdevice_attribute::{
+        CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH as WIDTH_BITS,
+        CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE as CLOCK_KHZ,
+    };
+    // A driver that does not tell is no reason to refuse the device.
+    let ask = |what| context.attribute(what).ok().filter(|&value| value > 0);
+    Some(2 * 1000 * ask(CLOCK_KHZ)? as u64 * (ask(WIDTH_BITS)? as u64 / 8))
 }
 
 /// Says what the driver refused.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use bigrain_binarize::{
-    CodeBlocks, CodeScanner, LoadedCodes, ScanRequest, ScannerError, ScoredCode,
+    CodeBlocks, CodeScanner, ListCentroids, ListFinder, LoadedCentroids, LoadedCodes, Rotation,
+    ScanRequest, ScannerError, ScoredCode,
 };
 
-use crate::{Backend, GpuCodes, GpuError};
+use crate::{Backend, GpuCentroids, GpuCodes, GpuError};
 
-/// Scans codes on a GPU.
+/// Scans codes on a GPU, and finds the lists of rows there.
 #[derive(Clone, Debug)]
 pub struct GpuScanner(Arc<dyn Backend>);
 
@@ -27,6 +28,30 @@ impl CodeScanner for GpuScanner {
 
     fn load(&self, codes: &CodeBlocks<'_>) -> Result<Box<dyn LoadedCodes>, ScannerError> {
         Ok(Box::new(GpuCodes::load(Arc::clone(&self.0), codes)?))
+    }
+
+    fn list_finder(&self) -> Option<&dyn ListFinder> {
+        Some(self)
+    }
+}
+
+impl ListFinder for GpuScanner {
+    fn load_centroids(
+        &self,
+        centroids: &ListCentroids<'_>,
+        rotation: Option<&Rotation>,
+    ) -> Result<Box<dyn LoadedCentroids>, ScannerError> {
+        Ok(Box::new(GpuCentroids::load(Arc::clone(&self.0), centroids, rotation)?))
+    }
+}
+
+impl LoadedCentroids for GpuCentroids {
+    fn nearest(&self, rotated: &[f32]) -> Result<Vec<u32>, ScannerError> {
+        Ok(Self::nearest(self, rotated)?)
+    }
+
+    fn rotate_and_find(&self, rows: &[f32], rotated: &mut [f32]) -> Result<Vec<u32>, ScannerError> {
+        Ok(Self::rotate_and_find(self, rows, rotated)?)
     }
 }
 

@@ -16,6 +16,7 @@ mod corruption;
 mod crash;
 mod dense;
 mod device;
+mod device_building;
 mod encoder_upgrade;
 mod failing_disk;
 mod field_crash;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bigrain_engine::{DeviceChoice, Engine, EngineConfig, ScanDevice};
-use bigrain_gpu::{GpuScanner, KernelCache, devices, open};
+use bigrain_gpu::{Backend, Cuda, GpuScanner, KernelCache, devices, open};
 
 use crate::session::cache_dir;
 
@@ -49,6 +49,20 @@ impl Device {
         })
     }
 
+    /// Opens the GPU that the caller asked for, or else `unless_asked`, for who uses it without an engine; nothing is the
+    /// CPU.
+    ///
+    /// # Errors
+    ///
+    /// When a GPU was asked for by its number and is missing.
+    pub(crate) fn gpu(
+        &self,
+        unless_asked: DeviceChoice,
+    ) -> anyhow::Result<Option<Arc<dyn Backend>>> {
+        let gpu = open_gpu(self.asked.unwrap_or(unless_asked))?;
+        Ok(gpu.map(|gpu| -> Arc<dyn Backend> { gpu }))
+    }
+
     /// Opens the device, the first time that it is wanted.
     fn scanner(&self, choice: DeviceChoice) -> anyhow::Result<Option<ScanDevice>> {
         if let Some(opened) = self.opened.get() {
@@ -60,20 +74,26 @@ impl Device {
 }
 
 fn open_scanner(choice: DeviceChoice) -> anyhow::Result<Option<ScanDevice>> {
+    let Some(device) = open_gpu(choice)? else { return Ok(None) };
+    let device = ScanDevice::new(Arc::new(GpuScanner::new(device)));
+    tracing::info!(device = device.name(), "a GPU scans codes");
+    Ok(Some(device))
+}
+
+/// Opens a GPU, or says that there is none where that is no error.
+fn open_gpu(choice: DeviceChoice) -> anyhow::Result<Option<Arc<Cuda>>> {
     if choice == DeviceChoice::Cpu {
         return Ok(None);
     }
     // Without a cache folder each process compiles kernels anew.
     let cache = cache_dir()
         .map_or(KernelCache::none(), |folder| KernelCache::in_folder(folder.join(KERNELS)));
-    let Some(device) = open(choice, cache)? else {
+    let device = open(choice, cache)?;
+    if device.is_none() {
         let missing = devices().err().map(|error| error.to_string()).unwrap_or_default();
         tracing::warn!(device = %choice, missing, "there is no GPU, the CPU scans codes");
-        return Ok(None);
-    };
-    let device = ScanDevice::new(Arc::new(GpuScanner::new(device)));
-    tracing::info!(device = device.name(), "a GPU scans codes");
-    Ok(Some(device))
+    }
+    Ok(device)
 }
 
 #[cfg(test)]

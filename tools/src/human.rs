@@ -34,6 +34,21 @@ pub fn bytes(number: u64) -> String {
     format!("{value:.1} {unit}")
 }
 
+/// Writes a large number with three digits and the prefix of its unit, behind a blank: `1.23 G`; without one below 1,000.
+#[must_use]
+pub fn large(number: f64) -> String {
+    let (mut value, mut prefix) = (number, "");
+    for next in ["k", "M", "G", "T", "P"] {
+        if value < 999.5 {
+            break;
+        }
+        value /= 1000.0;
+        prefix = next;
+    }
+    let digits = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
+    format!("{value:.digits$} {prefix}").trim_end().to_owned()
+}
+
 /// Writes a duration with three digits, in the unit that suits it.
 #[must_use]
 pub fn duration(time: Duration) -> String {
@@ -103,6 +118,11 @@ mod tests {
         assert_eq!([count(0), count(999), count(1000)], ["0", "999", "1,000"]);
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!([bytes(1023), bytes(1024), bytes(3 << 20)], ["1023 B", "1.0 KiB", "3.0 MiB"]);
+        assert_eq!([large(0.0), large(999.4), large(999.6)], ["0.00", "999", "1.00 k"]);
+        assert_eq!(
+            [large(12_345.0), large(1.5e9), large(9.996e15)],
+            ["12.3 k", "1.50 G", "10.0 P"]
+        );
         assert_eq!(duration(Duration::from_micros(250)), "250 µs");
         assert_eq!(duration(Duration::from_micros(2_500)), "2.50 ms");
         assert_eq!(duration(Duration::from_secs(125)), "2 min 05 s");

@@ -18,6 +18,7 @@
 //! | [`pictures`] | pictures of a folder: found with their captions, indexed, shown on a page |
 //! | [`functions`], [`rust_sources`] | documented functions in Rust sources |
 //! | [`encode_bench`], [`peer`] | tokens a second, beside another program |
+//! | [`scan_bench`] | codes a second on a device, beside the CPU |
 //! | [`hits`], [`footprint`], [`human`], [`table`], [`progress`] | what people see |
 //! | [`failure`], [`interrupt`] | how the program ends |
 //! | [`watching`], [`building`] | long work of the engine, shown and stopped; segments that are built |
@@ -52,6 +53,7 @@ pub mod queries;
 pub mod ranking;
 pub mod rust_sources;
 pub mod sampling;
+pub mod scan_bench;
 pub mod session;
 pub mod shuffle;
 mod stored_versions;

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use bigrain_engine::{Cancel, DeviceChoice, VerifyIo};
 use bigrain_tools::cmd::{
-    backup, bprop, build, check, compact, delete, demo, encode, eval, export, facet, gpu, health,
-    import, inspect, model, pictures, quantize, recommend, restore, scroll, search, serve, train,
-    tune, update, upgrade, verify,
+    backup, bench, bprop, build, check, compact, delete, demo, encode, eval, export, facet, gpu,
+    health, import, inspect, model, pictures, quantize, recommend, restore, scroll, search, serve,
+    train, tune, update, upgrade, verify,
 };
 use bigrain_tools::device::Device;
 use bigrain_tools::session::Session;
@@ -55,6 +55,7 @@ enum Command {
     Upgrade(upgrade::UpgradeArgs),
     Serve(serve::ServeArgs),
     Gpu(gpu::GpuArgs),
+    Bench(bench::BenchArgs),
     Health(health::HealthArgs),
     Encode(encode::EncodeArgs),
     Quantize(quantize::QuantizeArgs),
@@ -100,6 +101,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Upgrade(args) => upgrade::run(args, &mut session),
         Command::Serve(args) => serve::run(args, &mut session),
         Command::Gpu(args) => gpu::run(args, &mut session),
+        Command::Bench(args) => bench::run(args, &mut session),
         Command::Health(args) => health::run(args, &mut session),
         Command::Encode(args) => encode::run(args, &mut session),
         Command::Quantize(args) => quantize::run(args, &mut session),
@@ -206,6 +208,11 @@ mod tests {
             "demo --cap -1",
             "search q --verify-io mmap",
             "search q --device gpu",
+            "bench --levels 5",
+            "bench --levels 0,1",
+            "bench --rows 0",
+            "bench --limit 1025",
+            "bench --json",
             "train",
             "train binarizer --documents a",
             "train binarizer --documents a --out b --queries c",

@@ -152,6 +152,15 @@ impl Binarizer {
         &self.model
     }
 
+    /// Returns the rotation, where that is all that makes coordinates of embeddings.
+    #[must_use]
+    pub fn rotation(&self) -> Option<&Rotation> {
+        match &self.model {
+            Model::Rotation(rotation) => Some(rotation),
+            Model::Recurrent(_) => None,
+        }
+    }
+
     /// Returns what was learned, if anything was.
     #[must_use]
     pub fn recurrent(&self) -> Option<&Arc<Recurrent>> {

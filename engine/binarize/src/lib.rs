@@ -45,6 +45,7 @@ mod encode;
 mod factors;
 mod file;
 mod layout;
+mod list_finder;
 mod query;
 mod recurrent;
 mod rotation;
@@ -60,6 +61,7 @@ pub use encode::{CodeFactors, EncodeScratch, SignFactors};
 pub use factors::{Factors, PackedFactors, from_half, to_half, unit_for};
 pub use file::BinarizerFileError;
 pub use layout::{CodeLayout, CodeLayoutError};
+pub use list_finder::{ListCentroids, ListFinder, LoadedCentroids};
 pub use query::{DEFAULT_EPSILON, Estimate, PrepareQueryError, QueryCode, QueryWidth, Terms};
 pub use recurrent::{
     Champion, Crossed, Crossing, ErrorQuantile, Fit, HiddenLayer, MAX_HIDDEN, MAX_QUANTILES,

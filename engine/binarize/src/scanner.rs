@@ -11,7 +11,7 @@ use std::ops::Range;
 use bigrain_kernels::{Bounds, QueryPlanes, RowFactors};
 use thiserror::Error;
 
-use crate::CodeLayout;
+use crate::{CodeLayout, ListFinder};
 
 /// Codes as they lie in memory here: blocks of 32 rows (see [`bigrain_kernels::pack_blocks`]).
 #[derive(Clone, Debug)]
@@ -72,6 +72,11 @@ pub trait CodeScanner: Debug + Send + Sync {
     ///
     /// [`ScannerError::DoesNotFit`] where its memory is too small; [`ScannerError::Failed`].
     fn load(&self, codes: &CodeBlocks<'_>) -> Result<Box<dyn LoadedCodes>, ScannerError>;
+
+    /// Returns what finds the lists of rows on the device while an index is built, if it can.
+    fn list_finder(&self) -> Option<&dyn ListFinder> {
+        None
+    }
 }
 
 /// Codes in the memory of a device.
@@ -88,7 +93,7 @@ pub trait LoadedCodes: Debug + Send + Sync {
     fn scan(&self, requests: &[ScanRequest<'_>]) -> Result<Vec<Vec<ScoredCode>>, ScannerError>;
 }
 
-/// Why codes could not be scanned on a device.
+/// Why a device did not do what was asked.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ScannerError {

@@ -6,9 +6,11 @@
 //!       ──> list order ──> codes in blocks ──> calibration
 //! ```
 //!
-//! The same rows, binarizer and parameters give the same index, for any number of threads.
+//! The same rows, binarizer and parameters give the same index, for any number of threads. Where there is a device that
+//! finds lists ([`DeviceLists`]), which it is and whether it fails on the way are among the parameters.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use bigrain_binarize::{Binarizer, EncodeScratch};
 use bigrain_types::Metric;
@@ -20,8 +22,8 @@ use crate::IndexError;
 use crate::candidates::ivf::Ivf;
 use crate::codes::{CodesBuilder, ResidentCodes, signs_first_pays};
 use crate::lists::{
-    Calibration, KMeans, ListLayout, Measured, NearestCentroid, Nearness, OwnedCentroids,
-    default_lists, pick, probe_bytes, together, train,
+    Calibration, DeviceLists, KMeans, ListLayout, LoadedLists, Measured, NearestCentroid, Nearness,
+    OwnedCentroids, default_lists, pick, probe_bytes, together, train,
 };
 
 /// Rows encoded by one task. Fixed, so that the work is cut alike for any number of threads.
@@ -56,7 +58,7 @@ pub trait Rows: Sync {
 
 /// How to build an index.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct BuildParams {
+pub struct BuildParams<'a> {
     /// The number of lists; without it, one that suits the rows.
     pub lists: Option<u32>,
     /// Where randomness begins.
@@ -64,11 +66,14 @@ pub struct BuildParams {
     /// The bytes of rows that centroids are trained on, at most; without it [`MAX_SAMPLE_BYTES`]. A row
     /// for each list is taken in any case.
     pub sample_bytes: Option<usize>,
+    /// What finds the lists of rows, if not the CPU. What it cannot do, the CPU does.
+    pub device: Option<&'a DeviceLists<'a>>,
 }
 
-impl BuildParams {
+impl BuildParams<'_> {
     /// Returns about how much memory [`build`] takes at most for so many rows: the centroids, and beside
-    /// them the sample, or twice the codes, or the codes and what is measured.
+    /// them the sample, or twice the codes, or the codes and what is measured. A device needs
+    /// [`stage_bytes`](crate::lists::stage_bytes) for each thread beside that.
     #[must_use]
     pub fn memory_bytes(&self, rows: usize, binarizer: &Binarizer) -> u64 {
         let layout = binarizer.layout();
@@ -126,17 +131,18 @@ pub struct BuiltIndex {
 pub fn build(
     rows: &dyn Rows,
     binarizer: &Binarizer,
-    params: &BuildParams,
+    params: &BuildParams<'_>,
 ) -> Result<BuiltIndex, IndexError> {
     let by_distance = binarizer.for_centroids(Metric::L2)?;
     let lists = params.lists_of(rows.len());
     let count = params.sample_rows(rows.len(), 4 * binarizer.layout().dims());
     let sample = pick(rows.len(), count, &mut ChaCha8Rng::seed_from_u64(params.seed));
-    let training = KMeans::new(lists, params.seed);
+    let training = KMeans::new(lists, params.seed).with_device(params.device);
     let heard = |done, of| rows.trained(done, of);
     let trained = train(&rotated(rows, binarizer, &sample)?, &by_distance, &training, &heard);
 
-    let (assigned, codes) = encode(rows, binarizer, &by_distance, &trained)?;
+    let pass = Pass { rows, binarizer, by_distance: &by_distance, centroids: &trained };
+    let (assigned, codes) = pass.encode(params.device)?;
     let (layout, order) = ListLayout::of(&assigned, trained.as_centroids().len());
     let codes = codes.finish(&order, signs_first_pays(binarizer.layout()));
     let nearness = Nearness::of(binarizer.metric());
@@ -169,44 +175,108 @@ fn rotated(
     Ok(rotated)
 }
 
-/// Finds the list of every row, and encodes it about the list's centroid.
-fn encode(
-    rows: &dyn Rows,
-    binarizer: &Binarizer,
-    by_distance: &Binarizer,
-    centroids: &OwnedCentroids,
-) -> Result<(Vec<u32>, CodesBuilder), IndexError> {
-    let layout = *binarizer.layout();
-    let starts: Vec<usize> = (0..rows.len()).step_by(CHUNK).collect();
-    let chunks: Result<Vec<(Vec<u32>, CodesBuilder)>, IndexError> = starts
-        .into_par_iter()
-        .map(|start| {
-            let end = rows.len().min(start + CHUNK);
-            let mut nearest = NearestCentroid::new(centroids, by_distance);
-            let (mut lists, mut codes) =
-                (Vec::with_capacity(end - start), CodesBuilder::new(layout));
-            codes.reserve(end - start);
-            let (mut rotated, mut code) = (vec![0.0; layout.dims()], vec![0; layout.words()]);
-            let mut scratch = EncodeScratch::default();
-            for at in start..end {
-                let row = rows.row(at)?;
-                binarizer.rotate(&row, &mut rotated);
-                let list = nearest.of(&rotated);
-                let centre = centroids.vector(list);
-                let factors =
-                    binarizer.encode_in_list(&row, &rotated, centre, &mut scratch, &mut code);
-                codes.push(&code, factors);
-                lists.push(list);
-            }
-            Ok((lists, codes))
-        })
-        .collect();
-    let mut lists = Vec::with_capacity(rows.len());
-    let mut codes = CodesBuilder::new(layout);
-    codes.reserve(rows.len());
-    for (chunk_lists, chunk_codes) in chunks? {
-        lists.extend(chunk_lists);
-        codes.append(&chunk_codes);
+/// One pass over all rows: finds the list of each, and encodes it about the list's centroid.
+struct Pass<'a> {
+    rows: &'a dyn Rows,
+    binarizer: &'a Binarizer,
+    by_distance: &'a Binarizer,
+    centroids: &'a OwnedCentroids,
+}
+
+/// Some rows with their lists and codes.
+struct Encoded<'a> {
+    pass: &'a Pass<'a>,
+    lists: Vec<u32>,
+    codes: CodesBuilder,
+    scratch: EncodeScratch,
+    code: Vec<u64>,
+}
+
+impl Pass<'_> {
+    fn encode(
+        &self,
+        device: Option<&DeviceLists<'_>>,
+    ) -> Result<(Vec<u32>, CodesBuilder), IndexError> {
+        let rows = self.rows.len();
+        let device =
+            device.and_then(|device| device.load(self.centroids, self.binarizer.rotation(), rows));
+        let parts = match &device {
+            Some(device) => device.parts(rows),
+            None => (0..rows).step_by(CHUNK).map(|first| first..rows.min(first + CHUNK)).collect(),
+        };
+        let encode = |part: Range<usize>| match &device {
+            Some(device) => self.encode_there(device, part),
+            None => self.encode_here(part),
+        };
+        let parts: Result<Vec<Encoded<'_>>, IndexError> =
+            parts.into_par_iter().map(encode).collect();
+        let mut lists = Vec::with_capacity(rows);
+        let mut codes = CodesBuilder::new(*self.binarizer.layout());
+        codes.reserve(rows);
+        for part in parts? {
+            lists.extend(part.lists);
+            codes.append(&part.codes);
+        }
+        Ok((lists, codes))
     }
-    Ok((lists, codes))
+
+    fn encode_here(&self, part: Range<usize>) -> Result<Encoded<'_>, IndexError> {
+        let mut nearest = NearestCentroid::new(self.centroids, self.by_distance);
+        let mut rotated = vec![0.0; self.binarizer.layout().dims()];
+        let mut encoded = Encoded::new(self, part.len());
+        for at in part {
+            let row = self.rows.row(at)?;
+            self.binarizer.rotate(&row, &mut rotated);
+            encoded.push(&row, &rotated, nearest.of(&rotated));
+        }
+        Ok(encoded)
+    }
+
+    /// Has a device rotate the rows and find their lists; what it does not do is done here.
+    fn encode_there(
+        &self,
+        device: &LoadedLists<'_>,
+        part: Range<usize>,
+    ) -> Result<Encoded<'_>, IndexError> {
+        let (dims, coordinates) = (self.binarizer.dims(), self.binarizer.layout().dims());
+        let mut rows = Vec::with_capacity(part.len() * dims);
+        for at in part.clone() {
+            rows.extend_from_slice(&self.rows.row(at)?);
+        }
+        let mut rotated = vec![0.0; part.len() * coordinates];
+        let found = match self.binarizer.rotation() {
+            Some(_) => device.rotate_and_find(&rows, &mut rotated),
+            None => {
+                for (row, rotated) in rows.chunks(dims).zip(rotated.chunks_mut(coordinates)) {
+                    self.binarizer.rotate(row, rotated);
+                }
+                device.nearest(&rotated)
+            }
+        };
+        let Some(found) = found else { return self.encode_here(part) };
+        let mut encoded = Encoded::new(self, part.len());
+        for ((row, rotated), list) in rows.chunks(dims).zip(rotated.chunks(coordinates)).zip(found)
+        {
+            encoded.push(row, rotated, list);
+        }
+        Ok(encoded)
+    }
+}
+
+impl<'a> Encoded<'a> {
+    fn new(pass: &'a Pass<'a>, rows: usize) -> Self {
+        let layout = *pass.binarizer.layout();
+        let (lists, mut codes) = (Vec::with_capacity(rows), CodesBuilder::new(layout));
+        codes.reserve(rows);
+        let (scratch, code) = (EncodeScratch::default(), vec![0; layout.words()]);
+        Self { pass, lists, codes, scratch, code }
+    }
+
+    fn push(&mut self, row: &[f32], rotated: &[f32], list: u32) {
+        let Self { pass, scratch, code, .. } = self;
+        let centre = pass.centroids.vector(list);
+        let factors = pass.binarizer.encode_in_list(row, rotated, centre, scratch, code);
+        self.codes.push(code, factors);
+        self.lists.push(list);
+    }
 }

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use bigrain_index::sparse;
+use bigrain_index::{lists, sparse};
 use bigrain_storage::{FileRow, SegmentRow, fs};
 use bigrain_types::{SegmentId, SeqNo};
 
 use super::handle::Shared;
 use crate::Result;
+use crate::device::Builder;
 use crate::error::Doing;
 use crate::field::{Field, MultiField};
 use crate::segment::{
@@ -74,10 +75,12 @@ impl Shared {
     pub fn build_bytes(&self, points: usize, terms: u64) -> u64 {
         let memory = self.build_memory();
         let fields = self.fields();
+        let threads = self.resources.device.as_ref().map_or(0, |_| self.resources.builders.count());
+        let to_device = (threads * lists::stage_bytes()) as u64;
         let of_field = |field: &Arc<Field>| {
             let index = memory.index(field, 0).memory_bytes(points, &field.binarizer);
             let rows = points as u64 * 4 * field.config.dims as u64;
-            index.max(rows.min(memory.window_bytes as u64))
+            (index + to_device.min(2 * rows)).max(rows.min(memory.window_bytes as u64))
         };
         let of_multi = |field: &Arc<MultiField>| field.build(0).memory_bytes(points);
         let of_multi = fields.multi().map(of_multi);
@@ -110,7 +113,9 @@ impl Shared {
         let texts: Vec<_> = all.texts().iter().map(|text| text.config.clone()).collect();
         let (seed, memory) = (id.0, self.build_memory());
         let (fields, sparse, multi, texts) = (&fields[..], &sparse[..], &multi[..], &texts[..]);
-        let params = SegmentParams { fields, sparse, multi, texts, seed, memory };
+        let device = self.resources.device.as_ref();
+        let device = device.map(|device| Builder { device, counts: &self.scans });
+        let params = SegmentParams { fields, sparse, multi, texts, seed, memory, device };
         let built = build_segment(&**directory, folder, input, &params, threads);
         let BuiltSegment { order, fields } = built.doing(|| format!("build segment {id}"))?;
         let segment = Segment::open(&**directory, folder, id, &fields)

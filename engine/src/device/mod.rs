@@ -1,13 +1,16 @@
-//! A device that scans codes in place of this CPU: what of it an engine knows, and whether it still works.
+//! A device that scans codes in place of this CPU, and finds the lists of rows while segments are built: what of it an
+//! engine knows, and whether it still works.
 //!
 //! ```text
 //!  Device (one for an engine) ──> OnDevice (one for each field of a segment) ──> Loaded (its codes there)
+//!                             └─> Builder (one for a build)                  ──> lists of rows
 //! ```
 //!
 //! Codes are copied by the first search that has enough of them to scan, and go with the files of their segment. What
 //! does not fit is scanned by the CPU, and tried again when other codes have gone: nothing is evicted. A device that
 //! has failed is not asked again for as long as the engine is open.
 
+mod builder;
 mod counts;
 mod on_device;
 mod together;
@@ -19,6 +22,7 @@ use std::sync::{Arc, OnceLock};
 use bigrain_binarize::{CodeScanner, ScannerError};
 use parking_lot::Mutex;
 
+pub(crate) use builder::Builder;
 pub use counts::DeviceUse;
 pub(crate) use counts::ScanCounts;
 pub(crate) use on_device::{Loaded, OnDevice};
@@ -27,24 +31,37 @@ pub(crate) use on_device::{Loaded, OnDevice};
 /// a tenth of a millisecond, which starting some kernels and copying their results is assumed to take.
 const LEAST_CODES: u64 = 1 << 15;
 
-/// A device that is to scan the codes of an engine, for [`Engine::open_with_device`](crate::Engine::open_with_device).
+/// Rows whose lists are found are left to the CPU where rows times lists are fewer. Not measured on a GPU: a CPU's thread
+/// takes about a millisecond and a half for as many, by codes of the centroids.
+const LEAST_PAIRS: u64 = 1 << 20;
+
+/// A device that is to scan the codes of an engine and to find the lists of rows, for [`Engine::open_with_device`](crate::Engine::open_with_device).
 #[derive(Clone, Debug)]
 pub struct ScanDevice {
     scanner: Arc<dyn CodeScanner>,
     least_codes: u64,
+    least_pairs: u64,
 }
 
 impl ScanDevice {
     /// Scans on a device.
     #[must_use]
     pub fn new(scanner: Arc<dyn CodeScanner>) -> Self {
-        Self { scanner, least_codes: LEAST_CODES }
+        Self { scanner, least_codes: LEAST_CODES, least_pairs: LEAST_PAIRS }
     }
 
     /// Leaves scans of fewer codes at a time to the CPU. Default 32,768, which is not measured.
     #[must_use]
     pub fn with_least_codes(mut self, codes: u64) -> Self {
         self.least_codes = codes;
+        self
+    }
+
+    /// Leaves to the CPU the lists of rows, when a segment is built, where rows times lists are fewer. Default 1,048,576,
+    /// which is not measured.
+    #[must_use]
+    pub fn with_least_pairs(mut self, pairs: u64) -> Self {
+        self.least_pairs = pairs;
         self
     }
 
@@ -62,6 +79,8 @@ pub(crate) struct Device {
     scanner: Arc<dyn CodeScanner>,
     /// Fewer codes at a time are left to the CPU.
     pub least_codes: u64,
+    /// Fewer pairs of a row and a list are left to the CPU.
+    least_pairs: u64,
     /// Held while codes are copied, so that each knows what the others have left.
     loading: Mutex<()>,
     failure: OnceLock<Arc<str>>,
@@ -69,16 +88,16 @@ pub(crate) struct Device {
     frees: AtomicU64,
 }
 
-/// Why the CPU scanned the codes of a segment although there is a device.
+/// Why the CPU scanned the codes of a segment, or found the lists of its rows, although there is a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum WhyHost {
     /// There are too few of them.
     Few,
     /// They are on their way to the device.
     Copying,
-    /// They, or what a scan needs beside them, do not fit.
+    /// They, or what the device needs beside them, do not fit.
     DoesNotFit(Arc<str>),
-    /// The device cannot scan them, or not for this search.
+    /// The device cannot do it for them, or not for this search.
     Unsupported(Arc<str>),
     /// The device has failed, now or before.
     Failed(Arc<str>),
@@ -96,11 +115,12 @@ pub(crate) enum ScannedBy {
 impl Device {
     /// Takes a device that nothing is known of yet.
     pub fn new(device: ScanDevice) -> Self {
-        let ScanDevice { scanner, least_codes } = device;
+        let ScanDevice { scanner, least_codes, least_pairs } = device;
         Self {
             name: scanner.device(),
             scanner,
             least_codes,
+            least_pairs,
             loading: Mutex::new(()),
             failure: OnceLock::new(),
             frees: AtomicU64::new(0),
@@ -126,7 +146,7 @@ impl Device {
             ScannerError::Failed(_) | _ => {
                 if self.failure.set(Arc::clone(&text)).is_ok() {
                     let device = &self.name;
-                    tracing::error!(device, %error, "device failed, the CPU scans until a restart");
+                    tracing::error!(device, %error, "device failed, the CPU does its work until a restart");
                 }
                 WhyHost::Failed(text)
             }
@@ -141,6 +161,10 @@ impl Device {
 impl WhyHost {
     /// All reasons, by the names under which they are counted.
     const NAMES: [&str; 5] = ["few_codes", "copying", "does_not_fit", "unsupported", "failed"];
+
+    /// The same for builds; none where a build has no such reason.
+    const OF_BUILDS: [Option<&str>; 5] =
+        [Some("few_rows"), None, Some("does_not_fit"), Some("unsupported"), Some("failed")];
 
     fn index(&self) -> usize {
         match self {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bigrain_index::build::{BuildParams, BuiltIndex, MAX_SAMPLE_BYTES, Rows, build};
+use bigrain_index::lists::DeviceLists;
 use bigrain_index::multi;
 use bigrain_index::{IndexError, codes, dense::DenseWriter, ids, lists, order, sparse};
 use bigrain_lexical::LexicalWriter;
@@ -12,6 +13,7 @@ use bigrain_types::TextField;
 
 use super::input::{FieldRows, MultiFieldRows, SparseFieldRows};
 use super::{Placement, SegmentFields, SegmentInput};
+use crate::device::Builder;
 use crate::field::{Field, MultiField, SparseField};
 use crate::threads::Threads;
 
@@ -41,9 +43,9 @@ impl BuildMemory {
     }
 
     /// Returns how the index of a field is built.
-    pub fn index(self, field: &Field, seed: u64) -> BuildParams {
+    pub fn index(self, field: &Field, seed: u64) -> BuildParams<'static> {
         let (lists, sample_bytes) = (field.config.lists, Some(self.sample_bytes));
-        BuildParams { lists, seed, sample_bytes }
+        BuildParams { lists, seed, sample_bytes, device: None }
     }
 }
 
@@ -62,6 +64,8 @@ pub(crate) struct SegmentParams<'a> {
     pub seed: u64,
     /// What it may take beside codes and terms.
     pub memory: BuildMemory,
+    /// What finds the lists of rows, if not the CPU.
+    pub device: Option<Builder<'a>>,
 }
 
 /// What was written.
@@ -105,7 +109,11 @@ pub(crate) fn build_segment<I: SegmentInput>(
         let index = params.memory.index(field, params.seed);
         // The codes go before the next thing takes memory.
         let order = {
-            let built = threads.run(|| build(&rows, &field.binarizer, &index))?;
+            let with = |device: Option<&DeviceLists<'_>>| {
+                let index = BuildParams { device, ..index };
+                threads.run(|| build(&rows, &field.binarizer, &index))
+            };
+            let built = params.device.as_ref().map_or_else(|| with(None), |own| own.with(with))?;
             files.write_index(&built)?;
             built.order
         };
@@ -342,7 +350,8 @@ mod tests {
         let threads = Threads::start(threads).unwrap();
         let (fields, sparse, multi) = &fields();
         let memory = BuildMemory::within(None);
-        let params = SegmentParams { fields, sparse, multi, texts: &[], seed: 3, memory };
+        let (texts, seed, device) = (&[], 3, None);
+        let params = SegmentParams { fields, sparse, multi, texts, seed, memory, device };
         let folder = Path::new("");
         let built = build_segment(directory, folder, input, &params, &threads).unwrap();
         let segment = Segment::open(directory, folder, SegmentId(1), &built.fields).unwrap();

@@ -166,6 +166,13 @@ static inline T atomicAdd(T *to, T value) {
     return before;
 }
 
+template <class T>
+static inline T atomicMax(T *to, T value) {
+    T before = *to;
+    if (value > before) *to = value;
+    return before;
+}
+
 static inline float __shfl_xor_sync(unsigned, float value, int distance) {
     emulated::warp().values[emulated::current % 32] = __float_as_uint(value);
     emulated::wait_for_warp();

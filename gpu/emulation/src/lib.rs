@@ -16,7 +16,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bigrain_gpu::{Backend, DeviceBuffer, GpuError, Launch, SOURCE};
+use bigrain_gpu::{Backend, DeviceBuffer, GpuError, Kernel, Launch, SOURCE};
 use libloading::Library;
 
 const BEFORE: &str = include_str!("../cpp/emulated.h");
@@ -42,6 +42,7 @@ type LaunchFn = unsafe extern "C" fn(
 pub struct Emulated {
     library: Library,
     downwards: bool,
+    left_out: Option<Kernel>,
     memory: Arc<Memory>,
 }
 
@@ -73,13 +74,20 @@ impl Emulated {
         // SAFETY: the library was compiled from the source in this repository and has no initialisers of its own.
         let library = unsafe { Library::new(&path) }.map_err(|error| failed(error.to_string()))?;
         let memory = Arc::new(Memory { bytes: 1 << 30, used: AtomicUsize::new(0) });
-        Ok(Self { library, downwards: false, memory })
+        Ok(Self { library, downwards: false, left_out: None, memory })
     }
 
     /// Lets threads and blocks take turns from the last to the first.
     #[must_use]
     pub fn downwards(mut self) -> Self {
         self.downwards = true;
+        self
+    }
+
+    /// Does nothing where a kernel should run, for tests of what notices that.
+    #[must_use]
+    pub fn without(mut self, kernel: Kernel) -> Self {
+        self.left_out = Some(kernel);
         self
     }
 
@@ -133,6 +141,9 @@ impl Backend for Emulated {
 
     unsafe fn launch(&self, launch: &Launch<'_>) -> Result<(), GpuError> {
         let refused = |reason: String| GpuError::Device { doing: "emulate a kernel", reason };
+        if self.left_out == Some(launch.kernel) {
+            return Ok(());
+        }
         // SAFETY: `launch.h` declares it with this signature.
         let run = unsafe { self.library.get::<LaunchFn>(b"emulated_launch\0") }
             .map_err(|error| refused(error.to_string()))?;

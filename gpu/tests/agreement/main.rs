@@ -11,6 +11,7 @@
 
 mod batch;
 mod encode;
+mod lists;
 mod scan;
 mod scores;
 mod support;

@@ -9,6 +9,7 @@
 
 pub mod answer_flags;
 pub mod backup;
+pub mod bench;
 pub mod bprop;
 pub mod build;
 mod build_code;

@@ -17,6 +17,7 @@ mod sweep;
 
 pub use all_threads::search_all;
 pub use curve_point::{CurvePoint, series};
+pub(crate) use measurement::median;
 pub use measurement::{Measurement, Work, measure, warm_up};
 pub use pass::{Found, Pass};
 pub use sweep::{Setting, Sweep};

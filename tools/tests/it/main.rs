@@ -4,6 +4,7 @@
 
 mod backups;
 mod batches;
+mod benching;
 mod code;
 mod commands;
 mod curation;

@@ -16,13 +16,18 @@
 //! Above a thousand lists the tree has two stages: the sample is first cut into about the root of
 //! their number of parts, and each part gets lists in proportion to its rows.
 //!
-//! The result depends on the sample, the seed and the instruction set, never on the number of threads.
+//! The result depends on the sample, the seed and the instruction set, never on the number of threads. A device finds
+//! the nearest centroids in its place where there is one ([`DeviceLists`]): then it depends on that too.
+
+use std::borrow::Cow;
+use std::ops::Range;
 
 use bigrain_binarize::{Binarizer, QueryCode, QueryWidth};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use rayon::prelude::*;
 
+use super::DeviceLists;
 use super::centroids::{Nearness, OwnedCentroids};
 use crate::candidates::list_scan::ListScan;
 
@@ -44,7 +49,7 @@ const MAX_PENALTY: f32 = 0.25;
 
 /// How to cluster.
 #[derive(Clone, Copy, Debug)]
-pub struct KMeans {
+pub struct KMeans<'a> {
     /// How many lists.
     pub lists: usize,
     /// Lloyd's iterations.
@@ -53,13 +58,22 @@ pub struct KMeans {
     pub seed: u64,
     /// More lists than this are trained in two stages.
     pub flat_lists: usize,
+    /// What finds the nearest centroids of many rows, if not the CPU.
+    pub device: Option<&'a DeviceLists<'a>>,
 }
 
-impl KMeans {
+impl<'a> KMeans<'a> {
     /// Returns the parameters that suit most data.
     #[must_use]
     pub fn new(lists: usize, seed: u64) -> Self {
-        Self { lists, iterations: STEPS.len(), seed, flat_lists: 4096 }
+        Self { lists, iterations: STEPS.len(), seed, flat_lists: 4096, device: None }
+    }
+
+    /// Has a device find the nearest centroids of many rows.
+    #[must_use]
+    pub fn with_device(mut self, device: Option<&'a DeviceLists<'a>>) -> Self {
+        self.device = device;
+        self
     }
 
     /// Returns in how many of so many rows an iteration takes one; iterations count from 0.
@@ -85,7 +99,7 @@ impl KMeans {
 pub fn train(
     sample: &[f32],
     binarizer: &Binarizer,
-    params: &KMeans,
+    params: &KMeans<'_>,
     heard: &dyn Fn(usize, usize),
 ) -> OwnedCentroids {
     let dims = binarizer.layout().dims();
@@ -99,7 +113,7 @@ pub fn train(
     }
     let parts = (lists as f64).sqrt().round() as usize;
     let coarse = Clustering::new(sample, binarizer, parts, params).run(heard);
-    let assigned = assign(&Part::whole(sample, dims), &coarse, binarizer);
+    let assigned = assign(&Part::whole(sample, dims), &coarse, binarizer, params.device);
     let mut members = vec![Vec::new(); parts];
     for (row, &part) in assigned.iter().enumerate() {
         members[part as usize].push(row);
@@ -154,16 +168,36 @@ impl<'a> Part<'a> {
         let row = if self.step == 1 { at } else { at.wrapping_mul(SCATTER) % rows };
         &self.sample[row * self.dims..][..self.dims]
     }
+
+    /// Returns some rows, one after the other.
+    fn rows(&self, range: Range<usize>) -> Cow<'a, [f32]> {
+        if self.step == 1 {
+            let first = self.first + range.start;
+            return self.sample[first * self.dims..][..range.len() * self.dims].into();
+        }
+        range.flat_map(|at| self.row(at)).copied().collect()
+    }
 }
 
 /// Returns the nearest centroid of every row.
-fn assign(rows: &Part<'_>, centroids: &OwnedCentroids, binarizer: &Binarizer) -> Vec<u32> {
-    let starts: Vec<usize> = (0..rows.len()).step_by(CHUNK).collect();
-    let of_chunk = |&start: &usize| {
+fn assign(
+    rows: &Part<'_>,
+    centroids: &OwnedCentroids,
+    binarizer: &Binarizer,
+    device: Option<&DeviceLists<'_>>,
+) -> Vec<u32> {
+    let here = |chunk: Range<usize>| {
         let mut nearest = NearestCentroid::new(centroids, binarizer);
-        let chunk = start..rows.len().min(start + CHUNK);
         chunk.map(move |at| nearest.of(rows.row(at))).collect::<Vec<_>>()
     };
+    if let Some(device) = device.and_then(|device| device.load(centroids, None, rows.len())) {
+        let there = |part: &Range<usize>| {
+            device.nearest(&rows.rows(part.clone())).unwrap_or_else(|| here(part.clone()))
+        };
+        return device.parts(rows.len()).par_iter().flat_map_iter(there).collect();
+    }
+    let starts: Vec<usize> = (0..rows.len()).step_by(CHUNK).collect();
+    let of_chunk = |&start: &usize| here(start..rows.len().min(start + CHUNK));
     starts.par_iter().flat_map_iter(of_chunk).collect()
 }
 
@@ -209,14 +243,19 @@ struct Clustering<'a> {
     binarizer: &'a Binarizer,
     dims: usize,
     lists: usize,
-    params: &'a KMeans,
+    params: &'a KMeans<'a>,
     random: ChaCha8Rng,
     centroids: Vec<f32>,
     penalties: Vec<f32>,
 }
 
 impl<'a> Clustering<'a> {
-    fn new(sample: &'a [f32], binarizer: &'a Binarizer, lists: usize, params: &'a KMeans) -> Self {
+    fn new(
+        sample: &'a [f32],
+        binarizer: &'a Binarizer,
+        lists: usize,
+        params: &'a KMeans<'a>,
+    ) -> Self {
         let dims = binarizer.layout().dims();
         let mut random = ChaCha8Rng::seed_from_u64(params.seed);
         let rows = sample.len() / dims;
@@ -239,7 +278,7 @@ impl<'a> Clustering<'a> {
             for iteration in 0..self.params.iterations {
                 let part = self.part(iteration);
                 let encoded = self.take_encoded();
-                let assigned = assign(&part, &encoded, self.binarizer);
+                let assigned = assign(&part, &encoded, self.binarizer, self.params.device);
                 (self.centroids, self.penalties) = (encoded.vectors, encoded.penalties);
                 self.move_to_means(&part, &assigned);
                 heard(assigned.len());

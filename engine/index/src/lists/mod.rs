@@ -22,6 +22,7 @@ mod centroids;
 mod file;
 mod kmeans;
 mod layout;
+mod on_device;
 
 pub(crate) use calibrate::{Measured, probe_bytes, together};
 pub use calibration::{Calibration, Effort, TargetEfforts};
@@ -29,3 +30,5 @@ pub use centroids::{Centroids, Nearness, OwnedCentroids, Probe};
 pub use file::{ListsReader, ResidentLists, write};
 pub use kmeans::{KMeans, NearestCentroid, pick, train};
 pub use layout::{ListLayout, default_lists};
+pub(crate) use on_device::LoadedLists;
+pub use on_device::{DeviceLists, stage_bytes};

@@ -4,6 +4,7 @@
 
 mod building;
 mod data;
+mod devices;
 mod files;
 mod memory;
 mod multi;

@@ -44,7 +44,7 @@ unsafe impl GlobalAlloc for Counting {
 fn said_and_taken(rows: &Clustered, levels: u8, sample_bytes: Option<usize>) -> (usize, usize) {
     let levels = Levels::new(levels).unwrap();
     let binarizer = Binarizer::new_rotation(rows.dims, levels, Metric::Cosine, 3).unwrap();
-    let params = BuildParams { sample_bytes, seed: 5, lists: None };
+    let params = BuildParams { sample_bytes, seed: 5, ..BuildParams::default() };
     let said = params.memory_bytes(rows.values.len() / rows.dims, &binarizer) as usize;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let before = IN_USE.load(Ordering::Relaxed);
