@@ -8,6 +8,7 @@ pub const SOURCE: &str = concat!(
     include_str!("../kernels/batch.cu"),
     include_str!("../kernels/encode.cu"),
     include_str!("../kernels/verify.cu"),
+    include_str!("../kernels/bert.cu"),
 );
 
 /// A kernel, by what it does; its parameters are those in `kernels/`.
@@ -36,11 +37,19 @@ pub enum Kernel {
     VerifyRows,
     /// MaxSim of multi-vectors.
     MaxSim,
+    /// Rows of tokens from the tables of a model, normalised.
+    EmbedTokens,
+    /// Sums of two rows, normalised.
+    AddAndNormalize,
+    /// What happens between the two layers of a feed-forward block.
+    Activate,
+    /// Attention inside each text.
+    Attend,
 }
 
 impl Kernel {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::MergeBest,
         Self::SelectRows,
         Self::ScoreCodes,
@@ -52,6 +61,10 @@ impl Kernel {
         Self::QuantizeRows,
         Self::VerifyRows,
         Self::MaxSim,
+        Self::EmbedTokens,
+        Self::AddAndNormalize,
+        Self::Activate,
+        Self::Attend,
     ];
 
     /// Returns its name in the source.
@@ -69,6 +82,10 @@ impl Kernel {
             Self::QuantizeRows => "quantize_rows",
             Self::VerifyRows => "verify_rows",
             Self::MaxSim => "max_sim",
+            Self::EmbedTokens => "embed_tokens",
+            Self::AddAndNormalize => "add_and_normalize",
+            Self::Activate => "activate",
+            Self::Attend => "attend",
         }
     }
 }

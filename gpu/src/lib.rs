@@ -1,13 +1,14 @@
-//! Scans of codes, selection, verification and encoding on a CUDA GPU.
+//! Scans of codes, selection, verification and models of BERT's family on a CUDA GPU.
 //!
 //! ```text
 //!  DeviceChoice ──> probe ──> Cuda ─────┐
 //!                                       ├─ Backend ──> GpuScanner ──> LoadedCodes ──> rows with their integer scores
-//!  (in tests)            Emulated ──────┘         └──> BatchScan, rotate_rows, quantize_rows, verify_rows, max_sim
+//!  (in tests)            Emulated ──────┘         ├──> GpuBert ──> rows of tokens
+//!                                                    └──> BatchScan, rotate_rows, quantize_rows, verify_rows, max_sim
 //! ```
 //!
 //! The crate builds and loads where there is no CUDA: the driver and NVRTC are looked for when a device is opened, and
-//! what is missing is named ([`GpuError::Unavailable`]). Kernels are CUDA C (`kernels/`), compiled for the device at
+//! what is missing is named ([`GpuError::Unavailable`]); so is cuBLASLt when a matrix is multiplied ([`Product`]). Kernels are CUDA C (`kernels/`), compiled for the device at
 //! hand and kept on disk ([`KernelCache`]).
 //!
 //! Integer scores equal those of [`bigrain_kernels::scan`] bit for bit. Which rows a scan returns is decided by bounds
@@ -19,15 +20,18 @@
 mod args;
 mod backend;
 mod batch;
+mod bert;
 mod buffer;
 mod cache;
 mod codes;
 mod compile;
+mod cublas;
 mod cuda;
 mod encode;
 mod error;
 mod kernel;
 mod probe;
+mod product;
 mod scan;
 mod scanner;
 mod verify;
@@ -37,6 +41,7 @@ pub use bigrain_types::{DeviceChoice, UnknownDevice};
 pub use args::Arg;
 pub use backend::{Backend, Launch};
 pub use batch::{BatchQuery, BatchScan, MAX_BATCH_WIDTH};
+pub use bert::{BertActivation, BertBatch, BertShape, GpuBert};
 pub use buffer::DeviceBuffer;
 pub use cache::KernelCache;
 pub use codes::GpuCodes;
@@ -46,5 +51,6 @@ pub use encode::{Quantized, quantize_rows, rotate_rows};
 pub use error::GpuError;
 pub use kernel::{CodeShape, Kernel, SOURCE};
 pub use probe::{DeviceInfo, devices, open};
+pub use product::Product;
 pub use scanner::GpuScanner;
 pub use verify::{DenseRows, Shortlists, max_sim, verify_rows};
