@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use bigrain_encoders::DeviceReport;
 use bigrain_engine::{CollectionState, Engine, MemoryInfo, SearchStats};
 use prometheus_client::encoding::prometheus_text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -14,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use crate::models::ModelRegistry;
 use crate::recall::{RecallCounts, RecallProbe};
 use crate::runtime::Runtime;
 
@@ -138,6 +140,7 @@ impl Metrics {
     pub(crate) fn text(
         &self,
         engine: &Engine,
+        models: &ModelRegistry,
         runtime: &Runtime,
         recall: &RecallProbe,
         shown: impl Fn(&str) -> bool,
@@ -147,6 +150,8 @@ impl Metrics {
         encode(&mut text, &held(engine, runtime, &shown))?;
         encode(&mut text, &measured(recall, &shown))?;
         encode(&mut text, &scanned(engine, &shown))?;
+        let reports = models.iter().filter_map(|model| Some((model.name(), model.device()?)));
+        encode(&mut text, &encoded(reports))?;
         Ok(text)
     }
 }
@@ -266,6 +271,31 @@ fn scanned(engine: &Engine, shown: &impl Fn(&str) -> bool) -> Registry {
     registry
 }
 
+/// Says what a device encoded and what the CPU did in its place, by model; nothing without a device.
+fn encoded<'a>(reports: impl Iterator<Item = (&'a str, DeviceReport)>) -> Registry {
+    let mut registry = Registry::with_prefix(PREFIX);
+    let (batches, left) = (Family::<Labels, Counter>::default(), Sizes::default());
+    let mut is_there = false;
+    for (name, report) in reports {
+        is_there = true;
+        let by = |by: &str| {
+            let labels = vec![("model", name.to_owned()), ("by", by.to_owned())];
+            batches.get_or_create(&labels).clone()
+        };
+        by("device").inc_by(report.device_batches);
+        by("cpu").inc_by(report.cpu_batches);
+        set(&left, ("model", name), u64::from(report.why_cpu.is_some()));
+    }
+    if !is_there {
+        return registry;
+    }
+    let help = "Batches of texts that were encoded where a device was asked for, by what ran them";
+    registry.register("encoded_batches", help, batches);
+    let help = "Whether the CPU encodes in place of the device that was asked for";
+    registry.register("encoder_left_to_cpu", help, left);
+    registry
+}
+
 /// Says what was measured of recall, by collection. A registry of its own, as [`held`] is.
 fn measured(recall: &RecallProbe, shown: &impl Fn(&str) -> bool) -> Registry {
     let counters = [(); 4].map(|()| Family::<Labels, Counter>::default());
@@ -332,6 +362,30 @@ mod tests {
         let mut text = String::new();
         encode(&mut text, &scanned(&engine, &|_| true)).unwrap();
         text
+    }
+
+    #[test]
+    fn batches_of_texts_are_counted_by_what_ran_them() {
+        let text_of = |report: Option<DeviceReport>| {
+            let mut text = String::new();
+            encode(&mut text, &encoded(report.map(|report| ("mini", report)).into_iter())).unwrap();
+            text
+        };
+        let mut report = DeviceReport::default();
+        (report.device_batches, report.cpu_batches) = (7, 2);
+        let working = text_of(Some(report.clone()));
+        report.why_cpu = Some("the device failed".to_owned());
+        let failed = text_of(Some(report));
+        for (text, left) in [(&working, 0), (&failed, 1)] {
+            for line in [
+                "bigrain_encoded_batches_total{model=\"mini\",by=\"device\"} 7".to_owned(),
+                "bigrain_encoded_batches_total{model=\"mini\",by=\"cpu\"} 2".to_owned(),
+                format!("bigrain_encoder_left_to_cpu{{model=\"mini\"}} {left}"),
+            ] {
+                assert!(text.contains(&line), "{line} is missing from\n{text}");
+            }
+        }
+        assert!(!text_of(None).contains("bigrain_enc"));
     }
 
     #[test]

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bigrain_encoders::{
-    CrossEncoder, CrossOptions, CrossScorer, DecodeOptions, Embeddings, EncodeError, EncodeOptions,
-    EncoderService, ImageLimits, ImageModel, Lane, MAX_TEXT_BYTES, ModelKind, ModelReport,
-    OpenEncoderError, OpenOptions, Runtime, RuntimeError, ScoreActivation, SentenceEncoder,
-    ServiceConfig, StartServiceError, StaticEncoder, TextEncoder, TextKind, Token, TokenMatrix,
-    decode_image, late_score,
+    CrossEncoder, CrossOptions, CrossScorer, DecodeOptions, DeviceReport, Embeddings, EncodeError,
+    EncodeOptions, EncoderService, ImageLimits, ImageModel, Lane, MAX_TEXT_BYTES, ModelKind,
+    ModelReport, OpenEncoderError, OpenOptions, Runtime, RuntimeError, ScoreActivation,
+    SentenceEncoder, ServiceConfig, StartServiceError, StaticEncoder, TextEncoder, TextKind, Token,
+    TokenMatrix, decode_image, late_score,
 };
 use bigrain_engine::{Cancel, EmbeddingSpaceId};
 use thiserror::Error;
@@ -75,13 +75,21 @@ impl ModelRegistry {
     ///
     /// [`ModelError`] for a folder that is not a model, or whose name is taken.
     pub fn open(folders: &[PathBuf], threads: usize) -> Result<Self, ModelError> {
-        let mut registry = Self::new();
         if folders.is_empty() {
-            return Ok(registry);
+            return Ok(Self::new());
         }
-        let runtime = Runtime::new(threads)?;
+        Self::open_on(folders, &Runtime::new(threads)?)
+    }
+
+    /// Opens model folders, to run on the threads of a runtime and on its device, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// As [`ModelRegistry::open`].
+    pub fn open_on(folders: &[PathBuf], runtime: &Runtime) -> Result<Self, ModelError> {
+        let mut registry = Self::new();
         for folder in folders {
-            registry.add_folder(folder, &runtime)?;
+            registry.add_folder(folder, runtime)?;
         }
         Ok(registry)
     }
@@ -269,6 +277,11 @@ impl Model {
     /// Returns how many tokens of a text it reads.
     pub(crate) fn max_tokens(&self) -> usize {
         self.service.encoder().max_tokens()
+    }
+
+    /// Returns what a device does for it, where one was asked for.
+    pub(crate) fn device(&self) -> Option<DeviceReport> {
+        self.service.encoder().device()
     }
 
     /// Whether it encodes images, too.

@@ -3,6 +3,7 @@
 use bigrain_types::{Cancel, Cancelled, EmbeddingSpaceId};
 use thiserror::Error;
 
+use crate::device::DeviceReport;
 use crate::dual::TokenMatrix;
 use crate::embeddings::Embeddings;
 use crate::image::{ImageSize, Pixels};
@@ -57,6 +58,11 @@ pub trait TextEncoder: Send + Sync {
         _options: &EncodeOptions,
     ) -> Result<Vec<Vec<WordAttention>>, EncodeError> {
         Err(EncodeError::NoAttention)
+    }
+
+    /// What a device does for the encoder. Default: none was asked for.
+    fn device(&self) -> Option<DeviceReport> {
+        None
     }
 
     /// What the vectors of tokens are like, of an encoder that gives them. Default: none.

@@ -113,6 +113,7 @@ impl ImageModel {
     ///
     /// [`OpenEncoderError`] names the file, field or tensor that is missing or wrong.
     pub fn open(path: &Path, runtime: Runtime) -> Result<Self, OpenEncoderError> {
+        runtime.leave_out_device("images are the CPU's");
         let config = path.join("config.json");
         match &*kind(path)? {
             CLIP => Self::open_clip(path, runtime),

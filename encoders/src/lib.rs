@@ -36,6 +36,7 @@ mod bert;
 mod class_names;
 mod clip;
 mod cross;
+mod device;
 mod dual;
 mod efficientnet;
 mod embeddings;
@@ -75,6 +76,10 @@ pub use clip::{
 };
 pub use cross::{
     CrossEncoder, CrossOptions, CrossScorer, PropReranker, ScoreActivation, ScoreError,
+};
+pub use device::{
+    DeviceActivation, DeviceBatch, DeviceBert, DeviceError, DeviceModel, DeviceReport,
+    EncoderDevice,
 };
 pub use dual::{
     DualEncoder, Grid, Label, LabelSet, MultiVectorEncoder, ScoreMap, ScoreMapError, ScoredLabel,

@@ -1,4 +1,4 @@
-//! The threads encoders run on.
+//! What encoders run on: threads, and a device if there is one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,12 +6,18 @@ use std::sync::Arc;
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use thiserror::Error;
 
-/// A handle on the threads encoders run on; clones share one pool.
+use crate::device::EncoderDevice;
+
+/// A handle on the threads encoders run on, and on the device that runs their models if there is one; clones share
+/// both.
 ///
 /// Whoever starts the process makes one and hands it to each encoder. rayon's global pool is
 /// never used.
 #[derive(Clone)]
-pub struct Runtime(Arc<ThreadPool>);
+pub struct Runtime {
+    pool: Arc<ThreadPool>,
+    device: Option<Arc<dyn EncoderDevice>>,
+}
 
 /// The most threads of a runtime: far past any use, and far below what would stall a machine.
 pub const MAX_THREADS: usize = 1024;
@@ -48,30 +54,51 @@ impl Runtime {
             .num_threads(threads)
             .thread_name(|index| format!("encode-{index}"))
             .build()
-            .map(|pool| Self(Arc::new(pool)))
+            .map(|pool| Self::from_pool(Arc::new(pool)))
             .map_err(|source| RuntimeError::Start { threads, source })
     }
 
     /// Runs on threads that exist already.
     #[must_use]
     pub fn from_pool(pool: Arc<ThreadPool>) -> Self {
-        Self(pool)
+        Self { pool, device: None }
+    }
+
+    /// Has encoders that are opened with it run models on a device, where that takes them.
+    #[must_use]
+    pub fn with_device(self, device: Arc<dyn EncoderDevice>) -> Self {
+        Self { device: Some(device), ..self }
     }
 
     /// How many threads there are.
     #[must_use]
     pub fn threads(&self) -> usize {
-        self.0.current_num_threads()
+        self.pool.current_num_threads()
     }
 
     pub(crate) fn pool(&self) -> &ThreadPool {
-        &self.0
+        &self.pool
+    }
+
+    pub(crate) fn device(&self) -> Option<&dyn EncoderDevice> {
+        self.device.as_deref()
+    }
+
+    /// Says that the device, if there is one, does nothing for a model.
+    pub(crate) fn leave_out_device(&self, why: &str) {
+        if let Some(device) = &self.device {
+            tracing::warn!(device = device.name(), why, "the CPU encodes");
+        }
     }
 }
 
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runtime").field("threads", &self.threads()).finish()
+        let device = self.device.as_ref().map(|device| device.name());
+        f.debug_struct("Runtime")
+            .field("threads", &self.threads())
+            .field("device", &device)
+            .finish()
     }
 }
 

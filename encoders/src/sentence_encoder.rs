@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::architecture::{BuildModelError, EmbedTexts, Head, ModelConfigError, TextModel};
 use crate::batch::{PackedBatch, Sharing, plan_batches};
 use crate::class_names::ClassNamesError;
+use crate::device::DeviceReport;
 use crate::dual::TokenMatrix;
 use crate::embeddings::{Embeddings, EncodeStats, TextCount};
 use crate::encoder::{
@@ -24,6 +25,9 @@ use crate::projection::{BuildProjectionError, Projection};
 use crate::runtime::Runtime;
 use crate::tokenize::{TextTokenizer, Token, TokenIds, TokenizerError, WordIds};
 use crate::weights::{Checkpoint, Tensors, WeightsError};
+
+/// Why a device does nothing for a model.
+const FAMILY_WITHOUT_DEVICE: &str = "devices run models of the BERT family alone";
 
 /// A sentence encoder, opened from a model folder.
 #[derive(Debug)]
@@ -124,7 +128,10 @@ impl SentenceEncoder {
             tensors = tensors.observed(observations);
         }
         let head = Head::of(dir.pooling);
-        let model = dir.architecture.build(&tensors, head)?;
+        let model = dir.architecture.build(&tensors, head, runtime.device())?;
+        if model.device().is_none() {
+            runtime.leave_out_device(FAMILY_WITHOUT_DEVICE);
+        }
         let mut hasher = blake3::Hasher::new();
         hash_space(&dir, &tensors, &tokenizer_files.bytes()?, &mut hasher);
         let dense: Vec<Projection> = dir
@@ -253,6 +260,14 @@ impl TextEncoder for SentenceEncoder {
             .pool()
             .install(|| texts.par_iter().enumerate().map(words).collect::<Result<_, _>>())?;
         self.attend(&texts, &options.cancel)
+    }
+
+    fn device(&self) -> Option<DeviceReport> {
+        self.model.device().or_else(|| {
+            let device = self.runtime.device()?.name();
+            let why_cpu = Some(FAMILY_WITHOUT_DEVICE.to_owned());
+            Some(DeviceReport { device, device_batches: 0, cpu_batches: 0, why_cpu })
+        })
     }
 
     fn token_shape(&self) -> Option<TokenShape> {

@@ -49,6 +49,7 @@ impl StaticEncoder {
     /// [`OpenEncoderError`] for a file that is missing or refused, or a tokenizer with tokens that have
     /// no vector.
     pub fn open(folder: &Path, runtime: Runtime) -> Result<Self, OpenEncoderError> {
+        runtime.leave_out_device("a table of tokens needs none");
         let checkpoint = Checkpoint::open(&[folder.join(WEIGHTS)])?;
         let tensors = checkpoint.tensors()?;
         let shape = tensors.shape(TENSOR).ok_or_else(|| tensors.missing(TENSOR))?;

@@ -15,6 +15,8 @@ pub enum Arg<'a> {
     I32(i32),
     /// A large number without sign.
     U64(u64),
+    /// A number with a fraction.
+    F32(f32),
 }
 
 impl Arg<'_> {
@@ -28,6 +30,7 @@ impl Arg<'_> {
             Self::U32(value) => u64::from(value),
             Self::I32(value) => u64::from(value as u32),
             Self::U64(value) => value,
+            Self::F32(value) => u64::from(value.to_bits()),
         }
     }
 }

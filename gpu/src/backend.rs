@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use bytemuck::{AnyBitPattern, NoUninit};
 
-use crate::{Arg, CodeShape, DeviceBuffer, GpuError, Kernel};
+use crate::{Arg, CodeShape, DeviceBuffer, GpuError, Kernel, Product};
 
 /// A kernel with all that it takes to run it.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +83,17 @@ pub trait Backend: Debug + Send + Sync {
     ///
     /// [`GpuError`] when it could not be compiled or started.
     unsafe fn launch(&self, launch: &Launch<'_>) -> Result<(), GpuError>;
+
+    /// Returns how many bytes a product may use beside its matrices.
+    fn scratch_bytes(&self) -> usize;
+
+    /// Has a product computed; it may not have ended when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::Shape`] for matrices that are not there in whole; [`GpuError::Unavailable`] where what multiplies
+    /// them is missing; [`GpuError::Device`].
+    fn multiply(&self, product: &Product<'_>) -> Result<(), GpuError>;
 }
 
 /// Copies values to new memory of a device.

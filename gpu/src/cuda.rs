@@ -10,9 +10,11 @@ use cudarc::driver::{CudaContext, CudaModule, CudaSlice, CudaStream, DevicePtr, 
 use cudarc::nvrtc::Ptx;
 
 use crate::backend::check_range;
+use crate::cublas::{Products, SCRATCH_BYTES};
 use crate::probe::refused;
 use crate::{
     Architecture, Backend, CodeShape, DeviceBuffer, DeviceInfo, GpuError, KernelCache, Launch,
+    Product,
 };
 
 /// A CUDA device that was opened. Each thread that uses it has a stream of its own.
@@ -23,6 +25,8 @@ pub struct Cuda {
     cache: KernelCache,
     /// What is compiled and loaded. Held while compiling, so that concurrent searches compile once.
     modules: Mutex<HashMap<CodeShape, Arc<CudaModule>>>,
+    /// What multiplies matrices, once that was wanted.
+    products: Mutex<Option<Arc<Products>>>,
 }
 
 impl Cuda {
@@ -40,13 +44,32 @@ impl Cuda {
         }
         // SAFETY: nothing is shared between streams before a copy has waited for its own.
         unsafe { context.disable_event_tracking() };
-        Ok(Self { context, info, cache, modules: Mutex::default() })
+        Ok(Self { context, info, cache, modules: Mutex::default(), products: Mutex::default() })
     }
 
     /// Returns what is known of the device.
     #[must_use]
     pub fn info(&self) -> &DeviceInfo {
         &self.info
+    }
+
+    /// Loads what multiplies matrices, which models take and scans do not.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::Unavailable`] names the library that is missing; [`GpuError::Device`].
+    pub fn check_products(&self) -> Result<(), GpuError> {
+        self.products().map(|_| ())
+    }
+
+    fn products(&self) -> Result<Arc<Products>, GpuError> {
+        // What was opened stays good if another thread panicked.
+        let mut products = self.products.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(opened) = &*products {
+            return Ok(Arc::clone(opened));
+        }
+        self.context.bind_to_thread().map_err(|error| refused("open cuBLASLt", error))?;
+        Ok(Arc::clone(products.insert(Arc::new(Products::open()?))))
     }
 
     fn stream(&self) -> Arc<CudaStream> {
@@ -148,5 +171,19 @@ impl Backend for Cuda {
             )
         }
         .map_err(start)
+    }
+
+    fn scratch_bytes(&self) -> usize {
+        SCRATCH_BYTES
+    }
+
+    fn multiply(&self, product: &Product<'_>) -> Result<(), GpuError> {
+        product.check()?;
+        let products = self.products()?;
+        self.context.bind_to_thread().map_err(|error| refused("multiply matrices", error))?;
+        let stream = self.stream().cu_stream();
+        // SAFETY: the matrices were checked and are this device's; their owner frees none before this stream has ended
+        // what was asked of it.
+        unsafe { products.multiply(product, stream.cast()) }
     }
 }

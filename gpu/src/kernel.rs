@@ -9,6 +9,7 @@ pub const SOURCE: &str = concat!(
     include_str!("../kernels/encode.cu"),
     include_str!("../kernels/verify.cu"),
     include_str!("../kernels/lists.cu"),
+    include_str!("../kernels/bert.cu"),
 );
 
 /// A kernel, by what it does; its parameters are those in `kernels/`.
@@ -39,11 +40,19 @@ pub enum Kernel {
     MaxSim,
     /// The nearest centroid of each row.
     NearestLists,
+    /// Rows of tokens from the tables of a model, normalised.
+    EmbedTokens,
+    /// Sums of two rows, normalised.
+    AddAndNormalize,
+    /// What happens between the two layers of a feed-forward block.
+    Activate,
+    /// Attention inside each text.
+    Attend,
 }
 
 impl Kernel {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::MergeBest,
         Self::SelectRows,
         Self::ScoreCodes,
@@ -56,6 +65,10 @@ impl Kernel {
         Self::VerifyRows,
         Self::MaxSim,
         Self::NearestLists,
+        Self::EmbedTokens,
+        Self::AddAndNormalize,
+        Self::Activate,
+        Self::Attend,
     ];
 
     /// Returns its name in the source.
@@ -74,6 +87,10 @@ impl Kernel {
             Self::VerifyRows => "verify_rows",
             Self::MaxSim => "max_sim",
             Self::NearestLists => "nearest_lists",
+            Self::EmbedTokens => "embed_tokens",
+            Self::AddAndNormalize => "add_and_normalize",
+            Self::Activate => "activate",
+            Self::Attend => "attend",
         }
     }
 }

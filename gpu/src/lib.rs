@@ -1,14 +1,15 @@
-//! Scans of codes, selection, verification and encoding on a CUDA GPU.
+//! Scans of codes, selection, verification and models of BERT's family on a CUDA GPU.
 //!
 //! ```text
 //!  DeviceChoice ──> probe ──> Cuda ─────┐
 //!                                       ├─ Backend ──> GpuScanner ──> LoadedCodes ──> rows with their integer scores
 //!  (in tests)            Emulated ──────┘         ├──> GpuCentroids ──> the nearest list of each row
+//!                                                 ├──> GpuBert ──> rows of tokens
 //!                                                 └──> BatchScan, rotate_rows, quantize_rows, verify_rows, max_sim
 //! ```
 //!
 //! The crate builds and loads where there is no CUDA: the driver and NVRTC are looked for when a device is opened, and
-//! what is missing is named ([`GpuError::Unavailable`]). Kernels are CUDA C (`kernels/`), compiled for the device at
+//! what is missing is named ([`GpuError::Unavailable`]); so is cuBLASLt when a matrix is multiplied ([`Product`]). Kernels are CUDA C (`kernels/`), compiled for the device at
 //! hand and kept on disk ([`KernelCache`]).
 //!
 //! Integer scores equal those of [`bigrain_kernels::scan`] bit for bit. Which rows a scan returns is decided by bounds
@@ -20,16 +21,19 @@
 mod args;
 mod backend;
 mod batch;
+mod bert;
 mod buffer;
 mod cache;
 mod codes;
 mod compile;
+mod cublas;
 mod cuda;
 mod encode;
 mod error;
 mod kernel;
 mod lists;
 mod probe;
+mod product;
 mod scan;
 mod scanner;
 mod verify;
@@ -39,6 +43,7 @@ pub use bigrain_types::{DeviceChoice, UnknownDevice};
 pub use args::Arg;
 pub use backend::{Backend, Launch};
 pub use batch::{BatchQuery, BatchScan, MAX_BATCH_WIDTH};
+pub use bert::{BertActivation, BertBatch, BertShape, GpuBert};
 pub use buffer::DeviceBuffer;
 pub use cache::KernelCache;
 pub use codes::GpuCodes;
@@ -49,5 +54,6 @@ pub use error::GpuError;
 pub use kernel::{CodeShape, Kernel, SOURCE};
 pub use lists::GpuCentroids;
 pub use probe::{DeviceInfo, devices, open};
+pub use product::Product;
 pub use scanner::GpuScanner;
 pub use verify::{DenseRows, Shortlists, max_sim, verify_rows};

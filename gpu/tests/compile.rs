@@ -27,8 +27,13 @@ fn every_kernel_compiles_to_ptx() {
             assert!(text.contains(&entry), "{entry}");
         }
         assert!(text.contains("mma.sync.aligned.m16n8k32.row.col.s32.s8.u8.s32"));
-        // Results are rounded where the CPU's are.
-        assert!(!text.contains("fma.rn.f32"), "fused multiply-add");
+        assert!(text.contains("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32"));
+        // Results are rounded where the CPU's are; but for functions of the library, which only models take.
+        for kernel in text.split(".entry ").skip(1) {
+            let is_of_models = ["activate(", "attend("].iter().any(|name| kernel.starts_with(name));
+            let name = kernel.lines().next().unwrap_or_default();
+            assert!(is_of_models || !kernel.contains("fma.rn.f32"), "fused multiply-add in {name}");
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use bigrain_engine::{
     MultiVector, Point, PointId, SearchParams,
 };
 use bigrain_tools::beir::Beir;
+use bigrain_tools::device::EncodeOn;
 use bigrain_tools::input::Content;
 use bigrain_tools::model::Model;
 
@@ -35,7 +36,8 @@ fn main() -> anyhow::Result<()> {
     let [corpus, model, codes @ ..] = &arguments[..] else {
         bail!("expected CORPUS MODEL CODES..");
     };
-    let (corpus, model) = (Beir::open(Path::new(corpus))?, Model::open(Path::new(model), 0)?);
+    let (corpus, model) =
+        (Beir::open(Path::new(corpus))?, Model::open(Path::new(model), &EncodeOn::default())?);
     let encoder = model.encoder();
     let dims = encoder.token_shape().context("the model gives no vectors of tokens")?.dims;
     let folder = tempfile::tempdir()?;

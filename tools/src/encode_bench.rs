@@ -38,6 +38,9 @@ pub struct EncodeBench {
     pub load: [Option<f64>; 2],
     /// Threads of each side.
     pub threads: usize,
+    /// What ran the model, where a device was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoded_on: Option<String>,
     /// What the peer says of itself.
     pub peer: Option<Value>,
     /// The workloads.
@@ -142,6 +145,7 @@ impl EncodeBench {
             machine: Machine::here(),
             load: [before, load()],
             threads: plan.threads,
+            encoded_on: encoder.device().map(|device| device.to_string()),
             workloads: workloads.iter().zip(passes).map(result).collect(),
             peer: peer.map(|peer| peer.description().clone()),
         })

@@ -36,6 +36,7 @@ pub mod failure;
 pub mod footprint;
 pub mod functions;
 pub mod fusing;
+pub mod gpu_encoder;
 pub mod hits;
 pub mod human;
 pub mod ingest;

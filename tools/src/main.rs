@@ -30,7 +30,7 @@ struct Cli {
     /// its settings say]
     #[arg(long, value_name = "HOW", env = "BIGRAIN_VERIFY_IO", global = true)]
     verify_io: Option<VerifyIo>,
-    /// What scans the codes of large segments: cpu, auto (the first GPU if there is one) or cuda:N [default: cpu; serve:
+    /// What scans the codes of large segments and runs models of the BERT family: cpu, auto (the first GPU if there is one) or cuda:N [default: cpu; serve:
     /// what its settings say]
     #[arg(long, value_name = "DEVICE", env = "BIGRAIN_DEVICE", global = true)]
     device: Option<DeviceChoice>,

@@ -9,11 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
-use bigrain_encoders::{
-    ImageModel, OpenOptions, Runtime, SentenceEncoder, StaticEncoder, TextEncoder,
-};
+use bigrain_encoders::{ImageModel, OpenOptions, SentenceEncoder, StaticEncoder, TextEncoder};
 use bigrain_engine::Collection;
 
+use crate::device::EncodeOn;
 use crate::session::cache_dir;
 
 /// The default model's folder in `models/` of bigrain's cache.
@@ -32,16 +31,16 @@ impl Model {
         Self { name: name.into(), encoder }
     }
 
-    /// Opens a model folder, of a model for images its text side; its threads are `threads`, or with 0 one for each core.
+    /// Opens a model folder, of a model for images its text side.
     ///
     /// # Errors
     ///
-    /// When the folder is not a model that can be run.
-    pub fn open(folder: &Path, threads: usize) -> anyhow::Result<Self> {
+    /// When the folder is not a model that can be run, or a GPU is missing that the caller named.
+    pub fn open(folder: &Path, on: &EncodeOn) -> anyhow::Result<Self> {
         let context =
             || format!("open model {} (expected a sentence-transformers folder)", folder.display());
         let folder = folder.canonicalize().with_context(context)?;
-        let runtime = Runtime::new(threads)?;
+        let runtime = on.runtime()?;
         let encoder: Arc<dyn TextEncoder> = if ImageModel::recognizes(&folder) {
             ImageModel::open(&folder, runtime).with_context(context)?.text_encoder()
         } else if StaticEncoder::recognizes(&folder) {
@@ -58,10 +57,10 @@ impl Model {
     /// # Errors
     ///
     /// When neither is a model that can be run.
-    pub fn open_or_default(folder: Option<&Path>, threads: usize) -> anyhow::Result<Self> {
+    pub fn open_or_default(folder: Option<&Path>, on: &EncodeOn) -> anyhow::Result<Self> {
         match folder {
-            Some(folder) => Self::open(folder, threads),
-            None => Self::open(&default_folder()?, threads),
+            Some(folder) => Self::open(folder, on),
+            None => Self::open(&default_folder()?, on),
         }
     }
 
@@ -76,13 +75,13 @@ impl Model {
         collection: &Collection,
         field: Option<&str>,
         folder: Option<&Path>,
-        threads: usize,
+        on: &EncodeOn,
     ) -> anyhow::Result<Self> {
         let own = collection.config().field(field)?.model.as_ref().map(PathBuf::from);
         let folder = folder.map(Path::to_owned).or(own).ok_or_else(|| {
             anyhow!("collection {:?} names no model: pass --model DIR", collection.name())
         })?;
-        let model = Self::open(&folder, threads)?;
+        let model = Self::open(&folder, on)?;
         model.check(collection, field)?;
         Ok(model)
     }

@@ -11,7 +11,7 @@ use bigrain_engine::{
 };
 use serde::Serialize;
 
-use crate::device::Device;
+use crate::device::{Device, EncodeOn};
 use crate::failure::Usage;
 
 /// The data folder of commands that were told none.
@@ -25,7 +25,7 @@ pub struct Session<'a> {
     pub threads: usize,
     /// How vectors on disk reach verification, if the caller says so.
     pub verify_io: Option<VerifyIo>,
-    /// What scans codes, if the caller says so.
+    /// What scans codes and runs models, if the caller says so.
     pub device: Device,
     /// Raised when the caller wants to stop.
     pub cancel: Cancel,
@@ -46,6 +46,12 @@ impl Session<'_> {
         NonZeroUsize::new(self.threads)
             .or_else(|| thread::available_parallelism().ok())
             .unwrap_or(NonZeroUsize::MIN)
+    }
+
+    /// Returns what encoders run on, as the caller said.
+    #[must_use]
+    pub fn encode_on(&self) -> EncodeOn {
+        EncodeOn::new(self.threads, &self.device)
     }
 
     /// Opens the data folder, and creates it if it is not there. Nothing runs in the background:

@@ -117,7 +117,7 @@ impl Context {
         &self,
         shown: impl Fn(&str) -> bool,
     ) -> Result<String, std::fmt::Error> {
-        self.metrics.text(&self.engine, &self.runtime, &self.recall, shown)
+        self.metrics.text(&self.engine, &self.models, &self.runtime, &self.recall, shown)
     }
 
     /// Counts what a search did.

@@ -12,6 +12,7 @@ mod text_model;
 use serde::Deserialize;
 
 use crate::bert::{BertConfig, BertTextModel};
+use crate::device::EncoderDevice;
 use crate::m2_bert::{M2BertConfig, M2BertTextModel, PadPolicy};
 use crate::pooling::Pooling;
 use crate::weights::{TensorSpec, Tensors, WeightsError};
@@ -153,14 +154,17 @@ impl Architecture {
         }
     }
 
-    /// Builds the model with a head.
+    /// Builds the model with a head, on a device too if there is one and it takes the family.
     pub(crate) fn build(
         &self,
         tensors: &Tensors<'_>,
         head: Head,
+        device: Option<&dyn EncoderDevice>,
     ) -> Result<Box<dyn TextModel>, BuildModelError> {
         match self {
-            Self::Bert(config) => Ok(Box::new(BertTextModel::build(config, tensors, head)?)),
+            Self::Bert(config) => Ok(Box::new(
+                BertTextModel::build(config, tensors, head)?.on(device, config, tensors),
+            )),
             Self::M2Bert(config, pad_policy) => {
                 config.check_head(head)?;
                 Ok(Box::new(M2BertTextModel::build(config, *pad_policy, tensors, head)?))

@@ -4,7 +4,8 @@ use std::fmt;
 
 use bigrain_types::{Cancel, Cancelled};
 
-use crate::batch::{PackedBatch, Sharing, run_batches};
+use crate::batch::{BatchPlan, PackedBatch, Sharing, plan_batches, run_planned};
+use crate::device::DeviceReport;
 use crate::pooling::Pooling;
 use crate::progress::EncodeProgress;
 use crate::runtime::Runtime;
@@ -72,6 +73,16 @@ pub(crate) trait TextModel: Send + Sync + fmt::Debug {
         None
     }
 
+    /// What a device does for the model; `None` where none was asked for, or in families that none runs.
+    fn device(&self) -> Option<DeviceReport> {
+        None
+    }
+
+    /// Cuts texts of these lengths into batches.
+    fn plan(&self, lengths: &[usize], threads: usize) -> BatchPlan {
+        plan_batches(lengths, threads)
+    }
+
     /// Embeds texts, `[texts, width]`, in their order: in packed batches, unless a model makes its
     /// own. Ids and lengths are as in [`TextModel::embed`].
     ///
@@ -81,7 +92,8 @@ pub(crate) trait TextModel: Send + Sync + fmt::Debug {
     fn embed_texts(&self, texts: &[&[u32]], how: EmbedTexts<'_>) -> Result<Vec<f32>, Cancelled> {
         let lengths: Vec<usize> = texts.iter().map(|text| text.len()).collect();
         let steps = how.progress.steps(texts.len());
-        run_batches(how.runtime, &lengths, how.width, how.cancel, |batch, sharing| {
+        let plan = self.plan(&lengths, how.runtime.threads());
+        run_planned(how.runtime, plan, how.width, how.cancel, |batch, sharing| {
             let packed = PackedBatch::new(batch.iter().map(|&text| texts[text]));
             let rows = self.embed(&packed, how.pooling, sharing);
             steps.add(batch.len());

@@ -14,5 +14,5 @@ mod run;
 pub(crate) use blocks::RowBlocks;
 pub(crate) use images::run_images;
 pub(crate) use packed::PackedBatch;
-pub(crate) use plan::{Sharing, plan_batches};
-pub(crate) use run::{run_batches, run_each};
+pub(crate) use plan::{BatchPlan, Sharing, plan_batches, plan_for_device};
+pub(crate) use run::{run_batches, run_each, run_planned};

@@ -42,6 +42,16 @@ impl PackedBatch {
         self.ids.len()
     }
 
+    /// The id of each token.
+    pub(crate) fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// The type of each token.
+    pub(crate) fn types(&self) -> &[u32] {
+        &self.types
+    }
+
     /// Where each text starts, and the end of the last.
     pub(crate) fn bounds(&self) -> &[usize] {
         &self.bounds

@@ -12,6 +12,8 @@ use std::cmp::Reverse;
 
 /// The most tokens of a batch, unless one text has more.
 const MAX_BATCH_TOKENS: usize = 1_024;
+/// The same on a device: enough to keep it busy, and little memory.
+const MAX_DEVICE_TOKENS: usize = 8_192;
 /// Below this many tokens a thread, threads share one batch.
 const MIN_THREAD_TOKENS: usize = 128;
 
@@ -42,8 +44,20 @@ pub(crate) fn plan_batches(lengths: &[usize], threads: usize) -> BatchPlan {
     if !shared {
         count = count.next_multiple_of(threads.max(1));
     }
-    let target = total.div_ceil(count);
+    BatchPlan { batches: cut(lengths, count), sharing }
+}
 
+/// As [`plan_batches`], for a device, on which batches take turns.
+pub(crate) fn plan_for_device(lengths: &[usize]) -> BatchPlan {
+    let total: usize = lengths.iter().sum();
+    let batches = cut(lengths, total.div_ceil(MAX_DEVICE_TOKENS).max(1));
+    BatchPlan { batches, sharing: Sharing::OneThread }
+}
+
+/// Sorts texts by length and cuts them into about `count` batches of as many tokens.
+fn cut(lengths: &[usize], count: usize) -> Vec<Vec<usize>> {
+    let total: usize = lengths.iter().sum();
+    let target = total.div_ceil(count);
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.sort_by_key(|&text| (Reverse(lengths[text]), text));
     let mut batches: Vec<Vec<usize>> = Vec::with_capacity(count);
@@ -60,7 +74,7 @@ pub(crate) fn plan_batches(lengths: &[usize], threads: usize) -> BatchPlan {
     if !batch.is_empty() {
         batches.push(batch);
     }
-    BatchPlan { batches, sharing }
+    batches
 }
 
 #[cfg(test)]
@@ -78,6 +92,15 @@ mod tests {
         assert_eq!(plan.batches.len(), 4);
         assert_eq!(plan.sharing, Sharing::OneThread);
         assert!(plan_batches(&[], 2).batches.is_empty());
+    }
+
+    #[test]
+    fn batches_of_a_device_are_large() {
+        let plan = plan_for_device(&[100; 100]);
+        assert_eq!(plan.batches.iter().map(Vec::len).collect::<Vec<_>>(), [50, 50]);
+        assert_eq!(plan.sharing, Sharing::OneThread);
+        assert_eq!(plan_for_device(&[12]).batches, [[0]]);
+        assert!(plan_for_device(&[]).batches.is_empty());
     }
 
     proptest! {

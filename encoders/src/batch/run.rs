@@ -3,7 +3,7 @@
 use bigrain_types::{Cancel, Cancelled};
 use rayon::prelude::*;
 
-use super::plan::{Sharing, plan_batches};
+use super::plan::{BatchPlan, Sharing, plan_batches};
 use crate::runtime::Runtime;
 
 /// Plans batches of the texts with these lengths and calls `work` with the texts of each; it
@@ -19,8 +19,21 @@ pub(crate) fn run_batches(
     cancel: &Cancel,
     work: impl Fn(&[usize], Sharing) -> Vec<f32> + Sync,
 ) -> Result<Vec<f32>, Cancelled> {
-    let mut data = vec![0.0; lengths.len() * width];
-    for (batch, part) in run_plan(runtime, lengths, cancel, work)? {
+    let plan = plan_batches(lengths, runtime.threads());
+    run_planned(runtime, plan, width, cancel, work)
+}
+
+/// As [`run_batches`], with batches that were planned.
+pub(crate) fn run_planned(
+    runtime: &Runtime,
+    plan: BatchPlan,
+    width: usize,
+    cancel: &Cancel,
+    work: impl Fn(&[usize], Sharing) -> Vec<f32> + Sync,
+) -> Result<Vec<f32>, Cancelled> {
+    let texts: usize = plan.batches.iter().map(Vec::len).sum();
+    let mut data = vec![0.0; texts * width];
+    for (batch, part) in run_plan(runtime, plan, cancel, work)? {
         for (&text, values) in batch.iter().zip(part.chunks_exact(width)) {
             data[text * width..][..width].copy_from_slice(values);
         }
@@ -37,7 +50,8 @@ pub(crate) fn run_each<T: Send + Default>(
 ) -> Result<Vec<T>, Cancelled> {
     let mut results: Vec<T> = Vec::new();
     results.resize_with(lengths.len(), T::default);
-    for (batch, part) in run_plan(runtime, lengths, cancel, work)? {
+    let plan = plan_batches(lengths, runtime.threads());
+    for (batch, part) in run_plan(runtime, plan, cancel, work)? {
         for (&text, result) in batch.iter().zip(part) {
             results[text] = result;
         }
@@ -51,11 +65,10 @@ type BatchResults<T> = (Vec<usize>, Vec<T>);
 /// The texts of each planned batch, with what `work` returned for them.
 fn run_plan<T: Send>(
     runtime: &Runtime,
-    lengths: &[usize],
+    plan: BatchPlan,
     cancel: &Cancel,
     work: impl Fn(&[usize], Sharing) -> Vec<T> + Sync,
 ) -> Result<Vec<BatchResults<T>>, Cancelled> {
-    let plan = plan_batches(lengths, runtime.threads());
     let run = |batch: Vec<usize>| -> Result<BatchResults<T>, Cancelled> {
         cancel.check()?;
         let results = work(&batch, plan.sharing);

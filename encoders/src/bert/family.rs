@@ -67,6 +67,15 @@ const BERT: LayerNames = LayerNames {
     narrow_norm: "output.LayerNorm",
 };
 
+impl LayerNames {
+    /// Every layer by its name.
+    fn parts(&self) -> [&'static str; 8] {
+        let Self { query, key, value, context, context_norm, widen, narrow, narrow_norm, .. } =
+            *self;
+        [query, key, value, context, context_norm, widen, narrow, narrow_norm]
+    }
+}
+
 const MPNET: LayerNames = LayerNames {
     query: "attention.attn.q",
     key: "attention.attn.k",
@@ -114,6 +123,19 @@ impl Family {
         }
     }
 
+    /// How it names the tensor that BERT's own checkpoints call `name`.
+    pub(super) fn own_name(self, name: &str) -> String {
+        let names = self.layer_names();
+        let own = || {
+            let (layer, rest) =
+                name.strip_prefix(BERT.layers)?.strip_prefix('.')?.split_once('.')?;
+            let (part, kind) = rest.rsplit_once('.')?;
+            let at = BERT.parts().iter().position(|bert| *bert == part)?;
+            Some(format!("{}.{layer}.{}.{kind}", names.layers, names.parts()[at]))
+        };
+        own().unwrap_or_else(|| name.to_owned())
+    }
+
     /// Whether positions start at the row behind the padding token's.
     pub(super) fn skips_padding_positions(self) -> bool {
         matches!(self, Self::Roberta | Self::MpNet)
@@ -150,5 +172,20 @@ impl Family {
             Self::Bert | Self::DistilBert => "classifier",
             Self::Roberta | Self::MpNet | Self::Electra => "classifier.out_proj",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_of_every_family_are_found_by_the_names_of_bert() {
+        let name = "encoder.layer.3.attention.output.LayerNorm.bias";
+        assert_eq!(Family::Roberta.own_name(name), name);
+        assert_eq!(Family::MpNet.own_name(name), "encoder.layer.3.attention.LayerNorm.bias");
+        assert_eq!(Family::DistilBert.own_name(name), "transformer.layer.3.sa_layer_norm.bias");
+        let table = "embeddings.word_embeddings.weight";
+        assert_eq!(Family::DistilBert.own_name(table), table);
     }
 }

@@ -14,6 +14,7 @@ mod family;
 #[cfg(test)]
 mod golden;
 mod model;
+mod on_device;
 mod text_model;
 
 pub use config::BertConfig;

@@ -125,6 +125,11 @@ impl BertModel {
         })
     }
 
+    /// Returns the bias by distance, if the model has one.
+    pub(super) fn position_bias(&self) -> Option<&PositionBias> {
+        self.attention.bias.as_ref()
+    }
+
     /// Returns the last hidden rows, `[tokens, hidden]`.
     ///
     /// Ids, types and lengths must be within the model's tables; the tokenizer's limits see to it.

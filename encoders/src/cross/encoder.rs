@@ -9,6 +9,7 @@ use super::config::ScoreActivation;
 use super::scorer::{CrossScorer, ScoreError};
 use crate::architecture::{Head, TextModel};
 use crate::batch::{PackedBatch, run_batches};
+use crate::device::DeviceReport;
 use crate::encoder::{EncodeError, check_texts};
 use crate::model_dir::{ModelDir, ModelDirError, OpenOptions};
 use crate::nn::dense;
@@ -79,7 +80,10 @@ impl CrossEncoder {
             .for_pairs(dir.max_tokens)?;
         let checkpoint = Checkpoint::open(&dir.weights_files()?)?;
         let tensors = checkpoint.tensors()?;
-        let model = dir.architecture.build(&tensors, Head::Classifier)?;
+        let model = dir.architecture.build(&tensors, Head::Classifier, runtime.device())?;
+        if model.device().is_none() {
+            runtime.leave_out_device("devices run models of the BERT family alone");
+        }
         let label = dir.architecture.label_layer();
         let label =
             (tensors.read(&format!("{label}.weight"))?, tensors.read(&format!("{label}.bias"))?);
@@ -99,6 +103,12 @@ impl CrossEncoder {
     #[must_use]
     pub fn activation(&self) -> ScoreActivation {
         self.activation
+    }
+
+    /// What a device does for the model, where one was asked for.
+    #[must_use]
+    pub fn device(&self) -> Option<DeviceReport> {
+        self.model.device()
     }
 
     fn tokenize(&self, query: &str, passages: &[&str]) -> Result<Vec<PairIds>, EncodeError> {

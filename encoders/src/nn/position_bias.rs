@@ -34,6 +34,11 @@ impl PositionBias {
         Self { reach, table }
     }
 
+    /// All of it: `[heads][2 reach + 1]`, from a key as far before its query as there is to one as far behind.
+    pub(crate) fn table(&self) -> &[f32] {
+        &self.table
+    }
+
     /// The bias of one query for the keys from the first on, at least as many as there are.
     pub(super) fn row(&self, head: usize, query: usize) -> &[f32] {
         let width = 2 * self.reach + 1;

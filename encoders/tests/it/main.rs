@@ -6,6 +6,7 @@
 mod class_names;
 mod clip;
 mod cross;
+mod device;
 mod families;
 mod files;
 mod folders;

@@ -191,11 +191,32 @@ static inline unsigned __ballot_sync(unsigned, int is_set) {
 }
 
 // Bits of binary16: zeros and subnormals count in 2^-24; the exponent of others is 15 too high.
-static float half_to_float(unsigned short bits) {
+static float widened(unsigned bits) {
     int exponent = bits >> 10 & 31, fraction = bits & 1023;
     float value = exponent == 0 ? std::ldexp((float)fraction, -24) : std::ldexp((float)(fraction | 1024), exponent - 25);
     if (exponent == 31) value = fraction ? NAN : INFINITY;
     return bits >> 15 ? -value : value;
+}
+
+static std::vector<float> all_halves() {
+    std::vector<float> values(1 << 16);
+    for (unsigned bits = 0; bits < values.size(); bits++) values[bits] = widened(bits);
+    return values;
+}
+
+static float half_to_float(unsigned short bits) {
+    static const std::vector<float> values = all_halves();
+    return values[bits];
+}
+
+// To nearest, ties to even.
+static unsigned short float_to_half(float value) {
+    unsigned sign = __float_as_uint(value) >> 16 & 0x8000, bits = __float_as_uint(value) & 0x7fffffff;
+    float magnitude = __uint_as_float(bits);
+    if (value != value) return 0x7fff;
+    if (magnitude >= 65520.0f) return sign | 0x7c00;
+    if (magnitude < 0x1p-14f) return sign | (unsigned)std::nearbyint(std::ldexp(magnitude, 24));
+    return sign | (bits + 0xfff + (bits >> 13 & 1) - (112 << 23)) >> 13;
 }
 
 // mma.m16n8k32 as the PTX manual has it: lane 4 g + i holds of a rows g and g + 8 at 4 i .. 4 i + 3 and 16 further, of b
@@ -211,6 +232,24 @@ static void multiply_bytes(int *d, const unsigned *a, const unsigned *b) {
             unsigned of_a = emulated::warp().a[row % 8 * 4 + k % 16 / 4][row / 8 + k / 16 * 2];
             unsigned of_b = emulated::warp().b[column * 4 + k % 16 / 4][k / 16];
             d[i] += (int)(signed char)(of_a >> (k % 4 * 8)) * (int)(unsigned char)(of_b >> (k % 4 * 8));
+        }
+    }
+    emulated::wait_for_warp();
+}
+
+// mma.m16n8k16 as the PTX manual has it: lane 4 g + i holds of a rows g and g + 8 at 2 i, 2 i + 1 and 8 further, of b
+// column g at the same places, of d rows g and g + 8 at columns 2 i and 2 i + 1.
+static void multiply_halves(float *d, const unsigned *a, const unsigned *b) {
+    int lane = emulated::current % 32;
+    std::memcpy(emulated::warp().a[lane], a, 16);
+    std::memcpy(emulated::warp().b[lane], b, 8);
+    emulated::wait_for_warp();
+    for (int i = 0; i < 4; i++) {
+        int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+        for (int k = 0; k < 16; k++) {
+            unsigned of_a = emulated::warp().a[row % 8 * 4 + k % 8 / 2][row / 8 + k / 8 * 2];
+            unsigned of_b = emulated::warp().b[column * 4 + k % 8 / 2][k / 8];
+            d[i] += half_to_float((unsigned short)(of_a >> k % 2 * 16)) * half_to_float((unsigned short)(of_b >> k % 2 * 16));
         }
     }
     emulated::wait_for_warp();

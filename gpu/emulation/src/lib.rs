@@ -16,7 +16,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bigrain_gpu::{Backend, DeviceBuffer, GpuError, Kernel, Launch, SOURCE};
+use bigrain_gpu::{Backend, DeviceBuffer, GpuError, Kernel, Launch, Product, SOURCE};
+use bigrain_kernels::half_to_f32;
+use half::f16;
 use libloading::Library;
 
 const BEFORE: &str = include_str!("../cpp/emulated.h");
@@ -171,6 +173,51 @@ impl Backend for Emulated {
         let problem = unsafe { CStr::from_ptr(problem) };
         Err(refused(format!("{}: {}", launch.kernel.entry(), problem.to_string_lossy())))
     }
+
+    fn scratch_bytes(&self) -> usize {
+        0
+    }
+
+    /// Sums in floats, in an order of its own, and rounds once, as a device does.
+    fn multiply(&self, product: &Product<'_>) -> Result<(), GpuError> {
+        product.check()?;
+        let Product { a, weights, bias, out, rows, inputs, outputs, .. } = *product;
+        let a = self.floats(a, rows * inputs)?;
+        let weights = self.floats(weights, outputs * inputs)?;
+        let bias = self.floats(bias, outputs)?;
+        let mut results = Vec::with_capacity(2 * rows * outputs);
+        for a in a.chunks_exact(inputs) {
+            for (weights, bias) in weights.chunks_exact(inputs).zip(&bias) {
+                results.extend(f16::from_f32(dot(a, weights) + bias).to_le_bytes());
+            }
+        }
+        self.write(out, 0, &results)
+    }
+}
+
+impl Emulated {
+    /// Returns the first halves of a buffer, widened.
+    fn floats(&self, buffer: &DeviceBuffer, count: usize) -> Result<Vec<f32>, GpuError> {
+        let mut bytes = vec![0; 2 * count];
+        self.read(buffer, 0, &mut bytes)?;
+        let halves = bytes.as_chunks::<2>().0.iter();
+        Ok(halves.map(|&half| half_to_f32(u16::from_le_bytes(half))).collect())
+    }
+}
+
+/// Several running sums, so that an addition need not wait for the one before it.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    const LANES: usize = 16;
+    let (a, a_rest) = a.as_chunks::<LANES>();
+    let (b, b_rest) = b.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for (sum, (x, y)) in sums.iter_mut().zip(a.iter().zip(b)) {
+            *sum += x * y;
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(x, y)| x * y).sum();
+    sums.iter().sum::<f32>() + rest
 }
 
 /// Returns where a range of a buffer begins.

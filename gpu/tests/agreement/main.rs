@@ -10,6 +10,7 @@
 )]
 
 mod batch;
+mod bert;
 mod encode;
 mod lists;
 mod scan;

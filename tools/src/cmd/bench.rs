@@ -74,7 +74,7 @@ pub fn run(args: &BenchArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     if args.levels.is_empty() {
         return Err(Usage::new("nothing to measure: --levels is empty").into());
     }
-    let device = session.device.gpu(DeviceChoice::Cpu)?;
+    let device = session.device.backend(DeviceChoice::Cpu)?;
     let shape = args.shape();
     let cancel = session.cancel.clone();
     let plan = BenchPlan { shape, levels: &args.levels, repeat: args.repeat, cancel: &cancel };

@@ -18,6 +18,7 @@ use crate::cmd::built::Built;
 use crate::cmd::field_spec::{FieldSpec, read_binarizer};
 use crate::cmd::flags::parse_levels;
 use crate::code;
+use crate::device::EncodeOn;
 use crate::failure::Usage;
 use crate::human;
 use crate::ingest::{BadRows, Ingest, IngestReport, KnownRows};
@@ -164,7 +165,7 @@ pub fn run(args: &BuildArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let first = first.ok_or_else(|| anyhow!("{} holds no rows", input.display()))?;
     let engine = session.create_or_open(&session.data_dir())?;
     let existing = find_collection(&engine, name)?;
-    let model = args.open_model(existing.as_ref(), &first, session.threads)?;
+    let model = args.open_model(existing.as_ref(), &first, &session.encode_on())?;
     let collection = match existing {
         Some(collection) => args.adapt(collection, model.as_ref(), &first)?,
         None => args.create(&engine, name, model.as_ref(), &first)?,
@@ -215,7 +216,7 @@ impl BuildArgs {
         &self,
         existing: Option<&Collection>,
         first: &Content,
-        threads: usize,
+        on: &EncodeOn,
     ) -> anyhow::Result<Option<Model>> {
         let config = existing.map(Collection::config);
         let first_field = config.as_ref().and_then(CollectionConfig::first);
@@ -234,8 +235,8 @@ impl BuildArgs {
             return Ok(None);
         }
         match existing {
-            Some(collection) => Model::open_for(collection, None, folder, threads).map(Some),
-            None => Model::open_or_default(folder, threads).map(Some),
+            Some(collection) => Model::open_for(collection, None, folder, on).map(Some),
+            None => Model::open_or_default(folder, on).map(Some),
         }
     }
 

@@ -9,6 +9,7 @@ use bigrain_engine::{Collection, CollectionConfig, Engine};
 use crate::cmd::built::Built;
 use crate::cmd::field_spec::FieldSpec;
 use crate::code::{CodeFiles, CodeReport, Index};
+use crate::device::EncodeOn;
 use crate::human;
 use crate::model::Model;
 use crate::progress::Progress;
@@ -50,7 +51,7 @@ pub(super) struct CodeRequest<'a> {
 pub(super) fn run(request: &CodeRequest<'_>, session: &mut Session<'_>) -> anyhow::Result<()> {
     let found = CodeFiles::list(request.folder, &session.cancel)?;
     let engine = session.create_or_open(&session.data_dir())?;
-    let (collection, model) = request.open(&engine, session.threads)?;
+    let (collection, model) = request.open(&engine, &session.encode_on())?;
     let bytes = found.files.iter().map(|file| file.bytes).sum();
     let mut progress = Progress::new(request.name, bytes);
     let encoder = CodeEncoder::new(model.shared_encoder());
@@ -69,14 +70,14 @@ pub(super) fn run(request: &CodeRequest<'_>, session: &mut Session<'_>) -> anyho
 }
 
 impl CodeRequest<'_> {
-    fn open(&self, engine: &Engine, threads: usize) -> anyhow::Result<(Collection, Model)> {
+    fn open(&self, engine: &Engine, on: &EncodeOn) -> anyhow::Result<(Collection, Model)> {
         if let Some(collection) = find_collection(engine, self.name)? {
             let config = collection.config();
             self.field.check(config.field(None)?, &format!("collection {:?}", self.name))?;
-            let model = Model::open_for(&collection, None, self.model, threads)?;
+            let model = Model::open_for(&collection, None, self.model, on)?;
             return Ok((collection, model));
         }
-        let model = Model::open_or_default(self.model, threads)?;
+        let model = Model::open_or_default(self.model, on)?;
         let field = self.field.config(Some(model.encoder().dims()))?;
         let field = field.with_space(model.encoder().space()).with_model(model.name());
         let collection = engine.create_collection(self.name, CollectionConfig::of(field))?;

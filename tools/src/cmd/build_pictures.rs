@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::cmd::built::Built;
 use crate::cmd::field_spec::FieldSpec;
+use crate::device::EncodeOn;
 use crate::human;
 use crate::pictures::{PictureFiles, PictureIndex, PictureModel, PictureReport, Tagger};
 use crate::progress::Progress;
@@ -55,7 +56,7 @@ pub(super) struct PicturesRequest<'a> {
 pub(super) fn run(request: &PicturesRequest<'_>, session: &mut Session<'_>) -> anyhow::Result<()> {
     let found = PictureFiles::list(request.folder, &session.cancel)?;
     let engine = session.create_or_open(&session.data_dir())?;
-    let (collection, model) = request.open(&engine, session.threads)?;
+    let (collection, model) = request.open(&engine, &session.encode_on())?;
     let tagger = request.tags.open(&model, session)?;
     let (report, ended) = index(&collection, (&model, tagger.as_ref()), found, session);
     let built = Built {
@@ -94,14 +95,14 @@ pub(super) fn index(
 }
 
 impl PicturesRequest<'_> {
-    fn open(&self, engine: &Engine, threads: usize) -> anyhow::Result<(Collection, PictureModel)> {
+    fn open(&self, engine: &Engine, on: &EncodeOn) -> anyhow::Result<(Collection, PictureModel)> {
         if let Some(collection) = find_collection(engine, self.name)? {
             let config = collection.config();
             self.field.check(config.field(None)?, &format!("collection {:?}", self.name))?;
-            let model = PictureModel::open_for(&collection, self.model, threads)?;
+            let model = PictureModel::open_for(&collection, self.model, on)?;
             return Ok((collection, model));
         }
-        let model = PictureModel::open_or_default(self.model, threads)?;
+        let model = PictureModel::open_or_default(self.model, on)?;
         let collection = engine.create_collection(self.name, model.collection(&self.field)?)?;
         Ok((collection, model))
     }

@@ -84,7 +84,7 @@ pub fn run(args: &DemoArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
         let model = args.image_model.as_deref();
         return demo_pictures::run(folder, model, &args.html, &data, session);
     }
-    let model = Model::open_or_default(args.model.as_deref(), session.threads)?;
+    let model = Model::open_or_default(args.model.as_deref(), &session.encode_on())?;
     let functions = find_functions(args, session)?;
     let engine = session.create_or_open(&data)?;
     let collection = open_or_create(&engine, &model)?;

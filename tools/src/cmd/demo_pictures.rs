@@ -37,7 +37,7 @@ pub(super) fn run(
     data: &Path,
     session: &mut Session<'_>,
 ) -> anyhow::Result<()> {
-    let model = PictureModel::open_or_default(model, session.threads)?;
+    let model = PictureModel::open_or_default(model, &session.encode_on())?;
     let found = PictureFiles::list(folder, &session.cancel)?;
     if found.files.is_empty() {
         bail!("no pictures under {}", folder.display());

@@ -73,7 +73,7 @@ pub fn run(args: &EncodeArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     if args.texts.is_empty() && args.file.is_none() {
         return Err(Usage::new("nothing to encode: give texts, or --file FILE").into());
     }
-    let model = Model::open_or_default(args.model.as_deref(), session.threads)?;
+    let model = Model::open_or_default(args.model.as_deref(), &session.encode_on())?;
     if args.bench {
         return bench(args, session, &model);
     }
@@ -205,6 +205,9 @@ fn write_bench(session: &mut Session<'_>, bench: &EncodeBench) -> anyhow::Result
         load(bench.load[0]),
         load(bench.load[1]),
     )?;
+    if let Some(device) = &bench.encoded_on {
+        writeln!(session.out, "encoded on {device}")?;
+    }
     if let Some(peer) = &bench.peer {
         writeln!(session.out, "peer: {peer}")?;
     }

@@ -25,7 +25,7 @@ pub(super) fn run(
     json: bool,
     session: &mut Session<'_>,
 ) -> anyhow::Result<()> {
-    let opened = PictureModel::open(model, session.threads)?;
+    let opened = PictureModel::open(model, &session.encode_on())?;
     let pixels = pixels(images, &opened, session)?;
     let runtime = opened.model().runtime().clone();
     let report = quantize_clip(model, out, (texts, &pixels), &runtime)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use bigrain_encoders::{CrossEncoder, CrossOptions, CrossScorer, Runtime};
+use bigrain_encoders::{CrossEncoder, CrossOptions, CrossScorer};
 use bigrain_engine::ScoredPoint;
 use clap::Args;
 
@@ -49,7 +49,7 @@ impl RerankFlags {
         session: &Session<'_>,
     ) -> anyhow::Result<Option<Duration>> {
         let Some(folder) = &self.rerank else { return Ok(None) };
-        let runtime = Runtime::new(session.threads)?;
+        let runtime = session.encode_on().runtime()?;
         let scorer = CrossEncoder::open(folder, &CrossOptions::default(), runtime)
             .with_context(|| format!("open cross-encoder {}", folder.display()))?;
         let mut passages = Vec::with_capacity(points.len());

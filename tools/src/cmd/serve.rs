@@ -9,7 +9,6 @@ use std::process;
 
 use anyhow::{Context, anyhow};
 use bigrain_api::{Config, ModelRegistry, QDRANT_PORTS, Server, Settings, SettingsError, Sources};
-use bigrain_encoders::Runtime;
 use bigrain_engine::{CollectionState, Engine, raise_descriptor_limit};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -57,7 +56,7 @@ pub fn run(args: &ServeArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     make_room_for(config.connections.max_connections);
     let engine =
         session.create_or_open_to_serve(&session.data_dir(), config.verify_io, config.device)?;
-    let models = open_models(&config, &engine)?;
+    let models = open_models(&config, &engine, session)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("serve")
@@ -131,9 +130,14 @@ impl ServeArgs {
 
 /// Opens the models that are named, or else those of the collections. One that a collection names
 /// and that is not there any more costs text queries on that collection, not the server.
-fn open_models(config: &Config, engine: &Engine) -> anyhow::Result<ModelRegistry> {
+fn open_models(
+    config: &Config,
+    engine: &Engine,
+    session: &Session<'_>,
+) -> anyhow::Result<ModelRegistry> {
+    let runtime = || session.device.runtime(config.device, config.encode_threads);
     if !config.models.is_empty() {
-        return Ok(ModelRegistry::open(&config.models, config.encode_threads)?);
+        return Ok(ModelRegistry::open_on(&config.models, &runtime()?)?);
     }
     let mut folders = BTreeMap::new();
     for status in engine.collections() {
@@ -154,7 +158,7 @@ fn open_models(config: &Config, engine: &Engine) -> anyhow::Result<ModelRegistry
     if folders.is_empty() {
         return Ok(models);
     }
-    let runtime = Runtime::new(config.encode_threads)?;
+    let runtime = runtime()?;
     for folder in folders.into_values() {
         if let Err(error) = models.add_folder(&folder, &runtime) {
             let error = format!("{:#}", anyhow!(error));

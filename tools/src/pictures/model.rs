@@ -4,12 +4,13 @@ use std::borrow::Borrow;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use bigrain_encoders::{EncodeOptions, ImageModel, PreparedImage, Runtime};
+use bigrain_encoders::{EncodeOptions, ImageModel, PreparedImage};
 use bigrain_engine::{Cancel, Collection, CollectionConfig, EmbeddingSpaceId};
 
 use super::files::PictureFile;
 use super::source::PictureSource;
 use crate::cmd::field_spec::FieldSpec;
+use crate::device::EncodeOn;
 use crate::session::cache_dir;
 
 /// The default model's folder in `models/` of bigrain's cache.
@@ -28,22 +29,22 @@ impl PictureModel {
     /// # Errors
     ///
     /// When neither is a model that can be run.
-    pub fn open_or_default(folder: Option<&Path>, threads: usize) -> anyhow::Result<Self> {
+    pub fn open_or_default(folder: Option<&Path>, on: &EncodeOn) -> anyhow::Result<Self> {
         match folder {
-            Some(folder) => Self::open(folder, threads),
-            None => Self::open(&default_folder()?, threads),
+            Some(folder) => Self::open(folder, on),
+            None => Self::open(&default_folder()?, on),
         }
     }
 
-    /// Opens a model folder; its threads are `threads`, or with 0 one for each core.
+    /// Opens a model folder.
     ///
     /// # Errors
     ///
     /// When the folder is not a model that can be run.
-    pub fn open(folder: &Path, threads: usize) -> anyhow::Result<Self> {
+    pub fn open(folder: &Path, on: &EncodeOn) -> anyhow::Result<Self> {
         let context = || format!("open model {} (expected one for images)", folder.display());
         let folder = folder.canonicalize().with_context(context)?;
-        let model = ImageModel::open(&folder, Runtime::new(threads)?).with_context(context)?;
+        let model = ImageModel::open(&folder, on.runtime()?).with_context(context)?;
         Ok(Self { name: folder.to_string_lossy().into_owned(), model })
     }
 
@@ -55,7 +56,7 @@ impl PictureModel {
     pub fn open_for(
         collection: &Collection,
         folder: Option<&Path>,
-        threads: usize,
+        on: &EncodeOn,
     ) -> anyhow::Result<Self> {
         let config = collection.config();
         let field = config.field(None)?;
@@ -63,7 +64,7 @@ impl PictureModel {
         let Some(folder) = folder.map(Path::to_owned).or(own) else {
             bail!("collection {:?} names no model: pass --model DIR", collection.name());
         };
-        let model = Self::open(&folder, threads)?;
+        let model = Self::open(&folder, on)?;
         if let Some(space) = field.space
             && space != model.space()
         {

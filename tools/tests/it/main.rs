@@ -9,6 +9,7 @@ mod code;
 mod commands;
 mod curation;
 mod desk;
+mod device;
 mod exchange;
 mod hybrid;
 mod learning;

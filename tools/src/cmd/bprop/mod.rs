@@ -61,7 +61,7 @@ pub struct Drawing {
 
 impl Corpus {
     fn open_model(&self, session: &Session<'_>) -> anyhow::Result<Model> {
-        Model::open_or_default(self.model.as_deref(), session.threads)
+        Model::open_or_default(self.model.as_deref(), &session.encode_on())
     }
 
     fn terms_path(&self) -> PathBuf {

@@ -54,7 +54,7 @@ pub(super) struct Common {
 /// When the input or the model is refused, or the caller stops it.
 pub fn run(args: &EvalArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     if args.code.is_asked() {
-        let model = args.corpus.open_model(session.threads)?;
+        let model = args.corpus.open_model(&session.encode_on())?;
         return code::run(&args.code, &model, args.json, session);
     }
     if args.pictures.is_asked() {

@@ -14,6 +14,7 @@ use super::args::Common;
 use super::quality_table::{MRR_10, NDCG_10, QualityTable, RECALL_10, RECALL_100};
 use super::scratch::Scratch;
 use crate::beir::{Beir, JudgedQuery};
+use crate::device::EncodeOn;
 use crate::footprint::Footprint;
 use crate::human;
 use crate::ingest::{BadRows, Ingest, IngestReport, KnownRows};
@@ -54,8 +55,8 @@ impl CorpusArgs {
     }
 
     /// Opens the model.
-    pub(super) fn open_model(&self, threads: usize) -> anyhow::Result<Model> {
-        Model::open_or_default(self.model.as_deref(), threads)
+    pub(super) fn open_model(&self, on: &EncodeOn) -> anyhow::Result<Model> {
+        Model::open_or_default(self.model.as_deref(), on)
     }
 
     /// Opens the test collection in a folder, and the model.
@@ -65,7 +66,7 @@ impl CorpusArgs {
         session: &Session<'_>,
     ) -> anyhow::Result<(Beir, Model)> {
         let beir = Beir::open(folder)?;
-        Ok((beir, self.open_model(session.threads)?))
+        Ok((beir, self.open_model(&session.encode_on())?))
     }
 }
 

@@ -71,7 +71,7 @@ struct Pairs {
 
 pub(super) fn run(args: &PictureArgs, json: bool, session: &mut Session<'_>) -> anyhow::Result<()> {
     let folder = args.images.as_deref().context("no folder of pictures")?;
-    let model = PictureModel::open_or_default(args.image_model.as_deref(), session.threads)?;
+    let model = PictureModel::open_or_default(args.image_model.as_deref(), &session.encode_on())?;
     let mut found = PictureFiles::list(folder, &session.cancel)?;
     found.files.retain(|file| !args.leave_out.iter().any(|part| file.name.contains(part)));
     let pairs = Pairs::encode(&found, &model, session)?;

@@ -64,7 +64,7 @@ struct Check {
 pub(super) fn run(args: &AlignArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let engine = session.open_existing()?;
     let collection = open_collection(&engine, args.flags.collection.as_deref())?;
-    let model = PictureModel::open_for(&collection, args.model.as_deref(), session.threads)?;
+    let model = PictureModel::open_for(&collection, args.model.as_deref(), &session.encode_on())?;
     let collected = Collected::read(&collection, &session.cancel)?;
     let captioned: Vec<usize> =
         (0..collected.len()).filter(|&row| !text(&collected, row).is_empty()).collect();

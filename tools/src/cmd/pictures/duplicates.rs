@@ -148,7 +148,8 @@ impl DuplicatesArgs {
         groups: &[Vec<usize>],
         session: &Session<'_>,
     ) -> anyhow::Result<Check> {
-        let model = PictureModel::open_for(collection, self.model.as_deref(), session.threads)?;
+        let model =
+            PictureModel::open_for(collection, self.model.as_deref(), &session.encode_on())?;
         let folder = tempfile::tempdir().context("make a folder for altered copies")?;
         let (mut originals, mut pixels) = (Vec::new(), Vec::new());
         for row in shuffled(collected.len(), SEED) {

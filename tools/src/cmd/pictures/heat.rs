@@ -27,7 +27,7 @@ pub(super) struct HeatArgs {
 }
 
 pub(super) fn run(args: &HeatArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
-    let model = PictureModel::open_or_default(args.model.as_deref(), session.threads)?;
+    let model = PictureModel::open_or_default(args.model.as_deref(), &session.encode_on())?;
     let png = heat_map(&model, &args.text, &PictureSource::File(args.file.clone()))?;
     fs::write(&args.out, png).with_context(|| format!("write {}", args.out.display()))?;
     Ok(writeln!(session.out, "{}", args.out.display())?)

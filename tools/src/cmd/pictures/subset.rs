@@ -73,7 +73,7 @@ struct Check {
 pub(super) fn run(args: &SubsetArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let engine = session.open_existing()?;
     let collection = open_collection(&engine, args.flags.collection.as_deref())?;
-    let model = PictureModel::open_for(&collection, args.model.as_deref(), session.threads)?;
+    let model = PictureModel::open_for(&collection, args.model.as_deref(), &session.encode_on())?;
     let query = args.query(&model, &session.cancel)?;
     let collected = Collected::read(&collection, &session.cancel)?;
     let scores: Vec<f32> = collected.vectors.rows().map(|row| dot(&query, row)).collect();

@@ -205,7 +205,7 @@ impl SearchArgs {
         if self.image.is_none() && self.html.is_none() {
             return Ok(None);
         }
-        PictureModel::open_for(collection, self.model.as_deref(), session.threads).map(Some)
+        PictureModel::open_for(collection, self.model.as_deref(), &session.encode_on()).map(Some)
     }
 
     /// The vector of a picture, and of the text beside it.

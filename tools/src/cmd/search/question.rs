@@ -12,6 +12,7 @@ use bigrain_engine::{
 
 use super::{SearchArgs, tokens};
 use crate::cmd::hybrid_flags::{Queries, Way};
+use crate::device::EncodeOn;
 use crate::model::Model;
 use crate::session::Session;
 
@@ -53,7 +54,7 @@ pub(super) struct Asker<'a> {
     collection: &'a Collection,
     /// The field that is searched, if it is one of multi-vectors.
     multi: Option<MultiFieldConfig>,
-    threads: usize,
+    on: EncodeOn,
     cancel: Cancel,
     /// Opened when the first text is to be encoded.
     model: Option<Model>,
@@ -68,9 +69,9 @@ impl<'a> Asker<'a> {
         collection: &'a Collection,
         session: &Session<'_>,
     ) -> Self {
-        let (threads, cancel) = (session.threads, session.cancel.clone());
+        let (on, cancel) = (session.encode_on(), session.cancel.clone());
         let multi = tokens::field_of(&collection.config(), args.field.as_deref());
-        Self { args, way, collection, multi, threads, cancel, model: None, former: None }
+        Self { args, way, collection, multi, on, cancel, model: None, former: None }
     }
 
     /// Encodes the texts of those questions that need a vector and have none, all together, and
@@ -219,8 +220,8 @@ impl<'a> Asker<'a> {
             let SearchArgs { field, model, .. } = self.args;
             let (field, folder) = (field.as_deref(), model.as_deref());
             let opened = match &self.multi {
-                Some(multi) => tokens::open_model(self.collection, multi, folder, self.threads)?,
-                None => Model::open_for(self.collection, field, folder, self.threads)?,
+                Some(multi) => tokens::open_model(self.collection, multi, folder, &self.on)?,
+                None => Model::open_for(self.collection, field, folder, &self.on)?,
             };
             self.model = Some(opened);
         }
@@ -233,7 +234,7 @@ impl<'a> Asker<'a> {
         let former = self.collection.former_field(self.args.field.as_deref())?;
         if let Some(former) = former.filter(|former| self.former.is_none() && !former.is_learned) {
             let (folder, field) = (self.args.former_model.as_deref(), Some(&*former.name));
-            let model = Model::open_for(self.collection, field, folder, self.threads);
+            let model = Model::open_for(self.collection, field, folder, &self.on);
             self.former = Some(model.context("the encoder before (--former-model DIR)")?);
         }
         Ok(())

@@ -7,6 +7,7 @@ use anyhow::{Context, anyhow, bail};
 use bigrain_encoders::{EncodeOptions, TokenMatrix};
 use bigrain_engine::{Collection, CollectionConfig, MultiFieldConfig, MultiVector};
 
+use crate::device::EncodeOn;
 use crate::input::{Content, Fields, Format, Input};
 use crate::model::Model;
 
@@ -47,7 +48,7 @@ pub(super) fn open_model(
     collection: &Collection,
     field: &MultiFieldConfig,
     folder: Option<&Path>,
-    threads: usize,
+    on: &EncodeOn,
 ) -> anyhow::Result<Model> {
     let name = &field.name;
     let own = field.model.as_ref().map(PathBuf::from);
@@ -57,7 +58,7 @@ pub(super) fn open_model(
             collection.name()
         )
     })?;
-    let model = Model::open(&folder, threads)?;
+    let model = Model::open(&folder, on)?;
     let shape = model.encoder().token_shape().ok_or_else(|| {
         anyhow!("field {name:?} holds vectors of tokens, and model {} gives none", model.name())
     })?;

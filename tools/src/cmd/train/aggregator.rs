@@ -79,7 +79,7 @@ pub struct AggregatorArgs {
 ///
 /// When code or settings are refused, the caller stops it, or the mean of blocks was not beaten.
 pub fn run(args: &AggregatorArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
-    let model = Model::open_or_default(args.model.as_deref(), session.threads)?;
+    let model = Model::open_or_default(args.model.as_deref(), &session.encode_on())?;
     let split = args.split.options();
     let encoder = CodeEncoder::new(model.shared_encoder())
         .with_split(split.clone())

@@ -70,7 +70,8 @@ pub struct DemoArgs {
 pub fn run(args: &DemoArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let wordnet = WordNet::read(&args.wordnet)?;
     let (threads, cancel) = (session.threads, session.cancel.clone());
-    let open = || Model::open_or_default(args.model.as_deref(), threads);
+    let on = session.encode_on();
+    let open = || Model::open_or_default(args.model.as_deref(), &on);
     let texts = Texts::new(open, &cancel);
     let definitions: Vec<&str> = wordnet.documents.iter().map(String::as_str).collect();
     let documents = texts.encode(&definitions, "encode definitions")?;
@@ -80,7 +81,7 @@ pub fn run(args: &DemoArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let pairs = Pairs::new(documents, queries, right)?;
     let model = texts.model()?.name().to_owned();
     if let Some(folder) = &args.later_model {
-        let later = Texts::new(|| Model::open(folder, threads), &cancel);
+        let later = Texts::new(|| Model::open(folder, &on), &cancel);
         let documents = later.encode(&definitions, "encode definitions again")?;
         let queries = later.encode(&examples, "encode examples again")?;
         let later = Pairs::new(documents, queries, pairs.right.clone())?;

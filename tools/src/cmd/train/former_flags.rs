@@ -52,9 +52,9 @@ impl FormerFlags {
         pairs: Option<&Path>,
         session: &Session<'_>,
     ) -> anyhow::Result<Option<Former>> {
-        let (cancel, threads) = (&session.cancel, session.threads);
+        let (cancel, on) = (&session.cancel, session.encode_on());
         let open = || match &self.former_model {
-            Some(folder) => Model::open(folder, threads),
+            Some(folder) => Model::open(folder, &on),
             None => bail!("texts of the former encoder take its model: pass --former-model DIR"),
         };
         let texts = Texts::new(open, cancel);

@@ -76,8 +76,8 @@ impl SourceFlags {
         };
         let (folder, field) = (self.model.as_deref(), self.field.as_deref());
         let open = || match &collection {
-            Some(collection) => Model::open_for(collection, field, folder, session.threads),
-            None => Model::open_or_default(folder, session.threads),
+            Some(collection) => Model::open_for(collection, field, folder, &session.encode_on()),
+            None => Model::open_or_default(folder, &session.encode_on()),
         };
         let texts = Texts::new(open, &session.cancel);
         let documents = match (&collection, &self.documents) {

@@ -79,7 +79,7 @@ pub(super) fn run(
         VectorField::Sparse(name) => (name, None),
         VectorField::Dense(name) => {
             let folder = args.model.as_deref();
-            let model = Model::open_for(&collection, Some(&name), folder, session.threads)?;
+            let model = Model::open_for(&collection, Some(&name), folder, &session.encode_on())?;
             (name, Some(model))
         }
     };

@@ -10,6 +10,7 @@ use bigrain_engine::{
 };
 
 use super::describe;
+use crate::device::EncodeOn;
 use crate::input::{Content, Fields, Format, Input, joined_text};
 use crate::learning::Texts;
 use crate::model::Model;
@@ -45,11 +46,11 @@ impl<'a> GoingOver<'a> {
         collection: &'a Collection,
         field: &'a str,
         folder: Option<&'a Path>,
-        (cancel, threads): (&'a Cancel, usize),
+        (cancel, on): (&'a Cancel, EncodeOn),
     ) -> Self {
         let open = move || match folder {
-            Some(folder) => Model::open(folder, threads),
-            None => Model::open_for(collection, Some(field), None, threads),
+            Some(folder) => Model::open(folder, &on),
+            None => Model::open_for(collection, Some(field), None, &on),
         };
         Self { collection, field, folder, texts: Texts::new(open, cancel), cancel }
     }

@@ -151,8 +151,8 @@ fn to_other_encoder(
     }
     let field = &present.name;
     let started = Instant::now();
-    let (cancel, threads) = (session.cancel.clone(), session.threads);
-    let going = GoingOver::new(collection, field, args.model.as_deref(), (&cancel, threads));
+    let (cancel, on) = (session.cancel.clone(), session.encode_on());
+    let going = GoingOver::new(collection, field, args.model.as_deref(), (&cancel, on));
     match &args.binarizer {
         Some(binarizer) if present.binarizer.as_ref() != Some(binarizer) => {
             going.begin_learned(present, binarizer)?;

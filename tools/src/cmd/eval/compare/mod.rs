@@ -103,8 +103,8 @@ fn read(
         None => None,
     };
     let open = || match &collection {
-        Some(collection) => Model::open_for(collection, None, model, session.threads),
-        None => Model::open_or_default(model, session.threads),
+        Some(collection) => Model::open_for(collection, None, model, &session.encode_on()),
+        None => Model::open_or_default(model, &session.encode_on()),
     };
     let texts = Texts::new(open, &session.cancel);
     let documents = match (&collection, vectors.file()) {

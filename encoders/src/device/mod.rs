@@ -1,0 +1,15 @@
+//! Models that run elsewhere than on this CPU.
+//!
+//! Whoever starts the process may put an [`EncoderDevice`] into the [`Runtime`](crate::Runtime) that encoders are opened
+//! with. A model that it takes is there beside the one of the CPU, which does what the device does not: where it is
+//! full, has failed, or cannot run such a model. None of that is silent: it is logged, and a [`DeviceReport`] counts it.
+
+mod encoder_device;
+mod on_device;
+mod report;
+
+pub use encoder_device::{
+    DeviceActivation, DeviceBatch, DeviceBert, DeviceError, DeviceModel, EncoderDevice,
+};
+pub(crate) use on_device::OnDevice;
+pub use report::DeviceReport;

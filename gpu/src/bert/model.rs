@@ -1,0 +1,363 @@
+//! A model in the memory of a device.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use half::f16;
+
+use super::shape::Packed;
+use super::workspace::Buffers;
+use super::{BertBatch, BertShape};
+use crate::backend::{download, upload};
+use crate::codes::THREADS;
+use crate::encode::run;
+use crate::{Arg, Backend, CodeShape, DeviceBuffer, GpuError, Kernel, Launch, Product};
+
+/// Pairs of halves that a thread activates, as in bert.cu.
+const PAIRS: usize = 8;
+
+/// A model of BERT's family, ready to run. One batch runs at a time.
+#[derive(Debug)]
+pub struct GpuBert {
+    backend: Arc<dyn Backend>,
+    shape: BertShape,
+    words: DeviceBuffer,
+    positions: DeviceBuffer,
+    types: Option<DeviceBuffer>,
+    norm: Norm,
+    projection: Option<Linear>,
+    distances: Option<DeviceBuffer>,
+    layers: Vec<Layer>,
+    memory_bytes: u64,
+    buffers: Mutex<Option<Buffers>>,
+}
+
+#[derive(Debug)]
+struct Norm {
+    weight: DeviceBuffer,
+    bias: DeviceBuffer,
+}
+
+#[derive(Debug)]
+struct Linear {
+    weights: DeviceBuffer,
+    bias: DeviceBuffer,
+    inputs: usize,
+    outputs: usize,
+}
+
+#[derive(Debug)]
+struct Layer {
+    qkv: Linear,
+    output: Linear,
+    output_norm: Norm,
+    widen: Linear,
+    narrow: Linear,
+    narrow_norm: Norm,
+}
+
+impl GpuBert {
+    /// Copies a model to a device. `read` gives its tensors by the names that BERT's own checkpoints have
+    /// (`encoder.layer.0.attention.self.query.weight`), each of as many numbers as the shape says; a model whose tables
+    /// are narrower than its rows also has `embeddings_project`. `distances` is what attention adds to scores before
+    /// they are scaled, `[heads, 2 positions - 1]`, from a key as far before its query as there is to one as far behind.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::Shape`] for sizes that no kernel takes, a tensor that is missing or of another size, or a number
+    /// beyond 16 bits; [`GpuError::OutOfMemory`]; what the device reports.
+    pub fn load(
+        backend: Arc<dyn Backend>,
+        shape: BertShape,
+        distances: Option<&[f32]>,
+        read: &dyn Fn(&str) -> Option<Vec<f32>>,
+    ) -> Result<Self, GpuError> {
+        shape.check()?;
+        let mut loader = Loader { backend: &*backend, read, bytes: 0 };
+        let BertShape { embedding, hidden, intermediate, .. } = shape;
+        let named = |name: &str| format!("embeddings.{name}.weight");
+        let positions = shape.first_position + shape.positions;
+        let words = loader.halves(&[named("word_embeddings")], shape.vocabulary * embedding)?;
+        let positions = loader.halves(&[named("position_embeddings")], positions * embedding)?;
+        let types = match shape.types {
+            0 => None,
+            types => Some(loader.halves(&[named("token_type_embeddings")], types * embedding)?),
+        };
+        let norm = loader.norm("embeddings.LayerNorm", embedding)?;
+        let projection = match embedding == hidden {
+            true => None,
+            false => Some(loader.linear(&["embeddings_project"], embedding, hidden)?),
+        };
+        let distances = match distances {
+            Some(numbers) => {
+                check_count("distances", numbers.len(), shape.heads * shape.distances())?;
+                Some(loader.floats(numbers)?)
+            }
+            None => None,
+        };
+        let mut layers = Vec::with_capacity(shape.layers);
+        for index in 0..shape.layers {
+            let name = |part: &str| format!("encoder.layer.{index}.{part}");
+            let [query, key, value] =
+                ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}")));
+            layers.push(Layer {
+                qkv: loader.linear(&[&query, &key, &value], hidden, hidden)?,
+                output: loader.linear(&[&name("attention.output.dense")], hidden, hidden)?,
+                output_norm: loader.norm(&name("attention.output.LayerNorm"), hidden)?,
+                widen: loader.linear(&[&name("intermediate.dense")], hidden, intermediate)?,
+                narrow: loader.linear(&[&name("output.dense")], intermediate, hidden)?,
+                narrow_norm: loader.norm(&name("output.LayerNorm"), hidden)?,
+            });
+        }
+        let memory_bytes = loader.bytes;
+        let buffers = Mutex::default();
+        Ok(Self {
+            backend,
+            shape,
+            words,
+            positions,
+            types,
+            norm,
+            projection,
+            distances,
+            layers,
+            memory_bytes,
+            buffers,
+        })
+    }
+
+    /// Returns the bytes that the weights take on the device.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
+    }
+
+    /// Runs a batch and returns the last row of each token, `[tokens, hidden]`.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::Shape`] for a token that is not in the tables or a text that is too long; [`GpuError::OutOfMemory`]
+    /// for more tokens than fit, after which fewer may; what the device reports.
+    pub fn forward(&self, batch: &BertBatch<'_>) -> Result<Vec<f32>, GpuError> {
+        let packed = batch.pack(&self.shape)?;
+        if packed.tokens.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Buffers hold nothing that a thread that panicked could have left half done.
+        let mut kept = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        let tokens = packed.tokens.len();
+        let buffers = Buffers::at_least(&mut kept, &*self.backend, &self.shape, tokens)?;
+        self.backend.write(&buffers.tokens, 0, bytemuck::cast_slice(&packed.tokens))?;
+        self.backend.write(&buffers.tiles, 0, bytemuck::cast_slice(&packed.tiles))?;
+        Pass { model: self, buffers, packed: &packed, tokens }.run()?;
+        // Waits for all of it: the buffers are the next caller's.
+        download(&*self.backend, &buffers.rows, tokens * self.shape.hidden)
+    }
+}
+
+/// One forward pass.
+struct Pass<'a> {
+    model: &'a GpuBert,
+    buffers: &'a Buffers,
+    packed: &'a Packed,
+    tokens: usize,
+}
+
+impl Pass<'_> {
+    fn run(&self) -> Result<(), GpuError> {
+        let (model, buffers) = (self.model, self.buffers);
+        self.embed()?;
+        for (index, layer) in model.layers.iter().enumerate() {
+            self.multiply(&layer.qkv, &buffers.x, &buffers.broad)?;
+            self.attend()?;
+            self.multiply(&layer.output, &buffers.context, &buffers.sum)?;
+            self.add_and_normalize(&layer.output_norm, false)?;
+            self.multiply(&layer.widen, &buffers.x, &buffers.broad)?;
+            self.activate()?;
+            self.multiply(&layer.narrow, &buffers.broad, &buffers.sum)?;
+            self.add_and_normalize(&layer.narrow_norm, index + 1 == model.layers.len())?;
+        }
+        Ok(())
+    }
+
+    fn embed(&self) -> Result<(), GpuError> {
+        let (model, buffers) = (self.model, self.buffers);
+        let narrow = buffers.embedded.as_ref();
+        self.launch_rows(
+            Kernel::EmbedTokens,
+            &[
+                Arg::Buffer(&buffers.tokens),
+                Arg::U32(self.tokens as u32),
+                Arg::I32(model.shape.embedding as i32),
+                Arg::Buffer(&model.words),
+                model.types.as_ref().map_or(Arg::Null, Arg::Buffer),
+                Arg::Buffer(&model.positions),
+                Arg::Buffer(&model.norm.weight),
+                Arg::Buffer(&model.norm.bias),
+                Arg::F32(model.shape.eps),
+                Arg::Buffer(narrow.unwrap_or(&buffers.x)),
+            ],
+        )?;
+        match (&model.projection, narrow) {
+            (Some(projection), Some(narrow)) => self.multiply(projection, narrow, &buffers.x),
+            _ => Ok(()),
+        }
+    }
+
+    fn attend(&self) -> Result<(), GpuError> {
+        let (shape, buffers) = (&self.model.shape, self.buffers);
+        let tiles = self.packed.tiles.len() as u32;
+        let scale = std::f32::consts::LOG2_E / (shape.head_dims() as f32).sqrt();
+        // Few warps a block: none waits for another, and texts may be short.
+        let threads = 64;
+        self.launch(
+            Kernel::Attend,
+            [tiles.div_ceil(threads / 32), shape.heads as u32],
+            threads,
+            &[
+                Arg::Buffer(&buffers.broad),
+                self.model.distances.as_ref().map_or(Arg::Null, Arg::Buffer),
+                Arg::I32(shape.positions as i32 - 1),
+                Arg::Buffer(&buffers.tiles),
+                Arg::U32(tiles),
+                Arg::I32(shape.hidden as i32),
+                Arg::I32(shape.head_dims() as i32),
+                Arg::F32(scale),
+                Arg::Buffer(&buffers.context),
+            ],
+        )
+    }
+
+    fn add_and_normalize(&self, norm: &Norm, is_last: bool) -> Result<(), GpuError> {
+        let (shape, buffers) = (&self.model.shape, self.buffers);
+        self.launch_rows(
+            Kernel::AddAndNormalize,
+            &[
+                Arg::Buffer(&buffers.x),
+                Arg::Buffer(&buffers.sum),
+                Arg::U32(self.tokens as u32),
+                Arg::I32(shape.hidden as i32),
+                Arg::Buffer(&norm.weight),
+                Arg::Buffer(&norm.bias),
+                Arg::F32(shape.eps),
+                if is_last { Arg::Buffer(&buffers.rows) } else { Arg::Null },
+            ],
+        )
+    }
+
+    fn activate(&self) -> Result<(), GpuError> {
+        let pairs = (self.tokens * self.model.shape.intermediate).div_ceil(2);
+        let blocks = pairs.div_ceil(PAIRS * THREADS as usize) as u32;
+        self.launch(
+            Kernel::Activate,
+            [blocks, 1],
+            THREADS,
+            &[
+                Arg::Buffer(&self.buffers.broad),
+                Arg::U64(pairs as u64),
+                Arg::I32(self.model.shape.activation.number()),
+            ],
+        )
+    }
+
+    fn multiply(
+        &self,
+        layer: &Linear,
+        a: &DeviceBuffer,
+        out: &DeviceBuffer,
+    ) -> Result<(), GpuError> {
+        self.model.backend.multiply(&Product {
+            a,
+            weights: &layer.weights,
+            bias: &layer.bias,
+            out,
+            rows: self.tokens,
+            inputs: layer.inputs,
+            outputs: layer.outputs,
+            scratch: &self.buffers.scratch,
+        })
+    }
+
+    /// Starts a kernel that takes a warp for each token.
+    fn launch_rows(&self, kernel: Kernel, args: &[Arg<'_>]) -> Result<(), GpuError> {
+        let blocks = (self.tokens as u32).div_ceil(THREADS / 32);
+        self.launch(kernel, [blocks, 1], THREADS, args)
+    }
+
+    fn launch(
+        &self,
+        kernel: Kernel,
+        grid: [u32; 2],
+        threads: u32,
+        args: &[Arg<'_>],
+    ) -> Result<(), GpuError> {
+        let launch = Launch { kernel, shape: CodeShape::ANY, grid, threads, shared_bytes: 0, args };
+        run(&*self.model.backend, &launch)
+    }
+}
+
+/// Copies tensors to a device, and counts their bytes.
+struct Loader<'a> {
+    backend: &'a dyn Backend,
+    read: &'a dyn Fn(&str) -> Option<Vec<f32>>,
+    bytes: u64,
+}
+
+impl Loader<'_> {
+    /// Reads a tensor of `count` numbers.
+    fn tensor(&self, name: &str, count: usize) -> Result<Vec<f32>, GpuError> {
+        let missing = || GpuError::Shape(format!("there is no tensor {name}"));
+        let numbers = (self.read)(name).ok_or_else(missing)?;
+        check_count(name, numbers.len(), count)?;
+        Ok(numbers)
+    }
+
+    /// Copies tensors of `count` numbers each one behind the other, rounded to halves.
+    fn halves(&mut self, names: &[String], count: usize) -> Result<DeviceBuffer, GpuError> {
+        let mut halves = Vec::with_capacity(names.len() * count);
+        for name in names {
+            for number in self.tensor(name, count)? {
+                let half = f16::from_f32(number);
+                if !half.is_finite() {
+                    return Err(GpuError::Shape(format!("{name}: {number} is beyond 16 bits")));
+                }
+                halves.push(half.to_bits());
+            }
+        }
+        self.bytes += 2 * halves.len() as u64;
+        upload(self.backend, "weights of a model", &halves)
+    }
+
+    fn floats(&mut self, numbers: &[f32]) -> Result<DeviceBuffer, GpuError> {
+        self.bytes += 4 * numbers.len() as u64;
+        upload(self.backend, "weights of a model", numbers)
+    }
+
+    fn norm(&mut self, name: &str, width: usize) -> Result<Norm, GpuError> {
+        let [weight, bias] =
+            ["weight", "bias"].map(|part| self.tensor(&format!("{name}.{part}"), width));
+        Ok(Norm { weight: self.floats(&weight?)?, bias: self.floats(&bias?)? })
+    }
+
+    /// Stacks layers of `inputs` and `outputs` values each into one.
+    fn linear(
+        &mut self,
+        names: &[&str],
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Linear, GpuError> {
+        let of = |part: &str| names.iter().map(|name| format!("{name}.{part}")).collect::<Vec<_>>();
+        Ok(Linear {
+            weights: self.halves(&of("weight"), outputs * inputs)?,
+            bias: self.halves(&of("bias"), outputs)?,
+            inputs,
+            outputs: names.len() * outputs,
+        })
+    }
+}
+
+fn check_count(name: &str, actual: usize, expected: usize) -> Result<(), GpuError> {
+    if actual == expected {
+        return Ok(());
+    }
+    Err(GpuError::Shape(format!("{name}: {actual} numbers, expected {expected}")))
+}
