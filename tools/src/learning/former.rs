@@ -3,8 +3,8 @@
 use anyhow::{Context, bail};
 use bigrain_train::FormerVectors;
 
-use super::pairs::{documents_of, queries_of, unit_rows};
-use super::{Documents, Part};
+use super::pairs::{documents_of, rows_where, unit_rows};
+use super::{Documents, Pairs};
 use crate::matrix::Matrix;
 
 /// What the encoder of an earlier version makes of the same documents and queries, as vectors of length one.
@@ -12,7 +12,7 @@ use crate::matrix::Matrix;
 pub struct Former {
     /// The documents, in the order of those of the later encoder.
     pub documents: Matrix,
-    /// The queries, in the order of those of the later encoder, where there are any.
+    /// The queries, in the order of those of the later encoder ([`Pairs::of_lines`]), where there are any.
     pub queries: Option<Matrix>,
 }
 
@@ -55,11 +55,10 @@ impl Former {
         documents_of(&self.documents, false)
     }
 
-    /// Returns the queries of parts, by the right document of each.
+    /// Returns the queries that are not learned from. `pairs` are those of the later encoder.
     #[must_use]
-    pub fn queries_of(&self, right: &[u32], wanted: impl Fn(Part) -> bool) -> Option<Matrix> {
-        let queries = self.queries.as_ref()?;
-        Some(queries_of(queries, right, wanted).0)
+    pub fn held_out_queries(&self, pairs: &Pairs) -> Option<Matrix> {
+        Some(rows_where(self.queries.as_ref()?, |at| pairs.is_held_out(at)))
     }
 }
 

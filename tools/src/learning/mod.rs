@@ -34,7 +34,7 @@ pub use functions::{FunctionBlocks, parts_of};
 pub use gate::{
     Compatibility, HeldOut, compare_across, compare_with_parent, hits_at, judge, rotation_of,
 };
-pub use pair_lines::read_pairs;
+pub use pair_lines::{PairLines, read_pairs};
 pub use pairs::{Pairs, Part};
 pub use texts::Texts;
 pub use training::{Ancestor, Steps, Trained, read_binarizer, train, write_file};

@@ -5,6 +5,7 @@
 //! {"query": [0.1, 0.7, ...], "id": 7}               a vector
 //! {"query": 3, "id": 7}                             a row of a file of vectors, from 0
 //! {"pos": ["wing", "lift"], "doc_id": "d1", ...}    a pseudo-query of `bigrain bprop sample`
+//! {"pos": ["wing", "lift"], "query": 3, "id": 7}    one that is encoded already
 //! ```
 
 use std::path::Path;
@@ -34,8 +35,26 @@ struct Line {
     id: PointId,
 }
 
-/// Returns the queries of a file, and the row of each one's document. `rows` are the vectors that
-/// numbers stand for.
+/// The lines of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PairLines {
+    /// What was asked.
+    pub queries: Matrix,
+    /// The row of each one's document.
+    pub right: Vec<u32>,
+    /// Whether nobody asked it: it was drawn from the document.
+    pub pseudo: Vec<bool>,
+}
+
+impl PairLines {
+    /// Returns no pairs.
+    #[must_use]
+    pub fn empty(dims: usize) -> Self {
+        Self { queries: Matrix::empty(dims), right: Vec::new(), pseudo: Vec::new() }
+    }
+}
+
+/// Returns the pairs of a file. `rows` are the vectors that numbers stand for.
 ///
 /// # Errors
 ///
@@ -46,15 +65,16 @@ pub fn read_pairs(
     documents: &Documents,
     rows: Option<&Matrix>,
     texts: &Texts<'_>,
-) -> anyhow::Result<(Matrix, Vec<u32>)> {
+) -> anyhow::Result<PairLines> {
     let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
     let dims = documents.vectors.dims();
-    let (mut asked, mut right) = (Vec::new(), Vec::new());
+    let (mut asked, mut right, mut pseudo) = (Vec::new(), Vec::new(), Vec::new());
     for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let at = || format!("{} line {}", path.display(), at + 1);
         let line: Line = serde_json::from_str(line).with_context(at)?;
         let id = &line.id;
         right.push(documents.place(id).with_context(|| format!("{}: no document {id}", at()))?);
+        pseudo.push(line.pos.is_some());
         let words = line.pos.map(|words| Asked::Text(words.join(" ")));
         let query = line.query.or(words);
         let query = query.ok_or_else(|| anyhow!("{}: neither \"query\" nor \"pos\"", at()))?;
@@ -99,7 +119,7 @@ pub fn read_pairs(
             Asked::Text(_) => queries.push(encoded.next().context("a text was not encoded")?),
         }
     }
-    Ok((queries, right))
+    Ok(PairLines { queries, right, pseudo })
 }
 
 #[cfg(test)]
@@ -124,9 +144,10 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             read_pairs(&path, &documents, Some(&rows), &texts)
         };
-        let pairs =
-            "{\"query\": 1, \"id\": 4}\n\n{\"query\": [0.5, 1], \"doc_id\": \"b\", \"more\": 1}\n";
-        assert_eq!(read(pairs).unwrap(), (matrix(&[[5.0, 0.0], [0.5, 1.0]]), vec![0, 1]));
+        let pairs = "{\"query\": 1, \"id\": 4}\n\n{\"query\": [0.5, 1], \"doc_id\": \"b\", \"pos\": [\"x\"]}\n";
+        let queries = matrix(&[[5.0, 0.0], [0.5, 1.0]]);
+        let expected = PairLines { queries, right: vec![0, 1], pseudo: vec![false, true] };
+        assert_eq!(read(pairs).unwrap(), expected);
         for (text, reason) in [
             ("{\"id\": 4}", "line 1: neither \"query\" nor \"pos\""),
             ("{\"query\": 1, \"id\": 4}\n{\"query\": 2, \"id\": 4}", "line 2: there is no query 2"),

@@ -210,6 +210,52 @@ fn an_adapter_that_beats_floats_is_written_and_orders_what_a_search_finds() {
     assert!(error.contains("too few pairs"), "{error}");
 }
 
+/// Makes pseudo-queries of the pairs of a desk, which lie in other rows, and leaves some pairs to judge by.
+fn with_pseudo_queries(desk: &Desk) {
+    let line = |at| format!("{{\"pos\": [\"word\"], \"query\": {at}, \"doc_id\": {at}}}\n");
+    desk.write("pseudo.jsonl", (0..ROWS).step_by(2).map(line).collect::<String>());
+    let line = |at| format!("{{\"query\": {at}, \"id\": {at}}}\n");
+    desk.write("real.jsonl", (1..ROWS).step_by(2).map(line).collect::<String>());
+}
+
+#[test]
+fn pseudo_queries_are_learned_from_and_do_not_judge() {
+    let desk = desk();
+    with_pseudo_queries(&desk);
+    let learn = "train binarizer --documents documents.npy --queries queries.npy --pairs pseudo.jsonl --steps 80 \
+                 --batch 64 --rate 0.003 --mine-every 40 --out a";
+    // Codes that leave out what is loud find fewer of the neighbours that floats have.
+    let error = desk.fail(learn, 1);
+    assert!(error.contains("the rotation was not beaten") && error.contains("--judge"), "{error}");
+    assert!(!desk.path("a").is_file());
+    let report = desk.json(&format!("{learn} --keep --json"));
+    assert_eq!((&report["judged_by"], &report["won"]), (&"neighbours".into(), &false.into()));
+    assert!(desk.succeed(&format!("{learn} --keep")).contains("of the neighbours of "));
+
+    let report = desk.json(&format!("{learn} --judge real.jsonl --json"));
+    assert_eq!((&report["judged_by"], &report["won"]), (&"queries".into(), &true.into()));
+    assert_eq!(report["queries"], ROWS / 2, "all of them: {report}");
+    let error = desk.fail(&format!("{learn} --judge pseudo.jsonl"), 1);
+    assert!(error.contains("is a pseudo-query"), "{error}");
+    let error =
+        desk.fail("train binarizer --documents documents.npy --queries queries.npy --out a", 1);
+    assert!(error.contains("neither --pairs nor --judge"), "{error}");
+}
+
+#[test]
+fn an_adapter_of_pseudo_queries_takes_pairs_to_judge_it() {
+    let desk = desk();
+    with_pseudo_queries(&desk);
+    let adapt = "train adapt --documents documents.npy --queries queries.npy --pairs pseudo.jsonl --adapter-steps 60 \
+                 --adapter-batch 64 --adapter-rate 0.003 --near 20 --shortlist 200 --out a";
+    let error = desk.fail(adapt, 1);
+    assert!(error.contains("--judge") && !desk.path("a").is_file(), "{error}");
+    desk.succeed(&format!("{adapt} --keep"));
+    let report = desk.json(&format!("{adapt} --judge real.jsonl --json"));
+    let judges = report["queries"].as_u64().unwrap();
+    assert!(report["won"] == true && (500..750).contains(&judges), "five of eight: {report}");
+}
+
 #[test]
 fn codes_are_compared_beside_each_other_and_drawn() {
     let desk = desk();

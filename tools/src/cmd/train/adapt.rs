@@ -25,7 +25,7 @@ const LIMIT: usize = 10;
 /// Trains an adapter, and keeps it if it finds more than floats among what codes find.
 ///
 /// Learns from pairs of queries and their right documents. Eight of a hundred documents are held out with
-/// all their queries: three fit the weight of codes, five judge.
+/// all their queries: three fit the weight of codes, five judge. Pseudo-queries do neither.
 #[derive(Args, Debug)]
 pub struct AdaptArgs {
     #[command(flatten)]
@@ -66,6 +66,12 @@ pub struct AdaptArgs {
 pub fn run(args: &AdaptArgs, session: &mut Session<'_>) -> anyhow::Result<()> {
     let source = args.source.read(session)?;
     let pairs = &source.pairs;
+    if pairs.are_pseudo() && !args.keep {
+        bail!(
+            "all pairs are pseudo-queries, which say little of real ones: --judge FILE of real pairs judges by those, \
+             --keep writes the adapter whatever it is worth"
+        );
+    }
     for (part, what) in [(Part::Validation, "fit the weight of codes"), (Part::Test, "judge")] {
         if pairs.part(part).1.is_empty() {
             bail!("too few pairs: none of {} was dealt to {what}", pairs.right.len());

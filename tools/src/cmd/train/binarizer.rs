@@ -19,6 +19,7 @@ use crate::learning::{
     Ancestor, Compatibility, HeldOut, Part, Trained, compare_across, compare_with_parent, judge,
     read_binarizer, train, write_file,
 };
+use crate::matrix::Matrix;
 use crate::plot::LossPlot;
 use crate::session::Session;
 
@@ -28,7 +29,8 @@ const LIMIT: usize = 10;
 /// Trains a binarizer, and keeps it if it beats the rotation on what was held out.
 ///
 /// Learns from pairs of queries and their right documents, or without pairs from the order in which
-/// floats have documents. Eight of a hundred documents are held out with all their queries.
+/// floats have documents. Eight of a hundred documents are held out with all their queries, and judge; where there are
+/// none but pseudo-queries, the neighbours of these documents do.
 #[derive(Args, Debug)]
 pub struct BinarizerArgs {
     #[command(flatten)]
@@ -77,10 +79,15 @@ pub fn run(args: &BinarizerArgs, session: &mut Session<'_>) -> anyhow::Result<()
     let Source { pairs, former, .. } = args.source.read_beside(Some(&args.former), session)?;
     let config = args.flags.config(args.levels, args.code_dims, args.seed);
     let (queries, right) = pairs.part(Part::Training);
-    let (held_queries, held_right) = pairs.held_out();
     let held_documents = pairs.held_out_documents();
-    let without_pairs = pairs.right.is_empty();
-    if !without_pairs && (held_right.is_empty() || right.len() < 2) {
+    let (held_queries, held_right) = match pairs.are_pseudo() {
+        true => (Matrix::empty(pairs.documents.dims()), Vec::new()),
+        false => pairs.held_out(),
+    };
+    let without_pairs = !args.source.has_pairs();
+    let judged_by = if held_right.is_empty() { JudgedBy::Neighbours } else { JudgedBy::Queries };
+    let unjudged = judged_by == JudgedBy::Neighbours && !pairs.are_pseudo();
+    if !without_pairs && (unjudged || right.len() < 2) {
         bail!("too few pairs: some must be held out, and some learned from");
     }
     // Without pairs, documents that are held out are not learned from either.
@@ -93,15 +100,17 @@ pub fn run(args: &BinarizerArgs, session: &mut Session<'_>) -> anyhow::Result<()
         pairs.examples(&queries, &right)
     };
     let held_out = HeldOut {
-        documents: if without_pairs { &held_documents } else { &pairs.documents },
+        documents: match judged_by {
+            JudgedBy::Queries => &pairs.documents,
+            JudgedBy::Neighbours => &held_documents,
+        },
         queries: &held_queries,
         right: &held_right,
         limit: LIMIT,
     };
     let former_held = former.as_ref().map(|former| former.held_out_documents());
-    let former_queries = former
-        .as_ref()
-        .and_then(|former| former.queries_of(&pairs.right, |part| part != Part::Training));
+    let former_queries = former.as_ref().and_then(|former| former.held_out_queries(&pairs));
+    let former_queries = former_queries.filter(|_| judged_by == JudgedBy::Queries);
     let (cancel, checkpoint) = (&session.cancel, args.checkpoint.as_deref());
     let threads = ThreadPoolBuilder::new().num_threads(session.threads).build()?;
     let (trained, judged, compatibility) = threads.install(|| {
@@ -133,7 +142,7 @@ pub fn run(args: &BinarizerArgs, session: &mut Session<'_>) -> anyhow::Result<()
     if kept {
         write_file(&judged.to_bytes(), &args.out)?;
     }
-    args.report(session, &trained, (champion, compatibility), kept)?;
+    args.report(session, &trained, (champion, judged_by), compatibility, kept)?;
     if !kept && champion.won() {
         bail!(
             "queries of this version find less by the codes of its parent than the parent's own, so nothing \
@@ -141,11 +150,26 @@ pub fn run(args: &BinarizerArgs, session: &mut Session<'_>) -> anyhow::Result<()
         );
     }
     if !kept {
+        let hint = match pairs.are_pseudo() {
+            true => {
+                "; what pseudo-queries are worth to real ones, --judge FILE of such pairs tells"
+            }
+            false => "",
+        };
         bail!(
-            "the rotation was not beaten, so nothing was written (--keep writes it all the same)"
+            "the rotation was not beaten, so nothing was written (--keep writes it all the same){hint}"
         );
     }
     Ok(())
+}
+
+/// What the gate asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum JudgedBy {
+    /// The right document of each held-out query.
+    Queries,
+    /// What floats find near some of the held-out documents.
+    Neighbours,
 }
 
 impl BinarizerArgs {
@@ -153,7 +177,8 @@ impl BinarizerArgs {
         &self,
         session: &mut Session<'_>,
         trained: &Trained,
-        (champion, compatibility): (Champion, Option<Compatibility>),
+        (champion, judged_by): (Champion, JudgedBy),
+        compatibility: Option<Compatibility>,
         kept: bool,
     ) -> anyhow::Result<()> {
         let steps = trained.recurrent.parts().provenance.steps;
@@ -163,6 +188,10 @@ impl BinarizerArgs {
                 "steps": steps,
                 "resumed_at": trained.resumed_at,
                 "seconds": trained.took.as_secs_f64(),
+                "judged_by": match judged_by {
+                    JudgedBy::Queries => "queries",
+                    JudgedBy::Neighbours => "neighbours",
+                },
                 "queries": queries,
                 "limit": limit,
                 "rotation": rotation,
@@ -176,13 +205,19 @@ impl BinarizerArgs {
                 "written": kept.then(|| self.out.display().to_string()),
             }));
         }
+        let judges = match judged_by {
+            JudgedBy::Queries => human::counted(u64::from(queries), "query", "queries"),
+            JudgedBy::Neighbours => {
+                let documents = human::counted(u64::from(queries), "document", "documents");
+                format!("the neighbours of {documents}")
+            }
+        };
         writeln!(
             session.out,
-            "{} in {}; recall@{limit} of {} held out, by codes alone: rotation {rotation:.4}, \
+            "{} in {}; recall@{limit} of {judges} held out, by codes alone: rotation {rotation:.4}, \
              learned {learned:.4} (difference {low:+.4} to {high:+.4} in 95 of 100 resamplings)",
             human::counted(u64::from(steps), "step", "steps"),
             human::duration(trained.took),
-            human::counted(u64::from(queries), "query", "queries"),
         )?;
         if let Some(Compatibility { before, crossed }) = compatibility {
             writeln!(

@@ -1,6 +1,6 @@
 //! What the encoder of an earlier version makes of the same documents, where a version is for another encoder.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::bail;
 use bigrain_engine::Engine;
@@ -8,6 +8,7 @@ use clap::{ArgGroup, Args};
 
 use crate::input::{Role, VectorFile};
 use crate::learning::{Documents, Former, Texts, read_pairs};
+use crate::matrix::Matrix;
 use crate::model::Model;
 use crate::session::{Session, open_collection};
 
@@ -49,7 +50,7 @@ impl FormerFlags {
         &self,
         engine: Option<&Engine>,
         later: &Documents,
-        pairs: Option<&Path>,
+        pairs: &[&PathBuf],
         session: &Session<'_>,
     ) -> anyhow::Result<Option<Former>> {
         let (cancel, on) = (&session.cancel, session.encode_on());
@@ -68,12 +69,14 @@ impl FormerFlags {
         };
         let rows = |path: &PathBuf| VectorFile::open(path, Role::Queries)?.to_matrix();
         let rows = self.former_queries.as_ref().map(rows).transpose()?;
-        let queries = match pairs {
-            Some(pairs) if rows.is_some() || self.former_model.is_some() => {
-                Some(read_pairs(pairs, &documents, rows.as_ref(), &texts)?.0)
-            }
-            Some(_) | None => None,
-        };
-        Ok(Some(Former::new(&documents, later, queries.as_ref())?))
+        if rows.is_none() && self.former_model.is_none() {
+            return Ok(Some(Former::new(&documents, later, None)?));
+        }
+        let mut queries = Matrix::empty(documents.vectors.dims());
+        for path in pairs {
+            let lines = read_pairs(path, &documents, rows.as_ref(), &texts)?;
+            lines.queries.rows().for_each(|query| queries.push(query));
+        }
+        Ok(Some(Former::new(&documents, later, Some(&queries))?))
     }
 }

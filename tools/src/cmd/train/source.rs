@@ -9,7 +9,6 @@ use clap::{ArgGroup, Args};
 use super::former_flags::FormerFlags;
 use crate::input::{Role, VectorFile};
 use crate::learning::{Documents, Former, Pairs, Texts, read_pairs};
-use crate::matrix::Matrix;
 use crate::model::Model;
 use crate::session::{Session, open_collection};
 
@@ -27,11 +26,14 @@ pub struct SourceFlags {
     #[arg(long, value_name = "NAME", requires = "collection")]
     field: Option<String>,
     /// Pairs, a JSON line each: {"query": "a text", [a vector] or a row of --queries, "id": a document's},
-    /// or those of `bigrain bprop sample`
+    /// or those of `bigrain bprop sample`, which are learned from, but judge nothing
     #[arg(long, value_name = "FILE")]
     pairs: Option<PathBuf>,
+    /// Pairs that judge, all of them, in place of those of --pairs that are held out
+    #[arg(long, value_name = "FILE")]
+    judge: Option<PathBuf>,
     /// Vectors of queries that pairs name by their rows
-    #[arg(long, value_name = "FILE", requires = "pairs")]
+    #[arg(long, value_name = "FILE")]
     queries: Option<PathBuf>,
     /// The folder of the model that encodes texts [default: the collection's, or all-MiniLM-L6-v2]
     #[arg(long, value_name = "DIR", env = "BIGRAIN_MODEL")]
@@ -48,6 +50,11 @@ pub struct Source {
 }
 
 impl SourceFlags {
+    /// Whether there are pairs to learn from.
+    pub fn has_pairs(&self) -> bool {
+        self.pairs.is_some()
+    }
+
     /// Reads documents and pairs, and encodes what is text.
     ///
     /// # Errors
@@ -87,20 +94,26 @@ impl SourceFlags {
         };
         let rows = |path: &PathBuf| VectorFile::open(path, Role::Queries)?.to_matrix();
         let rows = self.queries.as_ref().map(rows).transpose()?;
-        let (queries, right) = match &self.pairs {
-            Some(path) => read_pairs(path, &documents, rows.as_ref(), &texts)?,
-            None => (Matrix::empty(documents.vectors.dims()), Vec::new()),
-        };
+        if rows.is_some() && self.pairs.is_none() && self.judge.is_none() {
+            bail!(
+                "--queries are vectors that pairs name, but there are neither --pairs nor --judge"
+            );
+        }
+        let read = |path: &PathBuf| read_pairs(path, &documents, rows.as_ref(), &texts);
+        let pairs = self.pairs.as_ref().map(read).transpose()?;
+        let judges = self.judge.as_ref().map(read).transpose()?;
         let field = match &collection {
             Some(collection) => Some(collection.config().field(field)?.clone()),
             None => None,
         };
         let former = match former {
             Some(flags) => {
-                flags.read(engine.as_ref(), &documents, self.pairs.as_deref(), session)?
+                let files: Vec<&PathBuf> =
+                    [&self.pairs, &self.judge].into_iter().flatten().collect();
+                flags.read(engine.as_ref(), &documents, &files, session)?
             }
             None => None,
         };
-        Ok(Source { pairs: Pairs::new(documents.vectors, queries, right)?, field, former })
+        Ok(Source { pairs: Pairs::of_lines(documents.vectors, pairs, judges)?, field, former })
     }
 }

@@ -116,6 +116,6 @@ fn read(
     let rows = |path| VectorFile::open(path, Role::Queries)?.to_matrix();
     let rows = vectors.queries().map(rows).transpose()?;
     let Some(path) = &args.pairs else { bail!("no pairs") };
-    let (queries, right) = read_pairs(path, &documents, rows.as_ref(), &texts)?;
-    Pairs::new(documents.vectors, queries, right)
+    let lines = read_pairs(path, &documents, rows.as_ref(), &texts)?;
+    Pairs::new(documents.vectors, lines.queries, lines.right)
 }
