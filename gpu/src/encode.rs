@@ -52,9 +52,18 @@ impl LoadedRotation {
 
     /// Rotates rows, one at least; they stay on the device.
     pub fn rotate(&self, backend: &dyn Backend, rows: &[f32]) -> Result<DeviceBuffer, GpuError> {
+        let count = whole_rows(rows.len(), self.dims)?;
+        self.rotate_loaded(backend, &upload(backend, "rows", rows)?, count)
+    }
+
+    /// As [`Self::rotate`], of rows that are on the device.
+    pub fn rotate_loaded(
+        &self,
+        backend: &dyn Backend,
+        rows: &DeviceBuffer,
+        count: usize,
+    ) -> Result<DeviceBuffer, GpuError> {
         let Self { multipliers, dims, padded } = self;
-        let count = whole_rows(rows.len(), *dims)?;
-        let rows = upload(backend, "rows", rows)?;
         let rotated = backend.allocate("rotated rows", 4 * count * padded)?;
         let launch = Launch {
             kernel: Kernel::RotateRows,
@@ -63,7 +72,7 @@ impl LoadedRotation {
             threads: THREADS,
             shared_bytes: shared_bytes(4 * padded)?,
             args: &[
-                Arg::Buffer(&rows),
+                Arg::Buffer(rows),
                 Arg::Buffer(multipliers),
                 Arg::I32(*dims as i32),
                 Arg::I32(*padded as i32),
@@ -72,6 +81,39 @@ impl LoadedRotation {
         };
         run(backend, &launch)?;
         Ok(rotated)
+    }
+
+    /// Returns the dimensions of rotated rows.
+    pub fn rotated_dims(&self) -> usize {
+        self.padded
+    }
+
+    /// Turns rows of `given` rotated numbers, at most [`Self::rotated_dims`], back; those that are not given are 0. Rows
+    /// stay on the device.
+    pub fn rotate_back(
+        &self,
+        backend: &dyn Backend,
+        rotated: &DeviceBuffer,
+        (given, count): (usize, usize),
+        rows: &DeviceBuffer,
+    ) -> Result<(), GpuError> {
+        let Self { multipliers, dims, padded } = self;
+        let launch = Launch {
+            kernel: Kernel::RotateRowsBack,
+            shape: CodeShape::ANY,
+            grid: [count as u32, 1],
+            threads: THREADS,
+            shared_bytes: shared_bytes(4 * padded)?,
+            args: &[
+                Arg::Buffer(rotated),
+                Arg::Buffer(multipliers),
+                Arg::I32(given as i32),
+                Arg::I32(*dims as i32),
+                Arg::I32(*padded as i32),
+                Arg::Buffer(rows),
+            ],
+        };
+        run(backend, &launch)
     }
 }
 
@@ -139,7 +181,7 @@ pub(crate) fn whole_rows(numbers: usize, dims: usize) -> Result<usize, GpuError>
     Ok(numbers / dims)
 }
 
-/// Starts a kernel of this file, of `verify.rs` or of `lists.rs`.
+/// Starts a kernel of this file, of `verify.rs`, of `lists.rs` or of `recurrent.rs`.
 #[expect(unsafe_code, reason = "kernels take pointers")]
 pub(crate) fn run(backend: &dyn Backend, launch: &Launch<'_>) -> Result<(), GpuError> {
     // SAFETY: the callers pass what the kernels declare, and reserve buffers by the numbers that they pass beside them.

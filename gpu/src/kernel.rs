@@ -6,7 +6,9 @@ pub const SOURCE: &str = concat!(
     include_str!("../kernels/select.cuh"),
     include_str!("../kernels/scan.cu"),
     include_str!("../kernels/batch.cu"),
+    include_str!("../kernels/tiles.cuh"),
     include_str!("../kernels/encode.cu"),
+    include_str!("../kernels/recurrent.cu"),
     include_str!("../kernels/verify.cu"),
     include_str!("../kernels/lists.cu"),
     include_str!("../kernels/bert.cu"),
@@ -32,8 +34,18 @@ pub enum Kernel {
     BatchScores,
     /// The random rotation of rows.
     RotateRows,
+    /// The inverse of the rotation.
+    RotateRowsBack,
     /// Rows to bit planes.
     QuantizeRows,
+    /// Rows by a learned map.
+    MapRows,
+    /// Rows of length one.
+    UnitRows,
+    /// What codes leave of their rows.
+    LeaveOver,
+    /// The signs of rows as a plane.
+    AddSigns,
     /// Exact similarities of shortlists.
     VerifyRows,
     /// MaxSim of multi-vectors.
@@ -52,7 +64,7 @@ pub enum Kernel {
 
 impl Kernel {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::MergeBest,
         Self::SelectRows,
         Self::ScoreCodes,
@@ -61,7 +73,12 @@ impl Kernel {
         Self::DecodeQueries,
         Self::BatchScores,
         Self::RotateRows,
+        Self::RotateRowsBack,
         Self::QuantizeRows,
+        Self::MapRows,
+        Self::UnitRows,
+        Self::LeaveOver,
+        Self::AddSigns,
         Self::VerifyRows,
         Self::MaxSim,
         Self::NearestLists,
@@ -83,7 +100,12 @@ impl Kernel {
             Self::DecodeQueries => "decode_queries",
             Self::BatchScores => "batch_scores",
             Self::RotateRows => "rotate_rows",
+            Self::RotateRowsBack => "rotate_rows_back",
             Self::QuantizeRows => "quantize_rows",
+            Self::MapRows => "map_rows",
+            Self::UnitRows => "unit_rows",
+            Self::LeaveOver => "leave_over",
+            Self::AddSigns => "add_signs",
             Self::VerifyRows => "verify_rows",
             Self::MaxSim => "max_sim",
             Self::NearestLists => "nearest_lists",

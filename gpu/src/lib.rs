@@ -5,6 +5,7 @@
 //!                                       ├─ Backend ──> GpuScanner ──> LoadedCodes ──> rows with their integer scores
 //!  (in tests)            Emulated ──────┘         ├──> GpuCentroids ──> the nearest list of each row
 //!                                                 ├──> GpuBert ──> rows of tokens
+//!                                                 ├──> GpuRecurrent ──> learned codes
 //!                                                 └──> BatchScan, rotate_rows, quantize_rows, verify_rows, max_sim
 //! ```
 //!
@@ -34,6 +35,7 @@ mod kernel;
 mod lists;
 mod probe;
 mod product;
+mod recurrent;
 mod scan;
 mod scanner;
 mod verify;
@@ -55,5 +57,6 @@ pub use kernel::{CodeShape, Kernel, SOURCE};
 pub use lists::GpuCentroids;
 pub use probe::{DeviceInfo, devices, open};
 pub use product::Product;
+pub use recurrent::{GpuRecurrent, RecurrentCodes};
 pub use scanner::GpuScanner;
 pub use verify::{DenseRows, Shortlists, max_sim, verify_rows};

@@ -13,6 +13,7 @@ mod batch;
 mod bert;
 mod encode;
 mod lists;
+mod recurrent;
 mod scan;
 mod scores;
 mod support;
