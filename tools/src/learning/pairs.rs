@@ -89,6 +89,9 @@ impl Pairs {
         let mut parts: Vec<_> = right.iter().zip(&pseudo).map(part).collect();
         let judged = judges.is_some();
         if let Some(judges) = judges {
+            if judges.right.is_empty() {
+                bail!("there is no pair among those that should judge");
+            }
             if let Some(at) = judges.pseudo.iter().position(|&pseudo| pseudo) {
                 bail!("pair {} of those that judge is a pseudo-query: they do not judge", at + 1);
             }
@@ -153,16 +156,17 @@ impl Pairs {
         (rows_where(&self.queries, of_part), self.right_where(of_part))
     }
 
-    /// Returns the queries that are not learned from with their right documents.
+    /// Returns the queries that are not learned from, and may judge, with their right documents: none where all are
+    /// pseudo-queries.
     #[must_use]
     pub fn held_out(&self) -> (Matrix, Vec<u32>) {
         let held_out = |at: usize| self.is_held_out(at);
         (rows_where(&self.queries, held_out), self.right_where(held_out))
     }
 
-    /// Whether a query is not learned from.
+    /// Whether a query is one of [`Self::held_out`].
     pub(super) fn is_held_out(&self, query: usize) -> bool {
-        matches!(self.parts[query], Some(Part::Validation | Part::Test))
+        !self.pseudo && matches!(self.parts[query], Some(Part::Validation | Part::Test))
     }
 
     fn right_where(&self, wanted: impl Fn(usize) -> bool) -> Vec<u32> {
@@ -255,8 +259,11 @@ mod tests {
         let of = |lines, judges| Pairs::of_lines(documents(), Some(lines), judges).unwrap();
 
         let pairs = of(lines(&each, 1.0, true), None);
-        assert!(pairs.are_pseudo());
-        assert_eq!(pairs.held_out().1, [validation, test]);
+        assert!(pairs.are_pseudo() && pairs.held_out().1.is_empty());
+        assert_eq!(
+            [Part::Validation, Part::Test].map(|part| pairs.part(part).1),
+            [[validation], [test]]
+        );
 
         let pairs = of(both(lines(&each, 1.0, true), lines(&[test], 2.0, false)), None);
         assert!(!pairs.are_pseudo());
@@ -273,8 +280,12 @@ mod tests {
         assert_eq!(pairs.held_out().1, [training, training, test]);
         assert_eq!(pairs.held_out().0.row(0), pairs.queries.row(3));
 
-        let error = Pairs::of_lines(documents(), None, Some(lines(&each, 1.0, true))).unwrap_err();
-        assert!(error.to_string().contains("pair 1 of those that judge"), "{error}");
+        let judges = [lines(&each, 1.0, true), lines(&[], 1.0, false)];
+        let reasons = ["pair 1 of those that judge", "there is no pair"];
+        for (judges, reason) in judges.into_iter().zip(reasons) {
+            let error = Pairs::of_lines(documents(), None, Some(judges)).unwrap_err();
+            assert!(error.to_string().contains(reason), "{error}");
+        }
     }
 
     #[test]

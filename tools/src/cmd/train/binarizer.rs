@@ -19,7 +19,6 @@ use crate::learning::{
     Ancestor, Compatibility, HeldOut, Part, Trained, compare_across, compare_with_parent, judge,
     read_binarizer, train, write_file,
 };
-use crate::matrix::Matrix;
 use crate::plot::LossPlot;
 use crate::session::Session;
 
@@ -79,11 +78,8 @@ pub fn run(args: &BinarizerArgs, session: &mut Session<'_>) -> anyhow::Result<()
     let Source { pairs, former, .. } = args.source.read_beside(Some(&args.former), session)?;
     let config = args.flags.config(args.levels, args.code_dims, args.seed);
     let (queries, right) = pairs.part(Part::Training);
+    let (held_queries, held_right) = pairs.held_out();
     let held_documents = pairs.held_out_documents();
-    let (held_queries, held_right) = match pairs.are_pseudo() {
-        true => (Matrix::empty(pairs.documents.dims()), Vec::new()),
-        false => pairs.held_out(),
-    };
     let without_pairs = !args.source.has_pairs();
     let judged_by = if held_right.is_empty() { JudgedBy::Neighbours } else { JudgedBy::Queries };
     let unjudged = judged_by == JudgedBy::Neighbours && !pairs.are_pseudo();
