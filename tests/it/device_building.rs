@@ -51,9 +51,14 @@ fn check(calls: &AtomicUsize, fails_at: usize) -> Result<(), DeviceError> {
     Ok(())
 }
 
+/// The device does what it is asked for as late as it may, and copies a part of what a thread hands over at a time.
+fn late() -> Emulated {
+    Emulated::open().unwrap().late().with_slots_of(32 << 10)
+}
+
 impl Failing {
     fn at(fails_at: usize) -> (Arc<dyn CodeScanner>, Arc<AtomicUsize>) {
-        let device = GpuScanner::new(Arc::new(Emulated::open().unwrap()));
+        let device = GpuScanner::new(Arc::new(late()));
         let calls = Arc::new(AtomicUsize::new(0));
         (Arc::new(Self { device, fails_at, calls: Arc::clone(&calls) }), calls)
     }

@@ -15,5 +15,6 @@ mod encode;
 mod lists;
 mod scan;
 mod scores;
+mod staging;
 mod support;
 mod verify;
