@@ -327,8 +327,8 @@ mod tests {
     use std::sync::Arc;
 
     use bigrain_engine::{
-        CodeBlocks, CodeScanner, CollectionConfig, EngineConfig, LoadedCodes, Metric, Point, Query,
-        ScanDevice, ScannerError, SearchParams,
+        CodeBlocks, CodeScanner, CollectionConfig, DeviceError, EngineConfig, LoadedCodes, Metric,
+        Point, Query, ScanDevice, SearchParams,
     };
 
     use super::*;
@@ -342,8 +342,8 @@ mod tests {
             "gone".to_owned()
         }
 
-        fn load(&self, _: &CodeBlocks<'_>) -> Result<Box<dyn LoadedCodes>, ScannerError> {
-            Err(ScannerError::Failed("it is gone".into()))
+        fn load(&self, _: &CodeBlocks<'_>) -> Result<Box<dyn LoadedCodes>, DeviceError> {
+            Err(DeviceError::Failed("it is gone".into()))
         }
     }
 

@@ -62,6 +62,8 @@ mod tokenize;
 mod toy;
 mod weights;
 
+pub use bigrain_types::DeviceError;
+
 pub use self::image::{
     CropRounding, DecodeOptions, ImageError, ImageFileError, ImageLimits, ImageSize, Pixels,
     PreprocessConfig, PreprocessConfigError, ResampleFilter, ResizeMode, RgbImage, Transparency,
@@ -78,8 +80,7 @@ pub use cross::{
     CrossEncoder, CrossOptions, CrossScorer, PropReranker, ScoreActivation, ScoreError,
 };
 pub use device::{
-    DeviceActivation, DeviceBatch, DeviceBert, DeviceError, DeviceModel, DeviceReport,
-    EncoderDevice,
+    DeviceActivation, DeviceBatch, DeviceBert, DeviceModel, DeviceReport, EncoderDevice,
 };
 pub use dual::{
     DualEncoder, Grid, Label, LabelSet, MultiVectorEncoder, ScoreMap, ScoreMapError, ScoredLabel,

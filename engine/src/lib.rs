@@ -71,8 +71,7 @@ mod watch;
 mod word_cache;
 
 pub use bigrain_binarize::{
-    Champion, CodeBlocks, CodeScanner, LoadedCodes, ScanRequest, ScannedList, ScannerError,
-    ScoredCode,
+    Champion, CodeBlocks, CodeScanner, LoadedCodes, ScanRequest, ScannedList, ScoredCode,
 };
 pub use bigrain_index::verify::similarity;
 pub use bigrain_storage::{STORE_VERSION, raise_descriptor_limit};

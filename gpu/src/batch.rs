@@ -1,8 +1,10 @@
 //! Many queries at once, on tensor cores.
 
+use std::marker::PhantomData;
+
 use bigrain_kernels::{BLOCK_ROWS, QueryPlanes, Scored};
 
-use crate::backend::{download, upload};
+use crate::backend::{download, send};
 use crate::codes::{GpuCodes, THREADS, shared_bytes};
 use crate::{Arg, CodeShape, DeviceBuffer, GpuError, Kernel, Launch};
 
@@ -27,7 +29,8 @@ pub struct BatchQuery<'a> {
     pub scale: f32,
 }
 
-/// Queries in the memory of a device, ready for codes.
+/// Queries in the memory of a device, ready for codes. They are there for the thread that has sent them, and so this
+/// stays with it.
 #[derive(Debug)]
 pub struct BatchScan<'a> {
     codes: &'a GpuCodes,
@@ -37,6 +40,8 @@ pub struct BatchScan<'a> {
     values: DeviceBuffer,
     sums: DeviceBuffer,
     terms: DeviceBuffer,
+    /// Neither sent to nor shared with another thread.
+    _thread: PhantomData<*const ()>,
 }
 
 impl<'a> BatchScan<'a> {
@@ -57,7 +62,7 @@ impl<'a> BatchScan<'a> {
         let backend = &*codes.backend;
         let padded = codes.layout().dims();
         let dims = planes.first().map_or(0, QueryPlanes::dims);
-        let on_device = upload(backend, "queries", &words)?;
+        let on_device = send(backend, "queries", &words)?;
         let terms: Vec<[f32; 5]> =
             queries.iter().map(|query| [query.constant, query.scale, 0.0, 0.0, 0.0]).collect();
         let scan = Self {
@@ -67,7 +72,8 @@ impl<'a> BatchScan<'a> {
             padded,
             values: backend.allocate("queries", queries.len() * padded)?,
             sums: backend.allocate("queries", 4 * queries.len())?,
-            terms: upload(backend, "terms", &terms)?,
+            terms: send(backend, "terms", &terms)?,
+            _thread: PhantomData,
         };
         codes.launch(&Launch {
             kernel: Kernel::DecodeQueries,
@@ -120,7 +126,7 @@ impl<'a> BatchScan<'a> {
             )));
         }
         let backend = &*self.codes.backend;
-        let mask = mask.map(|mask| upload(backend, "mask", mask)).transpose()?;
+        let mask = mask.map(|mask| send(backend, "mask", mask)).transpose()?;
         // The matrix of similarities of a stretch of codes takes a quarter of what is free.
         let room = backend.free_bytes()? / 4 / (4 * u64::from(self.queries));
         let columns = room.clamp(u64::from(TILE_CODES), 1 << 20) as u32 / TILE_CODES * TILE_CODES;
@@ -151,7 +157,7 @@ impl<'a> BatchScan<'a> {
             self.select(Kernel::SelectRows, capacity, &args)?;
         }
         let ranges: Vec<u32> = (0..=self.queries).map(|query| query * parts).collect();
-        let ranges = upload(backend, "ranges", &ranges)?;
+        let ranges = send(backend, "ranges", &ranges)?;
         let args = [
             Arg::Buffer(&partial),
             Arg::Buffer(&ranges),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bigrain_binarize::{CodeBlocks, CodeLayout};
 use bigrain_kernels::{BLOCK_ROWS, QueryPlanes, block_bytes};
 
-use crate::backend::{download, upload};
+use crate::backend::{download, send};
 use crate::{Arg, Backend, CodeShape, DeviceBuffer, GpuError, Kernel, Launch};
 
 /// Threads of a block of the kernels that give each code a thread.
@@ -74,24 +74,25 @@ impl GpuCodes {
         let stage = (STAGE_BYTES / block).max(1) * block;
         for (level, plane) in planes.iter().enumerate() {
             for (part, from) in plane[..plane_bytes].chunks(stage).zip((0..).step_by(stage)) {
+                // The next part is rearranged while this one is copied.
                 let words = weave(part, block);
-                backend.write(
-                    &on_device,
-                    level * plane_bytes + from,
-                    bytemuck::cast_slice(&words),
-                )?;
+                let at = level * plane_bytes + from;
+                backend.send(&on_device, at, bytemuck::cast_slice(&words))?;
             }
         }
-        Ok(Self {
+        let loaded = Self {
             layout,
             rows,
             bytes,
             planes: on_device,
-            add: upload(&*backend, "factors", &factors.add[..rows])?,
-            rescale: upload(&*backend, "factors", &factors.rescale[..rows])?,
-            error: upload(&*backend, "factors", &factors.error[..rows])?,
+            add: send(&*backend, "factors", &factors.add[..rows])?,
+            rescale: send(&*backend, "factors", &factors.rescale[..rows])?,
+            error: send(&*backend, "factors", &factors.error[..rows])?,
             backend,
-        })
+        };
+        // Other threads scan them.
+        loaded.backend.finish()?;
+        Ok(loaded)
     }
 
     /// Returns the shape of each code.
@@ -120,7 +121,7 @@ impl GpuCodes {
     pub fn scores(&self, queries: &[QueryPlanes<'_>]) -> Result<Vec<i32>, GpuError> {
         let Some(first) = queries.first().filter(|_| self.rows > 0) else { return Ok(Vec::new()) };
         let (shape, planes) = self.query_words(queries)?;
-        let on_device = upload(&*self.backend, "queries", &planes)?;
+        let on_device = send(&*self.backend, "queries", &planes)?;
         let count = queries.len() * self.rows;
         let scores = self.backend.allocate("scores", 4 * count)?;
         let args = [

@@ -4,17 +4,19 @@
 
 use std::collections::HashMap;
 use std::ffi::c_void;
+use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cudarc::driver::{CudaContext, CudaModule, CudaSlice, CudaStream, DevicePtr, result, sys};
+use cudarc::driver::{
+    CudaContext, CudaModule, CudaSlice, CudaStream, DevicePtr, DriverError, result, sys,
+};
 use cudarc::nvrtc::Ptx;
 
-use crate::backend::check_range;
 use crate::cublas::{Products, SCRATCH_BYTES};
 use crate::probe::refused;
 use crate::{
-    Architecture, Backend, CodeShape, DeviceBuffer, DeviceInfo, GpuError, KernelCache, Launch,
-    Product,
+    Architecture, Backend, CodeShape, DeviceBuffer, DeviceInfo, Event, GpuError, HostMemory,
+    KernelCache, Launch, Product, Staging, Stream, Transfer,
 };
 
 /// A CUDA device that was opened. Each thread that uses it has a stream of its own.
@@ -27,6 +29,7 @@ pub struct Cuda {
     modules: Mutex<HashMap<CodeShape, Arc<CudaModule>>>,
     /// What multiplies matrices, once that was wanted.
     products: Mutex<Option<Arc<Products>>>,
+    staging: Staging,
 }
 
 impl Cuda {
@@ -42,9 +45,10 @@ impl Cuda {
                 info.name
             )));
         }
-        // SAFETY: nothing is shared between streams before a copy has waited for its own.
+        // SAFETY: nothing is shared between streams before its own was waited for, by the host or by an event.
         unsafe { context.disable_event_tracking() };
-        Ok(Self { context, info, cache, modules: Mutex::default(), products: Mutex::default() })
+        let (modules, products) = (Mutex::default(), Mutex::default());
+        Ok(Self { context, info, cache, modules, products, staging: Staging::default() })
     }
 
     /// Returns what is known of the device.
@@ -74,6 +78,19 @@ impl Cuda {
 
     fn stream(&self) -> Arc<CudaStream> {
         self.context.per_thread_stream()
+    }
+
+    /// Has the driver do something in a stream, or this thread's own, of this context.
+    fn ask(
+        &self,
+        doing: &'static str,
+        stream: Option<&Stream>,
+        ask: impl FnOnce(sys::CUstream) -> Result<(), DriverError>,
+    ) -> Result<(), GpuError> {
+        let refuse = |error| refused(doing, error);
+        self.context.bind_to_thread().map_err(refuse)?;
+        let own = || self.stream().cu_stream();
+        ask(stream.map_or_else(own, |stream| stream.handle() as sys::CUstream)).map_err(refuse)
     }
 
     fn module(&self, shape: CodeShape) -> Result<Arc<CudaModule>, GpuError> {
@@ -128,26 +145,103 @@ impl Backend for Cuda {
         Ok(DeviceBuffer::new(address, bytes, Box::new(memory)))
     }
 
-    fn write(&self, buffer: &DeviceBuffer, at: usize, bytes: &[u8]) -> Result<(), GpuError> {
-        check_range(buffer, at, bytes.len())?;
-        let stream = self.stream();
-        let address = buffer.address() + at as u64;
-        let copy = |error| refused("copy to the device", error);
-        self.context.bind_to_thread().map_err(copy)?;
-        // SAFETY: the range lies in the buffer, and the bytes live until the copy has ended.
-        unsafe { result::memcpy_htod_async(address, bytes, stream.cu_stream()) }.map_err(copy)?;
-        stream.synchronize().map_err(copy)
+    fn staging(&self) -> &Staging {
+        &self.staging
     }
 
-    fn read(&self, buffer: &DeviceBuffer, at: usize, bytes: &mut [u8]) -> Result<(), GpuError> {
-        check_range(buffer, at, bytes.len())?;
-        let stream = self.stream();
-        let address = buffer.address() + at as u64;
-        let copy = |error| refused("copy from the device", error);
-        self.context.bind_to_thread().map_err(copy)?;
-        // SAFETY: the range lies in the buffer, and the bytes live until the copy has ended.
-        unsafe { result::memcpy_dtoh_async(bytes, address, stream.cu_stream()) }.map_err(copy)?;
-        stream.synchronize().map_err(copy)
+    fn finish(&self) -> Result<(), GpuError> {
+        self.stream().synchronize().map_err(|error| refused("wait for the device", error))
+    }
+
+    fn page_locked(&self, bytes: usize) -> Result<HostMemory, GpuError> {
+        let reserve = |error| refused("reserve page-locked memory", error);
+        self.context.bind_to_thread().map_err(reserve)?;
+        // Not write-combined, since copies from the device are read here.
+        // SAFETY: nothing is asked of the memory before it was written.
+        let address = unsafe { result::malloc_host(bytes, 0) }.map_err(reserve)?;
+        let Some(address) = NonNull::new(address.cast::<u8>()) else {
+            return Err(GpuError::Device {
+                doing: "reserve page-locked memory",
+                reason: "the driver gave none".to_owned(),
+            });
+        };
+        let memory = PageLocked(Arc::clone(&self.context), address.as_ptr() as u64);
+        // SAFETY: the driver has reserved so many bytes, at the begin of a page, for nobody else.
+        unsafe {
+            address.write_bytes(0, bytes);
+            Ok(HostMemory::new(address, bytes, Box::new(memory)))
+        }
+    }
+
+    fn new_stream(&self) -> Result<Stream, GpuError> {
+        let stream = self.context.new_stream().map_err(|error| refused("make a stream", error))?;
+        Ok(Stream::new(stream.cu_stream() as u64, Box::new(stream)))
+    }
+
+    fn new_event(&self) -> Result<Event, GpuError> {
+        let event =
+            self.context.new_event(None).map_err(|error| refused("make an event", error))?;
+        Ok(Event::new(event.cu_event() as u64, Box::new(event)))
+    }
+
+    fn record(&self, stream: Option<&Stream>, event: &Event) -> Result<(), GpuError> {
+        let event = event.handle() as sys::CUevent;
+        // SAFETY: both are alive and of this context.
+        self.ask("record an event", stream, |stream| unsafe {
+            result::event::record(event, stream)
+        })
+    }
+
+    fn wait(&self, stream: Option<&Stream>, event: &Event) -> Result<(), GpuError> {
+        let event = event.handle() as sys::CUevent;
+        let flags = sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
+        // SAFETY: as above.
+        self.ask("wait for an event", stream, |stream| unsafe {
+            result::stream::wait_event(stream, event, flags)
+        })
+    }
+
+    fn wait_here(&self, event: &Event) -> Result<(), GpuError> {
+        // SAFETY: as above.
+        self.ask("wait for the device", None, |_| unsafe {
+            result::event::synchronize(event.handle() as sys::CUevent)
+        })
+    }
+
+    fn has_ended(&self, event: &Event) -> Result<bool, GpuError> {
+        self.context.bind_to_thread().map_err(|error| refused("ask for an event", error))?;
+        // SAFETY: as above.
+        match unsafe { result::event::query(event.handle() as sys::CUevent) } {
+            Ok(()) => Ok(true),
+            Err(DriverError(sys::CUresult::CUDA_ERROR_NOT_READY)) => Ok(false),
+            Err(error) => Err(refused("ask for an event", error)),
+        }
+    }
+
+    unsafe fn copy_in(
+        &self,
+        stream: Option<&Stream>,
+        transfer: &Transfer<'_>,
+    ) -> Result<(), GpuError> {
+        transfer.check()?;
+        // SAFETY: the range was checked; the caller answers for its bytes until the copy has ended.
+        self.ask("copy to the device", stream, |stream| unsafe {
+            let bytes = std::slice::from_raw_parts(transfer.host_address(), transfer.bytes);
+            result::memcpy_htod_async(transfer.device_address(), bytes, stream)
+        })
+    }
+
+    unsafe fn copy_out(
+        &self,
+        stream: Option<&Stream>,
+        transfer: &Transfer<'_>,
+    ) -> Result<(), GpuError> {
+        transfer.check()?;
+        // SAFETY: as above.
+        self.ask("copy from the device", stream, |stream| unsafe {
+            let bytes = std::slice::from_raw_parts_mut(transfer.host_address(), transfer.bytes);
+            result::memcpy_dtoh_async(bytes, transfer.device_address(), stream)
+        })
     }
 
     unsafe fn launch(&self, launch: &Launch<'_>) -> Result<(), GpuError> {
@@ -185,5 +279,18 @@ impl Backend for Cuda {
         // SAFETY: the matrices were checked and are this device's; their owner frees none before this stream has ended
         // what was asked of it.
         unsafe { products.multiply(product, stream.cast()) }
+    }
+}
+
+/// Memory of the host that the driver has locked, by its address.
+struct PageLocked(Arc<CudaContext>, u64);
+
+impl Drop for PageLocked {
+    fn drop(&mut self) {
+        // It goes with the device, and no copy may be at work on it then. There is nobody to tell of a failure.
+        if self.0.synchronize().is_ok() {
+            // SAFETY: the driver gave it, and has it back once.
+            let _ = unsafe { result::free_host(self.1 as *mut c_void) };
+        }
     }
 }

@@ -4,7 +4,7 @@ use bigrain_binarize::Rotation;
 use bigrain_kernels::QuantizeSums;
 use bigrain_types::Levels;
 
-use crate::backend::{download, upload};
+use crate::backend::{download, send, upload};
 use crate::codes::{THREADS, shared_bytes};
 use crate::{Arg, Backend, CodeShape, DeviceBuffer, GpuError, Kernel, Launch};
 
@@ -24,7 +24,10 @@ pub fn rotate_rows(
     if count == 0 {
         return Ok(Vec::new());
     }
-    let rotated = LoadedRotation::load(backend, rotation)?.rotate(backend, rows)?;
+    let loaded = LoadedRotation::load(backend, rotation)?;
+    let rows = send(backend, "rows", rows)?;
+    let rotated = backend.allocate("rotated rows", 4 * count * rotation.rotated_dims())?;
+    loaded.rotate(backend, &rows, count, &rotated)?;
     download(backend, &rotated, count * rotation.rotated_dims())
 }
 
@@ -50,21 +53,15 @@ impl LoadedRotation {
         self.dims
     }
 
-    /// Rotates rows, one at least; they stay on the device.
-    pub fn rotate(&self, backend: &dyn Backend, rows: &[f32]) -> Result<DeviceBuffer, GpuError> {
-        let count = whole_rows(rows.len(), self.dims)?;
-        self.rotate_loaded(backend, &upload(backend, "rows", rows)?, count)
-    }
-
-    /// As [`Self::rotate`], of rows that are on the device.
-    pub fn rotate_loaded(
+    /// Has so many rows rotated, one at least, into memory for as many rotated ones.
+    pub fn rotate(
         &self,
         backend: &dyn Backend,
         rows: &DeviceBuffer,
         count: usize,
-    ) -> Result<DeviceBuffer, GpuError> {
+        rotated: &DeviceBuffer,
+    ) -> Result<(), GpuError> {
         let Self { multipliers, dims, padded } = self;
-        let rotated = backend.allocate("rotated rows", 4 * count * padded)?;
         let launch = Launch {
             kernel: Kernel::RotateRows,
             shape: CodeShape::ANY,
@@ -76,11 +73,10 @@ impl LoadedRotation {
                 Arg::Buffer(multipliers),
                 Arg::I32(*dims as i32),
                 Arg::I32(*padded as i32),
-                Arg::Buffer(&rotated),
+                Arg::Buffer(rotated),
             ],
         };
-        run(backend, &launch)?;
-        Ok(rotated)
+        run(backend, &launch)
     }
 
     /// Returns the dimensions of rotated rows.
@@ -147,8 +143,8 @@ pub fn quantize_rows(
         return Err(GpuError::Shape(format!("{} numbers for {count} rows", rows.len())));
     }
     let words = dims.div_ceil(64);
-    let rows = upload(backend, "rows", rows)?;
-    let scales = upload(backend, "scales", inverse_scales)?;
+    let rows = send(backend, "rows", rows)?;
+    let scales = send(backend, "scales", inverse_scales)?;
     let planes = backend.allocate("planes", 8 * count * levels.count() * words)?;
     let sums = backend.allocate("sums", 8 * count)?;
     let launch = Launch {

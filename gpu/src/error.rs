@@ -1,5 +1,6 @@
 //! What can go wrong with a GPU.
 
+use bigrain_types::DeviceError;
 use thiserror::Error;
 
 /// Why a GPU did not do what was asked.
@@ -38,4 +39,16 @@ pub enum GpuError {
         /// What the driver said.
         reason: String,
     },
+}
+
+impl From<GpuError> for DeviceError {
+    fn from(error: GpuError) -> Self {
+        match error {
+            GpuError::OutOfMemory { needed, free, .. } => Self::DoesNotFit { needed, free },
+            GpuError::Shape(reason) => Self::Unsupported(reason),
+            failed @ (GpuError::Unavailable(_)
+            | GpuError::Compile { .. }
+            | GpuError::Device { .. }) => Self::Failed(Box::new(failed)),
+        }
+    }
 }

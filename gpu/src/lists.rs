@@ -1,12 +1,15 @@
 //! The nearest list of each row.
 
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bigrain_binarize::{ListCentroids, Rotation};
 
-use crate::backend::{download, upload};
+use crate::backend::upload;
 use crate::codes::THREADS;
 use crate::encode::{LoadedRotation, run, whole_rows};
+use crate::staging::{Lease, TURNS};
 use crate::{Arg, Backend, CodeShape, DeviceBuffer, GpuError, Kernel, Launch};
 
 /// Rows and centroids of a tile, as in lists.cu.
@@ -15,6 +18,9 @@ const TILE_LISTS: u32 = 64;
 
 /// Blocks of threads that a launch should have, about: few rows are compared with centroids in several parts.
 const BLOCKS: u32 = 1024;
+
+/// Bytes of what is found of a row: see `key_of` in common.cuh.
+const KEY_BYTES: usize = 8;
 
 /// Centroids of lists in the memory of a device.
 #[derive(Debug)]
@@ -76,10 +82,7 @@ impl GpuCentroids {
     /// [`GpuError::Shape`] for rows that are not whole; [`GpuError::OutOfMemory`]; what the device reports.
     pub fn nearest(&self, rotated: &[f32]) -> Result<Vec<u32>, GpuError> {
         let count = whole_rows(rotated.len(), self.dims)?;
-        if count == 0 {
-            return Ok(Vec::new());
-        }
-        self.find(&upload(&*self.backend, "rows", rotated)?, count)
+        self.find(Rows { numbers: rotated, dims: self.dims, count, rotation: None })
     }
 
     /// Rotates rows into `rotated`, bit for bit as [`Rotation::rotate`] does, and returns the nearest centroid of each.
@@ -99,18 +102,87 @@ impl GpuCentroids {
                 "room for {numbers} numbers of {count} rotated rows of {dims}"
             )));
         }
-        if count == 0 {
-            return Ok(Vec::new());
+        let (dims, rotation) = (rotation.dims(), Some((rotation, rotated)));
+        self.find(Rows { numbers: rows, dims, count, rotation })
+    }
+
+    /// Finds the nearest centroids of rows in turns: while some are compared, the next are copied to the device, and what
+    /// was found of those before is copied back.
+    fn find(&self, mut rows: Rows<'_>) -> Result<Vec<u32>, GpuError> {
+        let mut found = Vec::with_capacity(rows.count);
+        if rows.count == 0 {
+            return Ok(found);
         }
-        let on_device = rotation.rotate(&*self.backend, rows)?;
-        let found = self.find(&on_device, count)?;
-        self.backend.read(&on_device, 0, bytemuck::cast_slice_mut(rotated))?;
+        let backend = &*self.backend;
+        let together = self.rows_together(&rows)?.min(rows.count);
+        let turns = Turn::all(self, &rows, together)?;
+        let mut at_work: VecDeque<AtWork> = VecDeque::with_capacity(TURNS);
+        let mut lease = backend.staging().lease(backend)?;
+        lease.begin_turns()?;
+        for (first, turn) in (0..rows.count).step_by(together).zip((0..TURNS).cycle()) {
+            let part = first..rows.count.min(first + together);
+            let begun = self.begin(&mut lease, turn, &turns[turn], &rows, part)?;
+            at_work.push_back(begun);
+            if at_work.len() == TURNS
+                && let Some(before) = at_work.pop_front()
+            {
+                before.end(&mut lease, &mut rows, &mut found)?;
+            }
+        }
+        for before in at_work.drain(..) {
+            before.end(&mut lease, &mut rows, &mut found)?;
+        }
         Ok(found)
     }
 
-    /// Finds the nearest centroids of rows that are on the device.
-    fn find(&self, rows: &DeviceBuffer, count: usize) -> Result<Vec<u32>, GpuError> {
-        let best = self.backend.allocate("keys", 8 * count)?;
+    /// Returns how many rows a slot has room for, and for what is found of them.
+    fn rows_together(&self, rows: &Rows<'_>) -> Result<usize, GpuError> {
+        let back = KEY_BYTES + if rows.rotation.is_some() { 4 * self.dims } else { 0 };
+        let room = self.backend.staging().slot_bytes();
+        match room / back.max(4 * rows.dims) {
+            0 => {
+                let dims = rows.dims.max(self.dims);
+                Err(GpuError::Shape(format!("rows of {dims} dimensions pass {room} bytes")))
+            }
+            together => Ok(together),
+        }
+    }
+
+    /// Has some rows copied to the device, compared, and what was found copied back.
+    fn begin(
+        &self,
+        lease: &mut Lease<'_, dyn Backend>,
+        turn: usize,
+        buffers: &Turn,
+        rows: &Rows<'_>,
+        part: Range<usize>,
+    ) -> Result<AtWork, GpuError> {
+        let (backend, count) = (&*self.backend, part.len());
+        let numbers = &rows.numbers[part.start * rows.dims..part.end * rows.dims];
+        let keys = backend.allocate("keys", KEY_BYTES * count)?;
+        lease.bring(turn, &buffers.rows, bytemuck::cast_slice(numbers))?;
+        let mut back = vec![(&keys, 0..KEY_BYTES * count)];
+        let compared = match (&rows.rotation, &buffers.rotated) {
+            (Some((rotation, _)), Some(rotated)) => {
+                rotation.rotate(backend, &buffers.rows, count, rotated)?;
+                back.push((rotated, 0..4 * count * self.dims));
+                rotated
+            }
+            _ => &buffers.rows,
+        };
+        self.compare(compared, count, &keys)?;
+        lease.worked(turn)?;
+        let slot = lease.fetch(turn, &back)?;
+        Ok(AtWork { slot, part, _keys: keys })
+    }
+
+    /// Has rows that are on the device compared with all centroids; keys are zeros before that.
+    fn compare(
+        &self,
+        rows: &DeviceBuffer,
+        count: usize,
+        keys: &DeviceBuffer,
+    ) -> Result<(), GpuError> {
         let (row_tiles, list_tiles) =
             ((count as u32).div_ceil(TILE_ROWS), self.lists.div_ceil(TILE_LISTS));
         let parts = (BLOCKS / row_tiles).clamp(1, list_tiles);
@@ -129,13 +201,72 @@ impl GpuCentroids {
                 Arg::U32(self.lists),
                 Arg::U32(part),
                 Arg::I32(self.dims as i32),
-                Arg::Buffer(&best),
+                Arg::Buffer(keys),
             ],
         };
-        run(&*self.backend, &launch)?;
-        let keys: Vec<u64> = download(&*self.backend, &best, count)?;
-        // The list is in the lower half, turned over; see `key_of` in common.cuh. Where nothing is a number any list
-        // will do.
-        Ok(keys.iter().map(|&key| if key == 0 { 0 } else { !(key as u32) }).collect())
+        run(&*self.backend, &launch)
+    }
+}
+
+/// Rows whose lists are wanted.
+struct Rows<'a> {
+    numbers: &'a [f32],
+    /// Of a row as it comes.
+    dims: usize,
+    count: usize,
+    /// What rotates them, and where the rotated ones belong.
+    rotation: Option<(&'a LoadedRotation, &'a mut [f32])>,
+}
+
+/// The memory of a turn on the device.
+struct Turn {
+    rows: DeviceBuffer,
+    rotated: Option<DeviceBuffer>,
+}
+
+impl Turn {
+    /// Reserves what so many rows together need, for each turn.
+    fn all(of: &GpuCentroids, rows: &Rows<'_>, together: usize) -> Result<Vec<Self>, GpuError> {
+        let turn = |_| {
+            let allocate = |what, dims| of.backend.allocate(what, 4 * together * dims);
+            let is_rotated = rows.rotation.is_some();
+            let rotated = is_rotated.then(|| allocate("rotated rows", of.dims)).transpose()?;
+            Ok(Self { rows: allocate("rows", rows.dims)?, rotated })
+        };
+        (0..TURNS).map(turn).collect()
+    }
+}
+
+/// Rows that a device is at.
+struct AtWork {
+    /// Where what is found arrives.
+    slot: usize,
+    part: Range<usize>,
+    /// Until it is there.
+    _keys: DeviceBuffer,
+}
+
+impl AtWork {
+    /// Waits for what was found of them.
+    fn end(
+        self,
+        lease: &mut Lease<'_, dyn Backend>,
+        rows: &mut Rows<'_>,
+        found: &mut Vec<u32>,
+    ) -> Result<(), GpuError> {
+        let Self { slot, part, .. } = &self;
+        lease.taken(*slot, |bytes| {
+            let (keys, rotated) = bytes.split_at(KEY_BYTES * part.len());
+            let keys: &[u64] = bytemuck::cast_slice(keys);
+            // The list is in the lower half, turned over; see `key_of` in common.cuh. Where nothing is a number any list
+            // will do.
+            found.extend(keys.iter().map(|&key| if key == 0 { 0 } else { !(key as u32) }));
+            if let Some((_, to)) = &mut rows.rotation {
+                let dims = to.len() / rows.count;
+                let to: &mut [u8] =
+                    bytemuck::cast_slice_mut(&mut to[part.start * dims..part.end * dims]);
+                to.copy_from_slice(&rotated[..to.len()]);
+            }
+        })
     }
 }

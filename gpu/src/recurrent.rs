@@ -88,7 +88,8 @@ impl GpuRecurrent {
         let backend = &*self.backend;
         let rotated_dims = rotation.rotated_dims();
         let rows = upload(backend, "rows", rows)?;
-        let wide = rotation.rotate_loaded(backend, &rows, count)?;
+        let wide = backend.allocate("rotated rows", 4 * count * rotated_dims)?;
+        rotation.rotate(backend, &rows, count, &wide)?;
         self.first.add_to(backend, &rows, count, (&wide, rotated_dims))?;
         let projected = backend.allocate("projected rows", 4 * count * code_dims)?;
         self.unit_rows(&wide, count, &projected)?;
@@ -101,7 +102,7 @@ impl GpuRecurrent {
             rotation.rotate_back(backend, &codes, (*code_dims, count), &rebuilt)?;
             rebuild.add_to(backend, &codes, count, (&rebuilt, *dims))?;
             self.leave_over(&rows, &rebuilt, count, rebuilt_length(*levels, index))?;
-            let wide = rotation.rotate_loaded(backend, &rebuilt, count)?;
+            rotation.rotate(backend, &rebuilt, count, &wide)?;
             residual.add_to(backend, &rebuilt, count, (&wide, rotated_dims))?;
             self.add_signs((&wide, rotated_dims), count, index + 1, &codes, &planes)?;
         }

@@ -3,7 +3,7 @@
 use bigrain_binarize::{ScanRequest, ScannedList, ScoredCode};
 use bigrain_kernels::{BLOCK_ROWS, Bounds, QueryPlanes};
 
-use crate::backend::{download, upload};
+use crate::backend::{download, send};
 use crate::codes::{GpuCodes, THREADS, shared_bytes};
 use crate::{Arg, CodeShape, DeviceBuffer, GpuError, Kernel, Launch};
 
@@ -86,16 +86,16 @@ impl GpuCodes {
             parts: parts.items.len() as u32,
             wanted: wanted as u32,
             capacity: wanted.next_power_of_two().max(THREADS as usize) as u32,
-            items: upload(backend, "parts of lists", &parts.items)?,
+            items: send(backend, "parts of lists", &parts.items)?,
             scores: backend.allocate("scores", 4 * parts.rows as usize)?,
             uppers: backend.allocate("bounds", 4 * parts.rows as usize)?,
         };
-        let queries = upload(backend, "queries", &planes)?;
-        let terms = upload(backend, "terms", &parts.terms)?;
-        let mask = first.mask.map(|mask| upload(backend, "mask", mask)).transpose()?;
+        let queries = send(backend, "queries", &planes)?;
+        let terms = send(backend, "terms", &parts.terms)?;
+        let mask = first.mask.map(|mask| send(backend, "mask", mask)).transpose()?;
         let best = run.scan(&queries, first.query.dims(), &terms, mask.as_ref(), &parts.ranges)?;
         let floors: Vec<f32> = requests.iter().map(|request| request.floor).collect();
-        run.collect(&best, &upload(backend, "floors", &floors)?, requests.len(), prunes)
+        run.collect(&best, &send(backend, "floors", &floors)?, requests.len(), prunes)
     }
 }
 
@@ -189,7 +189,7 @@ impl Run<'_> {
         })?;
         let requests = ranges.len() - 1;
         let best = backend.allocate("keys", 8 * requests * *wanted as usize)?;
-        let ranges = upload(backend, "parts of requests", ranges)?;
+        let ranges = send(backend, "parts of requests", ranges)?;
         codes.launch(&Launch {
             kernel: Kernel::MergeBest,
             shape: *shape,

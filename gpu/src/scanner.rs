@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bigrain_binarize::{
-    CodeBlocks, CodeScanner, ListCentroids, ListFinder, LoadedCentroids, LoadedCodes, Rotation,
-    ScanRequest, ScannerError, ScoredCode,
+    CodeBlocks, CodeScanner, DeviceError, ListCentroids, ListFinder, LoadedCentroids, LoadedCodes,
+    Rotation, ScanRequest, ScoredCode,
 };
 
-use crate::{Backend, GpuCentroids, GpuCodes, GpuError};
+use crate::{Backend, GpuCentroids, GpuCodes};
 
 /// Scans codes on a GPU, and finds the lists of rows there.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ impl CodeScanner for GpuScanner {
         self.0.name()
     }
 
-    fn load(&self, codes: &CodeBlocks<'_>) -> Result<Box<dyn LoadedCodes>, ScannerError> {
+    fn load(&self, codes: &CodeBlocks<'_>) -> Result<Box<dyn LoadedCodes>, DeviceError> {
         Ok(Box::new(GpuCodes::load(Arc::clone(&self.0), codes)?))
     }
 
@@ -40,17 +40,17 @@ impl ListFinder for GpuScanner {
         &self,
         centroids: &ListCentroids<'_>,
         rotation: Option<&Rotation>,
-    ) -> Result<Box<dyn LoadedCentroids>, ScannerError> {
+    ) -> Result<Box<dyn LoadedCentroids>, DeviceError> {
         Ok(Box::new(GpuCentroids::load(Arc::clone(&self.0), centroids, rotation)?))
     }
 }
 
 impl LoadedCentroids for GpuCentroids {
-    fn nearest(&self, rotated: &[f32]) -> Result<Vec<u32>, ScannerError> {
+    fn nearest(&self, rotated: &[f32]) -> Result<Vec<u32>, DeviceError> {
         Ok(Self::nearest(self, rotated)?)
     }
 
-    fn rotate_and_find(&self, rows: &[f32], rotated: &mut [f32]) -> Result<Vec<u32>, ScannerError> {
+    fn rotate_and_find(&self, rows: &[f32], rotated: &mut [f32]) -> Result<Vec<u32>, DeviceError> {
         Ok(Self::rotate_and_find(self, rows, rotated)?)
     }
 }
@@ -60,19 +60,7 @@ impl LoadedCodes for GpuCodes {
         Self::memory_bytes(self)
     }
 
-    fn scan(&self, requests: &[ScanRequest<'_>]) -> Result<Vec<Vec<ScoredCode>>, ScannerError> {
+    fn scan(&self, requests: &[ScanRequest<'_>]) -> Result<Vec<Vec<ScoredCode>>, DeviceError> {
         Ok(Self::scan(self, requests)?)
-    }
-}
-
-impl From<GpuError> for ScannerError {
-    fn from(error: GpuError) -> Self {
-        match error {
-            GpuError::OutOfMemory { needed, free, .. } => Self::DoesNotFit { needed, free },
-            GpuError::Shape(reason) => Self::Unsupported(reason),
-            failed @ (GpuError::Unavailable(_)
-            | GpuError::Compile { .. }
-            | GpuError::Device { .. }) => Self::Failed(Box::new(failed)),
-        }
     }
 }

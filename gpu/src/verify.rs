@@ -2,7 +2,7 @@
 
 use bigrain_types::Metric;
 
-use crate::backend::{download, upload};
+use crate::backend::{download, send, upload};
 use crate::codes::{THREADS, shared_bytes};
 use crate::encode::{run, whole_rows};
 use crate::{Arg, Backend, CodeShape, DeviceBuffer, GpuError, Kernel, Launch};
@@ -75,8 +75,8 @@ pub fn verify_rows(
         return Err(GpuError::Shape(format!("{count} candidates for {queries} queries")));
     }
     let length = (shortlists.rows.len() / queries) as u32;
-    let on_device = upload(backend, "queries", shortlists.queries)?;
-    let candidates = upload(backend, "shortlists", shortlists.rows)?;
+    let on_device = send(backend, "queries", shortlists.queries)?;
+    let candidates = send(backend, "shortlists", shortlists.rows)?;
     let similarities = backend.allocate("similarities", 4 * shortlists.rows.len())?;
     let launch = Launch {
         kernel: Kernel::VerifyRows,
@@ -123,9 +123,9 @@ pub fn max_sim(
     if points == 0 {
         return Ok(Vec::new());
     }
-    let tokens = upload(backend, "tokens", tokens)?;
-    let starts = upload(backend, "tokens", starts)?;
-    let query = upload(backend, "query", query)?;
+    let tokens = send(backend, "tokens", tokens)?;
+    let starts = send(backend, "tokens", starts)?;
+    let query = send(backend, "query", query)?;
     let similarities = backend.allocate("similarities", 4 * points)?;
     let launch = Launch {
         kernel: Kernel::MaxSim,

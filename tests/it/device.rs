@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bigrain_binarize::{
-    CodeBlocks, CodeScanner, LoadedCodes, ScanRequest, ScannerError, ScoredCode,
+    CodeBlocks, CodeScanner, DeviceError, LoadedCodes, ScanRequest, ScoredCode,
 };
 use bigrain_emulation::Emulated;
 use bigrain_engine::{
@@ -262,13 +262,13 @@ impl CodeScanner for Fake {
         "fake".to_owned()
     }
 
-    fn load(&self, codes: &CodeBlocks<'_>) -> Result<Box<dyn LoadedCodes>, ScannerError> {
+    fn load(&self, codes: &CodeBlocks<'_>) -> Result<Box<dyn LoadedCodes>, DeviceError> {
         self.1.loads.fetch_add(1, Ordering::Relaxed);
         match self.1.nature {
             Nature::Room(room) if self.1.there.load(Ordering::Relaxed) >= room => {
-                Err(ScannerError::DoesNotFit { needed: 1000, free: 10 })
+                Err(DeviceError::DoesNotFit { needed: 1000, free: 10 })
             }
-            Nature::Refuses => Err(ScannerError::Unsupported("no such kernel".to_owned())),
+            Nature::Refuses => Err(DeviceError::Unsupported("no such kernel".to_owned())),
             Nature::Room(_) | Nature::FailsAt(_) | Nature::Strays => {
                 let loaded = self.0.load(codes)?;
                 self.1.there.fetch_add(1, Ordering::Relaxed);
@@ -283,10 +283,10 @@ impl LoadedCodes for FakeCodes {
         self.0.memory_bytes()
     }
 
-    fn scan(&self, requests: &[ScanRequest<'_>]) -> Result<Vec<Vec<ScoredCode>>, ScannerError> {
+    fn scan(&self, requests: &[ScanRequest<'_>]) -> Result<Vec<Vec<ScoredCode>>, DeviceError> {
         let before = self.1.scans.fetch_add(1, Ordering::Relaxed);
         match self.1.nature {
-            Nature::FailsAt(at) if before >= at => Err(ScannerError::Failed("cable pulled".into())),
+            Nature::FailsAt(at) if before >= at => Err(DeviceError::Failed("cable pulled".into())),
             Nature::Strays => {
                 let mut found = self.0.scan(requests)?;
                 found

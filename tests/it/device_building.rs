@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bigrain_binarize::{
-    CodeBlocks, CodeScanner, ListCentroids, ListFinder, LoadedCentroids, LoadedCodes, Rotation,
-    ScannerError,
+    CodeBlocks, CodeScanner, DeviceError, ListCentroids, ListFinder, LoadedCentroids, LoadedCodes,
+    Rotation,
 };
 use bigrain_emulation::Emulated;
 use bigrain_engine::{
@@ -44,16 +44,21 @@ struct FailingCentroids {
     calls: Arc<AtomicUsize>,
 }
 
-fn check(calls: &AtomicUsize, fails_at: usize) -> Result<(), ScannerError> {
+fn check(calls: &AtomicUsize, fails_at: usize) -> Result<(), DeviceError> {
     if calls.fetch_add(1, Ordering::Relaxed) >= fails_at {
-        return Err(ScannerError::Failed("cable pulled".into()));
+        return Err(DeviceError::Failed("cable pulled".into()));
     }
     Ok(())
 }
 
+/// The device does what it is asked for as late as it may, and copies a part of what a thread hands over at a time.
+fn late() -> Emulated {
+    Emulated::open().unwrap().late().with_slots_of(32 << 10)
+}
+
 impl Failing {
     fn at(fails_at: usize) -> (Arc<dyn CodeScanner>, Arc<AtomicUsize>) {
-        let device = GpuScanner::new(Arc::new(Emulated::open().unwrap()));
+        let device = GpuScanner::new(Arc::new(late()));
         let calls = Arc::new(AtomicUsize::new(0));
         (Arc::new(Self { device, fails_at, calls: Arc::clone(&calls) }), calls)
     }
@@ -68,7 +73,7 @@ impl CodeScanner for Failing {
         "fake".to_owned()
     }
 
-    fn load(&self, codes: &CodeBlocks<'_>) -> Result<Box<dyn LoadedCodes>, ScannerError> {
+    fn load(&self, codes: &CodeBlocks<'_>) -> Result<Box<dyn LoadedCodes>, DeviceError> {
         self.device.load(codes)
     }
 
@@ -82,7 +87,7 @@ impl ListFinder for Failing {
         &self,
         centroids: &ListCentroids<'_>,
         rotation: Option<&Rotation>,
-    ) -> Result<Box<dyn LoadedCentroids>, ScannerError> {
+    ) -> Result<Box<dyn LoadedCentroids>, DeviceError> {
         check(&self.calls, self.fails_at)?;
         let loaded = self.device.load_centroids(centroids, rotation)?;
         let calls = Arc::clone(&self.calls);
@@ -91,12 +96,12 @@ impl ListFinder for Failing {
 }
 
 impl LoadedCentroids for FailingCentroids {
-    fn nearest(&self, rotated: &[f32]) -> Result<Vec<u32>, ScannerError> {
+    fn nearest(&self, rotated: &[f32]) -> Result<Vec<u32>, DeviceError> {
         check(&self.calls, self.fails_at)?;
         self.loaded.nearest(rotated)
     }
 
-    fn rotate_and_find(&self, rows: &[f32], rotated: &mut [f32]) -> Result<Vec<u32>, ScannerError> {
+    fn rotate_and_find(&self, rows: &[f32], rotated: &mut [f32]) -> Result<Vec<u32>, DeviceError> {
         check(&self.calls, self.fails_at)?;
         self.loaded.rotate_and_find(rows, rotated)
     }
@@ -111,8 +116,8 @@ impl CodeScanner for OnlyScans {
         "scans".to_owned()
     }
 
-    fn load(&self, _: &CodeBlocks<'_>) -> Result<Box<dyn LoadedCodes>, ScannerError> {
-        Err(ScannerError::Unsupported("no such kernel".to_owned()))
+    fn load(&self, _: &CodeBlocks<'_>) -> Result<Box<dyn LoadedCodes>, DeviceError> {
+        Err(DeviceError::Unsupported("no such kernel".to_owned()))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bigrain_encoders::{
     DeviceActivation, DeviceBatch, DeviceBert, DeviceError, DeviceModel, EncoderDevice,
 };
-use bigrain_gpu::{Backend, BertActivation, BertBatch, BertShape, GpuBert, GpuError};
+use bigrain_gpu::{Backend, BertActivation, BertBatch, BertShape, GpuBert};
 
 /// Runs models on a GPU.
 #[derive(Clone, Debug)]
@@ -47,24 +47,13 @@ impl EncoderDevice for GpuEncoder {
             },
         };
         let loaded = GpuBert::load(Arc::clone(&self.0), shape, model.distances, model.read);
-        Ok(Box::new(GpuModel(loaded.map_err(device_error)?)))
+        Ok(Box::new(GpuModel(loaded?)))
     }
 }
 
 impl DeviceModel for GpuModel {
     fn rows(&self, batch: &DeviceBatch<'_>) -> Result<Vec<f32>, DeviceError> {
         let DeviceBatch { ids, types, bounds } = *batch;
-        self.0.forward(&BertBatch { ids, types, bounds }).map_err(device_error)
-    }
-}
-
-fn device_error(error: GpuError) -> DeviceError {
-    match error {
-        GpuError::OutOfMemory { needed, free, .. } => DeviceError::DoesNotFit { needed, free },
-        GpuError::Shape(reason) => DeviceError::Unsupported(reason),
-        failed @ (GpuError::Unavailable(_)
-        | GpuError::Compile { .. }
-        | GpuError::Device { .. }
-        | _) => DeviceError::Failed(Box::new(failed)),
+        Ok(self.0.forward(&BertBatch { ids, types, bounds })?)
     }
 }

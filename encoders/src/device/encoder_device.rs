@@ -1,9 +1,8 @@
 //! The seam between an encoder and a device with its own memory.
 
-use std::error::Error;
 use std::fmt;
 
-use thiserror::Error;
+use bigrain_types::DeviceError;
 
 /// What runs models of BERT's family in place of this CPU.
 pub trait EncoderDevice: fmt::Debug + Send + Sync {
@@ -89,24 +88,4 @@ pub struct DeviceBatch<'a> {
     pub types: &'a [u32],
     /// Where each text begins, and the end of the last.
     pub bounds: &'a [usize],
-}
-
-/// Why a model could not be run on a device.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum DeviceError {
-    /// The memory of the device is too small for what it holds and this.
-    #[error("{needed} bytes do not fit into the device's memory, of which {free} are free")]
-    DoesNotFit {
-        /// Bytes needed.
-        needed: u64,
-        /// Bytes free.
-        free: u64,
-    },
-    /// The device has no kernels for such a model or batch.
-    #[error("{0}")]
-    Unsupported(String),
-    /// The device failed.
-    #[error("the device failed: {0}")]
-    Failed(#[source] Box<dyn Error + Send + Sync>),
 }

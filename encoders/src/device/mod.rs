@@ -8,8 +8,6 @@ mod encoder_device;
 mod on_device;
 mod report;
 
-pub use encoder_device::{
-    DeviceActivation, DeviceBatch, DeviceBert, DeviceError, DeviceModel, EncoderDevice,
-};
+pub use encoder_device::{DeviceActivation, DeviceBatch, DeviceBert, DeviceModel, EncoderDevice};
 pub(crate) use on_device::OnDevice;
 pub use report::DeviceReport;

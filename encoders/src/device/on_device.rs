@@ -3,7 +3,9 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{DeviceBatch, DeviceBert, DeviceError, DeviceModel, DeviceReport, EncoderDevice};
+use bigrain_types::DeviceError;
+
+use super::{DeviceBatch, DeviceBert, DeviceModel, DeviceReport, EncoderDevice};
 use crate::batch::PackedBatch;
 
 /// A model that was to run on a device, and how that goes.

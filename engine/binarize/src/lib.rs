@@ -55,6 +55,8 @@ mod scanner;
 mod support;
 mod tensors;
 
+pub use bigrain_types::DeviceError;
+
 pub use adapter::{Adapter, AdapterError, AdapterParts};
 pub use binarizer::{Binarizer, BinarizerError};
 pub use encode::{CodeFactors, EncodeScratch, SignFactors};
@@ -70,6 +72,4 @@ pub use recurrent::{
 };
 pub use rotation::{Rotation, RotationError};
 pub use scale::ScaleSearch;
-pub use scanner::{
-    CodeBlocks, CodeScanner, LoadedCodes, ScanRequest, ScannedList, ScannerError, ScoredCode,
-};
+pub use scanner::{CodeBlocks, CodeScanner, LoadedCodes, ScanRequest, ScannedList, ScoredCode};

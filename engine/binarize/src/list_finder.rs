@@ -6,7 +6,9 @@
 
 use std::fmt::Debug;
 
-use crate::{Rotation, ScannerError};
+use bigrain_types::DeviceError;
+
+use crate::Rotation;
 
 /// The centroids of lists, in rotated coordinates.
 #[derive(Clone, Copy, Debug)]
@@ -27,13 +29,13 @@ pub trait ListFinder: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`ScannerError::DoesNotFit`] where its memory is too small; [`ScannerError::Unsupported`] for dimensions that it
-    /// has no kernel for; [`ScannerError::Failed`].
+    /// [`DeviceError::DoesNotFit`] where its memory is too small; [`DeviceError::Unsupported`] for dimensions that it
+    /// has no kernel for; [`DeviceError::Failed`].
     fn load_centroids(
         &self,
         centroids: &ListCentroids<'_>,
         rotation: Option<&Rotation>,
-    ) -> Result<Box<dyn LoadedCentroids>, ScannerError>;
+    ) -> Result<Box<dyn LoadedCentroids>, DeviceError>;
 }
 
 /// Centroids in the memory of a device.
@@ -44,14 +46,14 @@ pub trait LoadedCentroids: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`ScannerError`], also where the rows do not fit beside the centroids.
-    fn nearest(&self, rotated: &[f32]) -> Result<Vec<u32>, ScannerError>;
+    /// [`DeviceError`], also where the rows do not fit beside the centroids.
+    fn nearest(&self, rotated: &[f32]) -> Result<Vec<u32>, DeviceError>;
 
     /// Rotates rows into `rotated`, with the bits of [`Rotation::rotate`], and returns the nearest centroid of each.
     ///
     /// # Errors
     ///
-    /// As [`LoadedCentroids::nearest`]; [`ScannerError::Unsupported`] where no rotation was loaded or `rotated` has
+    /// As [`LoadedCentroids::nearest`]; [`DeviceError::Unsupported`] where no rotation was loaded or `rotated` has
     /// another length.
-    fn rotate_and_find(&self, rows: &[f32], rotated: &mut [f32]) -> Result<Vec<u32>, ScannerError>;
+    fn rotate_and_find(&self, rows: &[f32], rotated: &mut [f32]) -> Result<Vec<u32>, DeviceError>;
 }

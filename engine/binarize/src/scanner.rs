@@ -4,12 +4,11 @@
 //! lists that may be among its best. Scores are the integers of [`bigrain_kernels::scan`], so whoever asks makes
 //! similarities of them as it does of its own, and finds the same.
 
-use std::error::Error;
 use std::fmt::Debug;
 use std::ops::Range;
 
 use bigrain_kernels::{Bounds, QueryPlanes, RowFactors};
-use thiserror::Error;
+use bigrain_types::DeviceError;
 
 use crate::{CodeLayout, ListFinder};
 
@@ -70,8 +69,8 @@ pub trait CodeScanner: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`ScannerError::DoesNotFit`] where its memory is too small; [`ScannerError::Failed`].
-    fn load(&self, codes: &CodeBlocks<'_>) -> Result<Box<dyn LoadedCodes>, ScannerError>;
+    /// [`DeviceError::DoesNotFit`] where its memory is too small; [`DeviceError::Failed`].
+    fn load(&self, codes: &CodeBlocks<'_>) -> Result<Box<dyn LoadedCodes>, DeviceError>;
 
     /// Returns what finds the lists of rows on the device while an index is built, if it can.
     fn list_finder(&self) -> Option<&dyn ListFinder> {
@@ -89,26 +88,6 @@ pub trait LoadedCodes: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`ScannerError`], also where what the search needs beside the codes does not fit.
-    fn scan(&self, requests: &[ScanRequest<'_>]) -> Result<Vec<Vec<ScoredCode>>, ScannerError>;
-}
-
-/// Why a device did not do what was asked.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ScannerError {
-    /// The memory of the device is too small for what it holds and this.
-    #[error("{needed} bytes do not fit into the device's memory, of which {free} are free")]
-    DoesNotFit {
-        /// Bytes needed.
-        needed: u64,
-        /// Bytes free.
-        free: u64,
-    },
-    /// The device has no kernel for such codes, queries or lists.
-    #[error("{0}")]
-    Unsupported(String),
-    /// The device failed.
-    #[error("the device failed: {0}")]
-    Failed(#[source] Box<dyn Error + Send + Sync>),
+    /// [`DeviceError`], also where what the search needs beside the codes does not fit.
+    fn scan(&self, requests: &[ScanRequest<'_>]) -> Result<Vec<Vec<ScoredCode>>, DeviceError>;
 }

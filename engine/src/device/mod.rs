@@ -19,7 +19,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use bigrain_binarize::{CodeScanner, ScannerError};
+use bigrain_binarize::{CodeScanner, DeviceError};
 use parking_lot::Mutex;
 
 pub(crate) use builder::Builder;
@@ -138,12 +138,12 @@ impl Device {
     }
 
     /// Says what a refusal means; after a failure the device is not asked again.
-    pub fn refused(&self, error: &ScannerError) -> WhyHost {
+    pub fn refused(&self, error: &DeviceError) -> WhyHost {
         let text: Arc<str> = error.to_string().into();
         match error {
-            ScannerError::DoesNotFit { .. } => WhyHost::DoesNotFit(text),
-            ScannerError::Unsupported(_) => WhyHost::Unsupported(text),
-            ScannerError::Failed(_) | _ => {
+            DeviceError::DoesNotFit { .. } => WhyHost::DoesNotFit(text),
+            DeviceError::Unsupported(_) => WhyHost::Unsupported(text),
+            DeviceError::Failed(_) | _ => {
                 if self.failure.set(Arc::clone(&text)).is_ok() {
                     let device = &self.name;
                     tracing::error!(device, %error, "device failed, the CPU does its work until a restart");

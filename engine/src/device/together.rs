@@ -13,11 +13,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bigrain_binarize::{LoadedCodes, ScanRequest, ScannedList, ScannerError, ScoredCode};
+use bigrain_binarize::{DeviceError, LoadedCodes, ScanRequest, ScannedList, ScoredCode};
 use bigrain_kernels::QueryPlanes;
 use parking_lot::{Condvar, Mutex};
 
-type Answer = Result<Vec<Vec<ScoredCode>>, ScannerError>;
+type Answer = Result<Vec<Vec<ScoredCode>>, DeviceError>;
 
 /// Codes on a device that several scans ask at a time.
 #[derive(Debug)]
@@ -75,14 +75,14 @@ impl Together {
             requests.iter().map(|request| request.borrow()).collect();
         let answer = match borrowed {
             Some(requests) => self.codes.scan(&requests),
-            None => Err(ScannerError::Unsupported("planes of a query lost their shape".into())),
+            None => Err(DeviceError::Unsupported("planes of a query lost their shape".into())),
         };
         let mut found = match answer {
             Ok(found) if found.len() == requests.len() => found.into_iter(),
             Ok(found) => {
                 let (answers, requests) = (found.len(), requests.len());
                 let reason = format!("{answers} answers to {requests} requests");
-                return to_all(waiting, &ScannerError::Unsupported(reason));
+                return to_all(waiting, &DeviceError::Unsupported(reason));
             }
             Err(error) => return to_all(waiting, &error),
         };
@@ -136,7 +136,7 @@ impl LoadedCodes for Together {
             if !waiting.iter().any(|scan| scan.number == number) {
                 // Whoever took it along has panicked.
                 state.waiting = waiting;
-                return Err(ScannerError::Failed("a scan beside this one broke off".into()));
+                return Err(DeviceError::Failed("a scan beside this one broke off".into()));
             }
             state.is_busy = true;
             drop(state);
@@ -177,14 +177,14 @@ impl Request {
 }
 
 /// Gives the same refusal to all.
-fn to_all(waiting: &[Waiting], error: &ScannerError) -> Vec<(u64, Answer)> {
+fn to_all(waiting: &[Waiting], error: &DeviceError) -> Vec<(u64, Answer)> {
     let again = || match error {
-        ScannerError::DoesNotFit { needed, free } => {
-            ScannerError::DoesNotFit { needed: *needed, free: *free }
+        DeviceError::DoesNotFit { needed, free } => {
+            DeviceError::DoesNotFit { needed: *needed, free: *free }
         }
-        ScannerError::Unsupported(reason) => ScannerError::Unsupported(reason.clone()),
-        ScannerError::Failed(source) => ScannerError::Failed(source.to_string().into()),
-        _ => ScannerError::Failed(error.to_string().into()),
+        DeviceError::Unsupported(reason) => DeviceError::Unsupported(reason.clone()),
+        DeviceError::Failed(source) => DeviceError::Failed(source.to_string().into()),
+        _ => DeviceError::Failed(error.to_string().into()),
     };
     waiting.iter().map(|scan| (scan.number, Err(again()))).collect()
 }
@@ -216,7 +216,7 @@ mod tests {
             let seen = |request: &ScanRequest<'_>| (request.limit, request.mask.map(address));
             self.begun.lock().send(requests.iter().map(seen).collect()).unwrap();
             if !self.go_on.lock().recv().unwrap() {
-                return Err(ScannerError::DoesNotFit { needed: 7, free: 3 });
+                return Err(DeviceError::DoesNotFit { needed: 7, free: 3 });
             }
             let row = |request: &ScanRequest<'_>| {
                 vec![ScoredCode { row: request.limit as u32, score: request.lists.len() as i32 }]
@@ -265,7 +265,7 @@ mod tests {
             for (limit, other) in (2..).zip(others) {
                 match other.join().unwrap() {
                     Ok(found) if succeed => assert_eq!(found, of(limit)),
-                    Err(ScannerError::DoesNotFit { needed: 7, free: 3 }) if !succeed => {}
+                    Err(DeviceError::DoesNotFit { needed: 7, free: 3 }) if !succeed => {}
                     other => panic!("{other:?}"),
                 }
             }

@@ -6,6 +6,7 @@
 mod cancel;
 mod dense_format;
 mod device_choice;
+mod device_error;
 mod diversity;
 pub mod filter;
 mod half_tokens;
@@ -26,6 +27,7 @@ mod verify_io;
 pub use cancel::{Cancel, Cancelled};
 pub use dense_format::DenseFormat;
 pub use device_choice::{DeviceChoice, UnknownDevice};
+pub use device_error::DeviceError;
 pub use diversity::{Diversity, MAX_DIVERSITY_DEPTH};
 pub use filter::{Filter, FilterError};
 pub use half_tokens::{HalfTokens, TokensHeader, TokensView};

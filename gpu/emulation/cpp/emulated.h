@@ -220,38 +220,34 @@ static unsigned short float_to_half(float value) {
     return sign | (bits + 0xfff + (bits >> 13 & 1) - (112 << 23)) >> 13;
 }
 
-// mma.m16n8k32 as the PTX manual has it: lane 4 g + i holds of a rows g and g + 8 at 4 i .. 4 i + 3 and 16 further, of b
-// column g at the same places, of d rows g and g + 8 at columns 2 i and 2 i + 1.
-static void multiply_bytes(int *d, const unsigned *a, const unsigned *b) {
+// mma.m16n8k32 of bytes and mma.m16n8k16 of halves as the PTX manual has them: a register holds `per` values. Lane 4 g + i
+// holds of a rows g and g + 8 from per i on and from 4 per further on, of b column g at the same places, of d rows g and
+// g + 8 at columns 2 i and 2 i + 1.
+template <int per, class Sum, class OfA, class OfB>
+static void multiply_tile(Sum *d, const unsigned *a, const unsigned *b, OfA of_a, OfB of_b) {
     int lane = emulated::current % 32;
     std::memcpy(emulated::warp().a[lane], a, 16);
     std::memcpy(emulated::warp().b[lane], b, 8);
     emulated::wait_for_warp();
+    const int half = 4 * per, bits = 32 / per;
     for (int i = 0; i < 4; i++) {
         int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
-        for (int k = 0; k < 32; k++) {
-            unsigned of_a = emulated::warp().a[row % 8 * 4 + k % 16 / 4][row / 8 + k / 16 * 2];
-            unsigned of_b = emulated::warp().b[column * 4 + k % 16 / 4][k / 16];
-            d[i] += (int)(signed char)(of_a >> (k % 4 * 8)) * (int)(unsigned char)(of_b >> (k % 4 * 8));
+        for (int k = 0; k < 2 * half; k++) {
+            unsigned left = emulated::warp().a[row % 8 * 4 + k % half / per][row / 8 + k / half * 2];
+            unsigned right = emulated::warp().b[column * 4 + k % half / per][k / half];
+            d[i] += of_a(left >> k % per * bits) * of_b(right >> k % per * bits);
         }
     }
     emulated::wait_for_warp();
 }
 
-// mma.m16n8k16 as the PTX manual has it: lane 4 g + i holds of a rows g and g + 8 at 2 i, 2 i + 1 and 8 further, of b
-// column g at the same places, of d rows g and g + 8 at columns 2 i and 2 i + 1.
+static void multiply_bytes(int *d, const unsigned *a, const unsigned *b) {
+    auto of_a = [](unsigned bits) { return (int)(signed char)bits; };
+    auto of_b = [](unsigned bits) { return (int)(unsigned char)bits; };
+    multiply_tile<4>(d, a, b, of_a, of_b);
+}
+
 static void multiply_halves(float *d, const unsigned *a, const unsigned *b) {
-    int lane = emulated::current % 32;
-    std::memcpy(emulated::warp().a[lane], a, 16);
-    std::memcpy(emulated::warp().b[lane], b, 8);
-    emulated::wait_for_warp();
-    for (int i = 0; i < 4; i++) {
-        int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
-        for (int k = 0; k < 16; k++) {
-            unsigned of_a = emulated::warp().a[row % 8 * 4 + k % 8 / 2][row / 8 + k / 8 * 2];
-            unsigned of_b = emulated::warp().b[column * 4 + k % 8 / 2][k / 8];
-            d[i] += half_to_float((unsigned short)(of_a >> k % 2 * 16)) * half_to_float((unsigned short)(of_b >> k % 2 * 16));
-        }
-    }
-    emulated::wait_for_warp();
+    auto value = [](unsigned bits) { return half_to_float((unsigned short)bits); };
+    multiply_tile<2>(d, a, b, value, value);
 }

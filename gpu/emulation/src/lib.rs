@@ -3,23 +3,31 @@
 //! The text of `gpu/kernels` is compiled as C++ between two headers that supply what CUDA has beyond C++
 //! (`gpu/emulation/cpp`): index arithmetic, shared memory, barriers and exchanges between lanes are those of the source.
 //! What it cannot tell is what a GPU's compiler and its many threads at once do; it can take turns in two orders, so
-//! that what depends on the order of threads shows.
+//! that what depends on the order of threads shows. Copies and kernels are done at once, or as late as streams and events
+//! allow ([`Emulated::late`]): a device does them at any time between.
 //!
 //! For tests: a C++ compiler must be there.
 
 #![expect(unsafe_code, reason = "calls into a library of C++")]
 
-use std::any::Any;
-use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
+mod late;
+mod work;
+
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
-use bigrain_gpu::{Backend, DeviceBuffer, GpuError, Kernel, Launch, Product, SOURCE};
-use bigrain_kernels::half_to_f32;
-use half::f16;
+use bigrain_gpu::{
+    Backend, DeviceBuffer, Event, GpuError, HostMemory, Kernel, Launch, Product, SOURCE, Staging,
+    Stream, Transfer,
+};
 use libloading::Library;
+
+use crate::late::{Doing, Late, Owner};
+use crate::work::Work;
 
 const BEFORE: &str = include_str!("../cpp/emulated.h");
 const AFTER: &str = include_str!("../cpp/launch.h");
@@ -28,40 +36,74 @@ const AFTER: &str = include_str!("../cpp/launch.h");
 const FLAGS: [&str; 7] =
     ["-std=c++17", "-O2", "-ffp-contract=off", "-fPIC", "-shared", "-Wno-unknown-pragmas", "-x"];
 
-type LaunchFn = unsafe extern "C" fn(
-    *const c_char,
-    *const c_uint,
-    c_uint,
-    c_uint,
-    *mut *mut c_void,
-    c_int,
-    c_int,
-    c_int,
-) -> *const c_char;
-
 /// A device that is the host.
 #[derive(Debug)]
 pub struct Emulated {
+    device: Arc<Device>,
+    left_out: Option<Kernel>,
+    has_page_locked: bool,
+    staging: Staging,
+    /// Of the next stream or event.
+    number: AtomicU64,
+}
+
+/// What is done, and when.
+#[derive(Debug)]
+struct Device {
     library: Library,
     downwards: bool,
-    left_out: Option<Kernel>,
-    memory: Arc<Memory>,
-}
-
-/// How much memory is in use, of how much.
-#[derive(Debug)]
-struct Memory {
-    bytes: usize,
+    memory_bytes: usize,
     used: AtomicUsize,
+    /// Nothing where all is done at once.
+    late: Option<Mutex<Late>>,
 }
 
-/// Words of a buffer, and what to say when they go.
-struct Words(Box<[u64]>, Arc<Memory>);
+/// Words of memory, and where to say that they go.
+struct Words {
+    words: Vec<u64>,
+    device: Arc<Device>,
+    /// Whether they are the device's, and not the host's.
+    is_counted: bool,
+}
 
 impl Drop for Words {
     fn drop(&mut self) {
-        self.1.used.fetch_sub(8 * self.0.len(), Ordering::Relaxed);
+        let bytes = 8 * self.words.len();
+        if self.is_counted {
+            self.device.used.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        let words = std::mem::take(&mut self.words);
+        self.device.late(|late, _| late.free(here(), words));
     }
+}
+
+impl Device {
+    /// Does a piece of work now, or has it done when somebody waits for it.
+    fn ask(&self, stream: Option<&Stream>, work: Work) -> Result<(), GpuError> {
+        let later = self.late(|late, doing| late.ask(owner(stream), work.clone(), doing));
+        later.unwrap_or_else(|| self.perform(&work))
+    }
+
+    fn perform(&self, work: &Work) -> Result<(), GpuError> {
+        // SAFETY: whoever asked has checked ranges and answers for arguments, and for memory that is there.
+        unsafe { work.perform(&self.library, self.downwards) }
+    }
+
+    /// Does something with what is done late, if anything is.
+    fn late<T>(&self, with: impl FnOnce(&mut Late, &Doing<'_>) -> T) -> Option<T> {
+        // What a thread that panicked has left is what it has asked for.
+        let mut late = self.late.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(with(&mut late, &|work| self.perform(work)))
+    }
+}
+
+/// The thread's own stream.
+fn here() -> Owner {
+    Owner::Thread(thread::current().id())
+}
+
+fn owner(stream: Option<&Stream>) -> Owner {
+    stream.map_or_else(here, |stream| Owner::Stream(stream.handle()))
 }
 
 impl Emulated {
@@ -75,15 +117,44 @@ impl Emulated {
         let path = build().map_err(failed)?;
         // SAFETY: the library was compiled from the source in this repository and has no initialisers of its own.
         let library = unsafe { Library::new(&path) }.map_err(|error| failed(error.to_string()))?;
-        let memory = Arc::new(Memory { bytes: 1 << 30, used: AtomicUsize::new(0) });
-        Ok(Self { library, downwards: false, left_out: None, memory })
+        let device = Device {
+            library,
+            downwards: false,
+            memory_bytes: 1 << 30,
+            used: AtomicUsize::new(0),
+            late: None,
+        };
+        Ok(Self {
+            device: Arc::new(device),
+            left_out: None,
+            has_page_locked: true,
+            staging: Staging::default(),
+            number: AtomicU64::new(1),
+        })
     }
 
     /// Lets threads and blocks take turns from the last to the first.
     #[must_use]
-    pub fn downwards(mut self) -> Self {
-        self.downwards = true;
-        self
+    pub fn downwards(self) -> Self {
+        self.with(|device| device.downwards = true)
+    }
+
+    /// Does what it is asked for as late as streams and events allow, in place of at once.
+    #[must_use]
+    pub fn late(self) -> Self {
+        self.with(|device| device.late = Some(Mutex::default()))
+    }
+
+    /// As [`Emulated::late`], but streams beside threads' own do what they are asked for as early as events allow.
+    #[must_use]
+    pub fn hurrying_beside(self) -> Self {
+        self.with(|device| device.late = Some(Mutex::new(Late::hurrying_beside())))
+    }
+
+    /// Has so many bytes of memory.
+    #[must_use]
+    pub fn with_memory(self, bytes: usize) -> Self {
+        self.with(|device| device.memory_bytes = bytes)
     }
 
     /// Does nothing where a kernel should run, for tests of what notices that.
@@ -93,11 +164,49 @@ impl Emulated {
         self
     }
 
-    /// Has so many bytes of memory.
+    /// Has no page-locked memory.
     #[must_use]
-    pub fn with_memory(mut self, bytes: usize) -> Self {
-        self.memory = Arc::new(Memory { bytes, used: AtomicUsize::new(0) });
+    pub fn without_page_locked(mut self) -> Self {
+        self.has_page_locked = false;
         self
+    }
+
+    /// Copies through slots of so many bytes.
+    #[must_use]
+    pub fn with_slots_of(mut self, bytes: usize) -> Self {
+        self.staging = Staging::with_slots_of(bytes);
+        self
+    }
+
+    /// Returns how many kernels ran while a stream beside their own could have made a copy; only where work is done late.
+    #[must_use]
+    pub fn overlapped(&self) -> u64 {
+        self.device.late(|late, _| late.overlapped()).unwrap_or(0)
+    }
+
+    /// Changes what was just opened, before anybody else has it.
+    fn with(mut self, change: impl FnOnce(&mut Device)) -> Self {
+        if let Some(device) = Arc::get_mut(&mut self.device) {
+            change(device);
+        }
+        self
+    }
+
+    /// Takes words, filled with what nobody should read.
+    fn words(&self, bytes: usize, is_counted: bool) -> Words {
+        let words = vec![0xa5a5_a5a5_a5a5_a5a5; bytes.div_ceil(8)];
+        Words { words, device: Arc::clone(&self.device), is_counted }
+    }
+
+    fn next_number(&self) -> u64 {
+        self.number.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Drop for Emulated {
+    fn drop(&mut self) {
+        // Memory of slots goes after all copies. There is nobody to tell of a failure.
+        let _ = self.device.late(|late, doing| late.finish_all(doing));
     }
 }
 
@@ -107,126 +216,113 @@ impl Backend for Emulated {
     }
 
     fn total_bytes(&self) -> Result<u64, GpuError> {
-        Ok(self.memory.bytes as u64)
+        Ok(self.device.memory_bytes as u64)
     }
 
     fn free_bytes(&self) -> Result<u64, GpuError> {
-        Ok(self.memory.bytes.saturating_sub(self.memory.used.load(Ordering::Relaxed)) as u64)
+        let used = self.device.used.load(Ordering::Relaxed);
+        Ok(self.device.memory_bytes.saturating_sub(used) as u64)
     }
 
     fn allocate(&self, what: &'static str, bytes: usize) -> Result<DeviceBuffer, GpuError> {
-        let words = bytes.div_ceil(8);
         let free = self.free_bytes()?;
-        if 8 * words as u64 > free {
+        let whole = bytes.next_multiple_of(8);
+        if whole as u64 > free {
             return Err(GpuError::OutOfMemory { what, needed: bytes as u64, free });
         }
-        self.memory.used.fetch_add(8 * words, Ordering::Relaxed);
-        let mut words = vec![0_u64; words].into_boxed_slice();
-        let address = words.as_mut_ptr() as u64;
-        let words: Box<dyn Any + Send + Sync> = Box::new(Words(words, Arc::clone(&self.memory)));
-        Ok(DeviceBuffer::new(address, bytes, words))
+        self.device.used.fetch_add(whole, Ordering::Relaxed);
+        let mut words = self.words(bytes, true);
+        let address = words.words.as_mut_ptr() as u64;
+        let buffer = DeviceBuffer::new(address, bytes, Box::new(words));
+        self.device.ask(None, Work::Clear { at: address as usize, bytes: whole })?;
+        Ok(buffer)
     }
 
-    fn write(&self, buffer: &DeviceBuffer, at: usize, bytes: &[u8]) -> Result<(), GpuError> {
-        let to = place(buffer, at, bytes.len())?;
-        // SAFETY: the range lies in the buffer, which is alive, and nobody else has a reference into it.
-        unsafe { std::ptr::copy(bytes.as_ptr(), to, bytes.len()) };
-        Ok(())
+    fn staging(&self) -> &Staging {
+        &self.staging
     }
 
-    fn read(&self, buffer: &DeviceBuffer, at: usize, bytes: &mut [u8]) -> Result<(), GpuError> {
-        let from = place(buffer, at, bytes.len())?;
-        // SAFETY: as above.
-        unsafe { std::ptr::copy(from, bytes.as_mut_ptr(), bytes.len()) };
-        Ok(())
+    fn finish(&self) -> Result<(), GpuError> {
+        self.device.late(|late, doing| late.finish(here(), doing)).unwrap_or(Ok(()))
+    }
+
+    fn page_locked(&self, bytes: usize) -> Result<HostMemory, GpuError> {
+        if !self.has_page_locked {
+            return Err(GpuError::Device {
+                doing: "reserve page-locked memory",
+                reason: "there is none".to_owned(),
+            });
+        }
+        let mut words = self.words(bytes, false);
+        let address = NonNull::from(&mut words.words[..]).cast();
+        // SAFETY: the words are as many, were written, and are nobody else's.
+        Ok(unsafe { HostMemory::new(address, bytes, Box::new(words)) })
+    }
+
+    fn new_stream(&self) -> Result<Stream, GpuError> {
+        Ok(Stream::new(self.next_number(), Box::new(())))
+    }
+
+    fn new_event(&self) -> Result<Event, GpuError> {
+        Ok(Event::new(self.next_number(), Box::new(())))
+    }
+
+    fn record(&self, stream: Option<&Stream>, event: &Event) -> Result<(), GpuError> {
+        let later =
+            |late: &mut Late, doing: &Doing<'_>| late.record(owner(stream), event.handle(), doing);
+        self.device.late(later).unwrap_or(Ok(()))
+    }
+
+    fn wait(&self, stream: Option<&Stream>, event: &Event) -> Result<(), GpuError> {
+        let later =
+            |late: &mut Late, doing: &Doing<'_>| late.wait(owner(stream), event.handle(), doing);
+        self.device.late(later).unwrap_or(Ok(()))
+    }
+
+    fn wait_here(&self, event: &Event) -> Result<(), GpuError> {
+        let waited = self.device.late(|late, doing| late.wait_here(event.handle(), doing));
+        waited.unwrap_or(Ok(()))
+    }
+
+    fn has_ended(&self, event: &Event) -> Result<bool, GpuError> {
+        Ok(self.device.late(|late, _| late.has_come(event.handle())).unwrap_or(true))
+    }
+
+    unsafe fn copy_in(
+        &self,
+        stream: Option<&Stream>,
+        transfer: &Transfer<'_>,
+    ) -> Result<(), GpuError> {
+        transfer.check()?;
+        let (from, to) = (transfer.host_address() as usize, transfer.device_address() as usize);
+        self.device.ask(stream, Work::Copy { from, to, bytes: transfer.bytes })
+    }
+
+    unsafe fn copy_out(
+        &self,
+        stream: Option<&Stream>,
+        transfer: &Transfer<'_>,
+    ) -> Result<(), GpuError> {
+        transfer.check()?;
+        let (from, to) = (transfer.device_address() as usize, transfer.host_address() as usize);
+        self.device.ask(stream, Work::Copy { from, to, bytes: transfer.bytes })
     }
 
     unsafe fn launch(&self, launch: &Launch<'_>) -> Result<(), GpuError> {
-        let refused = |reason: String| GpuError::Device { doing: "emulate a kernel", reason };
         if self.left_out == Some(launch.kernel) {
             return Ok(());
         }
-        // SAFETY: `launch.h` declares it with this signature.
-        let run = unsafe { self.library.get::<LaunchFn>(b"emulated_launch\0") }
-            .map_err(|error| refused(error.to_string()))?;
-        let name = CString::new(launch.kernel.entry()).map_err(|e| refused(e.to_string()))?;
-        let mut cells: Vec<u64> = launch.args.iter().map(|arg| arg.cell()).collect();
-        let mut pointers: Vec<*mut c_void> =
-            cells.iter_mut().map(|cell| std::ptr::from_mut(cell).cast()).collect();
-        // SAFETY: the caller answers for the arguments; the others are read only during the call.
-        let problem = unsafe {
-            run(
-                name.as_ptr(),
-                launch.grid.as_ptr(),
-                launch.threads,
-                launch.shared_bytes,
-                pointers.as_mut_ptr(),
-                c_int::from(launch.shape.levels),
-                c_int::from(launch.shape.width),
-                c_int::from(self.downwards),
-            )
-        };
-        if problem.is_null() {
-            return Ok(());
-        }
-        // SAFETY: what is not null is a text that lives as long as the library.
-        let problem = unsafe { CStr::from_ptr(problem) };
-        Err(refused(format!("{}: {}", launch.kernel.entry(), problem.to_string_lossy())))
+        self.device.ask(None, Work::launch(launch))
     }
 
     fn scratch_bytes(&self) -> usize {
         0
     }
 
-    /// Sums in floats, in an order of its own, and rounds once, as a device does.
     fn multiply(&self, product: &Product<'_>) -> Result<(), GpuError> {
         product.check()?;
-        let Product { a, weights, bias, out, rows, inputs, outputs, .. } = *product;
-        let a = self.floats(a, rows * inputs)?;
-        let weights = self.floats(weights, outputs * inputs)?;
-        let bias = self.floats(bias, outputs)?;
-        let mut results = Vec::with_capacity(2 * rows * outputs);
-        for a in a.chunks_exact(inputs) {
-            for (weights, bias) in weights.chunks_exact(inputs).zip(&bias) {
-                results.extend(f16::from_f32(dot(a, weights) + bias).to_le_bytes());
-            }
-        }
-        self.write(out, 0, &results)
+        self.device.ask(None, Work::multiply(product))
     }
-}
-
-impl Emulated {
-    /// Returns the first halves of a buffer, widened.
-    fn floats(&self, buffer: &DeviceBuffer, count: usize) -> Result<Vec<f32>, GpuError> {
-        let mut bytes = vec![0; 2 * count];
-        self.read(buffer, 0, &mut bytes)?;
-        let halves = bytes.as_chunks::<2>().0.iter();
-        Ok(halves.map(|&half| half_to_f32(u16::from_le_bytes(half))).collect())
-    }
-}
-
-/// Several running sums, so that an addition need not wait for the one before it.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 16;
-    let (a, a_rest) = a.as_chunks::<LANES>();
-    let (b, b_rest) = b.as_chunks::<LANES>();
-    let mut sums = [0.0; LANES];
-    for (a, b) in a.iter().zip(b) {
-        for (sum, (x, y)) in sums.iter_mut().zip(a.iter().zip(b)) {
-            *sum += x * y;
-        }
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(x, y)| x * y).sum();
-    sums.iter().sum::<f32>() + rest
-}
-
-/// Returns where a range of a buffer begins.
-fn place(buffer: &DeviceBuffer, at: usize, len: usize) -> Result<*mut u8, GpuError> {
-    if at.checked_add(len).is_none_or(|end| end > buffer.bytes()) {
-        let bytes = buffer.bytes();
-        return Err(GpuError::Shape(format!("{len} bytes at {at} of a buffer of {bytes}")));
-    }
-    Ok((buffer.address() + at as u64) as *mut u8)
 }
 
 /// Compiles the library unless there is one of the same source; other processes may do so at the same time.

@@ -146,8 +146,8 @@ impl GpuBert {
         let mut kept = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         let tokens = packed.tokens.len();
         let buffers = Buffers::at_least(&mut kept, &*self.backend, &self.shape, tokens)?;
-        self.backend.write(&buffers.tokens, 0, bytemuck::cast_slice(&packed.tokens))?;
-        self.backend.write(&buffers.tiles, 0, bytemuck::cast_slice(&packed.tiles))?;
+        self.backend.send(&buffers.tokens, 0, bytemuck::cast_slice(&packed.tokens))?;
+        self.backend.send(&buffers.tiles, 0, bytemuck::cast_slice(&packed.tiles))?;
         Pass { model: self, buffers, packed: &packed, tokens }.run()?;
         // Waits for all of it: the buffers are the next caller's.
         download(&*self.backend, &buffers.rows, tokens * self.shape.hidden)

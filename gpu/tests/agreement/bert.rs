@@ -72,9 +72,9 @@ impl Model {
         Self { shape, tensors, distances: None }
     }
 
-    fn with_distances(mut self, seed: u64) -> Self {
+    fn with_distances(mut self, seed: u64, size: f32) -> Self {
         let count = self.shape.heads * (2 * self.shape.positions - 1);
-        self.distances = Some(Numbers(seed).floats(count).iter().map(|d| 4.0 * d).collect());
+        self.distances = Some(Numbers(seed).floats(count).iter().map(|d| size * d).collect());
         self
     }
 
@@ -239,6 +239,22 @@ fn texts_of_any_length_lie_one_after_the_other() {
 }
 
 #[test]
+fn long_texts_attend_to_all_of_their_tokens() {
+    let shape = BertShape {
+        positions: 512,
+        embedding: 16,
+        hidden: 16,
+        heads: 2,
+        intermediate: 16,
+        layers: 1,
+        ..SHAPE
+    };
+    // With biases of that size a few tokens have most of the weight, near or far: without them rows are other ones.
+    let model = Model::new(shape, 21).with_distances(22, 40.0);
+    check(&model, &[1, 16, 17, 255, 512], "as many tokens as most models take");
+}
+
+#[test]
 fn heads_may_have_any_dimensions() {
     for (dims, heads) in [(1, 3), (3, 2), (8, 2), (12, 1), (20, 2), (32, 2), (64, 1), (128, 1)] {
         let hidden = dims * heads;
@@ -263,7 +279,7 @@ fn relatives_of_bert_differ_as_their_shape_says() {
     let roberta = BertShape { first_position: 2, types: 1, ..SHAPE };
     check(&Model::new(roberta, 6), &[6, 9], "positions from 2 on");
     let mpnet = BertShape { first_position: 2, types: 0, positions: 40, ..SHAPE };
-    check(&Model::new(mpnet, 7).with_distances(8), &[6, 40, 19], "a bias by distance");
+    check(&Model::new(mpnet, 7).with_distances(8, 4.0), &[6, 40, 19], "a bias by distance");
 }
 
 #[test]

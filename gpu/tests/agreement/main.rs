@@ -16,5 +16,6 @@ mod lists;
 mod recurrent;
 mod scan;
 mod scores;
+mod staging;
 mod support;
 mod verify;

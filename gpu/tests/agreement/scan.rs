@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bigrain_binarize::{LoadedCodes, ScanRequest, ScannedList, ScannerError, ScoredCode};
+use bigrain_binarize::{DeviceError, LoadedCodes, ScanRequest, ScannedList, ScoredCode};
 use bigrain_emulation::Emulated;
 use bigrain_gpu::Backend;
 use bigrain_kernels::{BLOCK_ROWS, Bounds, QueryPlanes, reference, scan};
@@ -172,7 +172,7 @@ fn rows_that_are_not_there_and_short_masks_are_refused() {
         let error = scan(&[list(0..65, 0.0)], None);
         assert!(error.to_string().contains("0..65 of 64"), "{error}");
         let error = scan(&[list(0..64, 0.0)], Some(&[1]));
-        assert!(matches!(error, ScannerError::Unsupported(_)), "{error}");
+        assert!(matches!(error, DeviceError::Unsupported(_)), "{error}");
     }
 }
 
@@ -186,6 +186,6 @@ fn a_scan_that_does_not_fit_says_so_and_gives_its_memory_back() {
     let lists = [list(0..4000, 0.0)];
     let request = ScanRequest { query, lists: &lists, mask: None, limit: 1000, floor: 0.0 };
     let error = LoadedCodes::scan(&codes, &[request]).unwrap_err();
-    assert!(matches!(error, ScannerError::DoesNotFit { .. }), "{error}");
+    assert!(matches!(error, DeviceError::DoesNotFit { .. }), "{error}");
     assert_eq!(device.free_bytes().unwrap(), free);
 }

@@ -8,11 +8,12 @@ use bigrain_gpu::{Backend, DeviceChoice, GpuCodes, KernelCache, open};
 use bigrain_kernels::{BLOCK_ROWS, RowFactors, block_bytes, pack_blocks};
 use bigrain_types::Levels;
 
-/// Returns the host in both orders of threads, and the GPU if there is one.
+/// Returns the host in both orders of threads, and the GPU if there is one. The second host does what it is asked for as
+/// late as it may, and copies through slots of which tests take several.
 pub fn devices() -> Vec<Arc<dyn Backend>> {
     let emulated = || Emulated::open().unwrap();
     let mut devices: Vec<Arc<dyn Backend>> =
-        vec![Arc::new(emulated()), Arc::new(emulated().downwards())];
+        vec![Arc::new(emulated()), Arc::new(emulated().downwards().late().with_slots_of(16 << 10))];
     let required = std::env::var_os("REQUIRE_GPU").is_some();
     let asked = if required { DeviceChoice::Cuda(0) } else { DeviceChoice::Auto };
     match open(asked, KernelCache::in_folder(std::env::temp_dir().join("bigrain-kernels"))) {

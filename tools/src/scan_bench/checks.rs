@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use anyhow::bail;
-use bigrain_binarize::{ListCentroids, Rotation, ScoredCode};
+use bigrain_binarize::{ListCentroids, Rotation, ScanRequest, ScannedList, ScoredCode};
 use bigrain_gpu::{Backend, BatchQuery, BatchScan, GpuCodes, quantize_rows, rotate_rows};
 use bigrain_kernels::{Bounds, QueryPlanes};
 use bigrain_types::Levels;
@@ -63,7 +63,6 @@ pub(super) fn scan(
     bounds: Bounds,
     limit: usize,
 ) -> anyhow::Result<Vec<ScoredCode>> {
-    use bigrain_binarize::{ScanRequest, ScannedList};
     let lists = [ScannedList { rows: 0..loaded.rows() as u32, bounds, rounding: 0.0 }];
     let floor = f32::NEG_INFINITY;
     let found = loaded.scan(&[ScanRequest { query, lists: &lists, mask: None, limit, floor }])?;

@@ -16,8 +16,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bigrain_binarize::{
-    CodeBlocks, CodeScanner, Estimate, LoadedCodes, QueryCode, ScanRequest, ScannedList,
-    ScannerError, ScoredCode,
+    CodeBlocks, CodeScanner, DeviceError, Estimate, LoadedCodes, QueryCode, ScanRequest,
+    ScannedList, ScoredCode,
 };
 use bigrain_kernels::{BLOCK_ROWS, Bounded, RowFactors, bound_blocks};
 
@@ -39,7 +39,7 @@ pub struct DeviceScan<'a> {
     live: Option<&'a RowMask>,
     least_codes: u64,
     scanned: AtomicU64,
-    failed: OnceLock<ScannerError>,
+    failed: OnceLock<DeviceError>,
 }
 
 impl<'a> DeviceScan<'a> {
@@ -59,7 +59,7 @@ impl<'a> DeviceScan<'a> {
 
     /// Returns what the device refused, if it did; the CPU has scanned that and all that followed.
     #[must_use]
-    pub fn into_failure(self) -> Option<ScannerError> {
+    pub fn into_failure(self) -> Option<DeviceError> {
         self.failed.into_inner()
     }
 
@@ -87,7 +87,7 @@ impl<'a> DeviceScan<'a> {
         let found = self.codes.scan(std::slice::from_ref(&request)).and_then(|found| {
             let of_one = <[Vec<ScoredCode>; 1]>::try_from(found);
             let several = |found: Vec<_>| {
-                ScannerError::Unsupported(format!("{} answers to one request", found.len()))
+                DeviceError::Unsupported(format!("{} answers to one request", found.len()))
             };
             let [found] = of_one.map_err(several)?;
             offer(codes, lists, found, offers)
@@ -114,7 +114,7 @@ impl<'a> DeviceScan<'a> {
 pub fn load(
     scanner: &dyn CodeScanner,
     codes: &ResidentCodes,
-) -> Result<Box<dyn LoadedCodes>, ScannerError> {
+) -> Result<Box<dyn LoadedCodes>, DeviceError> {
     codes.with_whole_factors(|planes, factors| {
         scanner.load(&CodeBlocks { layout: codes.layout(), rows: codes.rows(), planes, factors })
     })
@@ -138,7 +138,7 @@ fn offer(
     lists: &[ListRows],
     mut found: Vec<ScoredCode>,
     offers: &mut Offers<'_, impl Fn(u32) -> bool>,
-) -> Result<(), ScannerError> {
+) -> Result<(), DeviceError> {
     found.sort_unstable();
     let mut lists: Vec<&ListRows> = lists.iter().collect();
     lists.sort_unstable_by_key(|(rows, _)| rows.start);
@@ -162,8 +162,8 @@ fn offer(
     Ok(())
 }
 
-fn unasked(scored: ScoredCode) -> ScannerError {
-    ScannerError::Unsupported(format!("row {} is in none of the lists", scored.row))
+fn unasked(scored: ScoredCode) -> DeviceError {
+    DeviceError::Unsupported(format!("row {} is in none of the lists", scored.row))
 }
 
 /// Offers at most 32 rows of one list.

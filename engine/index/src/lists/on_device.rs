@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bigrain_binarize::{ListCentroids, ListFinder, LoadedCentroids, Rotation, ScannerError};
+use bigrain_binarize::{DeviceError, ListCentroids, ListFinder, LoadedCentroids, Rotation};
 
 use super::OwnedCentroids;
 
@@ -29,7 +29,7 @@ pub struct DeviceLists<'a> {
     finder: &'a dyn ListFinder,
     least_pairs: u64,
     found: AtomicU64,
-    failed: OnceLock<ScannerError>,
+    failed: OnceLock<DeviceError>,
 }
 
 impl<'a> DeviceLists<'a> {
@@ -47,7 +47,7 @@ impl<'a> DeviceLists<'a> {
 
     /// Returns what the device refused, if it did; the CPU has found the lists of those rows, and all that followed.
     #[must_use]
-    pub fn into_failure(self) -> Option<ScannerError> {
+    pub fn into_failure(self) -> Option<DeviceError> {
         self.failed.into_inner()
     }
 
@@ -75,7 +75,7 @@ impl<'a> DeviceLists<'a> {
     }
 
     /// Returns what the device answered, or notes why it did not.
-    fn taken<T>(&self, answer: Result<T, ScannerError>) -> Option<T> {
+    fn taken<T>(&self, answer: Result<T, DeviceError>) -> Option<T> {
         // Whoever comes second has nothing to add.
         answer.map_err(|error| self.failed.set(error)).ok()
     }
@@ -111,7 +111,7 @@ impl LoadedLists<'_> {
     fn ask(
         &self,
         rows: usize,
-        ask: impl FnOnce() -> Result<Vec<u32>, ScannerError>,
+        ask: impl FnOnce() -> Result<Vec<u32>, DeviceError>,
     ) -> Option<Vec<u32>> {
         if self.of.failed.get().is_some() {
             return None;
@@ -122,16 +122,16 @@ impl LoadedLists<'_> {
     }
 
     /// Refuses an answer to something else than was asked.
-    fn checked(&self, rows: usize, found: Vec<u32>) -> Result<Vec<u32>, ScannerError> {
+    fn checked(&self, rows: usize, found: Vec<u32>) -> Result<Vec<u32>, DeviceError> {
         let lists = self.lists;
         if found.len() != rows {
             let answers = found.len();
-            return Err(ScannerError::Unsupported(format!(
+            return Err(DeviceError::Unsupported(format!(
                 "lists of {answers} rows, not of {rows}"
             )));
         }
         match found.iter().find(|&&list| list >= lists) {
-            Some(list) => Err(ScannerError::Unsupported(format!("list {list} of {lists}"))),
+            Some(list) => Err(DeviceError::Unsupported(format!("list {list} of {lists}"))),
             None => Ok(found),
         }
     }

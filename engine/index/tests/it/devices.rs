@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bigrain_binarize::{
-    Binarizer, EncodeScratch, ListCentroids, ListFinder, LoadedCentroids, Rotation, ScannerError,
+    Binarizer, DeviceError, EncodeScratch, ListCentroids, ListFinder, LoadedCentroids, Rotation,
 };
 use bigrain_index::IndexError;
 use bigrain_index::build::{BuildParams, BuiltIndex, Rows, build};
@@ -62,10 +62,10 @@ impl ListFinder for &'static Exhaustive {
         &self,
         centroids: &ListCentroids<'_>,
         rotation: Option<&Rotation>,
-    ) -> Result<Box<dyn LoadedCentroids>, ScannerError> {
+    ) -> Result<Box<dyn LoadedCentroids>, DeviceError> {
         self.loads.fetch_add(1, Ordering::Relaxed);
         if matches!(self.nature, Nature::Full) {
-            return Err(ScannerError::DoesNotFit { needed: 9, free: 1 });
+            return Err(DeviceError::DoesNotFit { needed: 9, free: 1 });
         }
         let penalty = |list: usize| centroids.penalties.get(list).copied().unwrap_or(0.0);
         let norms = centroids.norms_squared.iter().enumerate();
@@ -80,7 +80,7 @@ impl ListFinder for &'static Exhaustive {
 }
 
 impl LoadedCentroids for Loaded {
-    fn nearest(&self, rotated: &[f32]) -> Result<Vec<u32>, ScannerError> {
+    fn nearest(&self, rotated: &[f32]) -> Result<Vec<u32>, DeviceError> {
         let call = self.device.calls.fetch_add(1, Ordering::Relaxed);
         let lists = self.shortfalls.len() as u32;
         let of_row = |row: &[f32]| {
@@ -97,7 +97,7 @@ impl LoadedCentroids for Loaded {
         let mut found: Vec<u32> = rotated.chunks(self.dims).map(of_row).collect();
         match self.device.nature {
             Nature::FailsAt(at) if call >= at => {
-                return Err(ScannerError::Failed("cable pulled".into()));
+                return Err(DeviceError::Failed("cable pulled".into()));
             }
             Nature::Strays => found[0] = lists,
             Nature::Forgets => drop(found.pop()),
@@ -106,7 +106,7 @@ impl LoadedCentroids for Loaded {
         Ok(found)
     }
 
-    fn rotate_and_find(&self, rows: &[f32], rotated: &mut [f32]) -> Result<Vec<u32>, ScannerError> {
+    fn rotate_and_find(&self, rows: &[f32], rotated: &mut [f32]) -> Result<Vec<u32>, DeviceError> {
         let rotation = self.rotation.as_ref().unwrap();
         for (row, to) in rows.chunks(rotation.dims()).zip(rotated.chunks_mut(self.dims)) {
             rotation.rotate(row, to);
@@ -123,7 +123,7 @@ fn binarizer(rows: &Clustered, metric: Metric) -> Binarizer {
 struct Built {
     index: BuiltIndex,
     device: &'static Exhaustive,
-    refused: Option<ScannerError>,
+    refused: Option<DeviceError>,
     found: u64,
 }
 
@@ -216,7 +216,7 @@ fn a_device_that_fails_on_the_way_leaves_a_whole_index() {
     let rows = Clustered::new(4000, 1000, Metric::L2, 1);
     for at in [0, 1, 5, 14] {
         let built = built(&rows, Metric::L2, Nature::FailsAt(at), 1);
-        assert!(matches!(built.refused, Some(ScannerError::Failed(_))), "{:?}", built.refused);
+        assert!(matches!(built.refused, Some(DeviceError::Failed(_))), "{:?}", built.refused);
         assert_eq!(built.found == 0, at == 0);
         check(&rows, Metric::L2, &built.index);
         // Threads that were at it see the failure for themselves; nobody asks after it.
