@@ -150,8 +150,7 @@ impl Metrics {
         encode(&mut text, &held(engine, runtime, &shown))?;
         encode(&mut text, &measured(recall, &shown))?;
         encode(&mut text, &scanned(engine, &shown))?;
-        let reports = models.iter().filter_map(|model| Some((model.name(), model.device()?)));
-        encode(&mut text, &encoded(reports))?;
+        encode(&mut text, &encoded(models.devices()))?;
         Ok(text)
     }
 }

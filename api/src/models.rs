@@ -186,6 +186,13 @@ impl ModelRegistry {
         self.encoders.values().map(Arc::as_ref)
     }
 
+    /// Returns what a device does for models, encoders and cross-encoders, by their names.
+    pub(crate) fn devices(&self) -> impl Iterator<Item = (&str, DeviceReport)> {
+        let encoders = self.iter().map(|model| (model.name(), model.device()));
+        let rerankers = self.rerankers.values().map(|model| (model.name(), model.device()));
+        encoders.chain(rerankers).filter_map(|(name, report)| Some((name, report?)))
+    }
+
     /// Returns an encoder by its name, or by a path that ends in its name.
     pub(crate) fn get(&self, name: &str) -> Result<Arc<Model>, Status> {
         if let Some(model) = named(&self.encoders, name) {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bigrain_encoders::{CrossScorer, ScoreActivation};
+use bigrain_encoders::{CrossScorer, DeviceReport, ScoreActivation};
 use bigrain_engine::Cancel;
 use tonic::Status;
 
@@ -39,6 +39,11 @@ impl Reranker {
     /// Returns how many tokens of a query and a text it reads together.
     pub(crate) fn max_tokens(&self) -> usize {
         self.scorer.max_tokens()
+    }
+
+    /// Says what a device did for it, where one was asked for.
+    pub(crate) fn device(&self) -> Option<DeviceReport> {
+        self.scorer.device()
     }
 
     /// Scores texts by a query; larger is better. The longer of both is cut.

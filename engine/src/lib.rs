@@ -71,7 +71,8 @@ mod watch;
 mod word_cache;
 
 pub use bigrain_binarize::{
-    Champion, CodeBlocks, CodeScanner, LoadedCodes, ScanRequest, ScannedList, ScoredCode,
+    Champion, CodeBlocks, CodeScanner, ListCentroids, ListFinder, LoadedCentroids, LoadedCodes,
+    Rotation, ScanRequest, ScannedList, ScoredCode,
 };
 pub use bigrain_index::verify::similarity;
 pub use bigrain_storage::{STORE_VERSION, raise_descriptor_limit};

@@ -15,8 +15,8 @@ use bigrain_binarize::{
 };
 use bigrain_emulation::Emulated;
 use bigrain_engine::{
-    Collection, CollectionConfig, DeviceUse, Engine, EngineConfig, FieldConfig, Metric, Point,
-    PointId, Query, ScanDevice, SearchParams,
+    Collection, CollectionConfig, DeviceUse, Engine, EngineConfig, FieldConfig, Metric,
+    MultiFieldConfig, MultiQuery, MultiVector, Point, PointId, Query, ScanDevice, SearchParams,
 };
 use bigrain_gpu::GpuScanner;
 use bigrain_tests::{Random, clustered};
@@ -284,6 +284,62 @@ fn every_dense_field_is_built_with_the_device() {
     let built = Built::with(config, Failing::never());
     assert_eq!(built.used().device_builds, 2 * SEGMENTS as u64);
     built.check();
+}
+
+#[test]
+fn multi_vectors_are_built_with_the_device() {
+    const POINTS: usize = 4200;
+    let field = MultiFieldConfig::new("m", 8, Metric::Dot).with_sketch_tokens(1);
+    let tokens = clustered(11, 2 * POINTS, 8);
+    let multi = |row: usize| {
+        MultiVector::from_tokens(&[&tokens[2 * row][..], &tokens[2 * row + 1][..]]).unwrap()
+    };
+    let built = |device: Option<ScanDevice>| {
+        let db = tempfile::tempdir().unwrap();
+        let settings =
+            EngineConfig { threads: 2, background_threads: 0, ..EngineConfig::default() };
+        let engine = match device {
+            Some(device) => Engine::open_with_device(db.path(), settings, device),
+            None => Engine::open(db.path(), settings),
+        };
+        let engine = engine.unwrap();
+        let config = CollectionConfig::of_multi(field.clone());
+        let collection = engine.create_collection("c", config).unwrap();
+        let point = |row: usize| Point::empty(row as u64).with_multi("m", multi(row));
+        collection.upsert((0..POINTS).map(point).collect()).unwrap();
+        collection.flush().unwrap();
+        let best = |row: usize| -> Vec<PointId> {
+            let query = MultiQuery::new(multi(row));
+            let params = SearchParams::new(LIMIT).unwrap();
+            let found = collection.search_multi(&query, &params).unwrap().points;
+            found.into_iter().map(|point| point.id).collect()
+        };
+        let found: Vec<Vec<PointId>> = (0..POINTS).step_by(POINTS / 50).map(best).collect();
+        (found, collection.info().device)
+    };
+    let device = |scanner| ScanDevice::new(scanner).with_least_pairs(1);
+    let (here, _) = built(None);
+    let (there, used) = built(Some(device(Failing::never())));
+    let used = used.unwrap();
+    assert_eq!((used.device_builds, used.host_builds["failed"]), (1, 0), "{used:?}");
+    // A token and a mean of each point, and the sample in each iteration.
+    assert!(used.device_rows > 2 * POINTS as u64, "{used:?}");
+    // Nine of ten is what either finds.
+    let check = |found: &[Vec<PointId>]| {
+        let pairs = here.iter().zip(found);
+        let shared = |(here, there): (&Vec<PointId>, &Vec<PointId>)| {
+            assert_eq!(there.len(), LIMIT);
+            there.iter().filter(|id| here.contains(id)).count()
+        };
+        let shared: usize = pairs.map(shared).sum();
+        assert!(10 * shared >= 8 * LIMIT * here.len(), "{shared} of {}", LIMIT * here.len());
+    };
+    check(&there);
+
+    let (failed, used) = built(Some(device(Failing::at(3).0)));
+    let used = used.unwrap();
+    assert_eq!((used.device_builds, used.host_builds["failed"]), (0, 1), "{used:?}");
+    check(&failed);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod answers;
 mod clients;
 mod collections;
 mod connections;
+mod device;
 mod encoded_points;
 mod encoding;
 mod fields;

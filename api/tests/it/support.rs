@@ -65,6 +65,16 @@ impl TestServer {
     pub async fn start_with(settings: Settings, models: ModelRegistry) -> Self {
         let data = tempfile::tempdir().unwrap();
         let engine = Engine::open(data.path(), EngineConfig::default()).unwrap();
+        Self::start_on(data, engine, settings, models).await
+    }
+
+    /// Starts a server of an engine that was opened.
+    pub async fn start_on(
+        data: TempDir,
+        engine: Engine,
+        settings: Settings,
+        models: ModelRegistry,
+    ) -> Self {
         let listen = Some("127.0.0.1:0".parse().unwrap());
         let config = Settings { listen, ..settings }.into_config().unwrap();
         let server = Server::bind(config, engine.clone(), models).await.unwrap();

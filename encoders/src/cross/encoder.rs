@@ -105,12 +105,6 @@ impl CrossEncoder {
         self.activation
     }
 
-    /// What a device does for the model, where one was asked for.
-    #[must_use]
-    pub fn device(&self) -> Option<DeviceReport> {
-        self.model.device()
-    }
-
     fn tokenize(&self, query: &str, passages: &[&str]) -> Result<Vec<PairIds>, EncodeError> {
         let one = |(position, passage): (usize, &&str)| {
             let pair = self.tokenizer.encode_pair(query, passage);
@@ -144,6 +138,10 @@ fn read_activation(dir: &ModelDir) -> Result<ScoreActivation, OpenEncoderError> 
 impl CrossScorer for CrossEncoder {
     fn max_tokens(&self) -> usize {
         self.max_tokens
+    }
+
+    fn device(&self) -> Option<DeviceReport> {
+        self.model.device()
     }
 
     fn score(

@@ -3,6 +3,7 @@
 use bigrain_types::{Cancel, Cancelled};
 use thiserror::Error;
 
+use crate::device::DeviceReport;
 use crate::encoder::{EncodeError, MAX_TEXT_BYTES};
 
 /// Says how well passages answer a query.
@@ -13,6 +14,11 @@ pub trait CrossScorer: Send + Sync {
     /// The most tokens of query and passage together that are read, special tokens included. The
     /// longer of the two is cut, token by token.
     fn max_tokens(&self) -> usize;
+
+    /// Returns what a device did in place of this CPU, where one was asked for. Default: none was.
+    fn device(&self) -> Option<DeviceReport> {
+        None
+    }
 
     /// Scores each passage; larger is better. What a score is besides is the model's own.
     ///

@@ -165,7 +165,7 @@ fn written(points: &Points, sketch_tokens: usize) -> (tempfile::TempDir, Binariz
     let folder = tempfile::tempdir().unwrap();
     let directory = MmapDirectory::open(folder.path()).unwrap();
     let binarizer = Binarizer::new_rotation(DIMS, Levels::ONE, Metric::Dot, 1).unwrap();
-    let build = BuildMulti { binarizer: &binarizer, sketch_tokens, seed: 3 };
+    let build = BuildMulti { binarizer: &binarizer, sketch_tokens, seed: 3, device: None };
     let started = Instant::now();
     write(&directory, (Path::new("tokens"), Path::new("sketches")), points, &build).unwrap();
     println!(

@@ -82,7 +82,10 @@ impl Shared {
             let rows = points as u64 * 4 * field.config.dims as u64;
             (index + to_device.min(2 * rows)).max(rows.min(memory.window_bytes as u64))
         };
-        let of_multi = |field: &Arc<MultiField>| field.build(0).memory_bytes(points);
+        let of_multi = |field: &Arc<MultiField>| {
+            let build = field.build(0);
+            build.memory_bytes(points) + to_device.min(build.listed_bytes(points))
+        };
         let of_multi = fields.multi().map(of_multi);
         let points = points as u64;
         let of_sparse = fields.sparse().map(|_| sparse::BUILD_BYTES + points * ROW_END_BYTES);

@@ -38,7 +38,7 @@ impl MultiField {
     /// Returns how its files are built.
     pub fn build(&self, seed: u64) -> BuildMulti<'_> {
         let sketch_tokens = self.config.sketch_tokens.into();
-        BuildMulti { binarizer: &self.binarizer, sketch_tokens, seed }
+        BuildMulti { binarizer: &self.binarizer, sketch_tokens, seed, device: None }
     }
 
     /// Brings tokens into the form in which they are stored: each of length one under cosine. One of

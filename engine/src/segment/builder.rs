@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bigrain_index::build::{BuildParams, BuiltIndex, MAX_SAMPLE_BYTES, Rows, build};
 use bigrain_index::lists::DeviceLists;
-use bigrain_index::multi;
+use bigrain_index::multi::{self, BuildMulti};
 use bigrain_index::{IndexError, codes, dense::DenseWriter, ids, lists, order, sparse};
 use bigrain_lexical::LexicalWriter;
 use bigrain_storage::{Directory, FileKind};
@@ -146,8 +146,11 @@ pub(crate) fn build_segment<I: SegmentInput>(
         if !rows.is_empty()? {
             let path = |kind: FileKind| folder.join(kind.file_name(&field.file_stem));
             let (tokens, sketches) = (path(FileKind::Tokens), path(FileKind::Sketches));
-            let build = field.build(params.seed);
-            threads.run(|| multi::write(directory, (&tokens, &sketches), &rows, &build))?;
+            let with = |device: Option<&DeviceLists<'_>>| {
+                let build = BuildMulti { device, ..field.build(params.seed) };
+                threads.run(|| multi::write(directory, (&tokens, &sketches), &rows, &build))
+            };
+            params.device.as_ref().map_or_else(|| with(None), |own| own.with(with))?;
             written.fields.multi.push(Arc::clone(field));
         }
     }

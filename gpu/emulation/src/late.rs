@@ -158,7 +158,11 @@ impl Late {
                 }
                 doing(&work)
             }
-            Item::Wait(_) | Item::Free(_) => Ok(()),
+            Item::Wait(_) => Ok(()),
+            Item::Free(words) => {
+                drop(words);
+                Ok(())
+            }
             Item::Record(place) => {
                 self.come.insert(place.event, place.times);
                 Ok(())

@@ -7,8 +7,10 @@
 //!  points ──> tokens                                                 (one pass)
 //! ```
 //!
-//! The same points, binarizer and parameters give the same files, for any number of threads.
+//! The same points, binarizer and parameters give the same files, for any number of threads. Where a device finds lists
+//! ([`DeviceLists`]), which it is and whether it fails on the way are among the parameters; codes are the same with it.
 
+use std::ops::Range;
 use std::path::Path;
 
 use bigrain_binarize::{Binarizer, EncodeScratch, Factors, to_half, unit_for};
@@ -25,7 +27,9 @@ use super::search::{MultiQueryCode, SketchSearch};
 use super::sketches::Sketches;
 use super::tokens::{TokensWriter, record_bytes};
 use crate::IndexError;
-use crate::lists::{KMeans, NearestCentroid, OwnedCentroids, pick, train};
+use crate::lists::{
+    DeviceLists, KMeans, LoadedLists, NearestCentroid, OwnedCentroids, pick, train,
+};
 
 /// Points merged by one task. Fixed, so that the work is cut alike for any number of threads.
 const CHUNK: usize = 128;
@@ -78,6 +82,8 @@ pub struct BuildMulti<'a> {
     pub sketch_tokens: usize,
     /// Where randomness begins.
     pub seed: u64,
+    /// What finds the lists of merged tokens, if not the CPU. What it cannot do, the CPU does.
+    pub device: Option<&'a DeviceLists<'a>>,
 }
 
 impl BuildMulti<'_> {
@@ -91,6 +97,19 @@ impl BuildMulti<'_> {
         let codes = 2 * merged * (layout.bytes() as u64 + FACTOR_BYTES);
         let sample = self.lists(points) * (SAMPLE_PER_LIST + 1) * layout.dims() * size_of::<f32>();
         codes + points as u64 * END_BYTES + 2 * sample as u64
+    }
+
+    /// Returns the bytes of all that lists are found of, of so many points: merged tokens and their means, as a device is
+    /// given them; nothing where there are no lists.
+    #[must_use]
+    pub fn listed_bytes(&self, points: usize) -> u64 {
+        let row = size_of::<f32>() * self.binarizer.layout().dims();
+        if self.lists(points) == 0 { 0 } else { (self.listed(points) * row) as u64 }
+    }
+
+    /// Returns of how many rows lists are found, at most: each merged token of so many points, and their mean.
+    fn listed(&self, points: usize) -> usize {
+        points * (self.sketch_tokens + 1)
     }
 
     /// Returns how many lists suit so many points.
@@ -195,7 +214,8 @@ impl<S: MultiSource> Build<'_, S> {
             })
             .collect();
         let sample = rotated?.concat();
-        Ok(Some(train(&sample, by_distance, &KMeans::new(lists, seed), &|_, _| {})))
+        let training = KMeans::new(lists, seed).with_device(self.params.device);
+        Ok(Some(train(&sample, by_distance, &training, &|_, _| {})))
     }
 
     fn rotated(&self, tokens: &[f32]) -> Vec<Vec<f32>> {
@@ -215,12 +235,16 @@ impl<S: MultiSource> Build<'_, S> {
         by_distance: &Binarizer,
     ) -> Result<(Sketches, Vec<u64>), IndexError> {
         let points = self.source.points();
+        let there = centroids.zip(self.params.device).and_then(|(centroids, device)| {
+            device.load(centroids, None, self.params.listed(points))
+        });
         let starts: Vec<usize> = (0..points).step_by(CHUNK).collect();
         let chunks: Result<Vec<Chunk>, IndexError> = starts
             .into_par_iter()
             .map(|start| {
-                let nearest = centroids.map(|all| NearestCentroid::new(all, by_distance));
-                self.chunk(start..points.min(start + CHUNK), nearest)
+                let here = centroids.map(|all| NearestCentroid::new(all, by_distance));
+                let lists = here.map(|here| PointLists::new(here, there.as_ref(), by_distance));
+                self.chunk(start..points.min(start + CHUNK), lists)
             })
             .collect();
         let chunks = chunks?;
@@ -255,8 +279,8 @@ impl<S: MultiSource> Build<'_, S> {
 
     fn chunk(
         &self,
-        points: std::ops::Range<usize>,
-        mut nearest: Option<NearestCentroid<'_>>,
+        points: Range<usize>,
+        mut lists: Option<PointLists<'_>>,
     ) -> Result<Chunk, IndexError> {
         let binarizer = self.params.binarizer;
         let (mut chunk, mut scratch) = (Chunk::default(), EncodeScratch::default());
@@ -275,15 +299,13 @@ impl<S: MultiSource> Build<'_, S> {
             }
             chunk.counts.push((merged.len() / binarizer.dims()) as u32);
             chunk.records.push(self.source.tokens(offset)?.map_or(0, |t| record_bytes(t.header())));
-            if let Some(nearest) = &mut nearest {
+            if let Some(lists) = &mut lists {
                 let mut rotated = self.rotated(&merged);
                 rotated.push(mean(&rotated));
-                let mut lists: Vec<u32> = rotated.iter().map(|token| nearest.of(token)).collect();
-                lists.sort_unstable();
-                lists.dedup();
-                chunk.entries.extend(lists.into_iter().map(|list| (list, offset as u32)));
+                lists.add(offset as u32, &rotated);
             }
         }
+        chunk.entries = lists.map(PointLists::finish).unwrap_or_default();
         Ok(chunk)
     }
 
@@ -341,6 +363,66 @@ impl<S: MultiSource> Build<'_, S> {
             probes = (probes * 3).div_ceil(2);
         }
         Ok(efforts)
+    }
+}
+
+/// The lists of some neighbouring points: of each of their tokens, the nearest one.
+struct PointLists<'a> {
+    here: NearestCentroid<'a>,
+    there: Option<&'a LoadedLists<'a>>,
+    dims: usize,
+    /// Tokens that a device is still to be asked for, and of how many of them each point is.
+    waiting: Vec<f32>,
+    counts: Vec<(u32, usize)>,
+    /// Lists with the points in them, each once.
+    entries: Vec<(u32, u32)>,
+}
+
+impl<'a> PointLists<'a> {
+    fn new(
+        here: NearestCentroid<'a>,
+        there: Option<&'a LoadedLists<'a>>,
+        by_distance: &Binarizer,
+    ) -> Self {
+        let dims = by_distance.layout().dims();
+        Self { here, there, dims, waiting: Vec::new(), counts: Vec::new(), entries: Vec::new() }
+    }
+
+    /// Adds a point with its rotated tokens.
+    fn add(&mut self, point: u32, tokens: &[Vec<f32>]) {
+        if self.there.is_some() {
+            self.waiting.extend(tokens.iter().flatten());
+            self.counts.push((point, tokens.len()));
+            return;
+        }
+        let found = tokens.iter().map(|token| self.here.of(token)).collect();
+        self.enter(point, found);
+    }
+
+    fn finish(mut self) -> Vec<(u32, u32)> {
+        let Some(there) = self.there else { return self.entries };
+        let waiting = std::mem::take(&mut self.waiting);
+        let mut found = Vec::with_capacity(waiting.len() / self.dims);
+        for part in there.parts(waiting.len() / self.dims) {
+            let tokens = &waiting[part.start * self.dims..part.end * self.dims];
+            match there.nearest(tokens) {
+                Some(lists) => found.extend(lists),
+                None => found.extend(tokens.chunks(self.dims).map(|token| self.here.of(token))),
+            }
+        }
+        let mut rest = &found[..];
+        for (point, count) in std::mem::take(&mut self.counts) {
+            let (lists, others) = rest.split_at(count);
+            self.enter(point, lists.to_vec());
+            rest = others;
+        }
+        self.entries
+    }
+
+    fn enter(&mut self, point: u32, mut lists: Vec<u32>) {
+        lists.sort_unstable();
+        lists.dedup();
+        self.entries.extend(lists.into_iter().map(|list| (list, point)));
     }
 }
 

@@ -22,7 +22,7 @@ const LISTS: u32 = 150;
 
 /// What else than to answer a device does.
 #[derive(Clone, Copy, Debug)]
-enum Nature {
+pub(crate) enum Nature {
     Sound,
     /// Fails at this call that brings rows, and at all that follow.
     FailsAt(usize),
@@ -35,14 +35,14 @@ enum Nature {
 }
 
 #[derive(Debug)]
-struct Exhaustive {
+pub(crate) struct Exhaustive {
     nature: Nature,
     loads: AtomicUsize,
     calls: AtomicUsize,
 }
 
 impl Exhaustive {
-    fn new(nature: Nature) -> Self {
+    pub(crate) fn new(nature: Nature) -> Self {
         Self { nature, loads: AtomicUsize::new(0), calls: AtomicUsize::new(0) }
     }
 }

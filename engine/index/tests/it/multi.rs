@@ -4,6 +4,7 @@ use std::path::Path;
 
 use bigrain_binarize::Binarizer;
 use bigrain_index::IndexError;
+use bigrain_index::lists::DeviceLists;
 use bigrain_index::multi::{
     BuildMulti, MultiQueryCode, MultiSource, SketchSearch, Sketches, SketchesReader, TokensReader,
     TokensVerifier, max_sim, round, write,
@@ -16,6 +17,8 @@ use bigrain_types::{
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+use crate::devices::{Exhaustive, Nature};
 
 const DIMS: usize = 64;
 
@@ -61,8 +64,16 @@ fn binarizer() -> Binarizer {
 }
 
 fn written(directory: &dyn Directory, points: &Points) -> (TokensReader, SketchesReader) {
+    written_with(directory, points, None)
+}
+
+fn written_with(
+    directory: &dyn Directory,
+    points: &Points,
+    device: Option<&DeviceLists<'_>>,
+) -> (TokensReader, SketchesReader) {
     let (tokens, sketches) = (Path::new("tokens.m"), Path::new("sketches.m"));
-    let build = BuildMulti { binarizer: &binarizer(), sketch_tokens: 12, seed: 3 };
+    let build = BuildMulti { binarizer: &binarizer(), sketch_tokens: 12, seed: 3, device };
     write(directory, (tokens, sketches), points, &build).unwrap();
     let tokens = TokensReader::open(directory, tokens).unwrap();
     (tokens, SketchesReader::open(directory, sketches).unwrap())
@@ -95,6 +106,34 @@ fn tokens_come_back_and_few_of_them_are_told_from_all_others() {
     assert!(tokens.tokens(Offset(300)).is_err());
 }
 
+fn sketch_bytes(directory: &RamDirectory) -> Vec<u8> {
+    let file = directory.open(Path::new("sketches.m")).unwrap();
+    let mut bytes = vec![0; file.len() as usize];
+    file.read_at(0, &mut bytes).unwrap();
+    bytes
+}
+
+/// Runs some searches of all lists and of those that reach a recall of nine tenths; returns what the former find, how
+/// many of them the latter find too, and how many codes these score.
+fn compared(sketches: &SketchesReader) -> (Vec<Vec<u32>>, usize, u64) {
+    let resident = sketches.resident().unwrap();
+    assert!(resident.lists() > 50, "{} lists", resident.lists());
+    let probes = resident.probes_for(0.9).unwrap();
+    assert!(probes < resident.lists(), "{probes} of {}", resident.lists());
+    let mut random = ChaCha8Rng::seed_from_u64(77);
+    let (mut of_all, mut found, mut codes) = (Vec::new(), 0, 0);
+    for _ in 0..40 {
+        let query = multi_vector(&mut random, 6);
+        let (all, scanned) = best(&resident, &query, None);
+        assert_eq!((all.len(), scanned), (20, sketches.codes()));
+        let (some, scanned) = best(&resident, &query, Some(probes));
+        found += some.iter().filter(|point| all.contains(point)).count();
+        codes += scanned;
+        of_all.push(all);
+    }
+    (of_all, found, codes)
+}
+
 #[test]
 fn nearest_lists_have_what_all_lists_have() {
     let points = points(6000);
@@ -104,35 +143,81 @@ fn nearest_lists_have_what_all_lists_have() {
         pool.install(|| written(&directory, &points));
         directory
     });
-    let bytes = |directory: &RamDirectory| {
-        let file = directory.open(Path::new("sketches.m")).unwrap();
-        let mut bytes = vec![0; file.len() as usize];
-        file.read_at(0, &mut bytes).unwrap();
-        bytes
-    };
-    assert!(bytes(&directories[0]) == bytes(&directories[1]), "threads change the file");
+    let [one, three] = directories.each_ref().map(sketch_bytes);
+    assert!(one == three, "threads change the file");
     let sketches = SketchesReader::open(&directories[0], Path::new("sketches.m")).unwrap();
-    let resident = sketches.resident().unwrap();
-    assert!(resident.lists() > 50, "{} lists", resident.lists());
-    let probes = resident.probes_for(0.9).unwrap();
-    assert!(probes < resident.lists(), "{probes} of {}", resident.lists());
-    let mut random = ChaCha8Rng::seed_from_u64(77);
-    let (mut found, mut codes) = (0, 0);
-    for _ in 0..40 {
-        let query = multi_vector(&mut random, 6);
-        let (all, scanned) = best(&resident, &query, None);
-        assert_eq!((all.len(), scanned), (20, sketches.codes()));
-        let (some, scanned) = best(&resident, &query, Some(probes));
-        found += some.iter().filter(|point| all.contains(point)).count();
-        codes += scanned;
-    }
-    assert!(found >= 40 * 20 * 85 / 100, "{found} of 800 with {probes} lists a token");
+    let (_, found, codes) = compared(&sketches);
+    assert!(found >= 40 * 20 * 85 / 100, "{found} of 800");
     assert!(codes < 40 * sketches.codes() * 9 / 10, "{codes} codes of {}", sketches.codes());
     // Where few points pass, none that does is missing.
-    let query = MultiQueryCode::new(&binarizer(), &multi_vector(&mut random, 6)).unwrap();
+    let resident = sketches.resident().unwrap();
+    let query = multi_vector(&mut ChaCha8Rng::seed_from_u64(78), 6);
+    let query = MultiQueryCode::new(&binarizer(), &query).unwrap();
     let search = SketchSearch { sketches: &resident, query: &query };
     let passing = search.best(20, Some(1), |point| point % 500 == 0).best;
     assert_eq!(passing.len(), (0..6000).step_by(500).filter(|point| point % 5 != 2).count());
+}
+
+/// Sketches that were written with a device, on so many threads; of how many rows it found the list, and whether it
+/// refused something.
+fn sketched(
+    points: &Points,
+    nature: Nature,
+    (least_pairs, threads): (u64, usize),
+) -> (RamDirectory, u64, bool) {
+    let device: &'static Exhaustive = Box::leak(Box::new(Exhaustive::new(nature)));
+    let lists = DeviceLists::new(&device, least_pairs);
+    let directory = RamDirectory::new();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    pool.install(|| written_with(&directory, points, Some(&lists)));
+    let found = lists.rows_found();
+    (directory, found, lists.into_failure().is_some())
+}
+
+#[test]
+fn lists_that_a_device_finds_have_as_much_as_those_of_the_cpu() {
+    let points = points(6000);
+    let (directory, rows, refused) = sketched(&points, Nature::Sound, (1, 3));
+    let (again, same_rows, _) = sketched(&points, Nature::Sound, (1, 1));
+    assert!(sketch_bytes(&directory) == sketch_bytes(&again), "threads change the file");
+    assert_eq!((rows, refused), (same_rows, false));
+    let sketches = SketchesReader::open(&directory, Path::new("sketches.m")).unwrap();
+    // Each merged token and a mean of each point, and the sample in each iteration.
+    assert!(rows > sketches.codes() + 4800, "{rows} rows, {} codes", sketches.codes());
+
+    let here = RamDirectory::new();
+    let (_, by_cpu) = written(&here, &points);
+    let (all, found, codes) = compared(&sketches);
+    let (all_here, ..) = compared(&by_cpu);
+    assert_eq!(all, all_here, "codes are the CPU's");
+    assert!(found >= 40 * 20 * 85 / 100, "{found} of 800");
+    assert!(codes < 40 * sketches.codes() * 9 / 10, "{codes} codes of {}", sketches.codes());
+}
+
+#[test]
+fn what_a_device_does_not_do_for_tokens_the_cpu_does() {
+    let points = points(6000);
+    let here = RamDirectory::new();
+    let (_, by_cpu) = written(&here, &points);
+    let expected = sketch_bytes(&here);
+    for nature in [Nature::Full, Nature::Strays, Nature::Forgets, Nature::FailsAt(0)] {
+        let (directory, rows, refused) = sketched(&points, nature, (1, 2));
+        assert!(sketch_bytes(&directory) == expected, "{nature:?}");
+        assert_eq!((rows, refused), (0, true), "{nature:?}");
+    }
+    let (few, rows, refused) = sketched(&points, Nature::Sound, (u64::MAX, 2));
+    assert!(sketch_bytes(&few) == expected);
+    assert_eq!((rows, refused), (0, false));
+    // In an iteration of training, and among the points.
+    let (all_here, ..) = compared(&by_cpu);
+    for at in [2, 20] {
+        let (directory, rows, refused) = sketched(&points, Nature::FailsAt(at), (1, 2));
+        assert!(rows > 0 && refused, "{at}");
+        let sketches = SketchesReader::open(&directory, Path::new("sketches.m")).unwrap();
+        let (all, found, _) = compared(&sketches);
+        assert_eq!(all, all_here);
+        assert!(found >= 40 * 20 * 85 / 100, "{at}: {found} of 800");
+    }
 }
 
 #[test]
