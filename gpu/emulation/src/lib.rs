@@ -79,9 +79,9 @@ impl Drop for Words {
 
 impl Device {
     /// Does a piece of work now, or has it done when somebody waits for it.
-    fn ask(&self, stream: Option<&Stream>, work: Work) -> Result<(), GpuError> {
+    fn ask(&self, stream: Option<&Stream>, work: &Work) -> Result<(), GpuError> {
         let later = self.late(|late, doing| late.ask(owner(stream), work.clone(), doing));
-        later.unwrap_or_else(|| self.perform(&work))
+        later.unwrap_or_else(|| self.perform(work))
     }
 
     fn perform(&self, work: &Work) -> Result<(), GpuError> {
@@ -234,7 +234,7 @@ impl Backend for Emulated {
         let mut words = self.words(bytes, true);
         let address = words.words.as_mut_ptr() as u64;
         let buffer = DeviceBuffer::new(address, bytes, Box::new(words));
-        self.device.ask(None, Work::Clear { at: address as usize, bytes: whole })?;
+        self.device.ask(None, &Work::Clear { at: address as usize, bytes: whole })?;
         Ok(buffer)
     }
 
@@ -295,7 +295,7 @@ impl Backend for Emulated {
     ) -> Result<(), GpuError> {
         transfer.check()?;
         let (from, to) = (transfer.host_address() as usize, transfer.device_address() as usize);
-        self.device.ask(stream, Work::Copy { from, to, bytes: transfer.bytes })
+        self.device.ask(stream, &Work::Copy { from, to, bytes: transfer.bytes })
     }
 
     unsafe fn copy_out(
@@ -305,14 +305,14 @@ impl Backend for Emulated {
     ) -> Result<(), GpuError> {
         transfer.check()?;
         let (from, to) = (transfer.device_address() as usize, transfer.host_address() as usize);
-        self.device.ask(stream, Work::Copy { from, to, bytes: transfer.bytes })
+        self.device.ask(stream, &Work::Copy { from, to, bytes: transfer.bytes })
     }
 
     unsafe fn launch(&self, launch: &Launch<'_>) -> Result<(), GpuError> {
         if self.left_out == Some(launch.kernel) {
             return Ok(());
         }
-        self.device.ask(None, Work::launch(launch))
+        self.device.ask(None, &Work::launch(launch))
     }
 
     fn scratch_bytes(&self) -> usize {
@@ -321,7 +321,7 @@ impl Backend for Emulated {
 
     fn multiply(&self, product: &Product<'_>) -> Result<(), GpuError> {
         product.check()?;
-        self.device.ask(None, Work::multiply(product))
+        self.device.ask(None, &Work::multiply(product))
     }
 }
 
