@@ -78,8 +78,8 @@ pub use cross::{
     CrossEncoder, CrossOptions, CrossScorer, PropReranker, ScoreActivation, ScoreError,
 };
 pub use device::{
-    DeviceActivation, DeviceBatch, DeviceBert, DeviceError, DeviceModel, DeviceReport,
-    EncoderDevice,
+    DeviceActivation, DeviceBatch, DeviceBert, DeviceError, DeviceFilters, DeviceM2Bert,
+    DeviceM2BertModel, DeviceModel, DevicePaddedTexts, DeviceReport, DeviceRows, EncoderDevice,
 };
 pub use dual::{
     DualEncoder, Grid, Label, LabelSet, MultiVectorEncoder, ScoreMap, ScoreMapError, ScoredLabel,

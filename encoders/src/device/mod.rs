@@ -5,11 +5,13 @@
 //! full, has failed, or cannot run such a model. None of that is silent: it is logged, and a [`DeviceReport`] counts it.
 
 mod encoder_device;
+mod m2_bert;
 mod on_device;
 mod report;
 
 pub use encoder_device::{
     DeviceActivation, DeviceBatch, DeviceBert, DeviceError, DeviceModel, EncoderDevice,
 };
+pub use m2_bert::{DeviceFilters, DeviceM2Bert, DeviceM2BertModel, DevicePaddedTexts, DeviceRows};
 pub(crate) use on_device::OnDevice;
 pub use report::DeviceReport;

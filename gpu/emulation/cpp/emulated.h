@@ -16,6 +16,7 @@
 #define BIGRAIN_EMULATED
 #define __global__
 #define __device__
+#define __forceinline__ inline
 #define __shared__ static
 #define __align__(n) __attribute__((aligned(n)))
 #define LEVELS emulated::levels

@@ -182,24 +182,26 @@ impl Backend for Emulated {
     fn multiply(&self, product: &Product<'_>) -> Result<(), GpuError> {
         product.check()?;
         let Product { a, weights, bias, out, rows, inputs, outputs, .. } = *product;
-        let a = self.floats(a, rows * inputs)?;
-        let weights = self.floats(weights, outputs * inputs)?;
-        let bias = self.floats(bias, outputs)?;
-        let mut results = Vec::with_capacity(2 * rows * outputs);
-        for a in a.chunks_exact(inputs) {
+        let weights = self.floats(weights, 0, outputs * inputs)?;
+        let bias = self.floats(bias, 0, outputs)?;
+        let mut results = Vec::with_capacity(2 * outputs);
+        for row in 0..rows {
+            let a = self.floats(a.buffer, a.at + row * a.stride, inputs)?;
+            results.clear();
             for (weights, bias) in weights.chunks_exact(inputs).zip(&bias) {
-                results.extend(f16::from_f32(dot(a, weights) + bias).to_le_bytes());
+                results.extend(f16::from_f32(dot(&a, weights) + bias).to_le_bytes());
             }
+            self.write(out.buffer, 2 * (out.at + row * out.stride), &results)?;
         }
-        self.write(out, 0, &results)
+        Ok(())
     }
 }
 
 impl Emulated {
-    /// Returns the first halves of a buffer, widened.
-    fn floats(&self, buffer: &DeviceBuffer, count: usize) -> Result<Vec<f32>, GpuError> {
+    /// Returns halves of a buffer, widened.
+    fn floats(&self, buffer: &DeviceBuffer, at: usize, count: usize) -> Result<Vec<f32>, GpuError> {
         let mut bytes = vec![0; 2 * count];
-        self.read(buffer, 0, &mut bytes)?;
+        self.read(buffer, 2 * at, &mut bytes)?;
         let halves = bytes.as_chunks::<2>().0.iter();
         Ok(halves.map(|&half| half_to_f32(u16::from_le_bytes(half))).collect())
     }
