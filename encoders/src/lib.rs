@@ -80,7 +80,8 @@ pub use cross::{
     CrossEncoder, CrossOptions, CrossScorer, PropReranker, ScoreActivation, ScoreError,
 };
 pub use device::{
-    DeviceActivation, DeviceBatch, DeviceBert, DeviceModel, DeviceReport, EncoderDevice,
+    DeviceActivation, DeviceBatch, DeviceBert, DeviceFilters, DeviceM2Bert, DeviceM2BertModel,
+    DeviceModel, DevicePaddedTexts, DeviceReport, DeviceRows, EncoderDevice,
 };
 pub use dual::{
     DualEncoder, Grid, Label, LabelSet, MultiVectorEncoder, ScoreMap, ScoreMapError, ScoredLabel,

@@ -26,9 +26,6 @@ use crate::runtime::Runtime;
 use crate::tokenize::{TextTokenizer, Token, TokenIds, TokenizerError, WordIds};
 use crate::weights::{Checkpoint, Tensors, WeightsError};
 
-/// Why a device does nothing for a model.
-const FAMILY_WITHOUT_DEVICE: &str = "devices run models of the BERT family alone";
-
 /// A sentence encoder, opened from a model folder.
 #[derive(Debug)]
 pub struct SentenceEncoder {
@@ -128,10 +125,7 @@ impl SentenceEncoder {
             tensors = tensors.observed(observations);
         }
         let head = Head::of(dir.pooling);
-        let model = dir.architecture.build(&tensors, head, runtime.device())?;
-        if model.device().is_none() {
-            runtime.leave_out_device(FAMILY_WITHOUT_DEVICE);
-        }
+        let model = dir.architecture.build(&tensors, head, &runtime)?;
         let mut hasher = blake3::Hasher::new();
         hash_space(&dir, &tensors, &tokenizer_files.bytes()?, &mut hasher);
         let dense: Vec<Projection> = dir
@@ -263,11 +257,7 @@ impl TextEncoder for SentenceEncoder {
     }
 
     fn device(&self) -> Option<DeviceReport> {
-        self.model.device().or_else(|| {
-            let device = self.runtime.device()?.name();
-            let why_cpu = Some(FAMILY_WITHOUT_DEVICE.to_owned());
-            Some(DeviceReport { device, device_batches: 0, cpu_batches: 0, why_cpu })
-        })
+        self.model.device()
     }
 
     fn token_shape(&self) -> Option<TokenShape> {

@@ -19,7 +19,7 @@ use std::sync::{Mutex, PoisonError};
 use cudarc::cublaslt::result::{self, CublasError};
 use cudarc::cublaslt::sys;
 
-use crate::{GpuError, Product};
+use crate::{GpuError, Matrix, Product};
 
 /// Bytes of memory that products may use beside their matrices: what NVIDIA advises for compute capability 9.0.
 pub(crate) const SCRATCH_BYTES: usize = 32 << 20;
@@ -30,8 +30,24 @@ const TRANSPOSED: i32 = 1;
 /// Shapes whose algorithm is remembered.
 const MAX_SHAPES: usize = 4096;
 
-/// Rows, inputs and outputs.
-type Shape = (usize, usize, usize);
+/// What an algorithm is advised for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Shape {
+    rows: usize,
+    inputs: usize,
+    outputs: usize,
+    /// Halves from one row to the next, and bytes that the first row's address is a multiple of.
+    a: (usize, u32),
+    out: (usize, u32),
+}
+
+impl Shape {
+    fn of(product: &Product<'_>) -> Self {
+        let Product { a, out, rows, inputs, outputs, .. } = *product;
+        let of = |matrix: Matrix<'_>| (matrix.stride, alignment(matrix.address()));
+        Self { rows, inputs, outputs, a: of(a), out: of(out) }
+    }
+}
 
 /// cuBLASLt, opened, and which algorithm it advised for which shape.
 #[derive(Debug)]
@@ -71,13 +87,13 @@ impl Products {
     ) -> Result<(), GpuError> {
         let doing = |error| refused("multiply matrices", error);
         let call = Call::new(product).map_err(doing)?;
-        let Product { a, weights, out, rows, inputs, outputs, scratch, .. } = *product;
-        let shape = (rows, inputs, outputs);
+        let Product { a, weights, out, scratch, .. } = *product;
+        let shape = Shape::of(product);
         let known = self.lock().get(&shape).copied();
         let algorithm = match known {
             Some(algorithm) => algorithm,
             None => {
-                let advised = call.advice(&self.handle).map_err(doing)?;
+                let advised = call.advice(&self.handle, &shape).map_err(doing)?;
                 let mut algorithms = self.lock();
                 if algorithms.len() >= MAX_SHAPES {
                     algorithms.clear();
@@ -131,7 +147,7 @@ struct Call {
 impl Call {
     fn new(product: &Product<'_>) -> Result<Self, CublasError> {
         use sys::cublasLtMatmulDescAttributes_t as Attribute;
-        let Product { bias, rows, inputs, outputs, scratch, .. } = *product;
+        let Product { a, bias, out, rows, inputs, outputs, scratch, .. } = *product;
         let description = Description::new()?;
         description.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, &TRANSPOSED)?;
         let epilogue = sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS;
@@ -139,28 +155,28 @@ impl Call {
         description.set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias.address())?;
         Ok(Self {
             description,
-            weights: Layout::new(inputs, outputs)?,
-            a: Layout::new(inputs, rows)?,
-            out: Layout::new(outputs, rows)?,
+            weights: Layout::new(inputs, outputs, inputs)?,
+            a: Layout::new(inputs, rows, a.stride)?,
+            out: Layout::new(outputs, rows, out.stride)?,
             scratch_bytes: scratch.bytes(),
         })
     }
 
     /// Asks which algorithm to take.
-    fn advice(&self, handle: &Handle) -> Result<sys::cublasLtMatmulAlgo_t, CublasError> {
-        use sys::cublasLtMatmulPreferenceAttributes_t::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
+    fn advice(
+        &self,
+        handle: &Handle,
+        shape: &Shape,
+    ) -> Result<sys::cublasLtMatmulAlgo_t, CublasError> {
+        use sys::cublasLtMatmulPreferenceAttributes_t as Attribute;
         let preference = Preference(result::create_matmul_pref()?);
-        let bytes = std::ptr::from_ref(&self.scratch_bytes).cast();
-        let size = size_of_val(&self.scratch_bytes);
-        // SAFETY: the preference is alive, and the attribute is a number of bytes.
-        unsafe {
-            result::set_matmul_pref_attribute(
-                preference.0,
-                CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-                bytes,
-                size,
-            )?;
-        }
+        let scratch = Attribute::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
+        preference.set(scratch, &self.scratch_bytes)?;
+        // What is not said counts as a multiple of 256, which a matrix inside a buffer need not be. A is the weights.
+        let ((_, a), (_, out)) = (shape.a, shape.out);
+        preference.set(Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &a)?;
+        preference.set(Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &out)?;
+        preference.set(Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &out)?;
         // SAFETY: everything was made by cuBLASLt and is alive.
         let advice = unsafe {
             result::get_matmul_algo_heuristic(
@@ -193,13 +209,13 @@ impl Drop for Handle {
     }
 }
 
-/// Halves in columns that follow each other.
+/// Halves in columns, `stride` from one to the next.
 struct Layout(sys::cublasLtMatrixLayout_t);
 
 impl Layout {
-    fn new(rows: usize, columns: usize) -> Result<Self, CublasError> {
+    fn new(rows: usize, columns: usize, stride: usize) -> Result<Self, CublasError> {
         let halves = sys::cudaDataType_t::CUDA_R_16F;
-        result::create_matrix_layout(halves, rows as u64, columns as u64, rows as i64).map(Self)
+        result::create_matrix_layout(halves, rows as u64, columns as u64, stride as i64).map(Self)
     }
 }
 
@@ -240,11 +256,28 @@ impl Drop for Description {
 /// What algorithms may take.
 struct Preference(sys::cublasLtMatmulPreference_t);
 
+impl Preference {
+    fn set<T>(
+        &self,
+        attribute: sys::cublasLtMatmulPreferenceAttributes_t,
+        value: &T,
+    ) -> Result<(), CublasError> {
+        let bytes = std::ptr::from_ref(value).cast();
+        // SAFETY: the preference is alive, and the value is as long as it says; it is copied.
+        unsafe { result::set_matmul_pref_attribute(self.0, attribute, bytes, size_of::<T>()) }
+    }
+}
+
 impl Drop for Preference {
     fn drop(&mut self) {
         // SAFETY: as above.
         let _ = unsafe { result::destroy_matmul_pref(self.0) };
     }
+}
+
+/// Returns the largest power of two up to 256 that an address is a multiple of.
+fn alignment(address: u64) -> u32 {
+    1 << address.trailing_zeros().min(8)
 }
 
 fn refused(doing: &'static str, error: CublasError) -> GpuError {
@@ -254,6 +287,11 @@ fn refused(doing: &'static str, error: CublasError) -> GpuError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_as_aligned_as_they_are() {
+        assert_eq!([0, 4096, 384, 24, 6].map(alignment), [256, 256, 128, 8, 2]);
+    }
 
     #[test]
     fn a_missing_library_is_named_with_where_it_comes_from() {

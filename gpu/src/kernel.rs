@@ -12,6 +12,8 @@ pub const SOURCE: &str = concat!(
     include_str!("../kernels/verify.cu"),
     include_str!("../kernels/lists.cu"),
     include_str!("../kernels/bert.cu"),
+    include_str!("../kernels/long_conv.cu"),
+    include_str!("../kernels/m2_bert.cu"),
 );
 
 /// A kernel, by what it does; its parameters are those in `kernels/`.
@@ -60,11 +62,27 @@ pub enum Kernel {
     Activate,
     /// Attention inside each text.
     Attend,
+    /// Both long convolutions of a channel of a text, in one block.
+    ConvolveTexts,
+    /// Columns of the transforms of signals or filters.
+    TransformColumns,
+    /// Rows of the transforms of signals, multiplied with spectra and back.
+    ConvolveRows,
+    /// Columns of the transforms of signals, back.
+    RestoreColumns,
+    /// Rows of the transforms of filters, to spectra.
+    FilterRows,
+    /// From projections of tokens to what is convolved, channel by channel.
+    SplitSignals,
+    /// Rows of tokens from values that lie by channel.
+    GatherRows,
+    /// The gate of a feed-forward block.
+    GateValues,
 }
 
 impl Kernel {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 29] = [
         Self::MergeBest,
         Self::SelectRows,
         Self::ScoreCodes,
@@ -86,6 +104,14 @@ impl Kernel {
         Self::AddAndNormalize,
         Self::Activate,
         Self::Attend,
+        Self::ConvolveTexts,
+        Self::TransformColumns,
+        Self::ConvolveRows,
+        Self::RestoreColumns,
+        Self::FilterRows,
+        Self::SplitSignals,
+        Self::GatherRows,
+        Self::GateValues,
     ];
 
     /// Returns its name in the source.
@@ -113,6 +139,14 @@ impl Kernel {
             Self::AddAndNormalize => "add_and_normalize",
             Self::Activate => "activate",
             Self::Attend => "attend",
+            Self::ConvolveTexts => "convolve_texts",
+            Self::TransformColumns => "transform_columns",
+            Self::ConvolveRows => "convolve_rows",
+            Self::RestoreColumns => "restore_columns",
+            Self::FilterRows => "filter_rows",
+            Self::SplitSignals => "split_signals",
+            Self::GatherRows => "gather_rows",
+            Self::GateValues => "gate_values",
         }
     }
 }

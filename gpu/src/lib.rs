@@ -1,10 +1,10 @@
-//! Scans of codes, selection, verification and models of BERT's family on a CUDA GPU.
+//! Scans of codes, selection, verification and text models (BERT's family, M2-BERT) on a CUDA GPU.
 //!
 //! ```text
 //!  DeviceChoice ──> probe ──> Cuda ─────┐
 //!                                       ├─ Backend ──> GpuScanner ──> LoadedCodes ──> rows with their integer scores
 //!  (in tests)            Emulated ──────┘         ├──> GpuCentroids ──> the nearest list of each row
-//!                                                 ├──> GpuBert ──> rows of tokens
+//!                                                 ├──> GpuBert, GpuM2Bert ──> rows of tokens
 //!                                                 ├──> GpuRecurrent ──> learned codes
 //!                                                 └──> BatchScan, rotate_rows, quantize_rows, verify_rows, max_sim
 //! ```
@@ -34,14 +34,18 @@ mod error;
 mod host_memory;
 mod kernel;
 mod lists;
+mod long_conv;
+mod m2_bert;
 mod probe;
 mod product;
 mod recurrent;
 mod scan;
 mod scanner;
 mod staging;
+mod start;
 mod stream;
 mod verify;
+mod weights;
 
 pub use bigrain_types::{DeviceChoice, UnknownDevice};
 
@@ -59,8 +63,10 @@ pub use error::GpuError;
 pub use host_memory::{HostMemory, Transfer};
 pub use kernel::{CodeShape, Kernel, SOURCE};
 pub use lists::GpuCentroids;
+pub use long_conv::{LongConvPlan, long_convolutions};
+pub use m2_bert::{GpuM2Bert, M2BertBatch, M2BertRows, M2BertShape};
 pub use probe::{DeviceInfo, devices, open};
-pub use product::Product;
+pub use product::{Matrix, Product};
 pub use recurrent::{GpuRecurrent, RecurrentCodes};
 pub use scanner::GpuScanner;
 pub use staging::Staging;

@@ -6,6 +6,18 @@
 
 use bigrain_gpu::{Architecture, CodeShape, GpuError, Kernel, KernelCache, compile};
 
+/// Kernels that may fuse a multiplication and an addition.
+const OF_MODELS: [&str; 8] = [
+    "activate(",
+    "attend(",
+    "gate_values(",
+    "convolve_texts(",
+    "transform_columns(",
+    "convolve_rows(",
+    "restore_columns(",
+    "filter_rows(",
+];
+
 /// Compiles, or returns nothing where there is no compiler.
 fn compiled(architecture: Architecture, levels: u8, width: u8) -> Option<Vec<u8>> {
     match compile(architecture, CodeShape { levels, width }) {
@@ -28,9 +40,9 @@ fn every_kernel_compiles_to_ptx() {
         }
         assert!(text.contains("mma.sync.aligned.m16n8k32.row.col.s32.s8.u8.s32"));
         assert!(text.contains("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32"));
-        // Results are rounded where the CPU's are; but for functions of the library, which only models take.
+        // Results are rounded where the CPU's are; but for functions of the library and transforms, which only models take.
         for kernel in text.split(".entry ").skip(1) {
-            let is_of_models = ["activate(", "attend("].iter().any(|name| kernel.starts_with(name));
+            let is_of_models = OF_MODELS.iter().any(|name| kernel.starts_with(name));
             let name = kernel.lines().next().unwrap_or_default();
             assert!(is_of_models || !kernel.contains("fma.rn.f32"), "fused multiply-add in {name}");
         }

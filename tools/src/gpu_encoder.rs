@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use bigrain_encoders::{
-    DeviceActivation, DeviceBatch, DeviceBert, DeviceError, DeviceModel, EncoderDevice,
+    DeviceActivation, DeviceBatch, DeviceBert, DeviceError, DeviceFilters, DeviceM2Bert,
+    DeviceM2BertModel, DeviceModel, DevicePaddedTexts, DeviceRows, EncoderDevice,
 };
-use bigrain_gpu::{Backend, BertActivation, BertBatch, BertShape, GpuBert};
+use bigrain_gpu::{
+    Backend, BertActivation, BertBatch, BertShape, GpuBert, GpuM2Bert, M2BertBatch, M2BertRows,
+    M2BertShape,
+};
 
 /// Runs models on a GPU.
 #[derive(Clone, Debug)]
@@ -14,6 +18,10 @@ pub struct GpuEncoder(Arc<dyn Backend>);
 /// A model in the memory of a GPU.
 #[derive(Debug)]
 struct GpuModel(GpuBert);
+
+/// An M2-BERT model in the memory of a GPU.
+#[derive(Debug)]
+struct GpuM2BertModel(GpuM2Bert);
 
 impl GpuEncoder {
     /// Runs models on a device.
@@ -49,11 +57,44 @@ impl EncoderDevice for GpuEncoder {
         let loaded = GpuBert::load(Arc::clone(&self.0), shape, model.distances, model.read);
         Ok(Box::new(GpuModel(loaded?)))
     }
+
+    fn load_m2_bert(
+        &self,
+        model: &DeviceM2Bert<'_>,
+    ) -> Result<Box<dyn DeviceM2BertModel>, DeviceError> {
+        let shape = M2BertShape {
+            vocabulary: model.vocabulary,
+            positions: model.positions,
+            types: model.types,
+            hidden: model.hidden,
+            layers: model.layers,
+            intermediate: model.intermediate,
+            blocks: model.blocks,
+            eps: model.eps,
+        };
+        let loaded = GpuM2Bert::load(Arc::clone(&self.0), shape, model.read);
+        Ok(Box::new(GpuM2BertModel(loaded?)))
+    }
 }
 
 impl DeviceModel for GpuModel {
     fn rows(&self, batch: &DeviceBatch<'_>) -> Result<Vec<f32>, DeviceError> {
         let DeviceBatch { ids, types, bounds } = *batch;
         Ok(self.0.forward(&BertBatch { ids, types, bounds })?)
+    }
+}
+
+impl DeviceM2BertModel for GpuM2BertModel {
+    fn prepare(&self, length: usize, filters: DeviceFilters<'_>) -> Result<(), DeviceError> {
+        Ok(self.0.prepare(length, filters)?)
+    }
+
+    fn rows(&self, texts: &DevicePaddedTexts<'_>) -> Result<Vec<f32>, DeviceError> {
+        let DevicePaddedTexts { ids, length, wanted } = *texts;
+        let wanted = match wanted {
+            DeviceRows::First => M2BertRows::First,
+            DeviceRows::All => M2BertRows::All,
+        };
+        Ok(self.0.forward(&M2BertBatch { ids, length, wanted })?)
     }
 }

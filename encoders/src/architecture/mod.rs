@@ -12,9 +12,9 @@ mod text_model;
 use serde::Deserialize;
 
 use crate::bert::{BertConfig, BertTextModel};
-use crate::device::EncoderDevice;
 use crate::m2_bert::{M2BertConfig, M2BertTextModel, PadPolicy};
 use crate::pooling::Pooling;
+use crate::runtime::Runtime;
 use crate::weights::{TensorSpec, Tensors, WeightsError};
 
 pub use config_error::ModelConfigError;
@@ -154,20 +154,23 @@ impl Architecture {
         }
     }
 
-    /// Builds the model with a head, on a device too if there is one and it takes the family.
+    /// Builds the model with a head, to run on `runtime`: on its device too, if there is one.
     pub(crate) fn build(
         &self,
         tensors: &Tensors<'_>,
         head: Head,
-        device: Option<&dyn EncoderDevice>,
+        runtime: &Runtime,
     ) -> Result<Box<dyn TextModel>, BuildModelError> {
         match self {
-            Self::Bert(config) => Ok(Box::new(
-                BertTextModel::build(config, tensors, head)?.on(device, config, tensors),
-            )),
+            Self::Bert(config) => Ok(Box::new(BertTextModel::build(config, tensors, head)?.on(
+                runtime.device(),
+                config,
+                tensors,
+            ))),
             Self::M2Bert(config, pad_policy) => {
                 config.check_head(head)?;
-                Ok(Box::new(M2BertTextModel::build(config, *pad_policy, tensors, head)?))
+                let model = M2BertTextModel::build(config, *pad_policy, tensors, head)?;
+                Ok(Box::new(model.on(runtime, config, tensors)))
             }
         }
     }

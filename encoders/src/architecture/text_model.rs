@@ -73,7 +73,7 @@ pub(crate) trait TextModel: Send + Sync + fmt::Debug {
         None
     }
 
-    /// What a device does for the model; `None` where none was asked for, or in families that none runs.
+    /// What a device does for the model; `None` where none was asked for.
     fn device(&self) -> Option<DeviceReport> {
         None
     }

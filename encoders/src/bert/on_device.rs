@@ -2,7 +2,7 @@
 
 use super::config::BertConfig;
 use crate::architecture::Head;
-use crate::device::{DeviceActivation, DeviceBert, EncoderDevice, OnDevice};
+use crate::device::{DeviceActivation, DeviceBert, DeviceModel, EncoderDevice, OnDevice};
 use crate::nn::{Activation, PositionBias};
 use crate::weights::Tensors;
 
@@ -12,7 +12,7 @@ pub(super) fn load(
     config: &BertConfig,
     tensors: &Tensors<'_>,
     distances: Option<&PositionBias>,
-) -> OnDevice {
+) -> OnDevice<dyn DeviceModel> {
     let refused = |why: &str| OnDevice::refused(device, why);
     let family = config.family();
     // The layers of such a model round their inputs, which are part of its embedding space.

@@ -7,7 +7,7 @@ use super::model::{BertModel, BertScratch};
 use super::on_device;
 use crate::architecture::{BuildModelError, Head, TextModel, TokenRows};
 use crate::batch::{BatchPlan, PackedBatch, Sharing, plan_batches, plan_for_device};
-use crate::device::{DeviceReport, EncoderDevice, OnDevice};
+use crate::device::{DeviceModel, DeviceReport, EncoderDevice, OnDevice};
 use crate::pooling::Pooling;
 use crate::weights::Tensors;
 
@@ -18,7 +18,7 @@ pub(crate) struct BertTextModel {
     hidden: usize,
     scratch: Mutex<Vec<BertScratch>>,
     /// The same model on a device, where one was asked for.
-    device: Option<OnDevice>,
+    device: Option<OnDevice<dyn DeviceModel>>,
 }
 
 impl BertTextModel {

@@ -80,10 +80,7 @@ impl CrossEncoder {
             .for_pairs(dir.max_tokens)?;
         let checkpoint = Checkpoint::open(&dir.weights_files()?)?;
         let tensors = checkpoint.tensors()?;
-        let model = dir.architecture.build(&tensors, Head::Classifier, runtime.device())?;
-        if model.device().is_none() {
-            runtime.leave_out_device("devices run models of the BERT family alone");
-        }
+        let model = dir.architecture.build(&tensors, Head::Classifier, &runtime)?;
         let label = dir.architecture.label_layer();
         let label =
             (tensors.read(&format!("{label}.weight"))?, tensors.read(&format!("{label}.bias"))?);

@@ -4,21 +4,35 @@ use std::fmt;
 
 use bigrain_types::DeviceError;
 
-/// What runs models of BERT's family in place of this CPU.
+use super::{DeviceM2Bert, DeviceM2BertModel};
+
+/// What runs text models in place of this CPU.
 pub trait EncoderDevice: fmt::Debug + Send + Sync {
     /// Names the device, for people.
     fn name(&self) -> String;
 
-    /// Copies a model to the device.
+    /// Copies a model of BERT's family to the device.
     ///
     /// # Errors
     ///
     /// [`DeviceError::DoesNotFit`] where its memory is too small; [`DeviceError::Unsupported`] for a model that it has
     /// no kernels for; [`DeviceError::Failed`].
     fn load(&self, model: &DeviceBert<'_>) -> Result<Box<dyn DeviceModel>, DeviceError>;
+
+    /// Copies an M2-BERT model to the device.
+    ///
+    /// # Errors
+    ///
+    /// As [`EncoderDevice::load`]; [`DeviceError::Unsupported`] of a device that runs none.
+    fn load_m2_bert(
+        &self,
+        _model: &DeviceM2Bert<'_>,
+    ) -> Result<Box<dyn DeviceM2BertModel>, DeviceError> {
+        Err(DeviceError::Unsupported("the device does not run M2-BERT".to_owned()))
+    }
 }
 
-/// A model in the memory of a device.
+/// A model of BERT's family in the memory of a device.
 pub trait DeviceModel: fmt::Debug + Send + Sync {
     /// Returns the last row of each token, `[tokens, hidden]`, before any pooling. Rows may differ from those of the
     /// CPU by the rounding of 16 bits.

@@ -1,5 +1,6 @@
 //! A model on a device, until that fails.
 
+use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,23 +13,40 @@ use crate::batch::PackedBatch;
 ///
 /// A batch that does not fit is the CPU's, and the next one is tried again. After any other failure nothing is asked of
 /// the device any more: what failed once may answer wrongly the next time.
-#[derive(Debug)]
-pub(crate) struct OnDevice {
+pub(crate) struct OnDevice<M: ?Sized> {
     name: String,
     /// Nothing if the device did not take the model.
-    model: Option<Box<dyn DeviceModel>>,
+    model: Option<Box<M>>,
     hidden: usize,
     why_cpu: OnceLock<String>,
     device_batches: AtomicU64,
     cpu_batches: AtomicU64,
 }
 
-impl OnDevice {
-    /// Copies a model to a device, or says why not.
+impl OnDevice<dyn DeviceModel> {
+    /// Copies a model of BERT's family to a device, or says why not.
     pub(crate) fn load(device: &dyn EncoderDevice, model: &DeviceBert<'_>) -> Self {
-        match device.load(model) {
-            Ok(loaded) => {
-                let on_device = Self::with(device, Some(loaded), model.hidden);
+        Self::new(device, device.load(model), model.hidden)
+    }
+
+    /// Returns the rows of a batch, or nothing where the CPU is to run it.
+    pub(crate) fn rows(&self, batch: &PackedBatch) -> Option<Vec<f32>> {
+        let (ids, types, bounds) = (batch.ids(), batch.types(), batch.bounds());
+        let tokens = batch.tokens();
+        self.answer(tokens, tokens, |model| model.rows(&DeviceBatch { ids, types, bounds }))
+    }
+}
+
+impl<M: ?Sized> OnDevice<M> {
+    /// A model whose rows have `hidden` values, that the device took, or why it did not.
+    pub(crate) fn new(
+        device: &dyn EncoderDevice,
+        loaded: Result<Box<M>, DeviceError>,
+        hidden: usize,
+    ) -> Self {
+        match loaded {
+            Ok(model) => {
+                let on_device = Self::with(device, Some(model), hidden);
                 tracing::info!(device = on_device.name, "a model runs on a device");
                 on_device
             }
@@ -43,11 +61,7 @@ impl OnDevice {
         on_device
     }
 
-    fn with(
-        device: &dyn EncoderDevice,
-        model: Option<Box<dyn DeviceModel>>,
-        hidden: usize,
-    ) -> Self {
+    fn with(device: &dyn EncoderDevice, model: Option<Box<M>>, hidden: usize) -> Self {
         let [device_batches, cpu_batches] = [(); 2].map(|()| AtomicU64::new(0));
         let (name, why_cpu) = (device.name(), OnceLock::new());
         Self { name, model, hidden, why_cpu, device_batches, cpu_batches }
@@ -58,15 +72,30 @@ impl OnDevice {
         self.why_cpu.get().is_none()
     }
 
-    /// Returns the rows of a batch, or nothing where the CPU is to run it.
-    pub(crate) fn rows(&self, batch: &PackedBatch) -> Option<Vec<f32>> {
-        let rows = self.model.as_ref().filter(|_| self.is_working()).and_then(|model| {
-            let (ids, types, bounds) = (batch.ids(), batch.types(), batch.bounds());
-            let rows = model.rows(&DeviceBatch { ids, types, bounds });
-            match rows.and_then(|rows| self.check(rows, batch.tokens())) {
-                Ok(rows) => Some(rows),
+    /// The model, while batches are tried on the device.
+    fn working(&self) -> Option<&M> {
+        self.model.as_deref().filter(|_| self.is_working())
+    }
+
+    /// Does something before the first batch; what fails here, for whatever reason, leaves the model to the CPU.
+    pub(crate) fn check(&self, work: impl FnOnce(&M) -> Result<(), DeviceError>) {
+        if let Some(Err(error)) = self.working().map(work) {
+            self.leave_to_cpu(&error.to_string());
+        }
+    }
+
+    /// Returns the `rows` rows that the device gives for a batch of so many tokens, or nothing where the CPU is to run it.
+    pub(crate) fn answer(
+        &self,
+        tokens: usize,
+        rows: usize,
+        run: impl FnOnce(&M) -> Result<Vec<f32>, DeviceError>,
+    ) -> Option<Vec<f32>> {
+        let answer = self.working().and_then(|model| {
+            match run(model).and_then(|answer| self.check_rows(answer, rows)) {
+                Ok(answer) => Some(answer),
                 Err(error @ DeviceError::DoesNotFit { .. }) => {
-                    let (device, tokens) = (&self.name, batch.tokens());
+                    let device = &self.name;
                     tracing::warn!(device, tokens, %error, "the CPU encodes a batch of texts");
                     None
                 }
@@ -76,23 +105,23 @@ impl OnDevice {
                 }
             }
         });
-        let count = if rows.is_some() { &self.device_batches } else { &self.cpu_batches };
+        let count = if answer.is_some() { &self.device_batches } else { &self.cpu_batches };
         count.fetch_add(1, Ordering::Relaxed);
-        rows
+        answer
     }
 
-    /// Refuses what cannot be the rows of so many tokens.
-    fn check(&self, rows: Vec<f32>, tokens: usize) -> Result<Vec<f32>, DeviceError> {
-        let expected = tokens * self.hidden;
-        if rows.len() != expected {
-            let reason = format!("it answered {} numbers, expected {expected}", rows.len());
+    /// Refuses what cannot be so many rows.
+    fn check_rows(&self, answer: Vec<f32>, rows: usize) -> Result<Vec<f32>, DeviceError> {
+        let expected = rows * self.hidden;
+        if answer.len() != expected {
+            let reason = format!("it answered {} numbers, expected {expected}", answer.len());
             return Err(DeviceError::Failed(reason.into()));
         }
-        if rows.iter().any(|value| !value.is_finite()) {
+        if answer.iter().any(|value| !value.is_finite()) {
             let reason = "rows are not finite, so the model goes beyond 16 bits".to_owned();
             return Err(DeviceError::Unsupported(reason));
         }
-        Ok(rows)
+        Ok(answer)
     }
 
     fn leave_to_cpu(&self, why: &str) {
@@ -110,5 +139,11 @@ impl OnDevice {
             cpu_batches: self.cpu_batches.load(Ordering::Relaxed),
             why_cpu: self.why_cpu.get().cloned(),
         }
+    }
+}
+
+impl<M: ?Sized> fmt::Debug for OnDevice<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnDevice").field("report", &self.report()).finish_non_exhaustive()
     }
 }

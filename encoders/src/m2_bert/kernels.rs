@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use rustfft::num_complex::Complex32;
 
 use super::filter::{FilterFeatures, ImplicitFilter, KernelRows};
-use super::long_conv::{LongConv, LongConvScratch, spectra_len};
+use super::long_conv::{LongConv, LongConvScratch, lay_out, spectra_len, transform_size};
 use crate::nn::TILE_ROWS;
 
 /// Channels whose filters are computed together: whole register tiles of the multiplication.
@@ -97,6 +97,36 @@ impl LayerSpectra {
         );
         Self::Kept(Arc::new(kept))
     }
+}
+
+/// Returns both filters of all channels for texts of `length` tokens as circular ones, `[channels, size]`: what
+/// [`DeviceFilters`](crate::DeviceFilters) gives a device. Runs on all threads of the pool this runs in.
+pub(crate) fn circular_filters(
+    filters: &[ImplicitFilter; 2],
+    length: usize,
+    channels: usize,
+) -> Vec<[f32; 2]> {
+    let [first, second] = filters;
+    let (first, second) = rayon::join(|| first.features(length), || second.features(length));
+    let features = [first, second];
+    let size = transform_size(length);
+    let mut circular = vec![[0.0; 2]; channels * size];
+    circular.par_chunks_mut(GROUP * size).enumerate().for_each_init(
+        <[KernelRows; 2]>::default,
+        |rows, (group, out)| {
+            let start = group * GROUP;
+            let group = start..start + out.len() / size;
+            for ((filter, features), rows) in filters.iter().zip(&features).zip(rows.iter_mut()) {
+                filter.kernels(features, group.clone(), rows);
+            }
+            for (at, (channel, out)) in group.zip(out.chunks_exact_mut(size)).enumerate() {
+                let kernel =
+                    |which: usize| rows[which].kernel(at, length, filters[which].bias(channel));
+                lay_out([kernel(0), kernel(1)], out, |a, b| [a, b]);
+            }
+        },
+    );
+    circular
 }
 
 /// The spectra that are kept, by layer and length.

@@ -63,8 +63,27 @@ pub(crate) fn spectra_len(length: usize) -> usize {
     transform_size(length) + 2
 }
 
-fn transform_size(length: usize) -> usize {
+/// Values of a transform for texts of `length` tokens.
+pub(crate) fn transform_size(length: usize) -> usize {
     (2 * length).next_power_of_two()
+}
+
+/// Writes two filters of a channel as circular ones, value beside value.
+pub(crate) fn lay_out<T: Copy>(
+    kernels: [Kernel<'_>; 2],
+    out: &mut [T],
+    pair: impl Fn(f32, f32) -> T,
+) {
+    let [first, second] = kernels;
+    out.fill(pair(0.0, 0.0));
+    for (value, (&a, &b)) in out.iter_mut().zip(first.past.iter().zip(second.past)) {
+        *value = pair(a, b);
+    }
+    out[0] = pair(first.past[0] + first.bias, second.past[0] + second.bias);
+    let future = first.future.iter().zip(second.future);
+    for (value, (&a, &b)) in out.iter_mut().rev().zip(future) {
+        *value = pair(a, b);
+    }
 }
 
 impl LongConv {
@@ -88,17 +107,8 @@ impl LongConv {
         out: &mut [Complex32],
         scratch: &mut LongConvScratch,
     ) {
-        let [first, second] = kernels;
         let LongConvScratch { values, fft } = self.prepare(scratch);
-        values.fill(Complex32::ZERO);
-        for (value, (&re, &im)) in values.iter_mut().zip(first.past.iter().zip(second.past)) {
-            *value = Complex32::new(re, im);
-        }
-        values[0] += Complex32::new(first.bias, second.bias);
-        let future = first.future.iter().zip(second.future);
-        for (value, (&re, &im)) in values.iter_mut().rev().zip(future) {
-            *value = Complex32::new(re, im);
-        }
+        lay_out(kernels, values, Complex32::new);
         self.forward.process_with_scratch(values, fft);
 
         let half = self.size / 2;

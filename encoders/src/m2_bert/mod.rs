@@ -36,6 +36,7 @@
 //! | `layer.rs` | the weights of a layer and its three passes |
 //! | `model.rs` | all layers, embeddings and pooler |
 //! | `text_model.rs` | texts of any length, padded and batched |
+//! | `on_device.rs` | the model as devices take it |
 
 mod activations;
 mod config;
@@ -47,6 +48,7 @@ mod kernels;
 mod layer;
 mod long_conv;
 mod model;
+mod on_device;
 mod pad;
 mod text_model;
 

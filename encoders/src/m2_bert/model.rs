@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::activations::{Activations, TILE, rows_to_tile, tile_to_rows};
 use super::config::M2BertConfig;
-use super::kernels::{GROUP, KeptSpectra, KernelScratch};
+use super::kernels::{GROUP, KeptSpectra, KernelScratch, circular_filters};
 use super::layer::{Layer, Signals, TileScratch};
 use super::long_conv::LongConv;
 use crate::architecture::Head;
@@ -118,6 +118,11 @@ impl M2BertModel {
     /// Whether filters for texts of this length are kept from one batch to the next.
     pub(crate) fn keeps(&self, length: usize) -> bool {
         self.kept.keeps(length, self.layers.len() * self.channels)
+    }
+
+    /// Both filters of every channel of a layer, as devices take them.
+    pub(crate) fn circular_filters(&self, layer: usize, length: usize) -> Vec<[f32; 2]> {
+        circular_filters(self.layers[layer].filters(), length, self.channels)
     }
 
     /// Keeps no filters from here on.

@@ -7,11 +7,14 @@ use parking_lot::Mutex;
 
 use super::config::M2BertConfig;
 use super::model::{M2BertModel, M2BertScratch, PaddedTexts, WantedRows, Watch};
+use super::on_device::{self, M2BertOnDevice};
 use super::pad::PadPolicy;
 use crate::architecture::{EmbedTexts, Head, TextModel};
 use crate::batch::{PackedBatch, Sharing};
+use crate::device::{DeviceReport, OnDevice};
 use crate::pooling::Pooling;
 use crate::progress::EncodeProgress;
+use crate::runtime::Runtime;
 use crate::weights::{Tensors, WeightsError};
 
 /// The most tokens of a batch, padding included. What a batch shares (filters that are not kept) is
@@ -20,6 +23,8 @@ use crate::weights::{Tensors, WeightsError};
 const MAX_BATCH_TOKENS: usize = 32_768;
 /// The same where there is nothing to share, because filters are kept.
 const MAX_BATCH_TOKENS_KEPT: usize = 8_192;
+/// The same on a device, which holds about ten halves a token and channel.
+const MAX_BATCH_TOKENS_ON_DEVICE: usize = 32_768;
 
 /// A model, how it pads, and the memory of its forward passes, to be used again.
 #[derive(Debug)]
@@ -30,6 +35,8 @@ pub(crate) struct M2BertTextModel {
     longest: usize,
     /// One: more would each hold hundreds of megabytes.
     scratch: Mutex<Option<M2BertScratch>>,
+    /// The same model on a device, where one was asked for.
+    device: Option<M2BertOnDevice>,
 }
 
 impl M2BertTextModel {
@@ -46,7 +53,31 @@ impl M2BertTextModel {
             pad_token: config.pad_token_id,
             longest: config.max_tokens(),
             scratch: Mutex::default(),
+            device: None,
         })
+    }
+
+    /// Has the model run on a device, if there is one. Filters for the length that all texts are padded to are computed here.
+    pub(crate) fn on(
+        self,
+        runtime: &Runtime,
+        config: &M2BertConfig,
+        tensors: &Tensors<'_>,
+    ) -> Self {
+        let device = runtime.device().map(|device| on_device::load(device, config, tensors));
+        if let (Some(device), PadPolicy::ModelMax) = (&device, self.pad_policy) {
+            let prepare = || on_device::prepare(device, &self.model, self.longest);
+            runtime.pool().install(prepare);
+        }
+        Self { device, ..self }
+    }
+
+    /// The most tokens of a batch of texts of one length.
+    fn most_tokens(&self, length: usize) -> usize {
+        if self.device.as_ref().is_some_and(OnDevice::is_working) {
+            return MAX_BATCH_TOKENS_ON_DEVICE;
+        }
+        if self.model.keeps(length) { MAX_BATCH_TOKENS_KEPT } else { MAX_BATCH_TOKENS }
     }
 
     /// Texts of one padded length, cut into batches: the length, and which texts.
@@ -57,9 +88,7 @@ impl M2BertTextModel {
         }
         let mut batches = Vec::new();
         for (length, texts) in by_length {
-            let most =
-                if self.model.keeps(length) { MAX_BATCH_TOKENS_KEPT } else { MAX_BATCH_TOKENS };
-            let cut = texts.chunks((most / length).max(1));
+            let cut = texts.chunks((self.most_tokens(length) / length).max(1));
             batches.extend(cut.map(|texts| (length, texts.to_vec())));
         }
         batches
@@ -81,10 +110,10 @@ impl M2BertTextModel {
         }
         let padded = PaddedTexts { ids: &ids, length };
         if matches!(pooling, Pooling::Cls | Pooling::Pooler) {
-            let rows = self.model.forward(padded, WantedRows::First, watch, scratch)?;
+            let rows = self.rows(padded, WantedRows::First, watch, scratch)?;
             return Ok(if pooling == Pooling::Pooler { self.model.pool(rows) } else { rows });
         }
-        let rows = self.model.forward(padded, WantedRows::All, watch, scratch)?;
+        let rows = self.rows(padded, WantedRows::All, watch, scratch)?;
         let hidden = rows.len() / ids.len();
         let mut pooled = vec![0.0; texts.len() * hidden];
         let of_texts = rows.chunks_exact(length * hidden).zip(texts);
@@ -92,6 +121,23 @@ impl M2BertTextModel {
             pooling.pool(&rows[..text.len() * hidden], pooled);
         }
         Ok(pooled)
+    }
+
+    /// The wanted rows, from the device or, where there is none or it does not give them, the CPU.
+    fn rows(
+        &self,
+        texts: PaddedTexts<'_>,
+        wanted: WantedRows,
+        watch: Watch<'_>,
+        scratch: &mut M2BertScratch,
+    ) -> Result<Vec<f32>, Cancelled> {
+        watch.cancel.check()?;
+        let of_device = |device| on_device::rows(device, &self.model, texts, wanted);
+        if let Some(rows) = self.device.as_ref().and_then(of_device) {
+            (0..self.model.layers()).for_each(|_| (watch.layer_done)());
+            return Ok(rows);
+        }
+        self.model.forward(texts, wanted, watch, scratch)
     }
 
     /// Embeds texts, in their order. Runs on all threads of the rayon pool the caller runs in.
@@ -120,6 +166,10 @@ impl M2BertTextModel {
 }
 
 impl TextModel for M2BertTextModel {
+    fn device(&self) -> Option<DeviceReport> {
+        self.device.as_ref().map(OnDevice::report)
+    }
+
     fn embed(&self, batch: &PackedBatch, pooling: Pooling, _: Sharing) -> Vec<f32> {
         let ids: Vec<u32> = batch.iter().map(|(id, ..)| id).collect();
         let texts: Vec<&[u32]> =

@@ -3,13 +3,14 @@
 //! These devices answer a row of ones for every token, so that it shows who answered; what a GPU computes is compared
 //! with the CPU in `tools/tests/it/device.rs`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bigrain_encoders::{
-    CrossEncoder, CrossOptions, CrossScorer, DeviceBatch, DeviceBert, DeviceError, DeviceModel,
-    DeviceReport, EncodeOptions, EncoderDevice, OpenOptions, Runtime, SentenceEncoder, TextEncoder,
-    quantize_model,
+    CrossEncoder, CrossOptions, CrossScorer, DeviceBatch, DeviceBert, DeviceError, DeviceFilters,
+    DeviceM2Bert, DeviceM2BertModel, DeviceModel, DevicePaddedTexts, DeviceReport, DeviceRows,
+    EncodeOptions, EncoderDevice, OpenOptions, PadPolicy, Pooling, Runtime, SentenceEncoder,
+    TextEncoder, quantize_model,
 };
 use bigrain_types::Cancel;
 
@@ -23,6 +24,8 @@ enum Nature {
     Full,
     /// Has no kernels for a model.
     Refuses,
+    /// Has room for a model, and none for the filters of long convolutions.
+    NoRoomForFilters,
     /// Has room for batches of so many tokens.
     Room(usize),
     /// Fails at this batch, counted from 0, and at all that follow.
@@ -49,15 +52,45 @@ impl EncoderDevice for Fake {
     }
 
     fn load(&self, model: &DeviceBert<'_>) -> Result<Box<dyn DeviceModel>, DeviceError> {
+        check_tensors(model);
+        Ok(Box::new(self.take(model.hidden)?))
+    }
+
+    fn load_m2_bert(
+        &self,
+        model: &DeviceM2Bert<'_>,
+    ) -> Result<Box<dyn DeviceM2BertModel>, DeviceError> {
+        check_m2_tensors(model);
+        let DeviceM2Bert { layers, hidden, .. } = *model;
+        let lengths = Mutex::default();
+        Ok(Box::new(FakeM2Model { model: self.take(hidden)?, layers, lengths }))
+    }
+}
+
+impl Fake {
+    fn take(&self, hidden: usize) -> Result<FakeModel, DeviceError> {
         if self.0 == Nature::Full {
             return Err(DeviceError::DoesNotFit { needed: 1000, free: 10 });
         }
         if self.0 == Nature::Refuses {
             return Err(DeviceError::Unsupported("no such kernel".to_owned()));
         }
-        check_tensors(model);
         let (nature, batches) = (self.0, Arc::clone(&self.1));
-        Ok(Box::new(FakeModel { nature, hidden: model.hidden, batches }))
+        Ok(FakeModel { nature, hidden, batches })
+    }
+}
+
+/// A device that knows no M2-BERT.
+#[derive(Debug)]
+struct BertAlone;
+
+impl EncoderDevice for BertAlone {
+    fn name(&self) -> String {
+        "fake".to_owned()
+    }
+
+    fn load(&self, _: &DeviceBert<'_>) -> Result<Box<dyn DeviceModel>, DeviceError> {
+        Err(DeviceError::Unsupported("not asked for".to_owned()))
     }
 }
 
@@ -97,12 +130,81 @@ fn check_tensors(model: &DeviceBert<'_>) {
     }
 }
 
+/// Checks that every tensor but those of filters is there, by the names of published checkpoints.
+fn check_m2_tensors(model: &DeviceM2Bert<'_>) {
+    let check = |name: &str, count: usize| {
+        let tensor = (model.read)(name);
+        assert_eq!(tensor.map(|tensor| tensor.len()), Some(count), "{name}");
+    };
+    let DeviceM2Bert { hidden, intermediate, blocks, .. } = *model;
+    check("embeddings.word_embeddings.weight", model.vocabulary * hidden);
+    check("embeddings.position_embeddings.weight", model.positions * hidden);
+    check("embeddings.token_type_embeddings.weight", model.types * hidden);
+    check("embeddings.LayerNorm.bias", hidden);
+    for layer in 0..model.layers {
+        for (part, count) in [
+            ("attention.in_linear.weight", 3 * hidden * hidden),
+            ("attention.short_filter.weight", 9 * hidden),
+            ("attention.out_linear.bias", hidden),
+            ("mlp.gated_layers.weight", 2 * intermediate * hidden / blocks),
+            ("mlp.wo.weight", hidden * intermediate / blocks),
+            ("mlp.layernorm.weight", hidden),
+        ] {
+            check(&format!("encoder.layer.{layer}.{part}"), count);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct FakeM2Model {
+    model: FakeModel,
+    layers: usize,
+    /// What it is ready for.
+    lengths: Mutex<Vec<usize>>,
+}
+
+impl DeviceM2BertModel for FakeM2Model {
+    fn prepare(&self, length: usize, filters: DeviceFilters<'_>) -> Result<(), DeviceError> {
+        let mut lengths = self.lengths.lock().unwrap();
+        if lengths.contains(&length) {
+            return Ok(());
+        }
+        if self.model.nature == Nature::NoRoomForFilters {
+            return Err(DeviceError::DoesNotFit { needed: 1000, free: 10 });
+        }
+        for layer in 0..self.layers {
+            let filters = filters(layer);
+            assert_eq!(filters.len(), self.model.hidden * (2 * length).next_power_of_two());
+            assert!(filters.iter().flatten().any(|value| *value != 0.0));
+        }
+        lengths.push(length);
+        Ok(())
+    }
+
+    fn rows(&self, texts: &DevicePaddedTexts<'_>) -> Result<Vec<f32>, DeviceError> {
+        let DevicePaddedTexts { ids, length, wanted } = *texts;
+        assert!(ids.len().is_multiple_of(length));
+        assert!(self.lengths.lock().unwrap().contains(&length), "it is not ready");
+        let rows = match wanted {
+            DeviceRows::First => ids.len() / length,
+            DeviceRows::All => ids.len(),
+        };
+        self.model.answer(ids.len(), rows)
+    }
+}
+
 impl DeviceModel for FakeModel {
     fn rows(&self, batch: &DeviceBatch<'_>) -> Result<Vec<f32>, DeviceError> {
-        let before = self.batches.fetch_add(1, Ordering::Relaxed);
         let tokens = batch.ids.len();
         assert_eq!((batch.types.len(), batch.bounds.last()), (tokens, Some(&tokens)));
-        let mut rows = vec![1.0; tokens * self.hidden];
+        self.answer(tokens, tokens)
+    }
+}
+
+impl FakeModel {
+    fn answer(&self, tokens: usize, count: usize) -> Result<Vec<f32>, DeviceError> {
+        let before = self.batches.fetch_add(1, Ordering::Relaxed);
+        let mut rows = vec![1.0; count * self.hidden];
         match self.nature {
             Nature::Room(room) if tokens > room => {
                 return Err(DeviceError::DoesNotFit { needed: tokens as u64, free: room as u64 });
@@ -111,10 +213,11 @@ impl DeviceModel for FakeModel {
                 return Err(DeviceError::Failed("cable pulled".into()));
             }
             Nature::Overflows => rows[self.hidden / 2] = f32::NAN,
-            Nature::Short => rows.truncate((tokens - 1) * self.hidden),
+            Nature::Short => rows.truncate((count - 1) * self.hidden),
             Nature::Works
             | Nature::Full
             | Nature::Refuses
+            | Nature::NoRoomForFilters
             | Nature::Room(_)
             | Nature::FailsAt(_) => {}
         }
@@ -136,10 +239,13 @@ fn runtime(nature: Nature) -> (Runtime, Arc<AtomicUsize>) {
 
 impl Faked {
     fn new(folder: &ModelFolder, nature: Nature) -> Self {
-        let options = OpenOptions::default();
+        Self::open(folder, nature, &OpenOptions::default())
+    }
+
+    fn open(folder: &ModelFolder, nature: Nature, options: &OpenOptions) -> Self {
         let (runtime, batches) = runtime(nature);
-        let encoder = SentenceEncoder::open(folder.root(), &options, runtime).unwrap();
-        Self { on_cpu: folder.open(&options).unwrap(), encoder, batches }
+        let encoder = SentenceEncoder::open(folder.root(), options, runtime).unwrap();
+        Self { on_cpu: folder.open(options).unwrap(), encoder, batches }
     }
 
     /// Encodes texts; returns whether the device answered them.
@@ -259,7 +365,9 @@ fn a_model_that_the_device_does_not_take_runs_on_the_cpu_and_says_why() {
         (&bert, Nature::Full, full),
         (&bert, Nature::Refuses, "no such kernel"),
         (&int8, Nature::Works, "layers in int8 run on the CPU"),
-        (&m2_bert, Nature::Works, "devices run models of the BERT family alone"),
+        (&m2_bert, Nature::Full, full),
+        (&m2_bert, Nature::Refuses, "no such kernel"),
+        (&m2_bert, Nature::NoRoomForFilters, full),
     ] {
         let faked = Faked::new(folder, nature);
         assert!(!faked.asks_device(&["abc", "def"]), "{why}");
@@ -267,6 +375,65 @@ fn a_model_that_the_device_does_not_take_runs_on_the_cpu_and_says_why() {
         let report = faked.report();
         assert_eq!((report.device_batches, report.why_cpu.as_deref()), (0, Some(why)));
     }
+}
+
+/// M2-BERT, without its pooler, which would change rows of ones.
+fn m2_bert(nature: Nature, pad_policy: PadPolicy, pooling: Pooling) -> Faked {
+    let options = OpenOptions { pad_policy, pooling: Some(pooling), ..OpenOptions::default() };
+    Faked::open(&ModelFolder::new("m2bert-tiny"), nature, &options)
+}
+
+#[test]
+fn m2_bert_runs_on_the_device_however_it_is_padded_and_pooled() {
+    let long = "word ".repeat(50);
+    for pad_policy in [PadPolicy::ModelMax, PadPolicy::Bucket] {
+        for pooling in [Pooling::Cls, Pooling::Mean] {
+            let faked = m2_bert(Nature::Works, pad_policy, pooling);
+            assert_eq!(faked.encoder.space(), faked.on_cpu.space());
+            assert!(faked.asks_device(&["abc", &long, "a longer text"]));
+            let report = faked.report();
+            let lengths = if pad_policy == PadPolicy::Bucket { 2 } else { 1 };
+            assert_eq!((report.device_batches, report.cpu_batches), (lengths, 0));
+            assert_eq!(report.why_cpu, None);
+        }
+    }
+}
+
+#[test]
+fn m2_bert_is_left_to_the_cpu_as_other_models_are() {
+    let faked = m2_bert(Nature::FailsAt(1), PadPolicy::ModelMax, Pooling::Cls);
+    assert!(faked.asks_device(&["abc"]));
+    assert!(!faked.asks_device(&["abc"]));
+    assert!(!faked.asks_device(&["abc"]));
+    assert_eq!(faked.batches(), 2, "it was asked again");
+
+    let faked = m2_bert(Nature::Room(40), PadPolicy::Bucket, Pooling::Cls);
+    let long = "word ".repeat(50);
+    assert!(!faked.asks_device(&[&long]));
+    assert!(faked.asks_device(&["abc"]));
+    assert_eq!((faked.report().cpu_batches, faked.report().why_cpu), (1, None));
+
+    // Lengths are asked for as texts come; what does not fit is tried again.
+    let faked = m2_bert(Nature::NoRoomForFilters, PadPolicy::Bucket, Pooling::Cls);
+    assert!(!faked.asks_device(&["abc"]));
+    assert_eq!((faked.report().cpu_batches, faked.report().why_cpu), (1, None));
+
+    for nature in [Nature::Overflows, Nature::Short] {
+        let faked = m2_bert(nature, PadPolicy::ModelMax, Pooling::Cls);
+        assert!(!faked.asks_device(&["abc"]));
+        assert!(faked.report().why_cpu.is_some(), "{nature:?}");
+    }
+}
+
+#[test]
+fn a_device_that_knows_no_m2_bert_says_so() {
+    let folder = ModelFolder::new("m2bert-tiny");
+    let runtime = Runtime::new(1).unwrap().with_device(Arc::new(BertAlone));
+    let encoder = SentenceEncoder::open(folder.root(), &OpenOptions::default(), runtime).unwrap();
+    let why = encoder.device().unwrap().why_cpu;
+    assert_eq!(why.as_deref(), Some("the device does not run M2-BERT"));
+    let on_cpu = folder.open(&OpenOptions::default()).unwrap();
+    assert_eq!(encoder.encode_query("abc").unwrap(), on_cpu.encode_query("abc").unwrap());
 }
 
 #[test]

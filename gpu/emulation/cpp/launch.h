@@ -6,7 +6,9 @@ static std::mutex one_at_a_time;
     each(merge_best) each(select_rows) each(score_codes) each(scan_lists) each(collect) each(decode_queries) \
     each(batch_scores) each(rotate_rows) each(quantize_rows) each(verify_rows) each(max_sim) \
     each(nearest_lists) each(rotate_rows_back) each(map_rows) each(unit_rows) each(leave_over) each(add_signs) \
-    each(embed_tokens) each(add_and_normalize) each(activate) each(attend)
+    each(embed_tokens) each(add_and_normalize) each(activate) each(attend) \
+    each(convolve_texts) each(transform_columns) each(convolve_rows) each(restore_columns) each(filter_rows) \
+    each(split_signals) each(gather_rows) each(gate_values)
 
 // Runs a kernel; returns null, or what went wrong.
 extern "C" const char *emulated_launch(const char *name, const unsigned *grid, unsigned threads, unsigned shared_bytes,

@@ -35,12 +35,12 @@ pub(crate) enum Work {
         width: u8,
         cells: Vec<u64>,
     },
-    /// A product of halves: addresses of its matrices, and their sizes.
+    /// A product of halves: addresses of its matrices, how many halves their rows are apart, and their sizes.
     Multiply {
-        a: usize,
+        a: (usize, usize),
         weights: usize,
         bias: usize,
-        out: usize,
+        out: (usize, usize),
         rows: usize,
         inputs: usize,
         outputs: usize,
@@ -62,7 +62,8 @@ impl Work {
 
     pub fn multiply(product: &Product<'_>) -> Self {
         let Product { a, weights, bias, out, rows, inputs, outputs, .. } = *product;
-        let [a, weights, bias, out] = [a, weights, bias, out].map(|of| of.address() as usize);
+        let [weights, bias] = [weights, bias].map(|of| of.address() as usize);
+        let [a, out] = [a, out].map(|of| (of.address() as usize, of.stride));
         Self::Multiply { a, weights, bias, out, rows, inputs, outputs }
     }
 
@@ -74,7 +75,7 @@ impl Work {
             Self::Copy { from, to, .. } => within(from) || within(to),
             Self::Launch { cells, .. } => cells.iter().any(|&cell| within(&(cell as usize))),
             Self::Multiply { a, weights, bias, out, .. } => {
-                [a, weights, bias, out].into_iter().any(within)
+                [&a.0, weights, bias, &out.0].into_iter().any(within)
             }
         }
     }
@@ -102,14 +103,16 @@ impl Work {
             }
             &Self::Multiply { a, weights, bias, out, rows, inputs, outputs } => {
                 // SAFETY: as above.
-                let [a, weights, bias] = unsafe {
-                    [(a, rows * inputs), (weights, outputs * inputs), (bias, outputs)]
-                        .map(|(at, count)| floats(at, count))
-                };
-                // SAFETY: as above.
-                let out =
-                    unsafe { std::slice::from_raw_parts_mut(out as *mut [u8; 2], rows * outputs) };
-                multiply(&a, &weights, &bias, out);
+                let [weights, bias] =
+                    unsafe { [floats(weights, outputs * inputs), floats(bias, outputs)] };
+                for row in 0..rows {
+                    // SAFETY: as above; strides are in halves.
+                    let a = unsafe { floats(a.0 + 2 * row * a.1, inputs) };
+                    let out = (out.0 + 2 * row * out.1) as *mut [u8; 2];
+                    // SAFETY: as above.
+                    let out = unsafe { std::slice::from_raw_parts_mut(out, outputs) };
+                    multiply(&a, &weights, &bias, out);
+                }
                 Ok(())
             }
         }
@@ -166,13 +169,10 @@ unsafe fn floats(at: usize, count: usize) -> Vec<f32> {
     halves.iter().map(|&half| half_to_f32(u16::from_le_bytes(half))).collect()
 }
 
-/// Sums in floats, in an order of its own, and rounds once, as a device does.
+/// Multiplies a row with weights. Sums in floats, in an order of its own, and rounds once, as a device does.
 fn multiply(a: &[f32], weights: &[f32], bias: &[f32], out: &mut [[u8; 2]]) {
-    let (inputs, outputs) = (weights.len() / bias.len(), bias.len());
-    for (a, out) in a.chunks_exact(inputs).zip(out.chunks_exact_mut(outputs)) {
-        for (out, (weights, bias)) in out.iter_mut().zip(weights.chunks_exact(inputs).zip(bias)) {
-            *out = f16::from_f32(dot(a, weights) + bias).to_le_bytes();
-        }
+    for (out, (weights, bias)) in out.iter_mut().zip(weights.chunks_exact(a.len()).zip(bias)) {
+        *out = f16::from_f32(dot(a, weights) + bias).to_le_bytes();
     }
 }
 

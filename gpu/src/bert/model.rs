@@ -2,15 +2,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use half::f16;
-
 use super::shape::Packed;
 use super::workspace::Buffers;
 use super::{BertBatch, BertShape};
-use crate::backend::{download, upload};
+use crate::backend::download;
 use crate::codes::THREADS;
-use crate::encode::run;
-use crate::{Arg, Backend, CodeShape, DeviceBuffer, GpuError, Kernel, Launch, Product};
+use crate::start::{Blocks, multiply, start, start_rows};
+use crate::weights::{Linear, Loader, Norm, check_count};
+use crate::{Arg, Backend, DeviceBuffer, GpuError, Kernel, Matrix};
 
 /// Pairs of halves that a thread activates, as in bert.cu.
 const PAIRS: usize = 8;
@@ -29,20 +28,6 @@ pub struct GpuBert {
     layers: Vec<Layer>,
     memory_bytes: u64,
     buffers: Mutex<Option<Buffers>>,
-}
-
-#[derive(Debug)]
-struct Norm {
-    weight: DeviceBuffer,
-    bias: DeviceBuffer,
-}
-
-#[derive(Debug)]
-struct Linear {
-    weights: DeviceBuffer,
-    bias: DeviceBuffer,
-    inputs: usize,
-    outputs: usize,
 }
 
 #[derive(Debug)]
@@ -72,7 +57,7 @@ impl GpuBert {
         read: &dyn Fn(&str) -> Option<Vec<f32>>,
     ) -> Result<Self, GpuError> {
         shape.check()?;
-        let mut loader = Loader { backend: &*backend, read, bytes: 0 };
+        let mut loader = Loader::new(&*backend, read);
         let BertShape { embedding, hidden, intermediate, .. } = shape;
         let named = |name: &str| format!("embeddings.{name}.weight");
         let positions = shape.first_position + shape.positions;
@@ -108,7 +93,7 @@ impl GpuBert {
                 narrow_norm: loader.norm(&name("output.LayerNorm"), hidden)?,
             });
         }
-        let memory_bytes = loader.bytes;
+        let memory_bytes = loader.bytes();
         let buffers = Mutex::default();
         Ok(Self {
             backend,
@@ -265,22 +250,13 @@ impl Pass<'_> {
         a: &DeviceBuffer,
         out: &DeviceBuffer,
     ) -> Result<(), GpuError> {
-        self.model.backend.multiply(&Product {
-            a,
-            weights: &layer.weights,
-            bias: &layer.bias,
-            out,
-            rows: self.tokens,
-            inputs: layer.inputs,
-            outputs: layer.outputs,
-            scratch: &self.buffers.scratch,
-        })
+        let matrices = (Matrix::whole(a, layer.inputs), Matrix::whole(out, layer.outputs));
+        multiply(&*self.model.backend, layer, matrices, self.tokens, &self.buffers.scratch)
     }
 
     /// Starts a kernel that takes a warp for each token.
     fn launch_rows(&self, kernel: Kernel, args: &[Arg<'_>]) -> Result<(), GpuError> {
-        let blocks = (self.tokens as u32).div_ceil(THREADS / 32);
-        self.launch(kernel, [blocks, 1], THREADS, args)
+        start_rows(&*self.model.backend, kernel, self.tokens, args)
     }
 
     fn launch(
@@ -290,74 +266,6 @@ impl Pass<'_> {
         threads: u32,
         args: &[Arg<'_>],
     ) -> Result<(), GpuError> {
-        let launch = Launch { kernel, shape: CodeShape::ANY, grid, threads, shared_bytes: 0, args };
-        run(&*self.model.backend, &launch)
+        start(&*self.model.backend, kernel, Blocks::new(grid, threads), args)
     }
-}
-
-/// Copies tensors to a device, and counts their bytes.
-struct Loader<'a> {
-    backend: &'a dyn Backend,
-    read: &'a dyn Fn(&str) -> Option<Vec<f32>>,
-    bytes: u64,
-}
-
-impl Loader<'_> {
-    /// Reads a tensor of `count` numbers.
-    fn tensor(&self, name: &str, count: usize) -> Result<Vec<f32>, GpuError> {
-        let missing = || GpuError::Shape(format!("there is no tensor {name}"));
-        let numbers = (self.read)(name).ok_or_else(missing)?;
-        check_count(name, numbers.len(), count)?;
-        Ok(numbers)
-    }
-
-    /// Copies tensors of `count` numbers each one behind the other, rounded to halves.
-    fn halves(&mut self, names: &[String], count: usize) -> Result<DeviceBuffer, GpuError> {
-        let mut halves = Vec::with_capacity(names.len() * count);
-        for name in names {
-            for number in self.tensor(name, count)? {
-                let half = f16::from_f32(number);
-                if !half.is_finite() {
-                    return Err(GpuError::Shape(format!("{name}: {number} is beyond 16 bits")));
-                }
-                halves.push(half.to_bits());
-            }
-        }
-        self.bytes += 2 * halves.len() as u64;
-        upload(self.backend, "weights of a model", &halves)
-    }
-
-    fn floats(&mut self, numbers: &[f32]) -> Result<DeviceBuffer, GpuError> {
-        self.bytes += 4 * numbers.len() as u64;
-        upload(self.backend, "weights of a model", numbers)
-    }
-
-    fn norm(&mut self, name: &str, width: usize) -> Result<Norm, GpuError> {
-        let [weight, bias] =
-            ["weight", "bias"].map(|part| self.tensor(&format!("{name}.{part}"), width));
-        Ok(Norm { weight: self.floats(&weight?)?, bias: self.floats(&bias?)? })
-    }
-
-    /// Stacks layers of `inputs` and `outputs` values each into one.
-    fn linear(
-        &mut self,
-        names: &[&str],
-        inputs: usize,
-        outputs: usize,
-    ) -> Result<Linear, GpuError> {
-        let of = |part: &str| names.iter().map(|name| format!("{name}.{part}")).collect::<Vec<_>>();
-        Ok(Linear {
-            weights: self.halves(&of("weight"), outputs * inputs)?,
-            bias: self.halves(&of("bias"), outputs)?,
-            inputs,
-            outputs: names.len() * outputs,
-        })
-    }
-}
-
-fn check_count(name: &str, actual: usize, expected: usize) -> Result<(), GpuError> {
-    if actual == expected {
-        return Ok(());
-    }
-    Err(GpuError::Shape(format!("{name}: {actual} numbers, expected {expected}")))
 }

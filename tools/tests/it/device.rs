@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use bigrain_emulation::Emulated;
 use bigrain_encoders::{
-    CrossEncoder, CrossOptions, CrossScorer, EncodeOptions, OpenOptions, Runtime, SentenceEncoder,
-    TextEncoder,
+    CrossEncoder, CrossOptions, CrossScorer, EncodeOptions, OpenOptions, PadPolicy, Pooling,
+    Runtime, SentenceEncoder, TextEncoder,
 };
 use bigrain_engine::Cancel;
 use bigrain_tools::gpu_encoder::GpuEncoder;
@@ -31,6 +31,10 @@ fn open(folder: &Path, runtime: Runtime) -> SentenceEncoder {
     SentenceEncoder::open(folder, &OpenOptions::default(), runtime).unwrap()
 }
 
+fn on_device(folder: &Path, options: &OpenOptions) -> SentenceEncoder {
+    SentenceEncoder::open(folder, options, runtime(Emulated::open().unwrap())).unwrap()
+}
+
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| {
         a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>()
@@ -39,9 +43,9 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// Encodes texts on both; returns the smallest cosine.
-fn compare(folder: &Path, texts: &[&str]) -> f64 {
-    let device = open(folder, runtime(Emulated::open().unwrap()));
-    let cpu = open(folder, on_cpu());
+fn compare(folder: &Path, options: &OpenOptions, texts: &[&str]) -> f64 {
+    let device = on_device(folder, options);
+    let cpu = SentenceEncoder::open(folder, options, on_cpu()).unwrap();
     assert_eq!(device.space(), cpu.space());
     let encode =
         |encoder: &SentenceEncoder| encoder.encode(texts, &EncodeOptions::default()).unwrap();
@@ -68,9 +72,39 @@ fn vectors_of_every_family_are_those_of_the_cpu() {
         "roberta-cross-tiny",
     ] {
         model(&desk, name);
-        let least = compare(&desk.path(name), &texts);
+        let least = compare(&desk.path(name), &OpenOptions::default(), &texts);
         assert!(least >= LEAST_COSINE, "{name}: {least}");
     }
+}
+
+#[test]
+fn vectors_of_m2_bert_are_those_of_the_cpu() {
+    let desk = Desk::new();
+    model(&desk, "m2bert-tiny");
+    let long = "many letters of a long text ".repeat(4);
+    let texts = ["a", "abc", "a text of some letters", &long, "zz y x"];
+    for pad_policy in [PadPolicy::ModelMax, PadPolicy::Bucket] {
+        for pooling in [Pooling::Pooler, Pooling::Cls, Pooling::Mean] {
+            let options =
+                OpenOptions { pad_policy, pooling: Some(pooling), ..OpenOptions::default() };
+            let least = compare(&desk.path("m2bert-tiny"), &options, &texts);
+            println!("{pad_policy}, {pooling:?}: the smallest cosine is {least}");
+            assert!(least >= LEAST_COSINE, "{pad_policy}, {pooling:?}: {least}");
+        }
+    }
+}
+
+#[test]
+fn filters_that_do_not_fit_leave_m2_bert_to_the_cpu() {
+    let desk = Desk::new();
+    model(&desk, "m2bert-tiny");
+    let folder = desk.path("m2bert-tiny");
+    // The weights take 120 kB, the filters 150 kB.
+    let encoder = open(&folder, runtime(Emulated::open().unwrap().with_memory(250_000)));
+    let why = encoder.device().unwrap().why_cpu.unwrap();
+    assert!(why.starts_with("149760 bytes do not fit into the device's memory"), "{why}");
+    let encode = |encoder: &SentenceEncoder| encoder.encode_query("abc").unwrap();
+    assert_eq!(encode(&encoder), encode(&open(&folder, on_cpu())));
 }
 
 #[test]
@@ -123,7 +157,7 @@ fn vectors_of_the_real_model_are_those_of_the_cpu() {
         "The weather in Lisbon is mild in winter.",
         "Binary codes are scanned first, and what may be among the best is verified with vectors on disk.",
     ];
-    let least = compare(&folder, &texts);
+    let least = compare(&folder, &OpenOptions::default(), &texts);
     println!("the smallest cosine of {} texts is {least}", texts.len());
     assert!(least >= LEAST_COSINE, "{least}");
 }
