@@ -47,10 +47,19 @@ test: ## everything CI checks: format, lints, tests, doc tests, docs
 	cargo test --release --locked --workspace --doc
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
 
-test-gpu: ## compare a GPU with the CPU; a machine without one fails
+test-gpu: ## compare a GPU with the CPU, and look for races and bad accesses; a machine without one fails
 	@scripts/setup.sh test
 	$(ENV)
-	REQUIRE_GPU=1 cargo nextest run --cargo-profile release --locked -p bigrain-gpu
+	export REQUIRE_GPU=1
+	cargo nextest run --cargo-profile release --locked -p bigrain-gpu
+	if ! command -v compute-sanitizer >/dev/null; then
+		echo "no compute-sanitizer here: accesses out of bounds and races were not looked for" >&2
+		exit
+	fi
+	for tool in memcheck racecheck; do
+		runner="[\"compute-sanitizer\", \"--tool\", \"$$tool\", \"--error-exitcode\", \"1\"]"
+		cargo nextest run --cargo-profile release --locked -p bigrain-gpu --test agreement --config "target.\"cfg(all())\".runner = $$runner"
+	done
 
 soak: ## the tests of reliability for hours (SOAK=0.1 for a tenth, SOAK_SEED=N); rows for docs/reliability.md
 	@scripts/setup.sh test
