@@ -14,7 +14,7 @@ use crate::session::{Session, open_collection};
 
 /// What is learned from.
 #[derive(Args, Debug)]
-#[command(group = ArgGroup::new("source").required(true))]
+#[command(group = ArgGroup::new("source").required(true), group = ArgGroup::new("asked").multiple(true))]
 pub struct SourceFlags {
     /// Documents: vectors (.npy, .fvecs, .bvecs, .hdf5), or JSON lines of vectors or texts
     #[arg(long, value_name = "FILE", group = "source")]
@@ -27,13 +27,13 @@ pub struct SourceFlags {
     field: Option<String>,
     /// Pairs, a JSON line each: {"query": "a text", [a vector] or a row of --queries, "id": a document's},
     /// or those of `bigrain bprop sample`, which are learned from, but judge nothing
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", group = "asked")]
     pairs: Option<PathBuf>,
     /// Pairs that judge, all of them, in place of those of --pairs that are held out
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", group = "asked")]
     judge: Option<PathBuf>,
     /// Vectors of queries that pairs name by their rows
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "asked")]
     queries: Option<PathBuf>,
     /// The folder of the model that encodes texts [default: the collection's, or all-MiniLM-L6-v2]
     #[arg(long, value_name = "DIR", env = "BIGRAIN_MODEL")]
@@ -94,11 +94,6 @@ impl SourceFlags {
         };
         let rows = |path: &PathBuf| VectorFile::open(path, Role::Queries)?.to_matrix();
         let rows = self.queries.as_ref().map(rows).transpose()?;
-        if rows.is_some() && self.pairs.is_none() && self.judge.is_none() {
-            bail!(
-                "--queries are vectors that pairs name, but there are neither --pairs nor --judge"
-            );
-        }
         let read = |path: &PathBuf| read_pairs(path, &documents, rows.as_ref(), &texts);
         let pairs = self.pairs.as_ref().map(read).transpose()?;
         let judges = self.judge.as_ref().map(read).transpose()?;
