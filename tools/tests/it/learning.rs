@@ -237,9 +237,6 @@ fn pseudo_queries_are_learned_from_and_do_not_judge() {
     assert_eq!(report["queries"], ROWS / 2, "all of them: {report}");
     let error = desk.fail(&format!("{learn} --judge pseudo.jsonl"), 1);
     assert!(error.contains("is a pseudo-query"), "{error}");
-    let error =
-        desk.fail("train binarizer --documents documents.npy --queries queries.npy --out a", 2);
-    assert!(error.contains("--pairs") && error.contains("--judge"), "{error}");
 }
 
 #[test]
