@@ -52,11 +52,11 @@ extern "C" __global__ void leave_over(const float *rows, float *rebuilt, u32 cou
         of_row[dim] = rows[(u64)row * dims + dim] - of_row[dim] * inverse;
 }
 
-// Writes the signs of the first `dims` numbers of each row, `stride` apart, as plane `level` of its code of LEVELS
+// Writes the signs of the first `dims` numbers of each row, `stride` apart, as plane `level` of its code of `levels`
 // planes, and adds them to the code as a vector, `weight` each. Zero is negative; `dims` is a multiple of 32. A warp for
 // each row.
-extern "C" __global__ void add_signs(const float *rows, u32 count, int stride, int dims, int level, float weight,
-                                     float *codes, u32 *planes) {
+extern "C" __global__ void add_signs(const float *rows, u32 count, int stride, int dims, int level, int levels,
+                                     float weight, float *codes, u32 *planes) {
     u32 row = (blockIdx.x * blockDim.x + threadIdx.x) / 32;
     if (row >= count) return;
     int lane = threadIdx.x % 32, words = dims / 32;
@@ -65,6 +65,6 @@ extern "C" __global__ void add_signs(const float *rows, u32 count, int stride, i
         bool is_positive = rows[(u64)row * stride + dim] > 0.0f;
         codes[(u64)row * dims + dim] += is_positive ? weight : -weight;
         u32 word = __ballot_sync(0xffffffffu, is_positive);
-        if (lane == 0) planes[((u64)row * LEVELS + level) * words + w] = word;
+        if (lane == 0) planes[((u64)row * levels + level) * words + w] = word;
     }
 }

@@ -61,22 +61,7 @@ impl LoadedRotation {
         count: usize,
         rotated: &DeviceBuffer,
     ) -> Result<(), GpuError> {
-        let Self { multipliers, dims, padded } = self;
-        let launch = Launch {
-            kernel: Kernel::RotateRows,
-            shape: CodeShape::ANY,
-            grid: [count as u32, 1],
-            threads: THREADS,
-            shared_bytes: shared_bytes(4 * padded)?,
-            args: &[
-                Arg::Buffer(rows),
-                Arg::Buffer(multipliers),
-                Arg::I32(*dims as i32),
-                Arg::I32(*padded as i32),
-                Arg::Buffer(rotated),
-            ],
-        };
-        run(backend, &launch)
+        self.turn(backend, (Kernel::RotateRows, count), (rows, &[self.dims, self.padded]), rotated)
     }
 
     /// Returns the dimensions of rotated rows.
@@ -93,21 +78,28 @@ impl LoadedRotation {
         (given, count): (usize, usize),
         rows: &DeviceBuffer,
     ) -> Result<(), GpuError> {
-        let Self { multipliers, dims, padded } = self;
+        let dims = [given, self.dims, self.padded];
+        self.turn(backend, (Kernel::RotateRowsBack, count), (rotated, &dims), rows)
+    }
+
+    /// Has a block of threads turn each of `count` vectors. `dims` are those that the kernel takes.
+    fn turn(
+        &self,
+        backend: &dyn Backend,
+        (kernel, count): (Kernel, usize),
+        (from, dims): (&DeviceBuffer, &[usize]),
+        to: &DeviceBuffer,
+    ) -> Result<(), GpuError> {
+        let mut args = vec![Arg::Buffer(from), Arg::Buffer(&self.multipliers)];
+        args.extend(dims.iter().map(|&dims| Arg::I32(dims as i32)));
+        args.push(Arg::Buffer(to));
         let launch = Launch {
-            kernel: Kernel::RotateRowsBack,
+            kernel,
             shape: CodeShape::ANY,
             grid: [count as u32, 1],
             threads: THREADS,
-            shared_bytes: shared_bytes(4 * padded)?,
-            args: &[
-                Arg::Buffer(rotated),
-                Arg::Buffer(multipliers),
-                Arg::I32(given as i32),
-                Arg::I32(*dims as i32),
-                Arg::I32(*padded as i32),
-                Arg::Buffer(rows),
-            ],
+            shared_bytes: shared_bytes(4 * self.padded)?,
+            args: &args,
         };
         run(backend, &launch)
     }
@@ -177,7 +169,7 @@ pub(crate) fn whole_rows(numbers: usize, dims: usize) -> Result<usize, GpuError>
     Ok(numbers / dims)
 }
 
-/// Starts a kernel of this file, of `verify.rs`, of `lists.rs` or of `recurrent.rs`.
+/// Starts a kernel of this file, of `verify.rs` or of `lists.rs`, or of those that models have.
 #[expect(unsafe_code, reason = "kernels take pointers")]
 pub(crate) fn run(backend: &dyn Backend, launch: &Launch<'_>) -> Result<(), GpuError> {
     // SAFETY: the callers pass what the kernels declare, and reserve buffers by the numbers that they pass beside them.

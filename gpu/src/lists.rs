@@ -12,9 +12,8 @@ use crate::encode::{LoadedRotation, run, whole_rows};
 use crate::staging::{Lease, TURNS};
 use crate::{Arg, Backend, CodeShape, DeviceBuffer, GpuError, Kernel, Launch};
 
-/// Rows and centroids of a tile, as in lists.cu.
-const TILE_ROWS: u32 = 64;
-const TILE_LISTS: u32 = 64;
+/// Vectors of a tile, of either side, as in tiles.cuh.
+pub(crate) const TILE: u32 = 64;
 
 /// Blocks of threads that a launch should have, about: few rows are compared with centroids in several parts.
 const BLOCKS: u32 = 1024;
@@ -183,10 +182,9 @@ impl GpuCentroids {
         count: usize,
         keys: &DeviceBuffer,
     ) -> Result<(), GpuError> {
-        let (row_tiles, list_tiles) =
-            ((count as u32).div_ceil(TILE_ROWS), self.lists.div_ceil(TILE_LISTS));
+        let (row_tiles, list_tiles) = ((count as u32).div_ceil(TILE), self.lists.div_ceil(TILE));
         let parts = (BLOCKS / row_tiles).clamp(1, list_tiles);
-        let part = list_tiles.div_ceil(parts) * TILE_LISTS;
+        let part = list_tiles.div_ceil(parts) * TILE;
         let launch = Launch {
             kernel: Kernel::NearestLists,
             shape: CodeShape::ANY,

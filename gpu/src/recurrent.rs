@@ -5,13 +5,12 @@ use std::sync::Arc;
 use bigrain_binarize::{Recurrent, ResidualMap, Rotation, rebuilt_length};
 use bigrain_types::Levels;
 
-use crate::backend::{download, upload};
+use crate::backend::{download, send, upload};
 use crate::codes::THREADS;
-use crate::encode::{LoadedRotation, run, whole_rows};
-use crate::{Arg, Backend, CodeShape, DeviceBuffer, GpuError, Kernel, Launch};
-
-/// Rows and outputs of a tile, as in tiles.cuh.
-const TILE: u32 = 64;
+use crate::encode::{LoadedRotation, whole_rows};
+use crate::lists::TILE;
+use crate::start::{Blocks, start, start_rows};
+use crate::{Arg, Backend, DeviceBuffer, GpuError, Kernel};
 
 /// Rows that are on the device at a time.
 const ROWS: usize = 8192;
@@ -87,7 +86,7 @@ impl GpuRecurrent {
         let Self { dims, code_dims, levels, rotation, .. } = self;
         let backend = &*self.backend;
         let rotated_dims = rotation.rotated_dims();
-        let rows = upload(backend, "rows", rows)?;
+        let rows = send(backend, "rows", rows)?;
         let wide = backend.allocate("rotated rows", 4 * count * rotated_dims)?;
         rotation.rotate(backend, &rows, count, &wide)?;
         self.first.add_to(backend, &rows, count, (&wide, rotated_dims))?;
@@ -118,7 +117,8 @@ impl GpuRecurrent {
         count: usize,
         units: &DeviceBuffer,
     ) -> Result<(), GpuError> {
-        self.run_by_warps(
+        start_rows(
+            &*self.backend,
             Kernel::UnitRows,
             count,
             &[
@@ -138,7 +138,8 @@ impl GpuRecurrent {
         count: usize,
         length: f32,
     ) -> Result<(), GpuError> {
-        self.run_by_warps(
+        start_rows(
+            &*self.backend,
             Kernel::LeaveOver,
             count,
             &[
@@ -161,7 +162,8 @@ impl GpuRecurrent {
         planes: &DeviceBuffer,
     ) -> Result<(), GpuError> {
         let weight = 0.5_f32.powi(level as i32);
-        self.run_by_warps(
+        start_rows(
+            &*self.backend,
             Kernel::AddSigns,
             count,
             &[
@@ -170,24 +172,12 @@ impl GpuRecurrent {
                 Arg::I32(rows.1 as i32),
                 Arg::I32(self.code_dims as i32),
                 Arg::I32(level as i32),
+                Arg::I32(self.levels.count() as i32),
                 Arg::F32(weight),
                 Arg::Buffer(codes),
                 Arg::Buffer(planes),
             ],
         )
-    }
-
-    /// Starts a kernel that has a warp for each row.
-    fn run_by_warps(&self, kernel: Kernel, count: usize, args: &[Arg<'_>]) -> Result<(), GpuError> {
-        let launch = Launch {
-            kernel,
-            shape: CodeShape { levels: self.levels.get(), ..CodeShape::ANY },
-            grid: [(count as u32).div_ceil(THREADS / 32), 1],
-            threads: THREADS,
-            shared_bytes: 0,
-            args,
-        };
-        run(&*self.backend, &launch)
     }
 }
 
@@ -280,25 +270,19 @@ impl Layer {
         (out, stride): (&DeviceBuffer, usize),
     ) -> Result<(), GpuError> {
         let (outputs, inputs) = (self.outputs as u32, self.inputs as i32);
-        let launch = Launch {
-            kernel: Kernel::MapRows,
-            shape: CodeShape::ANY,
-            grid: [(count as u32).div_ceil(TILE), outputs.div_ceil(TILE)],
-            threads: THREADS,
-            shared_bytes: 0,
-            args: &[
-                Arg::Buffer(rows),
-                Arg::U32(count as u32),
-                Arg::Buffer(&self.weights),
-                Arg::U32(outputs),
-                Arg::I32(inputs),
-                Arg::Buffer(&self.bias),
-                Arg::I32(i32::from(after == After::Add)),
-                Arg::I32(i32::from(after == After::Rectify)),
-                Arg::I32(stride as i32),
-                Arg::Buffer(out),
-            ],
-        };
-        run(backend, &launch)
+        let grid = [(count as u32).div_ceil(TILE), outputs.div_ceil(TILE)];
+        let args = [
+            Arg::Buffer(rows),
+            Arg::U32(count as u32),
+            Arg::Buffer(&self.weights),
+            Arg::U32(outputs),
+            Arg::I32(inputs),
+            Arg::Buffer(&self.bias),
+            Arg::I32(i32::from(after == After::Add)),
+            Arg::I32(i32::from(after == After::Rectify)),
+            Arg::I32(stride as i32),
+            Arg::Buffer(out),
+        ];
+        start(backend, Kernel::MapRows, Blocks::new(grid, THREADS), &args)
     }
 }

@@ -1,4 +1,4 @@
-//! How models start their kernels and products.
+//! How models and learned binarizers start their kernels and products.
 
 use crate::codes::THREADS;
 use crate::encode::run;

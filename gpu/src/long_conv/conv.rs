@@ -62,7 +62,7 @@ impl LongConv {
         let some = backend.allocate("filters of a model", bytes)?;
         let scratch = backend.allocate("filters of a model", bytes)?;
         for (part, filters) in filters.chunks(at_a_time * plan.size()).enumerate() {
-            backend.write(&some, 0, bytemuck::cast_slice(filters))?;
+            backend.send(&some, 0, bytemuck::cast_slice(filters))?;
             let channels = filters.len() / plan.size();
             self.transform_columns(
                 backend,

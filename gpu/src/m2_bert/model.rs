@@ -149,9 +149,7 @@ impl GpuM2Bert {
             conv.load_filters(backend, &filters, spectra)?;
         }
         // Waits for all of it: other threads' work does not.
-        if let Some(last) = spectra.last() {
-            download::<u32>(backend, last, 1)?;
-        }
+        backend.finish()?;
         // The lock was not held meanwhile: whoever computes filters may do other work of its pool while it waits for it, and
         // so come here again. Two callers may do it at once, and get the same.
         self.prepared().insert(length, Arc::new(Filters { conv, spectra }));
@@ -184,7 +182,7 @@ impl GpuM2Bert {
         // Buffers hold nothing that a thread that panicked could have left half done.
         let mut kept = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         let buffers = Buffers::at_least(&mut kept, &*self.backend, &self.shape, needed)?;
-        self.backend.write(&buffers.tokens, 0, bytemuck::cast_slice(&tokens))?;
+        self.backend.send(&buffers.tokens, 0, bytemuck::cast_slice(&tokens))?;
         let wanted = match batch.wanted {
             M2BertRows::First => 1,
             M2BertRows::All => batch.length,
